@@ -1,0 +1,119 @@
+// lutra: spec.hpp - quantization_spec: everything that says how one tensor is quantized.
+// SPDX-License-Identifier: Apache-2.0
+//
+// An aggregate with the field names of the reference's configuration, so a config reads the same in
+// both. Validated by check(); functions that take a spec call it once.
+#pragma once
+
+#include <lutra/affine/granularity.hpp>
+#include <lutra/number/dtype.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lutra::inline LUTRA_ABI {
+
+// `lutra::off` turns any spec off: {"*", lutra::off}.
+struct off_t {
+  template <class Spec>
+  requires requires(Spec s) { s.enabled; }
+  constexpr operator Spec() const {
+    Spec s{};
+    s.enabled = false;
+    return s;
+  }
+};
+inline constexpr off_t off{};
+
+enum class qscheme : unsigned char { symmetric, symmetric_with_clipping, asymmetric };
+enum class qformulation : unsigned char {
+  zp,     // x' = (q - zero_point) * scale
+  minval  // x' = (q - q_min) * scale + minval
+};
+
+constexpr std::string_view name_of(qscheme s) noexcept {
+  switch (s) {
+    case qscheme::symmetric:
+      return "symmetric";
+    case qscheme::symmetric_with_clipping:
+      return "symmetric_with_clipping";
+    case qscheme::asymmetric:
+      return "asymmetric";
+  }
+  return "unknown";
+}
+
+// Ends of a range fixed by the user; an absent end is observed.
+struct float_range_t {
+  std::optional<float> lo;
+  std::optional<float> hi;
+  friend constexpr bool operator==(const float_range_t&, const float_range_t&) = default;
+};
+
+struct quantization_spec {
+  lutra::dtype dtype = lutra::dtype::int8;
+  lutra::qscheme qscheme = lutra::qscheme::symmetric;
+  lutra::qformulation qformulation = lutra::qformulation::zp;
+  lutra::granularity granularity{};
+  std::string_view qparam_calculator = "default";  // key of an observer; a literal or longer-lived
+  float averaging_constant = 0.01F;                // of "moving_average", in (0, 1]
+  float_range_t float_range{};
+  std::optional<lutra::dtype> scale_dtype{};  // absent: float32 (float4: e8m0)
+  bool enabled = true;
+
+  friend bool operator==(const quantization_spec&, const quantization_spec&) = default;
+};
+
+// Smallest and largest quantized value the scheme uses.
+struct quant_bounds {
+  float min = 0;
+  float max = 0;
+};
+constexpr quant_bounds bounds_of(const quantization_spec& s) noexcept {
+  const dtype_info d = info(s.dtype);
+  const bool clip =
+      s.qscheme == qscheme::symmetric_with_clipping && d.integer && d.is_signed && d.bits > 1;
+  return {clip ? -d.quant_max : d.quant_min, d.quant_max};
+}
+
+// Raises invalid_argument naming the first field that contradicts another.
+inline void check(const quantization_spec& s, std::string_view where) {
+  const std::string at(where);
+  const std::string name(name_of(s.dtype));
+  const auto bad = [&](const char* what, std::string value, std::string allowed) {
+    raise(errc::invalid_argument, what, at, std::move(value), std::move(allowed));
+  };
+  if (s.dtype >= dtype::float8_e8m0fnu) bad("dtype is not a quantized type", name, "int, fp8, fp4");
+  if (!is_integer(s.dtype)) {
+    if (s.qscheme != qscheme::symmetric) {
+      bad("float dtypes need the symmetric scheme", std::string(name_of(s.qscheme)), "symmetric");
+    }
+    if (s.qformulation != qformulation::zp) {
+      bad("float dtypes need the zero-point formulation", "minval", "zp");
+    }
+  }
+  if (s.scale_dtype && *s.scale_dtype != dtype::float32) {
+    if (*s.scale_dtype != dtype::float8_e8m0fnu) {
+      bad("scale_dtype is not supported", std::string(name_of(*s.scale_dtype)),
+          "float32, float8_e8m0fnu");
+    }
+    if (is_integer(s.dtype)) {
+      bad("scale_dtype must be absent for integers", std::string(name_of(*s.scale_dtype)),
+          "absent");
+    }
+  }
+  if (!(s.averaging_constant > 0.0F && s.averaging_constant <= 1.0F)) {
+    bad("averaging_constant out of range", text_of(s.averaging_constant), "(0, 1]");
+  }
+  const auto& [lo, hi] = s.float_range;
+  const auto finite = [](float x) { return x - x == 0.0F; };
+  if (lo && (!finite(*lo) || *lo > 0.0F)) bad("float_range.lo out of range", text_of(*lo), "<= 0");
+  if (hi && (!finite(*hi) || *hi < 0.0F)) bad("float_range.hi out of range", text_of(*hi), ">= 0");
+  if (lo && hi && !(*lo < *hi)) bad("float_range is empty", text_of(*lo), "lo < hi");
+}
+
+inline constexpr quantization_spec int8_symmetric{};
+inline constexpr quantization_spec int8_symmetric_with_clipping{
+    .qscheme = qscheme::symmetric_with_clipping};
+
+}  // namespace lutra::inline LUTRA_ABI

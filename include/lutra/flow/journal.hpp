@@ -1,0 +1,164 @@
+// lutra: journal.hpp - edits of a user's graph that can be taken back.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every edit of a pass goes through a journal. If the pass ends without commit() (an error, a
+// cancellation), the edits are undone in reverse through the same graph_traits. When the adapter's
+// own edits do not throw, the graph is then as it was; when an undo throws, the edits that could not be
+// undone are listed in the error that is raised instead.
+// One journal belongs to one thread.
+#pragma once
+
+#include <lutra/graph/traits.hpp>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+template <editable_graph G> class journal {
+ public:
+  using traits = graph_traits<G>;
+  using node_id = node_id_t<G>;
+  using value_id = value_id_t<G>;
+
+  explicit journal(G& g) : graph_(g) {}
+  journal(const journal&) = delete;
+  journal& operator=(const journal&) = delete;
+
+  value_id insert_fake_quant(value_id v, fake_quant_id id) {
+    make_room();
+    return made(traits::insert_fake_quant(graph_, v, id));
+  }
+  value_id emit_quantize_dequantize(value_id v, const qparams& q) {
+    make_room();
+    return made(traits::emit_quantize_dequantize(graph_, v, q));
+  }
+  value_id emit_palette(value_id v, const packed_palette& p) {
+    make_room();
+    return made(traits::emit_palette(graph_, v, p));
+  }
+  void set_operand(node_id n, std::size_t slot, value_id v) {
+    const value_id before = at(traits::operands(graph_, n), slot);
+    make_room();
+    traits::set_operand(graph_, n, slot, v);
+    edits_.push_back(operand_edit{n, slot, before});
+  }
+  void set_output(std::size_t slot, value_id v) {
+    const value_id before = at(traits::outputs(graph_), slot);
+    make_room();
+    traits::set_output(graph_, slot, v);
+    edits_.push_back(output_edit{slot, before});
+  }
+  // `data` replaces the constant; the old elements are kept until commit().
+  void set_constant(value_id v, const tensor_view<const float>& data) {
+    const tensor_view<const float> old = traits::constant(std::as_const(graph_), v);
+    constant_edit replaced{v, old.extents(), to_vector<float>(old)};
+    make_room();
+    traits::set_constant(graph_, v, data);
+    edits_.push_back(std::move(replaced));
+  }
+  // Erasing cannot be undone: erasures wait until commit().
+  void erase(value_id v) { erasures_.push_back(v); }
+
+  // Keeps the edits. After this nothing is undone, so erasures are carried out last.
+  void commit() {
+    edits_.clear();
+    for (const value_id& v : std::exchange(erasures_, {})) traits::erase(graph_, v);
+  }
+
+  // Takes every edit back, newest first.
+  void rollback() {
+    erasures_.clear();
+    std::string standing;
+    while (!edits_.empty()) {
+      const edit e = std::move(edits_.back());
+      edits_.pop_back();
+#if LUTRA_HAS_EXCEPTIONS
+      try {
+        undo(e);
+      } catch (const std::exception& failure) {
+        standing += (standing.empty() ? "" : "; ") + describe(e) + ": " + failure.what();
+      }
+#else
+      undo(e);
+#endif
+    }
+    if (!standing.empty()) {
+      raise(errc::invalid_graph, "edits could not be undone", "journal::rollback", standing);
+    }
+  }
+
+ private:
+  struct operand_edit {
+    node_id node;
+    std::size_t slot;
+    value_id before;
+  };
+  struct output_edit {
+    std::size_t slot;
+    value_id before;
+  };
+  struct constant_edit {
+    value_id value;
+    shape extents;
+    std::vector<float> before;
+  };
+  struct made_edit {
+    value_id value;
+  };
+  using edit = std::variant<operand_edit, output_edit, constant_edit, made_edit>;
+
+  // Before the edit: recording it afterwards must not fail.
+  void make_room() {
+    if (edits_.size() == edits_.capacity()) edits_.reserve(2 * edits_.size() + 16);
+  }
+  value_id made(value_id v) {
+    edits_.push_back(made_edit{v});
+    return v;
+  }
+  template <class R> static value_id at(R&& range, std::size_t slot) {
+    auto it = std::ranges::begin(range);
+    std::ranges::advance(it, static_cast<std::ptrdiff_t>(slot));
+    return *it;
+  }
+  void undo(const edit& e) {
+    if (const auto* o = std::get_if<operand_edit>(&e)) {
+      traits::set_operand(graph_, o->node, o->slot, o->before);
+    } else if (const auto* r = std::get_if<output_edit>(&e)) {
+      traits::set_output(graph_, r->slot, r->before);
+    } else if (const auto* c = std::get_if<constant_edit>(&e)) {
+      traits::set_constant(graph_, c->value,
+                           tensor_view<const float>(c->before.data(), c->extents));
+    } else if (const auto* m = std::get_if<made_edit>(&e)) {
+      traits::erase(graph_, m->value);
+    }
+  }
+  static std::string describe(const edit& e) {
+    constexpr const char* names[] = {"operand", "output", "constant", "inserted value"};
+    return names[e.index()];
+  }
+
+  G& graph_;
+  std::vector<edit> edits_;
+  std::vector<value_id> erasures_;
+};
+
+// Runs edit(journal) and commits; whatever leaves it by an exception is rethrown with the graph as it
+// was. Without exceptions an error ends the program, so there is nothing to take back.
+template <editable_graph G, class F> void edit_graph(G& g, F&& edit) {
+  journal<G> edits(g);
+#if LUTRA_HAS_EXCEPTIONS
+  try {
+    edit(edits);
+  } catch (...) {
+    edits.rollback();
+    throw;
+  }
+#else
+  edit(edits);
+#endif
+  edits.commit();
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,95 @@
+// lutra: traits.hpp - customization point 2: how the library sees your graph.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Specialise lutra::graph_traits<G> next to your graph type and write
+// static_assert(lutra::editable_graph<G>) on the next line. Three tiers:
+//   readable_graph    enough for plan()
+//   editable_graph    palettizer, quantizer: prepare and finalize
+//   executable_graph  calibration driven by the library (a framework that runs itself calls
+//                     quantizer::on_fake_quant instead)
+// The unit is the value (a tensor), not the node; nodes may have several results. Handles are cheap,
+// copyable, hashable and stay valid until erased. Passes collect first, then edit.
+// Light: includes neither Eigen nor xsimd.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <lutra/affine/qparams.hpp>
+#include <lutra/palette/packed.hpp>
+#include <lutra/tensor/view.hpp>
+#include <ranges>
+#include <string_view>
+
+namespace lutra::inline LUTRA_ABI {
+
+// Undefined on purpose: a type without a specialisation is not a graph.
+template <class G> struct graph_traits;
+
+enum class value_role : unsigned char {
+  graph_input,
+  state,         // stored tensor: parameter, buffer, constant
+  packed_state,  // a palettized weight put in place by emit_palette
+  result         // of a node
+};
+
+// Names one fake-quantizer of a lutra::quantizer. Several nodes may carry the same one.
+struct fake_quant_id {
+  index_t index = 0;
+  friend constexpr bool operator==(fake_quant_id, fake_quant_id) = default;
+};
+
+template <class G> using node_id_t = typename graph_traits<G>::node_id;
+template <class G> using value_id_t = typename graph_traits<G>::value_id;
+
+template <class R, class T>
+concept range_of =
+    std::ranges::forward_range<R> && std::convertible_to<std::ranges::range_value_t<R>, T>;
+template <class T>
+concept graph_handle = std::regular<T> && requires(const T& t) {
+  { std::hash<T>{}(t) } -> std::convertible_to<std::size_t>;
+};
+
+// clang-format off
+template <class G>
+concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
+  requires graph_handle<node_id_t<G>>;
+  requires graph_handle<value_id_t<G>>;
+  { graph_traits<G>::nodes(g) } -> range_of<node_id_t<G>>;                     // producers before consumers
+  { graph_traits<G>::op_type(g, n) } -> std::convertible_to<std::string_view>; // canonical kind (graph/op.hpp), e.g. "conv2d"
+  { graph_traits<G>::operands(g, n) } -> range_of<value_id_t<G>>;              // tensors only, lists flattened, slot order
+  { graph_traits<G>::results(g, n) } -> range_of<value_id_t<G>>;
+  { graph_traits<G>::outputs(g) } -> range_of<value_id_t<G>>;                  // of the whole graph, in order
+  { graph_traits<G>::role_of(g, v) } -> std::same_as<value_role>;
+  { graph_traits<G>::is_float(g, v) } -> std::convertible_to<bool>;            // false when unknown
+};
+// Optional members, detected one by one (graph/index.hpp holds the defaults):
+//   name(g, n)             unique node name; default: op type, then _1, _2, ... per repeat
+//   state_names(g, v)      full names of a state ("conv1.weight"), first is canonical; default: none
+//   module_path(g, n)      dotted path of the innermost module; default: ""
+//   module_type(g, path)   type name of a module; default: ""
+//   shape_of(g, v)         std::optional<shape>; default: constant(g, v) for states, else unknown
+//   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
+
+template <class G>
+concept editable_graph = readable_graph<G> && requires(
+    const G& c, G& g, node_id_t<G> n, value_id_t<G> v, std::size_t slot, fake_quant_id id,
+    tensor_view<const float> data, const qparams& q, const packed_palette& p) {
+  { graph_traits<G>::constant(c, v) } -> std::convertible_to<tensor_view<const float>>;  // of a state; valid until g changes
+  graph_traits<G>::set_constant(g, v, data);                                             // same shape; copies
+  { graph_traits<G>::insert_fake_quant(g, v, id) } -> std::convertible_to<value_id_t<G>>;        // new node reading v; rewires nobody
+  { graph_traits<G>::emit_quantize_dequantize(g, v, q) } -> std::convertible_to<value_id_t<G>>;  // pair reading v; rewires nobody
+  { graph_traits<G>::emit_palette(g, v, p) } -> std::convertible_to<value_id_t<G>>;              // packed_state standing for state v; rewires nobody
+  graph_traits<G>::set_operand(g, n, slot, v);
+  graph_traits<G>::set_output(g, slot, v);
+  graph_traits<G>::erase(g, v);   // a value made by insert/emit, with the nodes made for it; v has no uses
+};
+
+template <class G, class Batch, class F>
+concept executable_graph = editable_graph<G> && requires(G& g, const Batch& batch, F on_fake_quant) {
+  // Runs one batch; at every fake-quant node calls on_fake_quant(fake_quant_id,
+  // tensor_view<const float> in, tensor_view<float> out); in and out have equal shapes.
+  graph_traits<G>::run(g, batch, on_fake_quant);
+};
+// clang-format on
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,56 @@
+// lutra: spec.hpp - palettization_spec: how one weight becomes a look-up table plus indices.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lutra/affine/spec.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+// An aggregate; field names as in the reference's configuration.
+struct palettization_spec {
+  int n_bits = 4;                     // 1..8: tables of 2^n_bits entries
+  quantization_spec lut_qspec = off;  // off: the table stays float
+  lutra::granularity granularity{};   // per_tensor or per_grouped_channel
+  int cluster_dim = 1;                // scalar palettes only in this version
+  bool enable_per_channel_scale = false;
+  lutra::short_groups short_groups = lutra::short_groups::allow;
+  bool enabled = true;
+
+  friend bool operator==(const palettization_spec&, const palettization_spec&) = default;
+};
+
+// Raises invalid_argument or unsupported naming the first field outside its range.
+inline void check(const palettization_spec& s, std::string_view where) {
+  const std::string at(where);
+  if (s.n_bits < 1 || s.n_bits > 8) {
+    raise(errc::invalid_argument, "n_bits out of range", at, text_of(s.n_bits), range_text(1, 8));
+  }
+  if (s.cluster_dim < 1) {
+    raise(errc::invalid_argument, "cluster_dim out of range", at, text_of(s.cluster_dim), ">= 1");
+  }
+  if (s.cluster_dim > 1) {
+    raise(errc::unsupported, "vector palettes are not in this version", at, text_of(s.cluster_dim),
+          "1");
+  }
+  if (s.granularity.kind() != granularity_kind::per_tensor &&
+      s.granularity.kind() != granularity_kind::per_grouped_channel) {
+    raise(errc::invalid_argument, "granularity is not one of a palette", at, text_of(s.granularity),
+          "per_tensor, per_grouped_channel");
+  }
+  if (!s.lut_qspec.enabled) return;
+  check(s.lut_qspec, at);
+  if (bits_of(s.lut_qspec.dtype) != 8) {
+    raise(errc::invalid_argument, "lut_qspec.dtype is not an 8-bit type", at,
+          std::string(name_of(s.lut_qspec.dtype)), "int8, uint8, float8_e4m3fn, float8_e5m2");
+  }
+  if (s.lut_qspec.granularity.kind() != granularity_kind::per_tensor) {
+    raise(errc::invalid_argument, "lut_qspec.granularity must be per_tensor (one scale per table)",
+          at, text_of(s.lut_qspec.granularity), "per_tensor");
+  }
+  if (s.lut_qspec.qformulation != qformulation::zp) {
+    raise(errc::invalid_argument, "lut_qspec.qformulation would lose its offset", at, "minval",
+          "zp");
+  }
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,83 @@
+// lutra: slices.hpp - the one place that knows which parameter (scale, table) an element belongs to.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A shape S is cut into blocks of shape B (same rank). The parameters form a grid P of that rank with
+// P[i] = ceil(S[i] / B[i]), and element k uses the parameter at floor(k[i] / B[i]) on every axis.
+// Parameters are numbered row-major over P. Whether a short last block is legal is the caller's
+// decision (granularity.hpp); this header handles both.
+#pragma once
+
+#include <array>
+#include <lutra/tensor/shape.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+class block_grid {
+ public:
+  // Preconditions (checked): equal ranks, 1 <= block[i].
+  block_grid(const shape& extents, const shape& block) : extents_(extents), block_(block) {
+    if (extents.rank() != block.rank()) {
+      raise(errc::shape_mismatch, "block rank differs from tensor rank", "block_grid",
+            text_of(block), "rank " + text_of(extents.rank()));
+    }
+    std::array<index_t, max_rank> p{};
+    for (int i = 0; i < extents.rank(); ++i) {
+      if (block[i] < 1) {
+        raise(errc::invalid_argument, "block extent below 1", "block_grid", text_of(block), ">= 1");
+      }
+      p[static_cast<std::size_t>(i)] = extents[i] / block[i] + (extents[i] % block[i] != 0 ? 1 : 0);
+    }
+    grid_ = shape(std::span<const index_t>(p.data(), static_cast<std::size_t>(extents.rank())));
+  }
+
+  const shape& extents() const noexcept { return extents_; }
+  const shape& block() const noexcept { return block_; }
+  const shape& grid() const noexcept { return grid_; }  // shape of the parameters
+  index_t count() const noexcept { return grid_.size(); }
+
+  // Calls f(first, length, parameter) for runs of consecutive elements (row-major numbering) that
+  // share one parameter, in ascending order, covering every element once.
+  template <class F> void for_each_run(F&& f) const {
+    if (extents_.size() == 0) return;
+    const int rank = extents_.rank();
+    // Axes from `tail` on lie within one block entirely: a run spans them as a whole.
+    int tail = rank;
+    while (tail > 0 && block_[tail - 1] >= extents_[tail - 1]) --tail;
+    const index_t inner = extents_.product(tail, rank);
+    if (tail == 0) {
+      f(index_t{0}, inner, index_t{0});
+      return;
+    }
+    const int axis = tail - 1;  // the innermost axis that is cut
+    const auto grid_strides = row_major_strides(grid_);
+    std::array<index_t, max_rank> position{};
+    index_t first = 0;
+    for (;;) {
+      index_t parameter = 0;
+      for (int i = 0; i < axis; ++i) {
+        const auto u = static_cast<std::size_t>(i);
+        parameter += position[u] / block_[i] * grid_strides[u];
+      }
+      for (index_t at = 0; at < extents_[axis]; at += block_[axis]) {
+        const index_t rows = std::min(block_[axis], extents_[axis] - at);
+        f(first, rows * inner, parameter);
+        first += rows * inner;
+        parameter += grid_strides[static_cast<std::size_t>(axis)];
+      }
+      int i = axis - 1;
+      for (; i >= 0; --i) {
+        auto& p = position[static_cast<std::size_t>(i)];
+        if (++p < extents_[i]) break;
+        p = 0;
+      }
+      if (i < 0) return;
+    }
+  }
+
+ private:
+  shape extents_;
+  shape block_;
+  shape grid_;
+};
+
+}  // namespace lutra::inline LUTRA_ABI
