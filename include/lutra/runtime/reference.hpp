@@ -1,0 +1,125 @@
+// lutra: reference.hpp - what the integer kernels compute, as plain loops. The specification.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   gemm        out[m][r] = sum_k w[r][k] * x[m][k],          w = table[code] - zero_point
+//   requantize  q = clamp(round_half_even(float(acc + bias) * multiplier) + zero_point, lo, hi)
+//   dequantize  y = float(acc + bias) * multiplier
+// Sums are exact: they are taken in int64 and fit int32 for every legal depth (lut_matrix.hpp states
+// the limit). acc + bias wraps modulo 2^32; float() and * round to nearest even, separately.
+// Everything in runtime/ returns these bits on every instruction set. Slow; used by tests, by checks
+// before a timing, and to be read.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/palette/packed.hpp>
+#include <lutra/runtime/window.hpp>
+#include <lutra/tensor/tensor.hpp>
+
+namespace lutra::inline LUTRA_ABI::reference {
+
+// Code number `i` of a bit stream: bit b of the code is bit (i * bits + b) of the stream.
+inline int code_at(std::span<const std::uint8_t> stream, int bits, index_t i) {
+  int code = 0;
+  for (int b = 0; b < bits; ++b) {
+    const index_t at = i * bits + b;
+    code |= (stream[static_cast<std::size_t>(at / 8)] >> (at % 8) & 1) << b;
+  }
+  return code;
+}
+
+// The integer weights table[code] - zero_point of an int8 or uint8 palette, in its weight's shape.
+inline tensor<std::int32_t> integer_weights(const packed_palette& p) {
+  tensor<std::int32_t> w(p.weight_shape);
+  p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
+    const auto g = static_cast<std::size_t>(group);
+    const std::int32_t zero_point = p.zero_point.empty() ? 0 : p.zero_point[g];
+    for (index_t i = first; i < first + length; ++i) {
+      const int code = code_at(p.codes, p.n_bits, i);
+      const std::uint8_t byte =
+          p.lut_codes[g * static_cast<std::size_t>(p.entries()) + static_cast<std::size_t>(code)];
+      const std::int32_t entry =
+          p.lut_dtype == dtype::int8 ? static_cast<std::int8_t>(byte) : std::int32_t{byte};
+      w[i] = entry - zero_point;
+    }
+  });
+  return w;
+}
+
+// w [rows, depth], x [m, depth] of int8 or uint8, out [m, rows].
+template <class X>
+void gemm(tensor_view<const std::int32_t> w, tensor_view<const X> x,
+          tensor_view<std::int32_t> out) {
+  for (index_t m = 0; m < x.extent(0); ++m) {
+    for (index_t r = 0; r < w.extent(0); ++r) {
+      std::int64_t sum = 0;
+      for (index_t k = 0; k < w.extent(1); ++k) sum += std::int64_t{w(r, k)} * x(m, k);
+      out(m, r) = static_cast<std::int32_t>(sum);
+    }
+  }
+}
+
+// Two's complement addition, defined for every pair of operands.
+constexpr std::int32_t wrapping_add(std::int32_t a, std::int32_t b) noexcept {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+}
+
+// w [out, in/groups, kh, kw], x [n, in, h, w], out [n, out, oh, ow]; outside x the value is `pad`.
+template <class X>
+void conv2d(tensor_view<const std::int32_t> w, tensor_view<const X> x, const window2d& win,
+            index_t groups, std::int32_t pad, tensor_view<std::int32_t> out) {
+  const index_t out_per_group = groups == 0 ? 0 : w.extent(0) / groups;
+  const auto pixel = [&](index_t n, index_t c, index_t i, index_t j) {
+    const bool inside = i >= 0 && i < x.extent(2) && j >= 0 && j < x.extent(3);
+    return inside ? std::int64_t{x(n, c, i, j)} : std::int64_t{pad};
+  };
+  for (index_t n = 0; n < out.extent(0); ++n) {
+    for (index_t o = 0; o < out.extent(1); ++o) {
+      for (index_t i = 0; i < out.extent(2); ++i) {
+        for (index_t j = 0; j < out.extent(3); ++j) {
+          std::int64_t sum = 0;
+          for (index_t c = 0; c < w.extent(1); ++c) {
+            for (index_t a = 0; a < w.extent(2); ++a) {
+              for (index_t b = 0; b < w.extent(3); ++b) {
+                sum +=
+                    w(o, c, a, b) * pixel(n, o / out_per_group * w.extent(1) + c,
+                                          i * win.stride[0] - win.padding[0] + a * win.dilation[0],
+                                          j * win.stride[1] - win.padding[1] + b * win.dilation[1]);
+              }
+            }
+          }
+          out(n, o, i, j) = static_cast<std::int32_t>(sum);
+        }
+      }
+    }
+  }
+}
+
+LUTRA_STRICT_FP_BEGIN
+
+inline float dequantize(std::int32_t acc, std::int32_t bias, float multiplier) {
+  return static_cast<float>(wrapping_add(acc, bias)) * multiplier;
+}
+
+// Rounding to the nearest integer, halves to the even one; needs no rounding mode. |x| < 2^22.
+inline float round_half_even(float x) {
+  const float floor = std::floor(x);
+  const float rest = x - floor;  // exact
+  if (rest != 0.5F) return rest < 0.5F ? floor : floor + 1.0F;
+  return std::fmod(floor, 2.0F) == 0.0F ? floor : floor + 1.0F;
+}
+
+inline std::int32_t requantize(std::int32_t acc, std::int32_t bias, float multiplier,
+                               std::int32_t zero_point, std::int32_t lo, std::int32_t hi) {
+  const float scaled = dequantize(acc, bias, multiplier);
+  // Every bound is an integer, so clamping first changes nothing and keeps the conversion defined.
+  const float bounded = std::min(std::max(scaled, -65536.0F), 65536.0F);
+  const auto q = static_cast<std::int32_t>(round_half_even(bounded)) + zero_point;
+  return std::min(std::max(q, lo), hi);
+}
+
+LUTRA_STRICT_FP_END
+
+}  // namespace lutra::inline LUTRA_ABI::reference
