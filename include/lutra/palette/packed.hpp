@@ -20,12 +20,12 @@ struct packed_palette {
   shape weight_shape{0};
   shape block{1};  // extents of one group, rank of weight_shape
   int n_bits = 4;
-  dtype lut_dtype = dtype::int8;         // int8, uint8 or float32
+  dtype lut_dtype = dtype::int8;         // int8, uint8, float8_e4m3fn, float8_e5m2 or float32
   std::vector<std::uint8_t> codes;       // bit stream
-  std::vector<std::uint8_t> lut_codes;   // [groups, 2^n_bits] bytes of int8/uint8 tables
+  std::vector<std::uint8_t> lut_codes;   // [groups, 2^n_bits] bytes of 8-bit tables
   std::vector<float> lut;                // [groups, 2^n_bits] float tables (lut_dtype float32)
   std::vector<float> scale;              // [groups]; empty for float tables
-  std::vector<std::int32_t> zero_point;  // [groups]; empty for float tables
+  std::vector<std::int32_t> zero_point;  // [groups]; empty for float and float8 tables
   std::vector<float> row_scale;          // [weight_shape[0]], or empty
 
   int entries() const noexcept { return 1 << n_bits; }

@@ -10,7 +10,7 @@ namespace lutra::inline LUTRA_ABI {
 struct palettization_spec {
   int n_bits = 4;                     // 1..8: tables of 2^n_bits entries
   quantization_spec lut_qspec = off;  // off: the table stays float
-  lutra::granularity granularity{};   // per_tensor or per_grouped_channel
+  lutra::granularity granularity{};   // per_tensor, per_grouped_channel or per_block({b0, b1, ..})
   int cluster_dim = 1;                // scalar palettes only in this version
   bool enable_per_channel_scale = false;
   lutra::short_groups short_groups = lutra::short_groups::allow;
@@ -33,9 +33,9 @@ inline void check(const palettization_spec& s, std::string_view where) {
           "1");
   }
   if (s.granularity.kind() != granularity_kind::per_tensor &&
-      s.granularity.kind() != granularity_kind::per_grouped_channel) {
+      s.granularity.kind() != granularity_kind::per_grouped_channel && !s.granularity.is_tuple()) {
     raise(errc::invalid_argument, "granularity is not one of a palette", at, text_of(s.granularity),
-          "per_tensor, per_grouped_channel");
+          "per_tensor, per_grouped_channel, per_block with one size per axis");
   }
   if (!s.lut_qspec.enabled) return;
   check(s.lut_qspec, at);

@@ -74,6 +74,41 @@ class block_grid {
     }
   }
 
+  // Calls f(first, length) for the runs of consecutive elements (row-major numbering) of one
+  // parameter, in ascending order. Blocks at the end of an axis may be short.
+  template <class F> void for_each_run_of(index_t parameter, F&& f) const {
+    const int rank = extents_.rank();
+    const auto strides = row_major_strides(extents_);
+    const auto grid_strides = row_major_strides(grid_);
+    std::array<index_t, max_rank> size{};
+    std::array<index_t, max_rank> position{};
+    index_t first = 0;
+    for (int i = 0; i < rank; ++i) {
+      const auto u = static_cast<std::size_t>(i);
+      const index_t begin = parameter / grid_strides[u] % grid_[i] * block_[i];
+      size[u] = std::min(block_[i], extents_[i] - begin);
+      first += begin * strides[u];
+    }
+    int tail = rank;  // axes from `tail` on are covered whole
+    while (tail > 0 && size[static_cast<std::size_t>(tail - 1)] == extents_[tail - 1]) --tail;
+    const int axis = std::max(tail - 1, 0);
+    const index_t length =
+        rank == 0 ? 1
+                  : size[static_cast<std::size_t>(axis)] * strides[static_cast<std::size_t>(axis)];
+    for (;;) {
+      f(first, length);
+      int i = axis - 1;
+      for (; i >= 0; --i) {
+        const auto u = static_cast<std::size_t>(i);
+        first += strides[u];
+        if (++position[u] < size[u]) break;
+        first -= position[u] * strides[u];
+        position[u] = 0;
+      }
+      if (i < 0) return;
+    }
+  }
+
  private:
   shape extents_;
   shape block_;

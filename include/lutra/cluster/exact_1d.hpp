@@ -1,0 +1,163 @@
+// lutra: exact_1d.hpp - globally optimal weighted k-means of numbers.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Minimises sum of weight * (x - centroid(x))^2 over all choices of k centroids: equal values are
+// merged into weighted atoms, the atoms are cut into k intervals by dynamic programming
+// (interval_dp.hpp), and Lloyd steps on the atoms remove what rounding left.
+//
+// Numeric contract: everything in IEEE double with compensated sums; centroids are the means of the
+// original values, ascending; an element belongs to the nearest centroid, decided against midpoints,
+// the lower one on a tie. Fewer distinct values than k give fewer centroids and inertia 0. The result
+// depends on the multiset of (value, weight) only, and multiplying all values by a power of two
+// changes nothing but exponents. Identical on every ISA and compiler.
+// Cost: O(n log n + k m log m) time for m distinct values; memory: interval_dp.hpp.
+#pragma once
+
+#include <cmath>
+#include <lutra/cluster/atoms.hpp>
+#include <lutra/cluster/interval_dp.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+struct exact_1d_result {
+  std::vector<double> centroids;     // ascending, distinct; min(k, distinct values) of them
+  std::vector<std::uint16_t> codes;  // one per value
+  double inertia = 0;
+};
+
+// A clustering of atoms: interval c covers the atoms [starts[c], starts[c + 1]).
+struct atom_clusters {
+  std::vector<index_t> starts;
+  std::vector<double> centroids;
+  double inertia = 0;
+};
+
+// The point halfway between two centroids, a <= b. Elements above it belong to b.
+inline double midpoint(double a, double b) noexcept { return a + (b - a) * 0.5; }
+
+// Index of the nearest of ascending centroids, given their midpoints; the lower one on a tie.
+inline std::size_t nearest_index(std::span<const double> midpoints, double x) noexcept {
+  return static_cast<std::size_t>(std::lower_bound(midpoints.begin(), midpoints.end(), x) -
+                                  midpoints.begin());
+}
+
+inline std::vector<double> midpoints_of(std::span<const double> centroids) {
+  std::vector<double> mids;
+  for (std::size_t c = 1; c < centroids.size(); ++c) {
+    mids.push_back(midpoint(centroids[c - 1], centroids[c]));
+  }
+  return mids;
+}
+
+// Means and inertia of given intervals.
+inline void measure(const atoms_1d& atoms, atom_clusters& clusters) {
+  const std::size_t k = clusters.starts.size();
+  clusters.centroids.resize(k);
+  compensated_sum inertia;
+  for (std::size_t c = 0; c < k; ++c) {
+    const auto begin = static_cast<std::size_t>(clusters.starts[c]);
+    const auto end =
+        c + 1 < k ? static_cast<std::size_t>(clusters.starts[c + 1]) : atoms.value.size();
+    const double origin = atoms.value[begin];
+    compensated_sum weight, moment;
+    for (std::size_t i = begin; i < end; ++i) {
+      weight.add(atoms.weight[i]);
+      moment.add(exact_product(atoms.weight[i], atoms.value[i] - origin));
+    }
+    const double centroid = origin + moment.value() / weight.value();
+    for (std::size_t i = begin; i < end; ++i) {
+      const double d = atoms.value[i] - centroid;
+      inertia.add(atoms.weight[i] * d * d);
+    }
+    clusters.centroids[c] = centroid;
+  }
+  clusters.inertia = inertia.value();
+}
+
+// Lloyd steps while they lower the inertia. No cluster ever becomes empty: in one dimension the
+// interval of a centroid contains an atom on each side of it, or the centroid itself.
+inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
+  for (;;) {
+    atom_clusters next;
+    next.starts.push_back(0);
+    for (std::size_t c = 1; c < clusters.centroids.size(); ++c) {
+      const double mid = midpoint(clusters.centroids[c - 1], clusters.centroids[c]);
+      next.starts.push_back(std::upper_bound(atoms.value.begin(), atoms.value.end(), mid) -
+                            atoms.value.begin());
+    }
+    if (next.starts == clusters.starts) return;
+    for (std::size_t c = 1; c < next.starts.size(); ++c) {
+      if (next.starts[c] <= next.starts[c - 1]) return;
+    }
+    if (next.starts.back() >= atoms.size()) return;
+    measure(atoms, next);
+    if (!(next.inertia < clusters.inertia)) return;
+    clusters = std::move(next);
+  }
+}
+
+// The optimal clustering of atoms into min(k, atoms.size()) intervals.
+inline atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
+                                   std::size_t table_limit = interval_table_limit) {
+  atom_clusters clusters;
+  if (atoms.size() <= k) {
+    for (index_t i = 0; i < atoms.size(); ++i) clusters.starts.push_back(i);
+    clusters.centroids = atoms.value;
+    return clusters;
+  }
+  clusters.starts = optimal_intervals(atoms.value, atoms.weight, k, table_limit);
+  measure(atoms, clusters);
+  polish(atoms, clusters);
+  return clusters;
+}
+
+// Exponent e with max |value| in [2^(e-1), 2^e), 0 if all are zero. Values are divided by 2^e before
+// they are squared, so neither very small nor very large data leave the range of double.
+inline int common_exponent(std::span<const double> ascending) noexcept {
+  if (ascending.empty()) return 0;
+  int e = 0;
+  std::frexp(std::max(std::fabs(ascending.front()), std::fabs(ascending.back())), &e);
+  return e;
+}
+
+// Preconditions (checked): 1 <= k <= 65536; finite values; weights empty (all 1) or one positive
+// finite weight per value.
+template <std::floating_point T>
+exact_1d_result exact_1d(std::span<const T> values, std::span<const double> weights, int k) {
+  if (k < 1 || k > 65536) {
+    raise(errc::invalid_argument, "number of clusters out of range", "exact_1d", text_of(k),
+          range_text(1, 65536));
+  }
+  check_finite(values, "exact_1d");
+  check_weights(weights, values.size(), "exact_1d");
+  atoms_1d atoms = make_atoms(values, weights);
+  const int e = common_exponent(atoms.value);
+  for (double& x : atoms.value) x = std::ldexp(x, -e);
+  atom_clusters clusters = cluster_atoms(atoms, k);
+  const std::vector<double> mids = midpoints_of(clusters.centroids);
+  exact_1d_result result;
+  result.inertia = std::ldexp(clusters.inertia, 2 * e);
+  result.codes.reserve(values.size());
+  for (const T x : values) {
+    const double scaled = std::ldexp(static_cast<double>(x), -e);
+    result.codes.push_back(static_cast<std::uint16_t>(nearest_index(mids, scaled)));
+  }
+  for (const double c : clusters.centroids) result.centroids.push_back(std::ldexp(c, e));
+  return result;
+}
+
+// Without deduction of T: anything convertible to a span of double or float.
+inline exact_1d_result exact_1d(std::span<const double> values, std::span<const double> weights,
+                                int k) {
+  return exact_1d<double>(values, weights, k);
+}
+inline exact_1d_result exact_1d(std::span<const float> values, std::span<const double> weights,
+                                int k) {
+  return exact_1d<float>(values, weights, k);
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END
