@@ -16,7 +16,8 @@ target_compile_options(lutra_developer INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False alarms inside g++ 12's own AVX-512 headers.
-  target_compile_options(lutra_developer INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized)
+  target_compile_options(lutra_developer INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized
+    -Wno-restrict)  # and inside its std::string ("x" + s)
 endif()
 if(LUTRA_SANITIZE)
   target_compile_options(lutra_developer INTERFACE -fsanitize=${LUTRA_SANITIZE} -fno-omit-frame-pointer

@@ -1,0 +1,94 @@
+#include <lutra/tensor/slices.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <vector>
+
+#include "errors.hpp"
+
+namespace {
+
+using lutra::block_grid;
+using lutra::index_t;
+using lutra::shape;
+
+// Parameter of every element by the definition: floor(k / B) per axis, numbered row-major.
+std::vector<index_t> by_definition(const shape& s, const shape& b) {
+  std::vector<index_t> out;
+  for (index_t flat = 0; flat < s.size(); ++flat) {
+    index_t rest = flat;
+    index_t parameter = 0;
+    index_t step = 1;
+    for (int axis = s.rank() - 1; axis >= 0; --axis) {
+      parameter += rest % s[axis] / b[axis] * step;
+      step *= (s[axis] + b[axis] - 1) / b[axis];
+      rest /= s[axis];
+    }
+    out.push_back(parameter);
+  }
+  return out;
+}
+
+// Runs are in order, not empty, do not overlap and say the same as the definition.
+void check_grid(const shape& s, const shape& b) {
+  CAPTURE(lutra::text_of(s));
+  CAPTURE(lutra::text_of(b));
+  const block_grid grid(s, b);
+  std::vector<index_t> parameters;
+  bool ordered = true;
+  grid.for_each_run([&](index_t first, index_t length, index_t parameter) {
+    ordered = ordered && first == static_cast<index_t>(parameters.size()) && length > 0 &&
+              parameter >= 0 && parameter < grid.count();
+    parameters.insert(parameters.end(), static_cast<std::size_t>(length), parameter);
+  });
+  CHECK(ordered);
+  CHECK(parameters == by_definition(s, b));
+}
+
+TEST_CASE("slices: every shape up to 4x3x5 with every block agrees with the definition") {
+  for (index_t i = 1; i <= 4; ++i) {
+    for (index_t j = 1; j <= 3; ++j) {
+      for (index_t k = 1; k <= 5; ++k) {
+        for (index_t a = 1; a <= i; ++a) {
+          for (index_t b = 1; b <= j; ++b) {
+            for (index_t c = 1; c <= k; ++c) check_grid({i, j, k}, {a, b, c});
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("slices: scalars, empty tensors and blocks larger than the tensor") {
+  check_grid({}, {});
+  check_grid({0}, {1});
+  check_grid({3, 0, 2}, {1, 1, 1});
+  check_grid({3, 2}, {10, 10});
+  check_grid({3, 2}, {1, 10});
+  CHECK(block_grid({3, 0}, {1, 1}).count() == 0);
+}
+
+TEST_CASE("slices: the grid has ceil(extent / block) parameters per axis") {
+  const block_grid grid({10, 7, 4}, {4, 1, 9});
+  CHECK(grid.grid() == shape{3, 7, 1});
+  CHECK(grid.count() == 21);
+  CHECK(grid.extents() == shape{10, 7, 4});
+  CHECK(grid.block() == shape{4, 1, 9});
+}
+
+TEST_CASE("slices: runs are as long as the blocks allow") {
+  int runs = 0;
+  block_grid({8, 3, 5}, {2, 3, 5}).for_each_run([&](index_t, index_t length, index_t) {
+    CHECK(length == 30);
+    ++runs;
+  });
+  CHECK(runs == 4);
+}
+
+TEST_CASE("slices: rank and block extents are checked") {
+  CHECK_ERROR(block_grid({2, 3}, {1}), shape_mismatch, "block rank", "[1]", "rank 2");
+  CHECK_ERROR(block_grid({2, 3}, {1, 0}), invalid_argument, "block extent", "[1, 0]", ">= 1");
+}
+
+}  // namespace
