@@ -1,11 +1,25 @@
 // lutra: qparams.hpp - scale, zero point and minval of one tensor, and how a range becomes them.
 // SPDX-License-Identifier: Apache-2.0
+//
+// With n = min(lo, 0), p = max(hi, 0), M = max(-n, p) and the bounds of the scheme:
+//   symmetric, symmetric_with_clipping  scale = M / ((quant_max - quant_min) / 2)
+//   asymmetric                          scale = (p - n) / (quant_max - quant_min)
+//   e8m0 scales                         scale = 2^(floor(log2 M) - log2 of the format's largest power of two)
+// The first two are floored at 2^-23, the third at 2^-126. All steps are rounded f32 operations in
+// this order, so the results are the same bits everywhere. O(parameters).
 #pragma once
 
+#include <bit>
 #include <lutra/affine/spec.hpp>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/bfloat16.hpp>
+#include <lutra/number/half.hpp>
+#include <lutra/number/rounding.hpp>
 #include <lutra/tensor/slices.hpp>
+#include <span>
 #include <vector>
+
+LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -26,4 +40,138 @@ struct qparams {
   friend bool operator==(const qparams&, const qparams&) = default;
 };
 
+inline constexpr float min_scale = 0x1p-23F;
+
+// Type of the scales: the spec's, else e8m0 for float4 and float32 for the rest.
+constexpr dtype scale_dtype_of(const quantization_spec& s) noexcept {
+  if (s.scale_dtype) return *s.scale_dtype;
+  return s.dtype == dtype::float4_e2m1fn ? dtype::float8_e8m0fnu : dtype::float32;
+}
+
+// The power-of-two scale of a unit whose largest magnitude is `max_abs`; exponent bits only, no
+// logarithm. Values just below 2^(k+1) may exceed the format's maximum after division and saturate.
+inline float e8m0_scale(dtype d, float max_abs) {
+  int largest = 0;  // exponent of the format's largest power of two
+  if (d == dtype::float4_e2m1fn) {
+    largest = 2;
+  } else if (d == dtype::float8_e4m3fn) {
+    largest = 8;
+  } else if (d == dtype::float8_e5m2) {
+    largest = 15;
+  } else {
+    raise(errc::invalid_argument, "dtype takes no e8m0 scale", "e8m0_scale",
+          std::string(name_of(d)), "float8_e4m3fn, float8_e5m2, float4_e2m1fn");
+  }
+  const int exponent = static_cast<int>((std::bit_cast<std::uint32_t>(max_abs) >> 23) & 0xFFU);
+  const int biased = std::max(exponent - largest, 1);  // never below 2^-126, never subnormal
+  return std::bit_cast<float>(static_cast<std::uint32_t>(biased) << 23);
+}
+
+// Compatibility: the reference derives parameters in the type of the observed tensor, so those of
+// float16 and bfloat16 tensors are coarse. float32 is right for every input type.
+struct qparams_options {
+  dtype arithmetic = dtype::float32;  // or float16, bfloat16
+};
+
+// One set of parameters per range; lo and hi have the grid's count. Ranges need not contain zero,
+// the result does. Raises non_finite for a NaN or infinite end and for a range whose width overflows,
+// shape_mismatch for spans of different length, invalid_argument for lo > hi or a bad spec.
+inline qparams qparams_from_range(const quantization_spec& spec, std::span<const float> lo,
+                                  std::span<const float> hi, const qparams_options& options = {}) {
+  const std::string where = "qparams_from_range";
+  check(spec, where);
+  if (lo.size() != hi.size()) {
+    raise(errc::shape_mismatch, "lo and hi differ in length", where,
+          text_of(static_cast<index_t>(hi.size())), text_of(static_cast<index_t>(lo.size())));
+  }
+  const auto rounded = [&](float x) {  // to the type the arithmetic runs in
+    if (options.arithmetic == dtype::bfloat16) return static_cast<float>(bfloat16(x));
+    if (options.arithmetic == dtype::float16) return static_cast<float>(half(x));
+    return x;
+  };
+  const quant_bounds q = bounds_of(spec);
+  const bool integer = is_integer(spec.dtype);
+  const bool asymmetric = spec.qscheme == qscheme::asymmetric;
+  const bool e8m0 = scale_dtype_of(spec) == dtype::float8_e8m0fnu;
+  qparams out{spec.dtype, spec.qformulation, q.min, q.max, spec.granularity, {}, {}, {}};
+  out.scale.reserve(lo.size());
+  for (std::size_t i = 0; i < lo.size(); ++i) {
+    if (!(lo[i] - lo[i] == 0.0F) || !(hi[i] - hi[i] == 0.0F)) {
+      raise(errc::non_finite, "range is not finite", where, range_text(lo[i], hi[i]), "finite");
+    }
+    if (lo[i] > hi[i]) {
+      raise(errc::invalid_argument, "range is reversed", where, range_text(lo[i], hi[i]),
+            "lo <= hi");
+    }
+    const float n = rounded(std::min(lo[i], 0.0F));
+    const float p = rounded(std::max(hi[i], 0.0F));
+    const float largest = std::max(-n, p);
+    float scale = 0;
+    if (e8m0) {
+      scale = e8m0_scale(spec.dtype, largest);
+    } else {
+      scale = asymmetric ? rounded(rounded(p - n) / (q.max - q.min))
+                         : rounded(largest / ((q.max - q.min) / 2.0F));
+      scale = std::max(scale, min_scale);
+    }
+    if (!(scale - scale == 0.0F)) {
+      raise(errc::non_finite, "range is too wide for float32", where, range_text(lo[i], hi[i]),
+            "hi - lo below 2^128");
+    }
+    out.scale.push_back(scale);
+    if (!integer) continue;
+    const float zero = asymmetric
+                           ? rounded(q.min - round_half_even(rounded(n / scale)))
+                           : static_cast<float>(static_cast<int>((q.max + q.min + 1.0F) / 2.0F));
+    out.zero_point.push_back(static_cast<std::int32_t>(std::min(std::max(zero, q.min), q.max)));
+    out.minval.push_back(asymmetric ? n : -largest);
+  }
+  return out;
+}
+
+// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable.
+inline void check(const qparams& p, std::string_view where) {
+  const std::string at(where);
+  const auto bad = [&](const char* what, std::string value, std::string allowed) {
+    raise(errc::invalid_argument, what, at, std::move(value), std::move(allowed));
+  };
+  const dtype_info d = info(p.dtype);
+  if (p.dtype >= dtype::float8_e8m0fnu) {
+    bad("dtype is not a quantized type", std::string(d.name), "int, fp8, fp4");
+  }
+  if (!(p.quant_min <= p.quant_max && p.quant_min >= d.quant_min && p.quant_max <= d.quant_max)) {
+    bad("quant_min..quant_max outside the dtype", range_text(p.quant_min, p.quant_max),
+        range_text(d.quant_min, d.quant_max));
+  }
+  const bool zp = d.integer && p.qformulation == qformulation::zp;
+  const bool minval = d.integer && p.qformulation == qformulation::minval;
+  if (!d.integer && p.qformulation != qformulation::zp) {
+    bad("float dtypes need the zero-point formulation", "minval", "zp");
+  }
+  if ((zp && p.zero_point.size() != p.scale.size()) ||
+      (minval && p.minval.size() != p.scale.size())) {
+    const std::size_t n = zp ? p.zero_point.size() : p.minval.size();
+    raise(errc::shape_mismatch,
+          zp ? "zero_point and scale differ in length" : "minval and scale differ in length", at,
+          text_of(static_cast<index_t>(n)), text_of(static_cast<index_t>(p.scale.size())));
+  }
+  for (std::size_t i = 0; i < p.scale.size(); ++i) {
+    if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
+      bad("scale out of range", text_of(p.scale[i]), "finite and > 0");
+    }
+    if (zp) {
+      const auto z = static_cast<float>(p.zero_point[i]);
+      if (!(z >= p.quant_min && z <= p.quant_max)) {
+        bad("zero_point out of range", text_of(p.zero_point[i]),
+            range_text(p.quant_min, p.quant_max));
+      }
+    }
+    if (minval && !(p.minval[i] - p.minval[i] == 0.0F)) {
+      bad("minval out of range", text_of(p.minval[i]), "finite");
+    }
+  }
+}
+
 }  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

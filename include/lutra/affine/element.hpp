@@ -1,0 +1,92 @@
+// lutra: element.hpp - quantize and dequantize one element: the specification of the fast loops.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Literal transcription of the formulas in quantize.hpp; the vector loops must give the same bits and
+// are tested against these functions.
+#pragma once
+
+#include <algorithm>
+#include <lutra/affine/qparams.hpp>
+#include <lutra/number/float4.hpp>
+#include <lutra/number/float8.hpp>
+#include <lutra/number/rounding.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// The parameters of one unit (elements that share a scale).
+struct unit_params {
+  lutra::dtype dtype = lutra::dtype::int8;
+  bool integer = true;
+  float scale = 1;
+  float integer_offset = 0;  // qo
+  float float_offset = 0;    // fo
+  float quant_min = 0;
+  float quant_max = 0;
+};
+
+inline unit_params unit_of(const qparams& p, index_t parameter) {
+  const auto i = static_cast<std::size_t>(parameter);
+  unit_params u{p.dtype, is_integer(p.dtype), p.scale[i], 0, 0, p.quant_min, p.quant_max};
+  if (!u.integer) return u;
+  if (p.qformulation == qformulation::zp) {
+    u.integer_offset = static_cast<float>(p.zero_point[i]);
+  } else {
+    u.integer_offset = p.quant_min;
+    u.float_offset = p.minval[i];
+  }
+  return u;
+}
+
+// Clamps, keeping NaN.
+constexpr float clamp_keeping_nan(float x, float lo, float hi) noexcept {
+  const float a = x < lo ? lo : x;
+  return a > hi ? hi : a;
+}
+
+// Before clamping: the value whose position relative to quant_min..quant_max decides saturation.
+inline float unclamped_one(float x, const unit_params& u) noexcept {
+  if (!u.integer) return x / u.scale;
+  return round_half_even((x - u.float_offset) / u.scale) + u.integer_offset;
+}
+
+// Nearest value of a float dtype to t, as float; NaN stays NaN.
+inline float cast_to_float_dtype(float t, lutra::dtype d) noexcept {
+  if (!(t == t)) return t;
+  if (d == dtype::float8_e4m3fn) return static_cast<float>(float8_e4m3fn(t));
+  if (d == dtype::float8_e5m2) return static_cast<float>(float8_e5m2(t));
+  return static_cast<float>(float4_e2m1fn(t));
+}
+
+// Quantized value as stored: the integer, or the code byte of a float dtype.
+inline int encode_one(float x, const unit_params& u) noexcept {
+  const float t = unclamped_one(x, u);
+  const float q = clamp_keeping_nan(t, u.quant_min, u.quant_max);
+  if (u.integer) return static_cast<int>(q == q ? q : u.integer_offset);
+  if (u.dtype == dtype::float8_e4m3fn) return float8_e4m3fn(q).bits;
+  if (u.dtype == dtype::float8_e5m2) return float8_e5m2(q).bits;
+  return float4_e2m1fn(q).bits;
+}
+
+inline float decode_one(int code, const unit_params& u) noexcept {
+  if (u.integer) {
+    return (static_cast<float>(code) - u.integer_offset) * u.scale + u.float_offset;
+  }
+  const auto bits = static_cast<std::uint8_t>(code);
+  if (u.dtype == dtype::float8_e4m3fn) {
+    return static_cast<float>(float8_e4m3fn::from_bits(bits)) * u.scale;
+  }
+  if (u.dtype == dtype::float8_e5m2) {
+    return static_cast<float>(float8_e5m2::from_bits(bits)) * u.scale;
+  }
+  return static_cast<float>(float4_e2m1fn::from_bits(bits)) * u.scale;
+}
+
+inline float fake_quantize_one(float x, const unit_params& u) noexcept {
+  const float q = clamp_keeping_nan(unclamped_one(x, u), u.quant_min, u.quant_max);
+  if (!u.integer) return cast_to_float_dtype(q, u.dtype) * u.scale;
+  return (q - u.integer_offset) * u.scale + u.float_offset;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END

@@ -1,0 +1,137 @@
+// lutra: quantize.hpp - float to quantized values, back, and both in one pass (fake-quantization).
+// SPDX-License-Identifier: Apache-2.0
+//
+// With qo = zero_point, fo = 0 (zp) or qo = quant_min, fo = minval (minval), f32 throughout:
+//   quantize    q = clamp(round((x - fo) / scale) + qo, quant_min, quant_max)
+//   dequantize  x' = (q - qo) * scale + fo
+//   fp8, fp4    q = cast(clamp(x / scale, quant_min, quant_max)), x' = q * scale
+// round is half to even and happens before qo is added; the quotient is a true division and nothing is
+// fused. The same bits on every instruction set, for every length and alignment.
+// NaN: quantize gives the code of zero (integers: qo; fp4: 0) or of NaN (fp8); fake_quantize gives NaN.
+// Infinities saturate. Signed integers live in int8, the rest in uint8: one value per byte, fp4 in the
+// low nibble. Views may be strided; in and out may be the same elements but must not overlap otherwise.
+#pragma once
+
+#include <lutra/affine/element.hpp>
+#include <lutra/affine/qparams.hpp>
+#include <lutra/simd/arch.hpp>
+#include <lutra/tensor/view.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// Calls f(first, length, parameter) for runs of elements (row-major numbering) that share a parameter.
+// Raises shape_mismatch if `p` does not fit a tensor of this shape.
+template <class F>
+void for_each_quantized_run(const qparams& p, const shape& extents, std::string_view where, F&& f) {
+  check(p, where);
+  if (extents.size() == 0) return;
+  const auto entries = static_cast<index_t>(p.scale.size());
+  if (p.granularity.kind() == granularity_kind::per_tensor && entries == 1) {
+    f(index_t{0}, extents.size(), index_t{0});
+    return;
+  }
+  const block_grid grid = grid_of(p.granularity, extents, where, short_groups::allow);
+  if (grid.count() != entries) {
+    raise(errc::shape_mismatch, "qparams do not fit the tensor", std::string(where),
+          text_of(entries) + " scales", text_of(grid.count()) + " for shape " + text_of(extents));
+  }
+  grid.for_each_run(f);
+}
+
+inline void check_same_extents(const shape& in, const shape& out, std::string_view where) {
+  if (in != out) {
+    raise(errc::shape_mismatch, "input and output shapes differ", std::string(where), text_of(out),
+          text_of(in));
+  }
+}
+
+// Runs body(in pointer, out pointer) on dense row-major memory: the views' own where they are dense, else
+// a copy that is scattered back.
+template <class In, class Out, class F>
+void on_dense(const tensor_view<const In>& in, const tensor_view<Out>& out, F&& body) {
+  std::vector<In> gathered;
+  const In* from = in.data();
+  if (!in.is_contiguous()) {
+    gathered = to_vector<In>(in);
+    from = gathered.data();
+  }
+  if (out.is_contiguous()) {
+    body(from, out.data());
+    return;
+  }
+  std::vector<Out> result(static_cast<std::size_t>(out.size()));
+  body(from, result.data());
+  const Out* next = result.data();
+  for_each_element(out, [&](Out& e) { e = *next++; });
+}
+
+template <class Code> void check_container(const qparams& p, std::string_view where) {
+  const bool wants_signed = info(p.dtype).integer && info(p.dtype).is_signed;
+  if (wants_signed != std::is_signed_v<Code>) {
+    raise(errc::invalid_argument, "container does not match the dtype", std::string(where),
+          std::is_signed_v<Code> ? "int8" : "uint8",
+          std::string(wants_signed ? "int8" : "uint8") + " for " + std::string(name_of(p.dtype)));
+  }
+}
+
+template <class Level, class Code>
+void quantize_to(const tensor_view<const float>& x, const qparams& p,
+                 const tensor_view<Code>& out) {
+  const char* where = "quantize";
+  check_same_extents(x.extents(), out.extents(), where);
+  check_container<Code>(p, where);
+  on_dense(x, out, [&](const float* from, Code* to) {
+    for_each_quantized_run(p, x.extents(), where, [&](index_t first, index_t n, index_t at) {
+      const unit_params u = unit_of(p, at);
+      for (index_t i = first; i < first + n; ++i) to[i] = static_cast<Code>(encode_one(from[i], u));
+    });
+  });
+}
+
+template <class Level, class Code>
+void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
+                     const tensor_view<float>& out) {
+  const char* where = "dequantize";
+  check_same_extents(q.extents(), out.extents(), where);
+  check_container<Code>(p, where);
+  on_dense(q, out, [&](const Code* from, float* to) {
+    for_each_quantized_run(p, q.extents(), where, [&](index_t first, index_t n, index_t at) {
+      const unit_params u = unit_of(p, at);
+      for (index_t i = first; i < first + n; ++i) to[i] = decode_one(static_cast<int>(from[i]), u);
+    });
+  });
+}
+
+template <class Level = simd::native>
+void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::int8_t> out) {
+  quantize_to<Level>(x, p, out);
+}
+template <class Level = simd::native>
+void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::uint8_t> out) {
+  quantize_to<Level>(x, p, out);
+}
+template <class Level = simd::native>
+void dequantize(tensor_view<const std::int8_t> q, const qparams& p, tensor_view<float> out) {
+  dequantize_from<Level>(q, p, out);
+}
+template <class Level = simd::native>
+void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view<float> out) {
+  dequantize_from<Level>(q, p, out);
+}
+
+// out = dequantize(quantize(x)) without the detour through bytes; NaN stays NaN.
+template <class Level = simd::native>
+void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<float> out) {
+  const char* where = "fake_quantize";
+  check_same_extents(x.extents(), out.extents(), where);
+  on_dense(x, out, [&](const float* from, float* to) {
+    for_each_quantized_run(p, x.extents(), where, [&](index_t first, index_t n, index_t at) {
+      const unit_params u = unit_of(p, at);
+      for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u);
+    });
+  });
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END

@@ -1,0 +1,239 @@
+// lutra: fake_quantizer.hpp - observer, parameters and switches of one quantized value.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   observer  fake-quant   forward(x)
+//   on        off          calibration: statistics only, output is x
+//   on        on           training: statistics, then x quantized with the parameters just computed
+//   off       on           evaluation with frozen parameters
+//   off       off          transparent
+// A tensor whose extents the blocks do not divide disables the fake-quantizer for good: output is x, and
+// disabled_reason() says why. Every other error leaves the object as it was.
+// NaN in the data propagates to the output and is left out of the statistics.
+#pragma once
+
+#include <lutra/affine/quantize.hpp>
+#include <lutra/observe/any_observer.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lutra::inline LUTRA_ABI {
+
+// What a fake-quantizer stands behind. Decides what the observer key "default" means: "static" for
+// weights and tables, "moving_average" for activations.
+enum class target : unsigned char { weight, activation, lut };
+
+constexpr std::string_view observer_key_of(const quantization_spec& s, target t) noexcept {
+  if (s.qparam_calculator != "default") return s.qparam_calculator;
+  return t == target::activation ? "moving_average" : "static";
+}
+
+// Value type. One thread at a time; const members may be shared.
+class fake_quantizer {
+ public:
+  // Raises what check(spec) and make_observer raise.
+  fake_quantizer(const quantization_spec& spec, lutra::target target)
+      : spec_(checked(spec)), target_(target), observer_(fresh_observer()) {}
+
+  // in and out have equal shapes and may be the same elements. Raises shape_mismatch for another
+  // number of units than before, invalid_state if parameters are needed and none were computed.
+  void forward(tensor_view<const float> in, tensor_view<float> out) {
+    check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
+    if (!disabled_ && observer_enabled_) observe(in);
+    if (disabled_ || !fake_quant_enabled_ || in.empty()) {
+      copy(in, out);
+      return;
+    }
+    fake_quantize(in, stored_params(), out);
+  }
+  // The statistics half of forward(), whatever observer_enabled() says.
+  void observe(tensor_view<const float> x) {
+    if (disabled_ || x.empty() || (initialized() && pinned())) return;
+    if (std::string reason = mismatch(x.extents()); !reason.empty()) {
+      disabled_ = true;
+      disabled_reason_ = std::move(reason);
+      return;
+    }
+    observer_.observe(x);
+    params_ = params_of(observer_);
+  }
+
+  void enable_observer(bool on) noexcept { observer_enabled_ = on; }
+  void enable_fake_quant(bool on) noexcept { fake_quant_enabled_ = on; }
+  bool observer_enabled() const noexcept { return observer_enabled_; }
+  bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
+  bool disabled() const noexcept { return disabled_; }
+  const std::string& disabled_reason() const noexcept { return disabled_reason_; }
+  bool initialized() const noexcept { return params_.has_value(); }
+  std::int64_t samples() const { return observer_.samples(); }
+  std::int64_t nonfinite() const { return observer_.nonfinite(); }
+  qparams params() const { return stored_params(); }
+  const quantization_spec& spec() const noexcept { return spec_; }
+  lutra::target target() const noexcept { return target_; }
+  const any_observer& statistics() const noexcept { return observer_; }
+
+  // Raises invalid_state after the first tensor.
+  void set_granularity(const granularity& g) {
+    if (initialized()) {
+      raise(errc::invalid_state, "granularity cannot change after the first tensor",
+            "fake_quantizer::set_granularity", text_of(g), text_of(spec_.granularity));
+    }
+    spec_.granularity = g;
+    observer_ = fresh_observer();
+  }
+  // Adds the statistics of `other` (same spec): exact in any order for mergeable observers.
+  void merge(const fake_quantizer& other) { combine(other, true, "fake_quantizer::merge"); }
+  // Continues with what `later` saw after this one.
+  void append(const fake_quantizer& later) { combine(later, false, "fake_quantizer::append"); }
+
+  // The whole state: switches, statistics, and the spec it belongs to.
+  std::vector<std::uint8_t> save() const {
+    state_writer w;
+    w.u32(magic);
+    w.u32(version);
+    save_identity(w);
+    w.u8(observer_enabled_ ? 1 : 0);
+    w.u8(fake_quant_enabled_ ? 1 : 0);
+    w.u8(disabled_ ? 1 : 0);
+    w.u8(params_ ? 1 : 0);
+    w.text(disabled_reason_);
+    observer_.save(w);
+    w.u64(hash(w.bytes()));
+    return w.take();
+  }
+  // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
+  // spec or target; the object is unchanged then.
+  void load(std::span<const std::uint8_t> bytes) {
+    const char* where = "fake_quantizer::load";
+    state_reader r(bytes, where);
+    if (const std::uint32_t m = r.u32(); m != magic)
+      r.corrupt("magic number", text_of(m), text_of(magic));
+    if (const std::uint32_t v = r.u32(); v != version) {
+      raise(errc::unsupported, "state has another version", where, text_of(v), text_of(version));
+    }
+    if (bytes.size() < 16)
+      r.corrupt("data end too early", text_of(bytes.size()) + " bytes", ">= 16");
+    const auto body = bytes.first(bytes.size() - 8);
+    if (state_reader tail(bytes.last(8), where); tail.u64() != hash(body)) {
+      r.corrupt("checksum differs", "", "");
+    }
+    state_reader in(body.subspan(8), where);
+    check_identity(in);
+    fake_quantizer loaded = *this;
+    loaded.observer_enabled_ = in.flag();
+    loaded.fake_quant_enabled_ = in.flag();
+    loaded.disabled_ = in.flag();
+    const bool initialized = in.flag();
+    loaded.disabled_reason_ = in.text();
+    loaded.observer_ = fresh_observer();
+    loaded.observer_.load(in);
+    in.expect_end();
+    loaded.params_.reset();
+    if (initialized) {
+      if (loaded.observer_.units() == 0) in.corrupt("initialized without statistics", "", "");
+      loaded.params_ = loaded.params_of(loaded.observer_);
+    }
+    *this = std::move(loaded);
+  }
+
+ private:
+  static constexpr std::uint32_t magic = 0x5146544CU;  // "LTFQ"
+  static constexpr std::uint32_t version = 1;
+
+  static const quantization_spec& checked(const quantization_spec& s) {
+    check(s, "fake_quantizer");
+    return s;
+  }
+  any_observer fresh_observer() const {
+    return make_observer(observer_key_of(spec_, target_), spec_);
+  }
+  bool pinned() const noexcept { return spec_.float_range.lo && spec_.float_range.hi; }
+
+  // Why the blocks do not fit a tensor of this shape; empty if they do. Other misfits raise.
+  std::string mismatch(const shape& extents) const {
+    const block_grid units =
+        grid_of(spec_.granularity, extents, "fake_quantizer", short_groups::allow);
+    for (int i = 0; i < extents.rank(); ++i) {
+      if (extents[i] % units.block()[i] != 0) {
+        return "block size " + text_of(units.block()[i]) + " does not divide extent " +
+               text_of(extents[i]) + " of axis " + text_of(i) + " (shape " + text_of(extents) +
+               ", " + text_of(spec_.granularity) + ")";
+      }
+    }
+    return {};
+  }
+  qparams params_of(const any_observer& o) const {
+    const auto units = static_cast<std::size_t>(o.units());
+    std::vector<float> lo(units);
+    std::vector<float> hi(units);
+    o.range(lo, hi);
+    return qparams_from_range(spec_, lo, hi);
+  }
+  const qparams& stored_params() const {
+    if (!params_) {
+      raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
+            "fake_quantizer", disabled_ ? "disabled: " + disabled_reason_ : "");
+    }
+    return *params_;
+  }
+  static void copy(const tensor_view<const float>& in, const tensor_view<float>& out) {
+    if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
+    on_dense(in, out, [&](const float* from, float* to) {
+      if (from != to) std::copy_n(from, in.size(), to);
+    });
+  }
+  void combine(const fake_quantizer& other, bool merging, const char* where) {
+    if (!(spec_ == other.spec_) || target_ != other.target_) {
+      raise(errc::incompatible, "fake-quantizers have different specs", where);
+    }
+    any_observer both = observer_;
+    merging ? both.merge(other.observer_) : both.append(other.observer_);
+    if (both.units() != 0) params_ = params_of(both);
+    observer_ = std::move(both);
+    if (other.disabled_ && !disabled_) disabled_reason_ = other.disabled_reason_;
+    disabled_ = disabled_ || other.disabled_;
+  }
+  void save_identity(state_writer& w) const {
+    w.u8(static_cast<std::uint8_t>(target_));
+    w.text(observer_key_of(spec_, target_));
+    w.text(name_of(spec_.dtype));
+    w.text(name_of(spec_.qscheme));
+    w.u8(static_cast<std::uint8_t>(spec_.qformulation));
+    w.text(text_of(spec_.granularity));
+    w.f32(spec_.averaging_constant);
+    for (const auto& end : {spec_.float_range.lo, spec_.float_range.hi}) {
+      w.u8(end ? 1 : 0);
+      w.f32(end.value_or(0.0F));
+    }
+    w.text(name_of(scale_dtype_of(spec_)));
+  }
+  void check_identity(state_reader& in) const {
+    state_writer mine;
+    save_identity(mine);
+    for (const std::uint8_t b : mine.bytes()) {
+      if (in.u8() != b) {
+        raise(errc::incompatible, "state belongs to a fake-quantizer with another spec",
+              "fake_quantizer::load", "",
+              std::string(name_of(spec_.dtype)) + ", " + std::string(name_of(spec_.qscheme)) +
+                  ", " + text_of(spec_.granularity) + ", " +
+                  std::string(observer_key_of(spec_, target_)));
+      }
+    }
+  }
+  static std::uint64_t hash(std::span<const std::uint8_t> bytes) noexcept {  // FNV-1a
+    std::uint64_t h = 0xcbf29ce484222325ULL;
+    for (const std::uint8_t b : bytes) h = (h ^ b) * 0x100000001b3ULL;
+    return h;
+  }
+
+  quantization_spec spec_;
+  lutra::target target_;
+  any_observer observer_;
+  std::optional<qparams> params_;
+  std::string disabled_reason_;
+  bool observer_enabled_ = true;
+  bool fake_quant_enabled_ = true;
+  bool disabled_ = false;
+};
+
+}  // namespace lutra::inline LUTRA_ABI

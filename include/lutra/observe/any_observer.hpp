@@ -1,0 +1,162 @@
+// lutra: any_observer.hpp - a box for any observer, and observers by name.
+// SPDX-License-Identifier: Apache-2.0
+//
+// For places that hold observers of different kinds chosen by a config key; algorithms take the concept.
+// A table of functions, no virtual members, no RTTI. Keys: "static", "moving_average", "global_minmax",
+// and what register_observer adds.
+#pragma once
+
+#include <lutra/observe/global_min_max.hpp>
+#include <lutra/observe/moving_average.hpp>
+#include <lutra/observe/static_range.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace lutra::inline LUTRA_ABI {
+
+// Value type: copying copies the observer. One thread at a time; const members may be shared.
+class any_observer {
+ public:
+  template <class O>
+  requires(!std::same_as<O, any_observer> && observer<O>) any_observer(O o)
+      : table_(&table_of<O>), object_(new O(std::move(o))) {}
+  any_observer(const any_observer& other)
+      : table_(other.table_), object_(other.table_->clone(other.object_)) {}
+  any_observer(any_observer&& other) noexcept
+      : table_(other.table_), object_(std::exchange(other.object_, nullptr)) {}
+  any_observer& operator=(any_observer other) noexcept {
+    std::swap(table_, other.table_);
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~any_observer() {
+    if (object_ != nullptr) table_->destroy(object_);
+  }
+
+  void observe(tensor_view<const float> x) { table_->observe(object_, x); }
+  void reset() { table_->reset(object_); }
+  index_t units() const { return table_->units(object_); }
+  std::int64_t samples() const { return table_->samples(object_); }
+  std::int64_t nonfinite() const { return table_->nonfinite(object_); }
+  void range(std::span<float> lo, std::span<float> hi) const { table_->range(object_, lo, hi); }
+  void save(state_writer& w) const { table_->save(object_, w); }
+  void load(state_reader& r) { table_->load(object_, r); }
+  bool can_merge() const noexcept { return table_->merge != nullptr; }
+  bool can_append() const noexcept { return table_->append != nullptr; }
+  // Raises incompatible for boxes of different kinds, unsupported if the kind does not merge.
+  void merge(const any_observer& other) { combine(table_->merge, other, "any_observer::merge"); }
+  void append(const any_observer& later) { combine(table_->append, later, "any_observer::append"); }
+
+ private:
+  struct table {
+    void (*destroy)(void*);
+    void* (*clone)(const void*);
+    void (*observe)(void*, tensor_view<const float>);
+    void (*reset)(void*);
+    index_t (*units)(const void*);
+    std::int64_t (*samples)(const void*);
+    std::int64_t (*nonfinite)(const void*);
+    void (*range)(const void*, std::span<float>, std::span<float>);
+    void (*save)(const void*, state_writer&);
+    void (*load)(void*, state_reader&);
+    void (*merge)(void*, const void*);   // null: not mergeable
+    void (*append)(void*, const void*);  // null: not appendable
+  };
+  template <class O> static O& as(void* p) { return *static_cast<O*>(p); }
+  template <class O> static const O& as(const void* p) { return *static_cast<const O*>(p); }
+  template <class O> static constexpr auto merge_of() -> void (*)(void*, const void*) {
+    if constexpr (mergeable_observer<O>) {
+      return [](void* a, const void* b) { as<O>(a).merge(as<O>(b)); };
+    } else {
+      return nullptr;
+    }
+  }
+  template <class O> static constexpr auto append_of() -> void (*)(void*, const void*) {
+    if constexpr (appendable_observer<O>) {
+      return [](void* a, const void* b) { as<O>(a).append(as<O>(b)); };
+    } else {
+      return nullptr;
+    }
+  }
+  template <class O>
+  static constexpr table table_of = {
+      [](void* p) { delete static_cast<O*>(p); },
+      [](const void* p) -> void* { return new O(as<O>(p)); },
+      [](void* p, tensor_view<const float> x) { as<O>(p).observe(x); },
+      [](void* p) { as<O>(p).reset(); },
+      [](const void* p) -> index_t { return as<O>(p).units(); },
+      [](const void* p) -> std::int64_t { return as<O>(p).samples(); },
+      [](const void* p) -> std::int64_t { return as<O>(p).nonfinite(); },
+      [](const void* p, std::span<float> lo, std::span<float> hi) { as<O>(p).range(lo, hi); },
+      [](const void* p, state_writer& w) { as<O>(p).save(w); },
+      [](void* p, state_reader& r) { as<O>(p).load(r); },
+      merge_of<O>(),
+      append_of<O>()};
+
+  void combine(void (*function)(void*, const void*), const any_observer& other, const char* where) {
+    if (table_ != other.table_) {
+      raise(errc::incompatible, "observers of different kinds cannot be combined", where);
+    }
+    if (function == nullptr) {
+      raise(errc::unsupported, "this kind of observer cannot be combined this way", where);
+    }
+    function(object_, other.object_);
+  }
+
+  const table* table_;
+  void* object_;
+};
+static_assert(observer<any_observer>);
+
+using observer_factory = any_observer (*)(const quantization_spec&);
+
+class observer_registry {
+ public:
+  static observer_registry& instance() {
+    static observer_registry registry;
+    return registry;
+  }
+  bool add(std::string_view key, observer_factory make) {
+    const std::lock_guard lock(mutex_);
+    return !factories_.insert_or_assign(std::string(key), make).second;
+  }
+  observer_factory find(std::string_view key) {
+    const std::lock_guard lock(mutex_);
+    const auto it = factories_.find(key);
+    if (it != factories_.end()) return it->second;
+    std::string keys;
+    for (const auto& [name, make] : factories_) keys += (keys.empty() ? "" : ", ") + name;
+    raise(errc::invalid_argument, "no observer under this key", "make_observer", text_of(key),
+          keys);
+  }
+
+ private:
+  observer_registry() {
+    factories_["static"] = [](const quantization_spec& s) { return any_observer(static_range(s)); };
+    factories_["moving_average"] = [](const quantization_spec& s) {
+      return any_observer(moving_average(s));
+    };
+    factories_["global_minmax"] = [](const quantization_spec& s) {
+      return any_observer(global_min_max(s));
+    };
+  }
+  std::mutex mutex_;
+  std::map<std::string, observer_factory, std::less<>> factories_;
+};
+
+// Makes `key` known to make_observer; true if it replaced an earlier entry. Any thread.
+inline bool register_observer(std::string_view key, observer_factory make) {
+  return observer_registry::instance().add(key, make);
+}
+
+// A fresh observer of the kind `key`. Raises invalid_argument, listing the keys, for an unknown one.
+// "default" is resolved by the fake-quantizer, which knows its target. Any thread.
+inline any_observer make_observer(std::string_view key, const quantization_spec& spec) {
+  return observer_registry::instance().find(key)(spec);
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,150 @@
+// lutra: moving_average.hpp - observer "moving_average": exponential average of the batches' ranges.
+// SPDX-License-Identifier: Apache-2.0
+//
+// First batch: copied. Later: r = c * new + (1 - c) * r for both ends, c the averaging constant. The
+// state is double (in bfloat16, as the reference keeps it, c = 0.01 never moves it by 10 %), the range
+// handed out is rounded to float. Depends on the order of batches, so it cannot be merged;
+// append() continues it with a part observed elsewhere, equal to one run up to rounding in double.
+// One thread at a time; const members may be shared.
+#pragma once
+
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/number/bfloat16.hpp>
+#include <lutra/observe/range_input.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types.
+enum class running_type : unsigned char { float64, float32, bfloat16 };
+
+class moving_average {
+ public:
+  explicit moving_average(const quantization_spec& spec, running_type type = running_type::float64)
+      : input_(spec), constant_(spec.averaging_constant), type_(type) {}
+
+  void observe(tensor_view<const float> x) {
+    const unit_ranges r = input_.read(x);
+    if (r.lo.empty()) return;
+    input_.count(r, x.size());
+    state_.resize(r.lo.size());
+    for (std::size_t u = 0; u < state_.size(); ++u) {
+      if (r.lo[u] > r.hi[u]) continue;  // nothing finite: this batch says nothing about the unit
+      unit& s = state_[u];
+      const double lo = stored(static_cast<double>(r.lo[u]));
+      const double hi = stored(static_cast<double>(r.hi[u]));
+      s = s.batches == 0
+              ? unit{lo, hi, lo, hi, 0}
+              : unit{average(lo, s.lo), average(hi, s.hi), s.first_lo, s.first_hi, s.batches};
+      ++s.batches;
+    }
+  }
+  // r = (1-c)^n * (r_here - first_later) + r_later, which is what n more batches would have given.
+  void append(const moving_average& later) {
+    input_.check_same(later.input_, "moving_average::append");
+    if (constant_ != later.constant_ || type_ != later.type_) {
+      raise(errc::incompatible, "averaging constants or state types differ",
+            "moving_average::append", text_of(later.constant_), text_of(constant_));
+    }
+    input_.add(later.input_);
+    state_.resize(std::max(state_.size(), later.state_.size()));
+    for (std::size_t u = 0; u < later.state_.size(); ++u) {
+      unit& s = state_[u];
+      const unit& l = later.state_[u];
+      if (s.batches == 0 || l.batches == 0) {
+        if (s.batches == 0) s = l;
+        continue;
+      }
+      const double kept = power(1.0 - static_cast<double>(constant_), l.batches);
+      s.lo = stored(kept * (s.lo - l.first_lo) + l.lo);
+      s.hi = stored(kept * (s.hi - l.first_hi) + l.hi);
+      s.batches += l.batches;
+    }
+  }
+  void reset() {
+    input_.reset();
+    state_.clear();
+  }
+  index_t units() const noexcept { return input_.units(); }
+  std::int64_t samples() const noexcept { return input_.samples(); }
+  std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
+  void range(std::span<float> lo, std::span<float> hi) const {
+    for (std::size_t u = 0; u < state_.size(); ++u) {
+      lo[u] = static_cast<float>(state_[u].lo);
+      hi[u] = static_cast<float>(state_[u].hi);
+    }
+  }
+  void save(state_writer& w) const {
+    input_.save(w);
+    w.u8(static_cast<std::uint8_t>(type_));
+    w.u64(state_.size());
+    for (const unit& s : state_) {
+      for (const double v : {s.lo, s.hi, s.first_lo, s.first_hi}) w.f64(v);
+      w.i64(s.batches);
+    }
+  }
+  void load(state_reader& r) {
+    range_input input = input_;
+    input.load(r);
+    if (const int type = r.u8(); type != static_cast<int>(type_)) {
+      r.corrupt("type of the running state", text_of(type), text_of(static_cast<int>(type_)));
+    }
+    std::vector<unit> state(r.count(5 * 8));
+    if (static_cast<index_t>(state.size()) != input.units()) {
+      r.corrupt("number of ranges differs from the number of units", text_of(state.size()),
+                text_of(input.units()));
+    }
+    for (unit& s : state) {
+      for (double* v : {&s.lo, &s.hi, &s.first_lo, &s.first_hi}) *v = r.f64();
+      s.batches = r.i64();
+      if (!valid(s.lo, s.hi) || !valid(s.first_lo, s.first_hi) || s.batches < 0) {
+        r.corrupt("range of a unit", range_text(s.lo, s.hi), "finite, lo <= 0 <= hi");
+      }
+    }
+    input_ = input;
+    state_ = std::move(state);
+  }
+
+ private:
+  struct unit {
+    double lo = 0, hi = 0;
+    double first_lo = 0, first_hi = 0;  // of the first batch, for append()
+    std::int64_t batches = 0;
+  };
+  static bool valid(double lo, double hi) {
+    constexpr double limit = 0x1.fffffep127;
+    return lo <= 0.0 && lo >= -limit && hi >= 0.0 && hi <= limit;
+  }
+  double stored(double x) const noexcept {
+    switch (type_) {
+      case running_type::float64:
+        return x;
+      case running_type::float32:
+        return static_cast<double>(static_cast<float>(x));
+      case running_type::bfloat16:
+        break;
+    }
+    return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x))));
+  }
+  // Products rounded separately. The narrow types multiply by c and 1 - c rounded to float.
+  double average(double fresh, double running) const noexcept {
+    const double c = static_cast<double>(constant_);
+    if (type_ == running_type::float64) return c * fresh + (1.0 - c) * running;
+    const double kept = static_cast<double>(static_cast<float>(1.0 - c));
+    return stored(stored(c * fresh) + stored(kept * running));
+  }
+  static double power(double x, std::int64_t n) noexcept {
+    double p = 1;
+    for (; n > 0; n >>= 1, x *= x) p = (n & 1) != 0 ? p * x : p;
+    return p;
+  }
+
+  range_input input_;
+  float constant_;
+  running_type type_;
+  std::vector<unit> state_;
+};
+static_assert(appendable_observer<moving_average> && !mergeable_observer<moving_average>);
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END

@@ -1,0 +1,111 @@
+// lutra: range_input.hpp - the part every range observer shares: one batch's range per unit.
+// SPDX-License-Identifier: Apache-2.0
+//
+// An end pinned by float_range replaces what is observed; a free end is clamped to include zero. Also
+// keeps the number of units and the counts.
+#pragma once
+
+#include <algorithm>
+#include <lutra/affine/spec.hpp>
+#include <lutra/observe/observer.hpp>
+#include <lutra/observe/unit_range.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+class range_input {
+ public:
+  explicit range_input(const quantization_spec& spec)
+      : granularity_(spec.granularity), pinned_(spec.float_range) {}
+
+  index_t units() const noexcept { return units_; }
+  std::int64_t samples() const noexcept { return samples_; }
+  std::int64_t nonfinite() const noexcept { return nonfinite_; }
+
+  // Ranges of one batch, not yet counted. Empty for an empty tensor. A unit without a finite element
+  // keeps lo > hi unless both ends are pinned.
+  unit_ranges read(const tensor_view<const float>& x) const {
+    const block_grid units = grid_of(granularity_, x.extents(), "observe");
+    if (x.empty()) return {};
+    if (units_ != 0 && units.count() != units_) {
+      raise(errc::shape_mismatch, "number of units differs from earlier tensors", "observe",
+            text_of(units.count()) + " for shape " + text_of(x.extents()), text_of(units_));
+    }
+    const auto count = static_cast<std::size_t>(units.count());
+    if (pinned_.lo && pinned_.hi) {
+      return {std::vector<float>(count, *pinned_.lo), std::vector<float>(count, *pinned_.hi), 0};
+    }
+    unit_ranges r = ranges_of(x, units);
+    for (std::size_t u = 0; u < count; ++u) {
+      if (r.lo[u] > r.hi[u]) continue;
+      r.lo[u] = pinned_.lo.value_or(std::min(r.lo[u], 0.0F));
+      r.hi[u] = pinned_.hi.value_or(std::max(r.hi[u], 0.0F));
+    }
+    return r;
+  }
+  void count(const unit_ranges& r, index_t samples) noexcept {
+    units_ = static_cast<index_t>(r.lo.size());
+    samples_ += samples;
+    nonfinite_ += r.nonfinite;
+  }
+  // Before merging or appending: raises incompatible if the two do not describe the same units.
+  void check_same(const range_input& other, std::string_view where) const {
+    if (granularity_ != other.granularity_ || pinned_ != other.pinned_ ||
+        (units_ != 0 && other.units_ != 0 && units_ != other.units_)) {
+      raise(errc::incompatible, "observers describe different units", std::string(where),
+            text_of(other.granularity_) + ", " + text_of(other.units_) + " units",
+            text_of(granularity_) + ", " + text_of(units_) + " units, equal float_range");
+    }
+  }
+  void add(const range_input& other) noexcept {
+    if (units_ == 0) units_ = other.units_;
+    samples_ += other.samples_;
+    nonfinite_ += other.nonfinite_;
+  }
+  void reset() noexcept { units_ = samples_ = nonfinite_ = 0; }
+
+  void save(state_writer& w) const {
+    w.i64(units_);
+    w.i64(samples_);
+    w.i64(nonfinite_);
+  }
+  void load(state_reader& r) {
+    const std::int64_t units = r.i64();
+    const std::int64_t samples = r.i64();
+    const std::int64_t nonfinite = r.i64();
+    if (units < 0 || samples < units || nonfinite < 0 || nonfinite > samples) {
+      r.corrupt("counts of an observer contradict each other",
+                text_of(units) + " units, " + text_of(samples) + " samples, " + text_of(nonfinite) +
+                    " non-finite",
+                "0 <= units <= samples, non-finite <= samples");
+    }
+    units_ = units;
+    samples_ = samples;
+    nonfinite_ = nonfinite;
+  }
+
+ private:
+  lutra::granularity granularity_;
+  float_range_t pinned_;
+  index_t units_ = 0;
+  std::int64_t samples_ = 0;
+  std::int64_t nonfinite_ = 0;
+};
+
+// Reads lo and hi of `units` units. Raises corrupt_data unless lo <= 0 <= hi, both finite.
+inline unit_ranges load_ranges(state_reader& r, index_t units) {
+  unit_ranges ranges{r.f32s(), r.f32s(), 0};
+  if (static_cast<index_t>(ranges.lo.size()) != units || ranges.hi.size() != ranges.lo.size()) {
+    r.corrupt("number of ranges differs from the number of units",
+              text_of(ranges.lo.size()) + " and " + text_of(ranges.hi.size()), text_of(units));
+  }
+  for (std::size_t u = 0; u < ranges.lo.size(); ++u) {
+    const float lo = ranges.lo[u];
+    const float hi = ranges.hi[u];
+    if (!(lo <= 0.0F && hi >= 0.0F && lo - lo == 0.0F && hi - hi == 0.0F)) {
+      r.corrupt("range of a unit", range_text(lo, hi), "finite, lo <= 0 <= hi");
+    }
+  }
+  return ranges;
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,59 @@
+// lutra: static_range.hpp - observer "static": the range of the last tensor (weights).
+// SPDX-License-Identifier: Apache-2.0
+//
+// One thread at a time; const members may be shared.
+#pragma once
+
+#include <lutra/observe/range_input.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+class static_range {
+ public:
+  explicit static_range(const quantization_spec& spec) : input_(spec) {}
+
+  void observe(tensor_view<const float> x) {
+    unit_ranges r = input_.read(x);
+    if (r.lo.empty()) return;
+    input_.count(r, x.size());
+    last_ = std::move(r);
+    for (std::size_t u = 0; u < last_.lo.size(); ++u) {
+      if (last_.lo[u] > last_.hi[u]) last_.lo[u] = last_.hi[u] = 0;  // nothing finite in this unit
+    }
+  }
+  // The parts in order: the last one that saw anything counts.
+  void append(const static_range& later) {
+    input_.check_same(later.input_, "static_range::append");
+    input_.add(later.input_);
+    if (later.units() != 0) last_ = later.last_;
+  }
+  void reset() {
+    input_.reset();
+    last_ = {};
+  }
+  index_t units() const noexcept { return input_.units(); }
+  std::int64_t samples() const noexcept { return input_.samples(); }
+  std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
+  void range(std::span<float> lo, std::span<float> hi) const {
+    std::ranges::copy(last_.lo, lo.begin());
+    std::ranges::copy(last_.hi, hi.begin());
+  }
+  void save(state_writer& w) const {
+    input_.save(w);
+    w.f32s(last_.lo);
+    w.f32s(last_.hi);
+  }
+  void load(state_reader& r) {
+    range_input input = input_;
+    input.load(r);
+    last_ = load_ranges(r, input.units());
+    input_ = input;
+  }
+
+ private:
+  range_input input_;
+  unit_ranges last_;
+};
+static_assert(appendable_observer<static_range> && !mergeable_observer<static_range>);
+
+}  // namespace lutra::inline LUTRA_ABI
