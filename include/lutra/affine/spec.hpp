@@ -92,14 +92,14 @@ inline void check(const quantization_spec& s, std::string_view where) {
       bad("float dtypes need the zero-point formulation", "minval", "zp");
     }
   }
-  if (s.scale_dtype && *s.scale_dtype != dtype::float32) {
-    if (*s.scale_dtype != dtype::float8_e8m0fnu) {
-      bad("scale_dtype is not supported", std::string(name_of(*s.scale_dtype)),
-          "float32, float8_e8m0fnu");
-    }
-    if (is_integer(s.dtype)) {
-      bad("scale_dtype must be absent for integers", std::string(name_of(*s.scale_dtype)),
-          "absent");
+  if (s.scale_dtype) {
+    const std::string scale(name_of(*s.scale_dtype));
+    if (is_integer(s.dtype)) bad("scale_dtype must be absent for integers", scale, "absent");
+    // Plain scales of float4 are an extension; elsewhere they are what an absent scale_dtype means.
+    const bool plain = *s.scale_dtype == dtype::float32 && s.dtype == dtype::float4_e2m1fn;
+    if (*s.scale_dtype != dtype::float8_e8m0fnu && !plain) {
+      bad("scale_dtype is not supported", scale,
+          "absent, float8_e8m0fnu (and float32 for float4_e2m1fn)");
     }
   }
   if (!(s.averaging_constant > 0.0F && s.averaging_constant <= 1.0F)) {
