@@ -17,10 +17,10 @@ struct openmp_executor {
 
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
 #if defined(_OPENMP)
+    const int count = threads > 0 ? threads : omp_get_max_threads();
 #if LUTRA_HAS_EXCEPTIONS
     std::exception_ptr first;
-#pragma omp parallel for schedule(dynamic) \
-    num_threads(threads > 0 ? threads : omp_get_max_threads())
+#pragma omp parallel for schedule(dynamic) num_threads(count)
     for (index_t i = 0; i < n; ++i) {
       try {
         f(i);
@@ -31,7 +31,7 @@ struct openmp_executor {
     }
     if (first) std::rethrow_exception(first);
 #else
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(count)
     for (index_t i = 0; i < n; ++i) f(i);
 #endif
 #else

@@ -61,9 +61,9 @@ template <class T> struct tensor_traits<tensor_view<T>> {
 
 // Contiguous ranges of arithmetic values (std::vector, std::array, std::span) are 1-D tensors.
 template <class R>
-requires std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-    std::is_arithmetic_v<std::ranges::range_value_t<R>>
-struct tensor_traits<R> {
+concept contiguous_arithmetic_range = std::ranges::contiguous_range<R> &&
+    std::ranges::sized_range<R> && std::is_arithmetic_v<std::ranges::range_value_t<R>>;
+template <contiguous_arithmetic_range R> struct tensor_traits<R> {
   static constexpr auto view(const R& x) { return make(std::ranges::data(x), x); }
   static constexpr auto view(R& x) { return make(std::ranges::data(x), x); }
 
