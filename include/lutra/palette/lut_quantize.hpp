@@ -1,19 +1,16 @@
-// lutra: lut_quantize.hpp - one float table to 8-bit codes with its own scale and zero point.
+// lutra: lut_quantize.hpp - one float table to 8-bit codes with a scale and zero point of its own.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Range: lo = min(0, min table), hi = max(0, max table), or the ends float_range fixes.
-//   int8, uint8 symmetric     scale = max(-lo, hi) / 127.5 (clipping, int8: / 127), zero point 0 / 128
-//   int8, uint8 asymmetric    scale = (hi - lo) / 255, zero point = clamp(quant_min - round(lo/scale))
-//   code = clamp(round(x / scale) + zero_point), value = (code - zero_point) * scale
-// Rounding is half to even; everything is rounded to float step by step (numeric contract of
-// spec/quantization.md), so the bits are the same everywhere. The scale is at least 2^-23.
+// The table is quantized as a tensor with one scale (affine/qparams.hpp, affine/element.hpp) over the
+// range [min(0, smallest entry), max(0, largest entry)], or the ends float_range fixes:
+//   int8, uint8 symmetric  scale = max|.| / 127.5    int8 symmetric_with_clipping  max|.| / 127
+//   asymmetric             scale = (hi - lo) / 255   float8  max|.| / 448 or 57344, or a power of two
+// All steps are rounded float operations, half to even: the same bits everywhere. Never fails on
+// finite tables of a range below 2^128.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <lutra/affine/spec.hpp>
-#include <lutra/core/strict_fp.hpp>
+#include <lutra/affine/element.hpp>
 #include <span>
 #include <vector>
 
@@ -25,28 +22,28 @@ namespace lutra::inline LUTRA_ABI {
 struct lut_scale {
   dtype lut_dtype = dtype::int8;
   float scale = 1.0F;
-  std::int32_t zero_point = 0;
+  std::int32_t zero_point = 0;  // of integer tables
 };
 
-// The value a code of a table stands for.
+// The value a code of a table stands for: (code - zero_point) * scale, rounded to float once.
 inline float lut_value(const lut_scale& s, std::uint8_t code) noexcept {
+  if (s.lut_dtype == dtype::float8_e4m3fn) {
+    return static_cast<float>(float8_e4m3fn::from_bits(code)) * s.scale;
+  }
+  if (s.lut_dtype == dtype::float8_e5m2) {
+    return static_cast<float>(float8_e5m2::from_bits(code)) * s.scale;
+  }
   const int q = s.lut_dtype == dtype::int8 ? static_cast<std::int8_t>(code) : code;
   return static_cast<float>(q - s.zero_point) * s.scale;
 }
 
-// The code of the value nearest to x under the rule above.
-inline std::uint8_t lut_code(const lut_scale& s, const quant_bounds& bounds, float x) noexcept {
-  const float q = std::nearbyint(x / s.scale) + static_cast<float>(s.zero_point);
-  return static_cast<std::uint8_t>(static_cast<int>(std::clamp(q, bounds.min, bounds.max)));
-}
+struct quantized_lut {
+  lut_scale scale;
+  std::vector<std::uint8_t> codes;  // bytes of int8, uint8 or float8
+};
 
-// Scale and zero point of a table.
-inline lut_scale scale_of_table(std::span<const float> table, const quantization_spec& spec) {
-  if (!is_integer(spec.dtype)) {
-    raise(errc::unsupported, "float8 tables are not in this version", "quantize_lut",
-          std::string(name_of(spec.dtype)), "int8, uint8");
-  }
-  constexpr float least_scale = 0x1p-23F;
+// Quantizes one non-empty table. `spec` has passed check(palettization_spec).
+inline quantized_lut quantize_lut(std::span<const float> table, const quantization_spec& spec) {
   float lo = 0.0F;
   float hi = 0.0F;
   for (const float x : table) {
@@ -55,29 +52,11 @@ inline lut_scale scale_of_table(std::span<const float> table, const quantization
   }
   lo = spec.float_range.lo.value_or(lo);
   hi = spec.float_range.hi.value_or(hi);
-  const quant_bounds bounds = bounds_of(spec);
-  lut_scale s{.lut_dtype = spec.dtype};
-  if (spec.qscheme == qscheme::asymmetric) {
-    s.scale = std::max((hi - lo) / (bounds.max - bounds.min), least_scale);
-    const float zero = bounds.min - std::nearbyint(lo / s.scale);
-    s.zero_point = static_cast<std::int32_t>(std::clamp(zero, bounds.min, bounds.max));
-  } else {
-    s.scale = std::max(std::max(-lo, hi) / ((bounds.max - bounds.min) / 2.0F), least_scale);
-    s.zero_point = spec.dtype == dtype::uint8 ? 128 : 0;
-  }
-  return s;
-}
-
-struct quantized_lut {
-  lut_scale scale;
-  std::vector<std::uint8_t> codes;
-};
-
-// Quantizes one table. `spec` has passed check(palettization_spec).
-inline quantized_lut quantize_lut(std::span<const float> table, const quantization_spec& spec) {
-  quantized_lut q{scale_of_table(table, spec), {}};
-  const quant_bounds bounds = bounds_of(spec);
-  for (const float x : table) q.codes.push_back(lut_code(q.scale, bounds, x));
+  const qparams p = qparams_from_range(spec, {&lo, 1}, {&hi, 1});
+  const unit_params unit = unit_of(p, 0);
+  quantized_lut q;
+  q.scale = {spec.dtype, p.scale[0], unit.integer ? p.zero_point[0] : 0};
+  for (const float x : table) q.codes.push_back(static_cast<std::uint8_t>(encode_one(x, unit)));
   return q;
 }
 

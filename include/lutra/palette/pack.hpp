@@ -31,6 +31,24 @@ inline packed_palette pack(const palette<float>& p) {
   return out;
 }
 
+// The scale and zero point of one group of a quantized table.
+inline lut_scale lut_scale_of(const packed_palette& p, index_t group) {
+  const auto g = static_cast<std::size_t>(group);
+  return {p.lut_dtype, p.scale[g], p.zero_point.empty() ? 0 : p.zero_point[g]};
+}
+
+// All table entries as floats, [groups, 2^n_bits]. `p` has passed check().
+inline std::vector<float> table_values(const packed_palette& p) {
+  if (!p.quantized()) return p.lut;
+  std::vector<float> values;
+  values.reserve(p.lut_codes.size());
+  const auto entries = static_cast<std::size_t>(p.entries());
+  for (std::size_t i = 0; i < p.lut_codes.size(); ++i) {
+    values.push_back(lut_value(lut_scale_of(p, static_cast<index_t>(i / entries)), p.lut_codes[i]));
+  }
+  return values;
+}
+
 // Raises corrupt_data naming the first field that cannot be part of a palette. After it, every
 // function of the library may be called on `p` without reading out of bounds.
 inline void check(const packed_palette& p, std::string_view where) {
@@ -83,7 +101,6 @@ inline void check(const packed_palette& p, std::string_view where) {
       }
     }
   };
-  expect_finite("table entry", p.lut, false);
   expect_finite("scale", p.scale, true);
   expect_finite("row scale", p.row_scale, true);
   const int lowest = p.lut_dtype == dtype::int8 ? -128 : 0;
@@ -92,24 +109,8 @@ inline void check(const packed_palette& p, std::string_view where) {
       corrupt("zero point out of range", text_of(z), range_text(lowest, lowest + 255));
     }
   }
-}
-
-// The scale and zero point of one group of a quantized table.
-inline lut_scale lut_scale_of(const packed_palette& p, index_t group) {
-  const auto g = static_cast<std::size_t>(group);
-  return {p.lut_dtype, p.scale[g], p.zero_point.empty() ? 0 : p.zero_point[g]};
-}
-
-// All table entries as floats, [groups, 2^n_bits]. `p` has passed check().
-inline std::vector<float> table_values(const packed_palette& p) {
-  if (!p.quantized()) return p.lut;
-  std::vector<float> values;
-  values.reserve(p.lut_codes.size());
-  const auto entries = static_cast<std::size_t>(p.entries());
-  for (std::size_t i = 0; i < p.lut_codes.size(); ++i) {
-    values.push_back(lut_value(lut_scale_of(p, static_cast<index_t>(i / entries)), p.lut_codes[i]));
-  }
-  return values;
+  // NaN codes of float8, products beyond float.
+  expect_finite("value of a table entry", table_values(p), false);
 }
 
 // Raises corrupt_data as check() does.

@@ -14,12 +14,8 @@
 #pragma once
 
 #include <concepts>
-#include <lutra/cluster/exact_1d.hpp>
 #include <lutra/core/executor.hpp>
-#include <lutra/core/progress.hpp>
-#include <lutra/palette/lut_quantize.hpp>
-#include <lutra/palette/palette.hpp>
-#include <lutra/palette/spec.hpp>
+#include <lutra/palette/group.hpp>
 #include <lutra/tensor/traits.hpp>
 #include <string>
 
@@ -27,21 +23,20 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-struct palettize_options {
-  // Positive weight of every element in the objective, of the weight's shape; none: all 1.
-  tensor_view<const float> importance{};
-  // With per-channel scale, weigh the normalised values by scale^2, which makes the objective the
-  // error of the weight itself. false: the error of the normalised values (the reference's choice).
-  bool scale_squared_importance = true;
-  std::string where = "palettize";  // names the tensor in error messages
-  progress_callback progress{};
-};
-
-// Elements whose arithmetic is float or double, or that convert to float without loss.
-template <class E>
-concept weight_element = std::floating_point<E> || requires(const E& e) {
-  static_cast<float>(e);
-};
+// Raises non_finite for NaN or infinite values, and for doubles that a float table cannot hold.
+template <std::floating_point E>
+void check_values(std::span<const E> weight, std::string_view where) {
+  check_finite(weight, where);
+  if constexpr (std::same_as<E, double>) {
+    constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      if (std::fabs(weight[i]) <= largest) continue;
+      raise(errc::non_finite, "value beyond the range of float tables", std::string(where),
+            text_of(weight[i]) + " at position " + text_of(static_cast<index_t>(i)),
+            "magnitudes up to " + text_of(largest));
+    }
+  }
+}
 
 // The largest magnitude of each slice along axis 0, 1 for slices of zeros.
 template <class E>
@@ -60,132 +55,6 @@ std::vector<float> row_scales(std::span<const E> weight, const shape& extents,
   for (float& s : scale) s = s == 0.0F ? 1.0F : s;
   return scale;
 }
-
-// Palettizes the groups of one dense weight into a palette whose vectors have their final size.
-template <std::floating_point E> class group_palettizer {
- public:
-  group_palettizer(std::span<const E> weight, std::span<const float> importance,
-                   const palettization_spec& spec, const palettize_options& options,
-                   const block_grid& grid, palette<float>& out)
-      : weight_(weight),
-        importance_(importance),
-        spec_(spec),
-        options_(options),
-        grid_(grid),
-        row_(grid.extents().rank() == 0
-                 ? 1
-                 : static_cast<std::size_t>(grid.extents().product(1, grid.extents().rank()))),
-        out_(out) {}
-
-  void operator()(index_t group) const {
-    std::vector<double> values, weights;
-    gather(group, values, weights);
-    atoms_1d atoms = make_atoms(std::span<const double>(values), std::span<const double>(weights));
-    const int e = common_exponent(atoms.value);
-    for (double& x : atoms.value) x = std::ldexp(x, -e);
-    const atom_clusters clusters = cluster_atoms(atoms, out_.entries());
-    std::vector<float> table;
-    for (const double c : clusters.centroids) {
-      const auto entry = static_cast<float>(std::ldexp(c, e));
-      if (table.empty() || table.back() != entry) table.push_back(entry);
-    }
-    const auto g = static_cast<std::size_t>(group);
-    out_.status[g] = palette_status::optimal;
-    out_.used_entries[g] = static_cast<int>(table.size());
-    store_table(g, table);
-    assign(group, values, table);
-    out_.inertia[g] = measure_error(group, table);
-    out_.lower_bound[g] = std::min(out_.inertia[g], std::ldexp(clusters.inertia, 2 * e));
-    out_.error[g] = out_.inertia[g];
-    if (spec_.lut_qspec.enabled) quantize_table(group, table);
-  }
-
- private:
-  float row_scale(index_t position) const noexcept {
-    return out_.row_scale.empty() ? 1.0F
-                                  : out_.row_scale[static_cast<std::size_t>(position) / row_];
-  }
-  double importance(index_t position) const noexcept {
-    return importance_.empty()
-               ? 1.0
-               : static_cast<double>(importance_[static_cast<std::size_t>(position)]);
-  }
-  template <class F> void for_each_position(index_t group, F&& f) const {
-    grid_.for_each_run_of(group, [&](index_t first, index_t length) {
-      for (index_t i = first; i < first + length; ++i) f(i);
-    });
-  }
-
-  void gather(index_t group, std::vector<double>& values, std::vector<double>& weights) const {
-    const bool scaled = !out_.row_scale.empty();
-    const bool weighted = !importance_.empty() || (scaled && options_.scale_squared_importance);
-    for_each_position(group, [&](index_t i) {
-      const auto x = static_cast<double>(weight_[static_cast<std::size_t>(i)]);
-      const auto s = static_cast<double>(row_scale(i));
-      values.push_back(scaled ? x / s : x);
-      if (weighted) {
-        const double w = importance(i);
-        weights.push_back(scaled && options_.scale_squared_importance ? w * (s * s) : w);
-      }
-    });
-  }
-
-  void store_table(std::size_t g, std::span<const float> table) const {
-    const auto entries = static_cast<std::size_t>(out_.entries());
-    for (std::size_t k = 0; k < entries; ++k) {
-      out_.lut[g * entries + k] = table[std::min(k, table.size() - 1)];
-    }
-  }
-
-  void assign(index_t group, std::span<const double> values, std::span<const float> table) const {
-    const std::vector<double> wide(table.begin(), table.end());
-    const std::vector<double> mids = midpoints_of(wide);
-    std::size_t next = 0;
-    for_each_position(group, [&](index_t i) {
-      out_.codes[static_cast<std::size_t>(i)] =
-          static_cast<std::uint8_t>(nearest_index(mids, values[next++]));
-    });
-  }
-
-  double measure_error(index_t group, std::span<const float> table) const {
-    compensated_sum sum;
-    for_each_position(group, [&](index_t i) {
-      const auto u = static_cast<std::size_t>(i);
-      const double d = static_cast<double>(weight_[u]) - static_cast<double>(table[out_.codes[u]]) *
-                                                             static_cast<double>(row_scale(i));
-      sum.add(importance(i) * (d * d));
-    });
-    return sum.value();
-  }
-
-  void quantize_table(index_t group, std::span<const float> table) const {
-    const auto g = static_cast<std::size_t>(group);
-    const quantized_lut q = quantize_lut(table, spec_.lut_qspec);
-    std::vector<float> values;
-    int collapsed = 0;
-    for (std::size_t k = 0; k < q.codes.size(); ++k) {
-      values.push_back(lut_value(q.scale, q.codes[k]));
-      collapsed += k > 0 && q.codes[k] == q.codes[k - 1] ? 1 : 0;
-    }
-    const auto entries = static_cast<std::size_t>(out_.entries());
-    for (std::size_t k = 0; k < entries; ++k) {
-      out_.lut_codes[g * entries + k] = q.codes[std::min(k, q.codes.size() - 1)];
-    }
-    out_.scale[g] = q.scale.scale;
-    if (!out_.zero_point.empty()) out_.zero_point[g] = q.scale.zero_point;
-    store_table(g, values);
-    out_.collapsed_entries[g] = collapsed;
-    out_.error[g] = measure_error(group, values);
-  }
-
-  std::span<const E> weight_;
-  std::span<const float> importance_;
-  const palettization_spec& spec_;
-  const palettize_options& options_;
-  const block_grid& grid_;
-  std::size_t row_;  // elements per index of axis 0
-  palette<float>& out_;
-};
 
 // An empty result of the right sizes.
 inline palette<float> make_palette(const palettization_spec& spec, const block_grid& grid) {
@@ -223,6 +92,10 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   using element = element_t<W>;
   using value = std::conditional_t<std::same_as<element, double>, double, float>;
   check(spec, options.where);
+  if (options.rounding_precision < 1 || options.rounding_precision > 38) {
+    raise(errc::invalid_argument, "rounding_precision out of range", options.where,
+          text_of(options.rounding_precision), range_text(1, 38));
+  }
   const tensor_view<const element> source = lutra::view(w);
   const block_grid grid =
       grid_of(spec.granularity.with_axis(0), source.extents(), options.where, spec.short_groups);
@@ -235,7 +108,7 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
     copy = to_vector<value>(source);
     weight = copy;
   }
-  check_finite(weight, options.where);
+  check_values(weight, options.where);
   const bool weighted = options.importance.data() != nullptr;
   if (weighted && !(options.importance.extents() == source.extents())) {
     raise(errc::shape_mismatch, "importance has another shape than the weight", options.where,
@@ -249,7 +122,7 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   if (spec.enable_per_channel_scale) {
     out.row_scale = row_scales(weight, source.extents(), options.where);
   }
-  const group_palettizer<value> task(weight, importance, spec, options, grid, out);
+  const group_palettizer<element> task(weight, importance, spec, options, grid, out);
   // Without a callback everything is one batch; with one, about a hundred.
   const index_t batch = options.progress ? grid.count() / 100 + 1 : grid.count();
   for (index_t done = 0; done < grid.count(); done += batch) {
