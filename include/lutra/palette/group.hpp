@@ -44,8 +44,6 @@ struct palettize_options {
 template <class E>
 concept weight_element = std::floating_point<E> ||
     (!std::is_arithmetic_v<E> && requires(const E& e) { static_cast<float>(e); });
-static_cast<float>(e);
-};
 
 // Palettizes the groups of one dense weight into a palette whose vectors have their final size. E is the
 // element type of the weight, converted to float (double stays) without loss.
@@ -133,6 +131,14 @@ template <weight_element E> class group_palettizer {
       return static_cast<float>(E(static_cast<float>(x)));
   }
 
+  static double normalised_as_reference(value_type x, float scale) noexcept {
+    const value_type y = x / static_cast<value_type>(scale);
+    if constexpr (std::floating_point<E>)
+      return static_cast<double>(y);
+    else
+      return static_cast<double>(static_cast<float>(E(y)));
+  }
+
   float row_scale(index_t position) const noexcept {
     return out_.row_scale.empty() ? 1.0F
                                   : out_.row_scale[static_cast<std::size_t>(position) / row_];
@@ -158,7 +164,7 @@ template <weight_element E> class group_palettizer {
       if (!scaled) {
         values.push_back(static_cast<double>(x));
       } else if (as_reference) {  // normalises in the weight's type
-        values.push_back(static_cast<double>(in_weight_type(static_cast<double>(x / s))));
+        values.push_back(normalised_as_reference(x, s));
       } else {
         values.push_back(static_cast<double>(x) / static_cast<double>(s));
       }
