@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
+#include <algorithm>
 #include <vector>
 
 #include "errors.hpp"
@@ -43,7 +43,34 @@ void check_grid(const shape& s, const shape& b) {
     parameters.insert(parameters.end(), static_cast<std::size_t>(length), parameter);
   });
   CHECK(ordered);
-  CHECK(parameters == by_definition(s, b));
+  const auto expected = by_definition(s, b);
+  CHECK(parameters == expected);
+  for (index_t parameter = 0; parameter < grid.count(); ++parameter) {
+    index_t next = 0;
+    index_t count = 0;
+    bool right = true;
+    grid.for_each_run_of(parameter, [&](index_t first, index_t length) {
+      right = right && first >= next && length > 0;
+      next = first + length;
+      count += length;
+      for (index_t i = first; i < next && i < s.size(); ++i) {
+        right = right && expected[static_cast<std::size_t>(i)] == parameter;
+      }
+    });
+    CHECK(right);
+    CHECK(count == std::count(expected.begin(), expected.end(), parameter));
+  }
+  std::vector<index_t> one_by_one(parameters.size(), -1);
+  for (index_t p = 0; p < grid.count(); ++p) {
+    index_t end = 0;
+    grid.for_each_run_of(p, [&](index_t first, index_t length) {
+      ordered = ordered && first >= end && length > 0;
+      end = first + length;
+      std::fill(one_by_one.begin() + first, one_by_one.begin() + end, p);
+    });
+  }
+  CHECK(ordered);
+  CHECK(one_by_one == parameters);
 }
 
 TEST_CASE("slices: every shape up to 4x3x5 with every block agrees with the definition") {
