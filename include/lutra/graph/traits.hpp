@@ -66,7 +66,9 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 //   name(g, n)             unique node name; default: op type, then _1, _2, ... per repeat
 //   state_names(g, v)      full names of a state ("conv1.weight"), first is canonical; default: none
 //   module_path(g, n)      dotted path of the innermost module; default: ""
+//   module_paths(g)        all module paths in tree order; default: collected from nodes and states
 //   module_type(g, path)   type name of a module; default: ""
+//   module_aliases(g, path) other paths of the same module; default: none
 //   shape_of(g, v)         std::optional<shape>; default: constant(g, v) for states, else unknown
 //   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
 

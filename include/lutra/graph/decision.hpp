@@ -1,0 +1,83 @@
+// lutra: decision.hpp - why a tensor is quantized, or why not: a typed reason for every operand and value.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lutra/core/error.hpp>
+#include <string_view>
+
+namespace lutra::inline LUTRA_ABI {
+
+enum class reason : unsigned char {
+  // on
+  own_config,       // the config entry that governs the op
+  from_producer,    // the producer's output spec; the op's own input config is not asked
+  from_consumer,    // a consumer of higher priority decided before
+  shared_range,     // shares the fake-quantizer of a range-preserving op
+  shared_state,     // same stored tensor as an operand decided before (on or off)
+  module_boundary,  // module_input_spec or module_output_spec (on or off)
+  module_state,     // module_state_spec of the owning module (on or off)
+  // off
+  off_by_config,      // the entry under the matching key is off
+  group_off,          // the spec map of this group is empty
+  no_matching_key,    // the spec map has entries, but none for this operand
+  config_off,         // the op config or module config is off as a whole
+  not_float,          // integers, booleans, unknown types
+  packed_state,       // already a palette
+  inside_pattern,     // between or beside the ops of a fused pattern
+  activation_alone,   // an activation or batch norm that follows no registered op
+  chain_broken,       // ... that follows one whose result has another consumer
+  unregistered_op,    // no pattern starts with or contains this op
+  decided_by_readers  // a graph input or a state: each consumer decides for its operand
+};
+
+constexpr std::string_view name_of(reason r) noexcept {
+  switch (r) {
+    case reason::own_config:
+      return "own_config";
+    case reason::from_producer:
+      return "from_producer";
+    case reason::from_consumer:
+      return "from_consumer";
+    case reason::shared_range:
+      return "shared_range";
+    case reason::shared_state:
+      return "shared_state";
+    case reason::module_boundary:
+      return "module_boundary";
+    case reason::module_state:
+      return "module_state";
+    case reason::off_by_config:
+      return "off_by_config";
+    case reason::group_off:
+      return "group_off";
+    case reason::no_matching_key:
+      return "no_matching_key";
+    case reason::config_off:
+      return "config_off";
+    case reason::not_float:
+      return "not_float";
+    case reason::packed_state:
+      return "packed_state";
+    case reason::inside_pattern:
+      return "inside_pattern";
+    case reason::activation_alone:
+      return "activation_alone";
+    case reason::chain_broken:
+      return "chain_broken";
+    case reason::unregistered_op:
+      return "unregistered_op";
+    case reason::decided_by_readers:
+      return "decided_by_readers";
+  }
+  return "unknown";
+}
+
+struct decision {
+  reason why = reason::unregistered_op;
+  bool on = false;
+  index_t node = -1;    // the other node the reason speaks of, if any
+  index_t source = -1;  // config entry: position in quantization_plan::sources
+  friend constexpr bool operator==(const decision&, const decision&) = default;
+};
+
+}  // namespace lutra::inline LUTRA_ABI

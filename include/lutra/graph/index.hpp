@@ -1,0 +1,300 @@
+// lutra: index.hpp - graph_index: a graph read once into dense numbers; what every pass works on.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Nodes are numbered in the adapter's topological order, values in order of first appearance. Defaults of the
+// optional traits live here. Reading checks the graph: a result made twice, an operand nobody makes, a
+// cycle (its nodes are listed) and a wrong order are errc::invalid_graph. O(nodes + operands).
+#pragma once
+
+#include <lutra/graph/module_tree.hpp>
+#include <lutra/graph/op.hpp>
+#include <lutra/graph/traits.hpp>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+constexpr std::size_t to_size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+
+// Rows of varying length in one array.
+struct index_rows {
+  std::vector<index_t> begin{0};
+  std::vector<index_t> items;
+
+  index_t rows() const noexcept { return static_cast<index_t>(begin.size()) - 1; }
+  std::span<const index_t> operator[](index_t row) const noexcept {
+    return std::span<const index_t>(items).subspan(
+        to_size(begin[to_size(row)]), to_size(begin[to_size(row) + 1] - begin[to_size(row)]));
+  }
+  void end_row() { begin.push_back(static_cast<index_t>(items.size())); }
+};
+
+struct graph_index {
+  static constexpr index_t none = -1;
+
+  // Of nodes.
+  std::vector<std::string> op;    // canonical op type
+  std::vector<std::string> name;  // unique; repeats are labelled name#2, name#3
+  std::vector<index_t> module;    // in modules
+  index_rows operands;            // values in slot order; slot = position in the row
+  index_rows results;             // values
+  // Of values.
+  std::vector<value_role> role;
+  std::vector<char> is_float;
+  std::vector<index_t> producer;                      // node, or none
+  std::vector<std::vector<std::string>> state_names;  // canonical first
+  index_rows
+      uses;  // flat operand positions (into operands.items) in graph order; graph outputs follow
+             // as operands.items.size() + output slot
+  // Of the graph.
+  std::vector<index_t> outputs;  // values
+  std::vector<index_t> inputs;   // values of role graph_input, in order of first use
+  module_tree modules;
+
+  index_t node_count() const noexcept { return static_cast<index_t>(op.size()); }
+  index_t value_count() const noexcept { return static_cast<index_t>(role.size()); }
+  index_t operand_count() const noexcept { return static_cast<index_t>(operands.items.size()); }
+  bool is_state(index_t v) const noexcept {
+    return role[to_size(v)] == value_role::state || role[to_size(v)] == value_role::packed_state;
+  }
+  // The node of a use, or none for a graph output.
+  index_t user(index_t use) const noexcept {
+    return use < operand_count() ? operand_node[to_size(use)] : none;
+  }
+  index_t slot(index_t use) const noexcept {
+    return use < operand_count() ? use - operands.begin[to_size(user(use))] : use - operand_count();
+  }
+  // Readable name of a value: state name, producing node, or "input 0".
+  std::string label(index_t v) const {
+    const auto& names = state_names[to_size(v)];
+    if (!names.empty()) return names.front();
+    const index_t p = producer[to_size(v)];
+    if (p == none) {
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i] == v) return "input " + text_of(static_cast<index_t>(i));
+      }
+      return "value " + text_of(v);
+    }
+    const auto made = results[p];
+    std::string text = name[to_size(p)];
+    if (made.size() > 1) {
+      index_t i = 0;
+      while (made[to_size(i)] != v) ++i;
+      text += ":" + text_of(i);
+    }
+    return text;
+  }
+
+  std::vector<index_t> operand_node;  // flat operand position -> node
+};
+
+// Throws if node order and edges contradict each other. Used by index_of and graph_conformance.
+inline void check_order(const graph_index& g) {
+  bool ordered = true;
+  for (index_t u = 0; u < g.operand_count() && ordered; ++u) {
+    const index_t p = g.producer[to_size(g.operands.items[to_size(u)])];
+    ordered = p == graph_index::none || p < g.user(u);
+  }
+  if (ordered) return;
+  // Which nodes can run? Those left over lie on a cycle or behind one.
+  std::vector<index_t> waiting(g.op.size(), 0), ready;
+  for (index_t u = 0; u < g.operand_count(); ++u) {
+    waiting[to_size(g.user(u))] += g.producer[to_size(g.operands.items[to_size(u)])] >= 0 ? 1 : 0;
+  }
+  for (index_t n = 0; n < g.node_count(); ++n) {
+    if (waiting[to_size(n)] == 0) ready.push_back(n);
+  }
+  for (std::size_t i = 0; i < ready.size(); ++i) {
+    for (const index_t v : g.results[ready[i]]) {
+      for (const index_t use : g.uses[v]) {
+        const index_t user = g.user(use);
+        if (user != graph_index::none && --waiting[to_size(user)] == 0) ready.push_back(user);
+      }
+    }
+  }
+  if (static_cast<index_t>(ready.size()) == g.node_count()) {
+    raise(errc::invalid_graph, "nodes() lists a consumer before its producer", "graph_traits");
+  }
+  // Walking back over blocked operands must repeat a node: from there on it is a cycle.
+  std::vector<index_t> visited_at(g.op.size(), -1), path;
+  index_t n = 0;
+  while (waiting[to_size(n)] <= 0) ++n;
+  while (visited_at[to_size(n)] < 0) {
+    visited_at[to_size(n)] = static_cast<index_t>(path.size());
+    path.push_back(n);
+    for (const index_t v : g.operands[n]) {
+      const index_t p = g.producer[to_size(v)];
+      if (p >= 0 && waiting[to_size(p)] > 0) {
+        n = p;
+        break;
+      }
+    }
+  }
+  std::string cycle = g.name[to_size(n)];
+  constexpr std::size_t most = 50;  // names in the message
+  const auto first = to_size(visited_at[to_size(n)]);
+  for (std::size_t i = path.size(); i-- > first;) {
+    if (path.size() - i > most) {
+      cycle += " -> ... (" + text_of(static_cast<index_t>(i - first)) + " more)";
+      break;
+    }
+    cycle += " -> " + g.name[to_size(path[i])];
+  }
+  raise(errc::invalid_graph, "the graph has a cycle", "graph_traits", cycle, "an acyclic graph");
+}
+
+// A graph_index and the adapter's handles of its nodes and values.
+template <class G> struct indexed_graph {
+  graph_index index;
+  std::vector<node_id_t<G>> nodes;
+  std::vector<value_id_t<G>> values;
+};
+
+// Reads `g`. The work of one construction, cut into steps.
+template <readable_graph G> class graph_reader {
+ public:
+  explicit graph_reader(const G& g) : g_(g) {}
+
+  indexed_graph<G> read() {
+    read_nodes();
+    read_outputs();
+    for (index_t v = 0; v < index_t(result_.values.size()); ++v) read_value(v);
+    read_uses();
+    read_modules();
+    check_order(index());
+    return std::move(result_);
+  }
+
+ private:
+  using traits = graph_traits<G>;
+  graph_index& index() { return result_.index; }
+
+  index_t number(const value_id_t<G>& v) {
+    const auto [at, inserted] = value_number_.try_emplace(v, index_t(result_.values.size()));
+    if (inserted) {
+      result_.values.push_back(v);
+      index().producer.push_back(graph_index::none);
+    }
+    return at->second;
+  }
+  void read_nodes() {
+    std::unordered_map<std::string, index_t> op_repeats, name_repeats;
+    for (const node_id_t<G>& n : traits::nodes(g_)) {
+      const index_t node = index_t(result_.nodes.size());
+      result_.nodes.push_back(n);
+      const std::string_view op = traits::op_type(g_, n);
+      std::string name;
+      if constexpr (requires { traits::name(g_, n); }) {
+        name = std::string(traits::name(g_, n));
+      } else {
+        const index_t repeat = op_repeats[std::string(op)]++;
+        name = std::string(op) + (repeat > 0 ? "_" + text_of(repeat) : "");
+      }
+      const index_t again = ++name_repeats[name];
+      if (again > 1) name += "#" + text_of(again);
+      index().op.emplace_back(canonical_op(op));
+      index().name.push_back(std::move(name));
+      for (const value_id_t<G>& v : traits::operands(g_, n)) {
+        index().operands.items.push_back(number(v));
+        index().operand_node.push_back(node);
+      }
+      index().operands.end_row();
+      for (const value_id_t<G>& v : traits::results(g_, n)) make_result(node, number(v));
+      index().results.end_row();
+    }
+  }
+  void make_result(index_t node, index_t v) {
+    index_t& producer = index().producer[to_size(v)];
+    if (producer != graph_index::none) {
+      raise(errc::invalid_graph, "a value is the result of two nodes", "graph_traits::results",
+            text_of(index().name[to_size(producer)]) + " and " +
+                text_of(index().name[to_size(node)]));
+    }
+    producer = node;
+    index().results.items.push_back(v);
+  }
+  void read_outputs() {
+    for (const value_id_t<G>& v : traits::outputs(g_)) index().outputs.push_back(number(v));
+  }
+  void read_value(index_t v) {
+    const value_id_t<G>& id = result_.values[to_size(v)];
+    const value_role role = traits::role_of(g_, id);
+    index().role.push_back(role);
+    index().is_float.push_back(traits::is_float(g_, id) ? 1 : 0);
+    index().state_names.emplace_back();
+    if (role == value_role::state) {
+      if constexpr (requires { traits::state_names(g_, id); }) {
+        for (const auto& name : traits::state_names(g_, id)) {
+          index().state_names.back().emplace_back(name);
+        }
+      }
+    }
+    if (role == value_role::graph_input) index().inputs.push_back(v);
+  }
+  void read_uses() {
+    const index_t operands = index().operand_count();
+    const index_t total = operands + index_t(index().outputs.size());
+    const auto value_of = [&](index_t use) {
+      return use < operands ? index().operands.items[to_size(use)]
+                            : index().outputs[to_size(use - operands)];
+    };
+    std::vector<index_t>& begin = index().uses.begin;
+    begin.assign(result_.values.size() + 1, 0);
+    for (index_t use = 0; use < total; ++use) ++begin[to_size(value_of(use)) + 1];
+    for (std::size_t v = 1; v < begin.size(); ++v) begin[v] += begin[v - 1];
+    index().uses.items.resize(to_size(total));
+    std::vector<index_t> next(begin.begin(), begin.end() - 1);
+    for (index_t use = 0; use < total; ++use) {
+      const index_t v = value_of(use);
+      if (index().role[to_size(v)] == value_role::result &&
+          index().producer[to_size(v)] == graph_index::none) {
+        const index_t user = index().user(use);
+        raise(errc::invalid_graph, "an operand is the result of no node", "graph_traits::operands",
+              (user == graph_index::none ? "graph output "
+                                         : text_of(index().name[to_size(user)]) + " operand ") +
+                  text_of(index().slot(use)),
+              "a result listed by results(), a graph input or a state");
+      }
+      index().uses.items[to_size(next[to_size(v)]++)] = use;
+    }
+  }
+  void read_modules() {
+    module_tree& modules = index().modules;
+    if constexpr (requires { traits::module_paths(g_); }) {
+      for (const auto& path : traits::module_paths(g_)) modules.add(path);
+    }
+    for (const node_id_t<G>& n : result_.nodes) {
+      if constexpr (requires { traits::module_path(g_, n); }) {
+        index().module.push_back(modules.add(traits::module_path(g_, n)));
+      } else {
+        index().module.push_back(modules.add(""));
+      }
+    }
+    for (const auto& names : index().state_names) {
+      for (const std::string& name : names) modules.add(module_tree::parent_path(name));
+    }
+    for (index_t m = 0; m < modules.size(); ++m) {
+      if constexpr (requires { traits::module_aliases(g_, modules.path(m)); }) {
+        for (const auto& alias : traits::module_aliases(g_, modules.path(m))) {
+          modules.add_alias(m, alias);
+        }
+      }
+      if constexpr (requires { traits::module_type(g_, modules.path(m)); }) {
+        modules.set_type(m, traits::module_type(g_, modules.path(m)));
+      }
+    }
+    for (index_t& m : index().module) m = modules.canonical(m);
+  }
+
+  const G& g_;
+  indexed_graph<G> result_;
+  std::unordered_map<value_id_t<G>, index_t> value_number_;
+};
+
+template <readable_graph G> indexed_graph<G> index_of(const G& g) {
+  return graph_reader<G>(g).read();
+}
+
+}  // namespace lutra::inline LUTRA_ABI

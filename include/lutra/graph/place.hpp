@@ -1,0 +1,351 @@
+// lutra: place.hpp - from annotated points to groups and places: which fake-quantizers, and where they go.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Union-find over points, then one walk over the nodes. Internal to plan(); pure; near-linear.
+#pragma once
+
+#include <algorithm>
+#include <lutra/graph/annotate.hpp>
+#include <map>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+// One fake-quantizer.
+struct plan_group {
+  quantization_spec spec;  // axes resolved
+  bool weight = false;     // observes weights (else activations)
+  std::string name;        // of the first value
+};
+// One place where it is applied: it reads `value`, or the output of the earlier place `after`.
+struct plan_node {
+  index_t group;
+  index_t value;       // the original tensor at the root
+  index_t after = -1;  // place it is stacked on, or -1
+};
+
+struct quantization_plan {
+  graph_index index;
+  std::vector<plan_group> groups;
+  std::vector<plan_node> places;           // in the order of insertion
+  std::vector<index_t> operand_place;      // flat operand position -> place it reads, or -1
+  std::vector<index_t> output_place;       // graph output -> place it reads, or -1
+  std::vector<index_t> value_place;        // value -> place of its own output, or -1
+  std::vector<decision> operand_decision;  // flat operand position
+  std::vector<decision> value_decision;
+  std::vector<std::string> sources;  // texts of config entries
+  std::vector<std::string> notes;    // overrides, merges, entries without effect
+
+  bool on_state(const plan_node& p) const { return index.is_state(p.value) && p.after < 0; }
+  index_t count_places(bool weights) const {
+    return static_cast<index_t>(std::count_if(
+        places.begin(), places.end(), [&](const auto& p) { return on_state(p) == weights; }));
+  }
+  // One sentence.
+  std::string describe(const decision& d) const {
+    const std::string who = d.node >= 0 ? index.name[to_size(d.node)] : std::string();
+    const std::string entry =
+        d.source >= 0 ? " (config entry " + sources[to_size(d.source)] + ")" : "";
+    switch (d.why) {
+      case reason::own_config:
+        return "quantized by its config" + entry;
+      case reason::from_producer:
+        return "quantized by the output spec of " + who;
+      case reason::from_consumer:
+        return "quantized by the input spec of " + who + ", which has priority";
+      case reason::shared_range:
+        return "shared with the range of " + who;
+      case reason::shared_state:
+        return std::string(d.on ? "quantized" : "not quantized") + ": the state was decided at " +
+               who;
+      case reason::module_boundary:
+        return std::string(d.on ? "quantized" : "off") + " by a module boundary spec" + entry;
+      case reason::module_state:
+        return std::string(d.on ? "quantized" : "off") + " by a module state spec" + entry;
+      case reason::off_by_config:
+        return "off by its key" + entry;
+      case reason::group_off:
+        return "off: the spec map is empty" + entry;
+      case reason::no_matching_key:
+        return "off: no key of the spec map names it" + entry;
+      case reason::config_off:
+        return "off: the whole config is off" + entry;
+      case reason::not_float:
+        return "not floating point";
+      case reason::packed_state:
+        return "already a palette";
+      case reason::inside_pattern:
+        return "inside the fused pattern that starts at " + who;
+      case reason::activation_alone:
+        return "the op is quantized only behind a registered op";
+      case reason::chain_broken:
+        return "not fused with " + who + ": its result has another consumer";
+      case reason::unregistered_op:
+        return "no registered pattern has this op";
+      case reason::decided_by_readers:
+        return "decided for each consumer";
+    }
+    return "unknown";
+  }
+};
+
+class placer {
+ public:
+  placer(graph_index index, annotations a) : a_(std::move(a)) {
+    plan_.index = std::move(index);
+    parent_.resize(a_.points.size());
+    for (std::size_t i = 0; i < parent_.size(); ++i) parent_[i] = static_cast<index_t>(i);
+  }
+
+  quantization_plan run() {
+    resolve_references();
+    share_on_values();
+    make_groups();
+    insert();
+    force_per_tensor();
+    resolve_axes();
+    explain();
+    return std::move(plan_);
+  }
+
+ private:
+  using kind_t = annotation::kind_t;
+  const graph_index& g() const { return plan_.index; }
+
+  index_t root(index_t p) {
+    while (parent_[to_size(p)] != p) {
+      parent_[to_size(p)] = parent_[to_size(parent_[to_size(p)])];  // halve the path
+      p = parent_[to_size(p)];
+    }
+    return p;
+  }
+  void join(index_t a, index_t b) {
+    a = root(a);
+    b = root(b);
+    // The smaller number is the root: deterministic, and short enough with path halving.
+    parent_[to_size(std::max(a, b))] = std::min(a, b);
+  }
+
+  // spec_[p]: the spec a point ends up with, or -1 if it is off.
+  void resolve_references() {
+    spec_.assign(a_.points.size(), unknown);
+    std::vector<index_t> path;
+    for (index_t p = 0; p < static_cast<index_t>(a_.points.size()); ++p) {
+      index_t at = p;
+      while (spec_[to_size(at)] == unknown) {
+        const annotation& here = a_.points[to_size(at)];
+        if (here.kind != kind_t::reference) {
+          spec_[to_size(at)] = here.kind == kind_t::own ? here.target : -1;
+          break;
+        }
+        path.push_back(at);
+        at = here.target;
+      }
+      for (const index_t q : path) {
+        spec_[to_size(q)] = spec_[to_size(at)];
+        if (spec_[to_size(at)] >= 0) join(q, at);
+      }
+      path.clear();
+    }
+  }
+
+  // What implicit sharing compares.
+  static auto share_key(const quantization_spec& s) {
+    const quant_bounds b = bounds_of(s);
+    return std::make_tuple(s.dtype, b.min, b.max, s.qscheme,
+                           s.granularity.kind() == granularity_kind::per_tensor
+                               ? -1000
+                               : s.granularity.axis().value_or(-1000));
+  }
+  void share_on_values() {
+    std::map<decltype(share_key({})), index_t> classes;
+    std::vector<index_t> class_of;
+    for (const spec_use& s : a_.specs) {
+      class_of.push_back(
+          classes.try_emplace(share_key(s.spec), static_cast<index_t>(classes.size()))
+              .first->second);
+    }
+    std::vector<std::pair<index_t, index_t>> first;  // (class, point) on the current value
+    for (index_t v = 0; v < g().value_count(); ++v) {
+      first.clear();
+      const auto visit = [&](index_t point) {
+        const index_t spec = spec_[to_size(point)];
+        if (spec < 0) return;
+        const index_t c = class_of[to_size(spec)];
+        for (const auto& [known, other] : first) {
+          if (known != c) continue;
+          const index_t theirs = spec_[to_size(other)];
+          if (theirs != spec && !(a_.specs[to_size(theirs)].spec == a_.specs[to_size(spec)].spec)) {
+            a_.notes.push_back(g().label(v) +
+                               ": specs that differ only in granularity, observer, formulation or "
+                               "float range are merged into one fake-quantizer");
+          }
+          join(point, other);
+          return;
+        }
+        first.emplace_back(c, point);
+      };
+      visit(a_.output_point(v));
+      for (const index_t use : g().uses[v]) {
+        if (g().user(use) >= 0) visit(a_.edge_of[to_size(use)]);
+      }
+    }
+  }
+
+  void make_groups() {
+    group_.assign(a_.points.size(), -1);
+    std::vector<index_t> of_root(a_.points.size(), -1);
+    const auto visit = [&](index_t point, index_t value) {
+      const index_t spec = spec_[to_size(point)];
+      if (spec < 0) return;
+      index_t& group = of_root[to_size(root(point))];
+      if (group < 0) {
+        group = static_cast<index_t>(plan_.groups.size());
+        const spec_use& s = a_.specs[to_size(spec)];
+        plan_.groups.push_back({s.spec, s.weight, g().label(value)});
+      }
+      group_[to_size(point)] = group;
+    };
+    for (index_t n = 0; n < g().node_count(); ++n) {
+      for (index_t e = a_.edges.begin[to_size(n)]; e < a_.edges.begin[to_size(n) + 1]; ++e) {
+        visit(e, a_.edges.items[to_size(e)]);
+      }
+      for (const index_t v : g().results[n]) visit(a_.output_point(v), v);
+    }
+  }
+
+  void insert() {
+    plan_.value_place.assign(g().role.size(), -1);
+    plan_.operand_place.assign(g().operands.items.size(), -1);
+    for (index_t n = 0; n < g().node_count(); ++n) {
+      for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
+           ++u) {
+        plan_.operand_place[to_size(u)] = place_operand(u);
+      }
+      for (const index_t v : g().results[n]) {
+        const index_t group = group_[to_size(a_.output_point(v))];
+        if (group >= 0) plan_.value_place[to_size(v)] = add_place(group, v, -1);
+      }
+    }
+    for (const index_t v : g().outputs) {
+      plan_.output_place.push_back(plan_.value_place[to_size(v)]);
+    }
+  }
+  index_t place_operand(index_t use) {
+    const index_t v = g().operands.items[to_size(use)];
+    const index_t below = plan_.value_place[to_size(v)];
+    const index_t group = group_[to_size(a_.edge_of[to_size(use)])];
+    if (group < 0) return below;
+    if (below >= 0 && plan_.places[to_size(below)].group == group) return below;
+    const index_t known = static_cast<index_t>(plan_.places.size());
+    const auto [found, inserted] = hanging_.try_emplace({v, group}, known);
+    if (inserted) {
+      add_place(group, v, below);
+      if (below >= 0) {
+        a_.notes.push_back(g().label(v) + ": " + g().name[to_size(g().user(use))] +
+                           " reads two fake-quantizers in series");
+      }
+    }
+    return found->second;
+  }
+  index_t add_place(index_t group, index_t value, index_t after) {
+    plan_.places.push_back({group, value, after});
+    return static_cast<index_t>(plan_.places.size()) - 1;
+  }
+
+  // One range before and after an op that destroys channel axes can only be a per-tensor one.
+  void force_per_tensor() {
+    for (index_t n = 0; n < g().node_count(); ++n) {
+      if (!destroys_axes(g().op[to_size(n)]) || g().results[n].empty()) continue;
+      const index_t out = plan_.value_place[to_size(g().results[n][0])];
+      if (out < 0) continue;
+      const index_t group = plan_.places[to_size(out)].group;
+      for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
+           ++u) {
+        const index_t in = plan_.operand_place[to_size(u)];
+        plan_group& shared = plan_.groups[to_size(group)];
+        if (in < 0 || plan_.places[to_size(in)].group != group ||
+            shared.spec.granularity.kind() == granularity_kind::per_tensor) {
+          continue;
+        }
+        a_.notes.push_back(shared.name + ": " + text_of(shared.spec.granularity) +
+                           " becomes per_tensor, shared across " + g().name[to_size(n)]);
+        shared.spec.granularity = granularity::per_tensor();
+      }
+    }
+  }
+
+  // Weight axes left open follow from the consumers; activations have no default.
+  void resolve_axes() {
+    std::vector<int> axis(plan_.groups.size(), unset);
+    for (index_t u = 0; u < g().operand_count(); ++u) {
+      const index_t place = plan_.operand_place[to_size(u)];
+      if (place < 0) continue;
+      const index_t group = plan_.places[to_size(place)].group;
+      const plan_group& shared = plan_.groups[to_size(group)];
+      if (!shared.weight || !shared.spec.granularity.needs_axis()) continue;
+      const auto weight = weight_of(g().op[to_size(g().user(u))]);
+      if (!weight) continue;
+      const int own = shared.spec.granularity.kind() == granularity_kind::per_block
+                          ? weight->block_axis
+                          : weight->channel_axis;
+      int& known = axis[to_size(group)];
+      known = known == unset || known == own ? own : conflict;
+    }
+    std::vector<std::string> offenders;
+    for (std::size_t i = 0; i < axis.size(); ++i) {
+      plan_group& group = plan_.groups[i];
+      if (!group.spec.granularity.needs_axis()) continue;
+      if (axis[i] >= 0) {
+        group.spec.granularity = group.spec.granularity.with_axis(axis[i]);
+      } else {
+        offenders.push_back(group.name + " (" + text_of(group.spec.granularity) + ": " +
+                            (!group.weight         ? "an activation needs an explicit axis"
+                             : axis[i] == conflict ? "its consumers disagree"
+                                                   : "no consumer with a default axis") +
+                            ")");
+      }
+    }
+    if (offenders.empty()) return;
+    std::sort(offenders.begin(), offenders.end());
+    std::string all;
+    for (const std::string& o : offenders) all += (all.empty() ? "" : "; ") + o;
+    raise(errc::invalid_argument, "axis is unresolved", "plan", all, "an axis in the granularity");
+  }
+
+  void explain() {
+    for (index_t u = 0; u < g().operand_count(); ++u) {
+      plan_.operand_decision.push_back(decision_of(a_.edge_of[to_size(u)]));
+    }
+    for (index_t v = 0; v < g().value_count(); ++v) {
+      plan_.value_decision.push_back(decision_of(a_.output_point(v)));
+    }
+    plan_.sources = std::move(a_.sources);
+    plan_.notes = std::move(a_.notes);
+  }
+  decision decision_of(index_t point) const {
+    decision d = a_.points[to_size(point)].why;
+    d.on = group_[to_size(point)] >= 0;
+    return d;
+  }
+
+  struct pair_hash {
+    std::size_t operator()(const std::pair<index_t, index_t>& p) const noexcept {
+      return to_size(p.first) * 0x9e3779b97f4a7c15ULL + to_size(p.second);
+    }
+  };
+  static constexpr index_t unknown = -2;
+  static constexpr int unset = -1;
+  static constexpr int conflict = -2;
+
+  annotations a_;
+  quantization_plan plan_;
+  std::vector<index_t> parent_, spec_, group_;
+  std::unordered_map<std::pair<index_t, index_t>, index_t, pair_hash> hanging_;  // (value, group)
+};
+
+}  // namespace lutra::inline LUTRA_ABI
