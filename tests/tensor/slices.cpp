@@ -113,6 +113,20 @@ TEST_CASE("slices: runs are as long as the blocks allow") {
   CHECK(runs == 4);
 }
 
+TEST_CASE("slices: a row is what lies along the innermost axis that is cut") {
+  const block_grid grid({4, 6, 5}, {2, 4, 5});
+  CHECK(grid.row_length() == 30);
+  CHECK(grid.run_length() == 20);
+  std::vector<index_t> seen;
+  grid.for_each_row([&](index_t first, index_t parameter) {
+    seen.push_back(first);
+    seen.push_back(parameter);
+  });
+  CHECK(seen == std::vector<index_t>{0, 0, 30, 0, 60, 2, 90, 2});
+  CHECK(block_grid({4, 6}, {9, 9}).run_length() == 24);
+  CHECK(block_grid({}, {}).run_length() == 1);
+}
+
 TEST_CASE("slices: rank and block extents are checked") {
   CHECK_ERROR(block_grid({2, 3}, {1}), shape_mismatch, "block rank", "[1]", "rank 2");
   CHECK_ERROR(block_grid({2, 3}, {1, 0}), invalid_argument, "block extent", "[1, 0]", ">= 1");

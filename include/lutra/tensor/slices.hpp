@@ -35,35 +35,30 @@ class block_grid {
   const shape& grid() const noexcept { return grid_; }  // shape of the parameters
   index_t count() const noexcept { return grid_.size(); }
 
-  // Calls f(first, length, parameter) for runs of consecutive elements (row-major numbering) that
-  // share one parameter, in ascending order, covering every element once.
-  template <class F> void for_each_run(F&& f) const {
+  // A row is what lies along the innermost axis that is cut; run_length() consecutive elements of it share
+  // a parameter (fewer at its end if the last block is short), and the next run has the next parameter.
+  index_t row_length() const noexcept { return extents_.product(cut_axis(), extents_.rank()); }
+  index_t run_length() const noexcept {
+    const int axis = cut_axis();
+    const index_t inner = extents_.product(axis + 1, extents_.rank());
+    return axis < extents_.rank() ? std::min(block_[axis], extents_[axis]) * inner : inner;
+  }
+
+  // Calls f(first, parameter) with the first element (row-major numbering) of every row and its
+  // parameter, in ascending order.
+  template <class F> void for_each_row(F&& f) const {
     if (extents_.size() == 0) return;
-    const int rank = extents_.rank();
-    // Axes from `tail` on lie within one block entirely: a run spans them as a whole.
-    int tail = rank;
-    while (tail > 0 && block_[tail - 1] >= extents_[tail - 1]) --tail;
-    const index_t inner = extents_.product(tail, rank);
-    if (tail == 0) {
-      f(index_t{0}, inner, index_t{0});
-      return;
-    }
-    const int axis = tail - 1;  // the innermost axis that is cut
+    const int axis = cut_axis();
+    const index_t row = row_length();
     const auto grid_strides = row_major_strides(grid_);
     std::array<index_t, max_rank> position{};
-    index_t first = 0;
-    for (;;) {
+    for (index_t first = 0;; first += row) {
       index_t parameter = 0;
       for (int i = 0; i < axis; ++i) {
         const auto u = static_cast<std::size_t>(i);
         parameter += position[u] / block_[i] * grid_strides[u];
       }
-      for (index_t at = 0; at < extents_[axis]; at += block_[axis]) {
-        const index_t rows = std::min(block_[axis], extents_[axis] - at);
-        f(first, rows * inner, parameter);
-        first += rows * inner;
-        parameter += grid_strides[static_cast<std::size_t>(axis)];
-      }
+      f(first, parameter);
       int i = axis - 1;
       for (; i >= 0; --i) {
         auto& p = position[static_cast<std::size_t>(i)];
@@ -72,6 +67,18 @@ class block_grid {
       }
       if (i < 0) return;
     }
+  }
+
+  // Calls f(first, length, parameter) for runs of consecutive elements that share one parameter, in
+  // ascending order, covering every element once.
+  template <class F> void for_each_run(F&& f) const {
+    const index_t row = row_length();
+    const index_t run = run_length();
+    for_each_row([&](index_t first, index_t parameter) {
+      for (index_t at = 0; at < row; at += run) {
+        f(first + at, std::min(run, row - at), parameter++);
+      }
+    });
   }
 
   // Calls f(first, length) for the runs of consecutive elements (row-major numbering) of one
@@ -110,6 +117,13 @@ class block_grid {
   }
 
  private:
+  // The innermost axis that is cut; 0 if none is, so that the whole tensor is one row (of one run).
+  int cut_axis() const noexcept {
+    int axis = extents_.rank() - 1;
+    while (axis > 0 && block_[axis] >= extents_[axis]) --axis;
+    return std::max(axis, 0);
+  }
+
   shape extents_;
   shape block_;
   shape grid_;

@@ -1,0 +1,11 @@
+# A sub-project must leave its parent alone.
+foreach(target test_core lutra_developer quickstart bench)
+  if(TARGET ${target})
+    message(FATAL_ERROR "lutra as a sub-project builds its own '${target}'")
+  endif()
+endforeach()
+foreach(variable CMAKE_CXX_STANDARD CMAKE_CXX_FLAGS CMAKE_BUILD_TYPE CMAKE_EXPORT_COMPILE_COMMANDS)
+  if(NOT "${${variable}}" STREQUAL "")
+    message(FATAL_ERROR "lutra as a sub-project sets ${variable} to '${${variable}}'")
+  endif()
+endforeach()
