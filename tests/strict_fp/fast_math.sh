@@ -1,6 +1,6 @@
 #!/bin/sh
-# sh tests/fast_math/check.sh COMPILER [FLAG...] - numeric headers must refuse -ffast-math, must accept it
-# with LUTRA_ALLOW_FAST_MATH, and strict code must not hold a fused multiply-add where the CPU has one.
+# sh tests/strict_fp/fast_math.sh COMPILER [FLAG...] - numeric headers must refuse -ffast-math, must accept it
+# with LUTRA_ALLOW_FAST_MATH.
 set -u
 compiler=$1
 shift
