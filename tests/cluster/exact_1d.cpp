@@ -24,7 +24,8 @@ exact_1d_result solve(const numbers& x, const numbers& w, int k) {
 double inertia_of(const numbers& x, const numbers& w, const exact_1d_result& r) {
   long double sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const long double d = static_cast<long double>(x[i]) - r.centroids[r.codes[i]];
+    const long double d =
+        static_cast<long double>(x[i]) - static_cast<long double>(r.centroids[r.codes[i]]);
     sum += (w.empty() ? 1.0L : static_cast<long double>(w[i])) * d * d;
   }
   return static_cast<double>(sum);

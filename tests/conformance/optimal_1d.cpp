@@ -20,7 +20,8 @@ double inertia_of(const std::vector<double>& x, const std::vector<double>& w,
                   const lutra::exact_1d_result& r) {
   long double sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const long double d = static_cast<long double>(x[i]) - r.centroids.at(r.codes.at(i));
+    const long double d =
+        static_cast<long double>(x[i]) - static_cast<long double>(r.centroids.at(r.codes.at(i)));
     sum += (w.empty() ? 1.0L : static_cast<long double>(w[i])) * d * d;
   }
   return static_cast<double>(sum);

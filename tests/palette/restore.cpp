@@ -1,0 +1,108 @@
+#include <lutra/core/random.hpp>
+#include <lutra/palette/palettize.hpp>
+#include <lutra/palette/restore.hpp>
+
+#include <doctest/doctest.h>
+
+#include "errors.hpp"
+
+namespace {
+
+using lutra::dtype;
+using lutra::index_t;
+
+lutra::tensor<float> weight(const lutra::shape& s, std::uint64_t seed) {
+  lutra::tensor<float> w(s);
+  lutra::random_stream random(seed);
+  for (float& x : w.elements()) x = static_cast<float>(random.normal());
+  return w;
+}
+
+// Element by element from the formula at the head of packed.hpp.
+std::vector<float> by_definition(const lutra::packed_palette& p) {
+  std::vector<float> out;
+  const auto grid = p.groups();
+  const auto grid_strides = lutra::row_major_strides(grid.grid());
+  const lutra::shape& s = p.weight_shape;
+  for (index_t flat = 0; flat < s.size(); ++flat) {
+    std::size_t code = 0;
+    for (int b = 0; b < p.n_bits; ++b) {
+      const auto bit = static_cast<std::size_t>(flat * p.n_bits + b);
+      code |= static_cast<std::size_t>(p.codes[bit / 8] >> bit % 8 & 1) << b;
+    }
+    index_t rest = flat;
+    index_t group = 0;
+    index_t row = 0;
+    for (int axis = s.rank() - 1; axis >= 0; --axis) {
+      group += rest % s[axis] / p.block[axis] * grid_strides[static_cast<std::size_t>(axis)];
+      row = rest % s[axis];
+      rest /= s[axis];
+    }
+    const auto g = static_cast<std::size_t>(group);
+    const std::size_t at = g * static_cast<std::size_t>(p.entries()) + code;
+    float x = 0;
+    if (!p.quantized()) {
+      x = p.lut[at];
+    } else if (p.lut_dtype == dtype::int8) {
+      x = static_cast<float>(static_cast<std::int8_t>(p.lut_codes[at]) - p.zero_point[g]) *
+          p.scale[g];
+    } else {
+      x = static_cast<float>(p.lut_codes[at] - p.zero_point[g]) * p.scale[g];
+    }
+    out.push_back(p.row_scale.empty() ? x : x * p.row_scale[static_cast<std::size_t>(row)]);
+  }
+  return out;
+}
+
+TEST_CASE("restore: every rank, grouping and table type follows the formula") {
+  const std::vector<lutra::shape> shapes = {{}, {13}, {6, 10}, {4, 6, 5}, {6, 4, 3, 3}};
+  for (const lutra::shape& s : shapes) {
+    for (int axis = -1; axis < s.rank(); ++axis) {
+      for (const bool scaled : {false, true}) {
+        if (scaled && s.rank() == 0) continue;
+        for (const lutra::quantization_spec& q :
+             {lutra::quantization_spec(lutra::off), lutra::int8_symmetric_with_clipping,
+              lutra::quantization_spec{.dtype = dtype::int8, .qscheme = lutra::qscheme::asymmetric},
+              lutra::quantization_spec{.dtype = dtype::uint8}}) {
+          const auto p = lutra::palettize(
+              weight(s, 5),
+              {.n_bits = 3,
+               .lut_qspec = q,
+               .granularity = axis < 0 ? lutra::granularity::per_tensor()
+                                       : lutra::granularity::per_grouped_channel(4, axis),
+               .enable_per_channel_scale = scaled});
+          const auto packed = lutra::pack(p);
+          const auto dense = lutra::restore(packed);
+          CHECK(dense.extents() == s);
+          CHECK(dense.elements() == by_definition(packed));
+          CHECK(lutra::restore(p) == dense);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("restore: into a strided view, the gaps stay") {
+  const auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  const auto dense = lutra::restore(packed);
+  std::vector<float> buffer(24, -7.0F);
+  const std::array<index_t, 2> strides = {-8, 2};  // rows backwards, every other column
+  const lutra::tensor_view<float> out(buffer.data() + 16, {3, 4}, strides);
+  lutra::restore(packed, out);
+  for (index_t i = 0; i < 3; ++i) {
+    for (index_t j = 0; j < 4; ++j) {
+      CHECK(out(i, j) == dense[i * 4 + j]);
+      CHECK(buffer[static_cast<std::size_t>(16 - 8 * i + 2 * j + 1)] == -7.0F);
+    }
+  }
+}
+
+TEST_CASE("restore: refuses another shape and corrupt data") {
+  auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  lutra::tensor<float> out({4, 3});
+  CHECK_ERROR(lutra::restore(packed, lutra::view(out)), shape_mismatch, "[4, 3]", "[3, 4]");
+  packed.codes.clear();
+  CHECK_ERROR(lutra::restore(packed), corrupt_data, "code stream");
+}
+
+}  // namespace
