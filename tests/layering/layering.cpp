@@ -3,7 +3,7 @@
 //  - includes go down the order of `folders`, and no header includes itself through others
 //  - every header has a test at the same path, or one for its subfolder, or a line in no_twin.txt
 //  - xsimd only in simd/arch.hpp, Eigen only in tensor/eigen*.hpp, intrinsics only in simd/,
-//    and none of them behind a header that is promised to be light
+//    and none of them behind a header that is promised to be light; lutra.hpp reaches all the rest
 //  - macros only in core/config.hpp and core/version.hpp; every header opens the same way
 //  - the adaptation examples stay under 80 lines, README shows examples/quickstart.cpp as it is
 #include <algorithm>
@@ -161,19 +161,34 @@ bool is_light(const std::string& path) {
           path.ends_with("spec.hpp") || path == "fwd.hpp" || path == "affine/qparams.hpp" ||
           path == "palette/packed.hpp" || path == "observe/observer.hpp");
 }
-void check_light(const tree& headers) {
+// Everything of ours that including `path` brings in, itself included.
+std::set<std::string> reached_from(const tree& headers, const std::string& path) {
+  std::set<std::string> reached = {path};
+  std::vector<std::string> open = {path};
+  while (!open.empty()) {
+    const std::string at = open.back();
+    open.pop_back();
+    if (!headers.contains(at)) continue;
+    for (const auto& name : headers.at(at).includes) {
+      if (reached.insert(own(name)).second) open.push_back(own(name));
+    }
+  }
+  return reached;
+}
+void check_reach(const tree& headers) {
   for (const auto& [path, h] : headers) {
     if (!is_light(path)) continue;
-    std::set<std::string> reached = {path};
-    std::vector<std::string> open = {path};
-    while (!open.empty()) {
-      const std::string at = open.back();
-      open.pop_back();
-      if (at == "simd/arch.hpp" || at == "tensor/eigen.hpp") fail(path, "is light, reaches " + at);
-      if (!headers.contains(at)) continue;
-      for (const auto& name : headers.at(at).includes) {
-        if (reached.insert(own(name)).second) open.push_back(own(name));
-      }
+    const auto reached = reached_from(headers, path);
+    for (const std::string heavy : {"simd/arch.hpp", "tensor/eigen.hpp"}) {
+      if (reached.contains(heavy)) fail(path, "is light, reaches " + heavy);
+    }
+  }
+  // The umbrella holds all that needs only std, Eigen's stable modules and xsimd.
+  const auto umbrella = reached_from(headers, "lutra.hpp");
+  for (const auto& [path, h] : headers) {
+    const bool needs_more = path == "core/executor_tbb.hpp" || path == "tensor/eigen_tensor.hpp";
+    if (umbrella.contains(path) == needs_more) {
+      fail("lutra.hpp", (needs_more ? "reaches " : "does not reach ") + path);
     }
   }
 }
@@ -245,7 +260,7 @@ int main(int argc, char** argv) {
   }
   check_twins(headers, root);
   check_dependencies(headers);
-  check_light(headers);
+  check_reach(headers);
   check_text(headers);
   check_examples(root);
   check_readme(root);

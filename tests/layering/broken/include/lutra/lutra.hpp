@@ -1,0 +1,5 @@
+// lutra: lutra.hpp - broken on purpose.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lutra/core/first.hpp>

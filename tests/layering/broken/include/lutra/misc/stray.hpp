@@ -1,0 +1,4 @@
+// lutra: stray.hpp - broken on purpose.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// nïve

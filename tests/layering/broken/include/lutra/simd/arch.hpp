@@ -1,0 +1,5 @@
+// lutra: arch.hpp - broken on purpose.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <xsimd/xsimd.hpp>
