@@ -19,7 +19,7 @@ struct double_double {
 };
 
 // a + b exactly.
-inline double_double exact_sum(double a, double b) noexcept {
+inline double_double two_sum(double a, double b) noexcept {
   const double s = a + b;
   const double v = s - a;
   return {s, (a - (s - v)) + (b - v)};
@@ -38,17 +38,17 @@ inline double_double exact_product(double a, double b) noexcept {
 }
 
 inline double_double operator+(double_double a, double_double b) noexcept {
-  const double_double s = exact_sum(a.hi, b.hi);
-  const double_double t = exact_sum(a.lo, b.lo);
-  const double_double u = exact_sum(s.hi, s.lo + t.hi);
-  return exact_sum(u.hi, u.lo + t.lo);
+  const double_double s = two_sum(a.hi, b.hi);
+  const double_double t = two_sum(a.lo, b.lo);
+  const double_double u = two_sum(s.hi, s.lo + t.hi);
+  return two_sum(u.hi, u.lo + t.lo);
 }
 inline double_double operator-(double_double a) noexcept { return {-a.hi, -a.lo}; }
 inline double_double operator-(double_double a, double_double b) noexcept { return a + (-b); }
 
 inline double_double operator*(double_double a, double_double b) noexcept {
   const double_double p = exact_product(a.hi, b.hi);
-  return exact_sum(p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi));
+  return two_sum(p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi));
 }
 
 inline double_double operator/(double_double a, double_double b) noexcept {
@@ -56,15 +56,15 @@ inline double_double operator/(double_double a, double_double b) noexcept {
   const double_double rest = a - double_double{first, 0} * b;
   const double second = rest.hi / b.hi;
   const double_double left = rest - double_double{second, 0} * b;
-  return double_double{first, 0} + exact_sum(second, left.hi / b.hi);
+  return double_double{first, 0} + two_sum(second, left.hi / b.hi);
 }
 
 // Running sum of doubles, accurate to about one unit in the 106th bit.
 class compensated_sum {
  public:
   void add(double x) noexcept {
-    const double_double s = exact_sum(sum_.hi, x);
-    sum_ = exact_sum(s.hi, s.lo + sum_.lo);
+    const double_double s = two_sum(sum_.hi, x);
+    sum_ = two_sum(s.hi, s.lo + sum_.lo);
   }
   void add(double_double x) noexcept { sum_ = sum_ + x; }
   double_double pair() const noexcept { return sum_; }
