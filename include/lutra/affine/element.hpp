@@ -44,10 +44,19 @@ constexpr float clamp_keeping_nan(float x, float lo, float hi) noexcept {
   return a > hi ? hi : a;
 }
 
+enum class quotient : unsigned char {
+  exact,      // x / scale, rounded once
+  reciprocal  // x * (1 / scale), rounded twice: the order of torch and FBGEMM
+};
+
+inline float divided_one(float x, float scale, quotient q) noexcept {
+  return q == quotient::exact ? x / scale : x * (1.0F / scale);
+}
+
 // Before clamping: the value whose position relative to quant_min..quant_max decides saturation.
-inline float unclamped_one(float x, const unit_params& u) noexcept {
-  if (!u.integer) return x / u.scale;
-  return round_half_even((x - u.float_offset) / u.scale) + u.integer_offset;
+inline float unclamped_one(float x, const unit_params& u, quotient q) noexcept {
+  if (!u.integer) return divided_one(x, u.scale, q);
+  return round_half_even(divided_one(x - u.float_offset, u.scale, q)) + u.integer_offset;
 }
 
 // Nearest value of a float dtype to t, as float; NaN stays NaN.
@@ -59,8 +68,8 @@ inline float cast_to_float_dtype(float t, lutra::dtype d) noexcept {
 }
 
 // Quantized value as stored: the integer, or the code byte of a float dtype.
-inline int encode_one(float x, const unit_params& u) noexcept {
-  const float t = unclamped_one(x, u);
+inline int encode_one(float x, const unit_params& u, quotient method = quotient::exact) noexcept {
+  const float t = unclamped_one(x, u, method);
   const float q = clamp_keeping_nan(t, u.quant_min, u.quant_max);
   if (u.integer) return static_cast<int>(q == q ? q : u.integer_offset);
   if (u.dtype == dtype::float8_e4m3fn) return float8_e4m3fn(q).bits;
@@ -82,8 +91,9 @@ inline float decode_one(int code, const unit_params& u) noexcept {
   return static_cast<float>(float4_e2m1fn::from_bits(bits)) * u.scale;
 }
 
-inline float fake_quantize_one(float x, const unit_params& u) noexcept {
-  const float q = clamp_keeping_nan(unclamped_one(x, u), u.quant_min, u.quant_max);
+inline float fake_quantize_one(float x, const unit_params& u,
+                               quotient method = quotient::exact) noexcept {
+  const float q = clamp_keeping_nan(unclamped_one(x, u, method), u.quant_min, u.quant_max);
   if (!u.integer) return cast_to_float_dtype(q, u.dtype) * u.scale;
   return (q - u.integer_offset) * u.scale + u.float_offset;
 }

@@ -10,34 +10,17 @@
 // NaN: quantize gives the code of zero (integers: qo; fp4: 0) or of NaN (fp8); fake_quantize gives NaN.
 // Infinities saturate. Signed integers live in int8, the rest in uint8: one value per byte, fp4 in the
 // low nibble. Views may be strided; in and out may be the same elements but must not overlap otherwise.
+// Cost: one read and one write of the tensor; a strided view is copied once.
 #pragma once
 
-#include <lutra/affine/element.hpp>
+#include <array>
+#include <lutra/affine/loops.hpp>
 #include <lutra/affine/qparams.hpp>
-#include <lutra/simd/arch.hpp>
 #include <lutra/tensor/view.hpp>
+#include <type_traits>
 
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
-
-// Calls f(first, length, parameter) for runs of elements (row-major numbering) that share a parameter.
-// Raises shape_mismatch if `p` does not fit a tensor of this shape.
-template <class F>
-void for_each_quantized_run(const qparams& p, const shape& extents, std::string_view where, F&& f) {
-  check(p, where);
-  if (extents.size() == 0) return;
-  const auto entries = static_cast<index_t>(p.scale.size());
-  if (p.granularity.kind() == granularity_kind::per_tensor && entries == 1) {
-    f(index_t{0}, extents.size(), index_t{0});
-    return;
-  }
-  const block_grid grid = grid_of(p.granularity, extents, where, short_groups::allow);
-  if (grid.count() != entries) {
-    raise(errc::shape_mismatch, "qparams do not fit the tensor", std::string(where),
-          text_of(entries) + " scales", text_of(grid.count()) + " for shape " + text_of(extents));
-  }
-  grid.for_each_run(f);
-}
 
 inline void check_same_extents(const shape& in, const shape& out, std::string_view where) {
   if (in != out) {
@@ -75,16 +58,123 @@ template <class Code> void check_container(const qparams& p, std::string_view wh
   }
 }
 
+// Raises shape_mismatch if `p` does not fit a tensor of this shape.
+inline block_grid units_of(const qparams& p, const shape& extents, std::string_view where) {
+  check(p, where);
+  const auto entries = static_cast<index_t>(p.scale.size());
+  if (p.granularity.kind() == granularity_kind::per_tensor && entries == 1) {
+    return block_grid(shape{extents.size()}, shape{std::max<index_t>(extents.size(), 1)});
+  }
+  block_grid units = grid_of(p.granularity, extents, where, short_groups::allow);
+  if (units.count() != entries) {
+    raise(errc::shape_mismatch, "qparams do not fit the tensor", std::string(where),
+          text_of(entries) + " scales", text_of(units.count()) + " for shape " + text_of(extents));
+  }
+  return units;
+}
+
+// Covers the elements with calls of run(first, n, parameter) for n elements of one unit, or of
+// row(first, n, constants) where runs are short. Units that are not regular only get run().
+template <class Run, class Row>
+void for_each_piece(const qparams& p, const block_grid& units, Run&& run, Row&& row) {
+  constexpr index_t short_run = 32;  // below, loading constants beats restarting the loop
+  constexpr index_t piece = 256;     // elements worth a restart
+  const index_t run_length = units.run_length();
+  const index_t row_length = units.row_length();
+  if (run_length >= short_run || run_length >= row_length) {
+    units.for_each_run(run);
+    return;
+  }
+  // If no outer axis is cut, every row has the same parameters, and several make one piece.
+  const index_t size = units.extents().size();
+  const index_t row_runs = (row_length + run_length - 1) / run_length;
+  const bool repeats = units.count() == row_runs;
+  const index_t rows = repeats ? std::max<index_t>(1, piece / row_length) : 1;
+  row_constants constants(rows * row_length);
+  bool regular = true;
+  const auto fill = [&](index_t parameter) {
+    regular = true;
+    for (index_t i = 0; i < rows * row_length; ++i) {
+      const index_t at = parameter + i % row_length / run_length;
+      const unit_params u = unit_of(p, at);
+      regular = regular && is_regular(u.scale);
+      constants.set(i, constants_of(u));
+    }
+  };
+  index_t filled = -1;
+  index_t covered = 0;  // elements before this one are done
+  units.for_each_row([&](index_t first, index_t parameter) {
+    if (first < covered) return;
+    if (parameter != filled) fill(filled = parameter);
+    const index_t n = std::min(rows * row_length, size - first);
+    covered = first + n;
+    if (regular) {
+      row(first, n, constants);
+      return;
+    }
+    for (index_t at = 0; at < n; at += row_length) {
+      for (index_t i = 0; i < row_length; i += run_length) {
+        run(first + at + i, std::min(run_length, row_length - i), parameter + i / run_length);
+      }
+    }
+  });
+}
+
+// Calls f with the form of `p` and the method of Level as compile-time constants.
+template <class Level, class F> void with_form(const qparams& p, quotient q, F&& f) {
+  const auto with_method = [&](auto form) {
+    if (q == quotient::exact) {
+      f(form, std::integral_constant<quotient_method, method_of<Level>(quotient::exact)>{});
+    } else {
+      f(form, std::integral_constant<quotient_method, method_of<Level>(quotient::reciprocal)>{});
+    }
+  };
+  switch (form_of(p)) {
+    case unit_form::zp:
+      return with_method(std::integral_constant<unit_form, unit_form::zp>{});
+    case unit_form::minval:
+      return with_method(std::integral_constant<unit_form, unit_form::minval>{});
+    case unit_form::e4m3fn:
+      return with_method(std::integral_constant<unit_form, unit_form::e4m3fn>{});
+    case unit_form::e5m2:
+      return with_method(std::integral_constant<unit_form, unit_form::e5m2>{});
+    case unit_form::e2m1fn:
+      return with_method(std::integral_constant<unit_form, unit_form::e2m1fn>{});
+  }
+}
+
 template <class Level, class Code>
-void quantize_to(const tensor_view<const float>& x, const qparams& p,
-                 const tensor_view<Code>& out) {
+void quantize_to(const tensor_view<const float>& x, const qparams& p, const tensor_view<Code>& out,
+                 quotient q) {
   const char* where = "quantize";
   check_same_extents(x.extents(), out.extents(), where);
   check_container<Code>(p, where);
-  on_dense(x, out, [&](const float* from, Code* to) {
-    for_each_quantized_run(p, x.extents(), where, [&](index_t first, index_t n, index_t at) {
+  const block_grid units = units_of(p, x.extents(), where);
+  using V = simd::floats<Level>;
+  on_dense(x, out, [&](const float* from, Code* codes) {
+    auto* to = reinterpret_cast<std::uint8_t*>(codes);
+    const auto literal = [&](index_t first, index_t n, index_t at) {
       const unit_params u = unit_of(p, at);
-      for (index_t i = first; i < first + n; ++i) to[i] = static_cast<Code>(encode_one(from[i], u));
+      for (index_t i = first; i < first + n; ++i) {
+        to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
+      }
+    };
+    if (!is_integer(p.dtype)) return units.for_each_run(literal);
+    with_form<Level>(p, q, [&](auto form, auto method) {
+      if constexpr (form == unit_form::zp || form == unit_form::minval) {
+        for_each_piece(
+            p, units,
+            [&](index_t first, index_t n, index_t at) {
+              const unit_params u = unit_of(p, at);
+              if (!is_regular(u.scale)) return literal(first, n, at);
+              quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                     uniform_constants<V>(constants_of(u)));
+            },
+            [&](index_t first, index_t n, const row_constants& row) {
+              quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                     varying_constants<V>(row));
+            });
+      }
     });
   });
 }
@@ -95,21 +185,46 @@ void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
   const char* where = "dequantize";
   check_same_extents(q.extents(), out.extents(), where);
   check_container<Code>(p, where);
+  const block_grid units = units_of(p, q.extents(), where);
+  using V = simd::floats<Level>;
   on_dense(q, out, [&](const Code* from, float* to) {
-    for_each_quantized_run(p, q.extents(), where, [&](index_t first, index_t n, index_t at) {
-      const unit_params u = unit_of(p, at);
-      for (index_t i = first; i < first + n; ++i) to[i] = decode_one(static_cast<int>(from[i]), u);
+    if (!is_integer(p.dtype)) {
+      std::array<float, 256> value{};
+      unit_params u = unit_params{p.dtype, false, 1.0F, 0, 0, p.quant_min, p.quant_max};
+      for (int code = 0; code < 256; ++code) {
+        value[static_cast<std::size_t>(code)] = decode_one(code, u);
+      }
+      units.for_each_run([&](index_t first, index_t n, index_t at) {
+        const float scale = p.scale[static_cast<std::size_t>(at)];
+        for (index_t i = first; i < first + n; ++i) {
+          to[i] = value[static_cast<std::uint8_t>(from[i])] * scale;
+        }
+      });
+      return;
+    }
+    with_form<Level>(p, quotient::exact, [&](auto form, auto) {
+      for_each_piece(
+          p, units,
+          [&](index_t first, index_t n, index_t at) {
+            dequantize_loop<Level, form()>(from + first, to + first, n,
+                                           uniform_constants<V>(constants_of(unit_of(p, at))));
+          },
+          [&](index_t first, index_t n, const row_constants& row) {
+            dequantize_loop<Level, form()>(from + first, to + first, n, varying_constants<V>(row));
+          });
     });
   });
 }
 
 template <class Level = simd::native>
-void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::int8_t> out) {
-  quantize_to<Level>(x, p, out);
+void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::int8_t> out,
+              quotient q = quotient::exact) {
+  quantize_to<Level>(x, p, out, q);
 }
 template <class Level = simd::native>
-void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::uint8_t> out) {
-  quantize_to<Level>(x, p, out);
+void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::uint8_t> out,
+              quotient q = quotient::exact) {
+  quantize_to<Level>(x, p, out, q);
 }
 template <class Level = simd::native>
 void dequantize(tensor_view<const std::int8_t> q, const qparams& p, tensor_view<float> out) {
@@ -122,14 +237,32 @@ void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view
 
 // out = dequantize(quantize(x)) without the detour through bytes; NaN stays NaN.
 template <class Level = simd::native>
-void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<float> out) {
+void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<float> out,
+                   quotient q = quotient::exact) {
   const char* where = "fake_quantize";
   check_same_extents(x.extents(), out.extents(), where);
+  const block_grid units = units_of(p, x.extents(), where);
+  using V = simd::floats<Level>;
   on_dense(x, out, [&](const float* from, float* to) {
-    for_each_quantized_run(p, x.extents(), where, [&](index_t first, index_t n, index_t at) {
-      const unit_params u = unit_of(p, at);
-      for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u);
+    const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    with_form<Level>(p, q, [&](auto form, auto method) {
+      for_each_piece(
+          p, units,
+          [&](index_t first, index_t n, index_t at) {
+            const unit_params u = unit_of(p, at);
+            if (is_regular(u.scale)) {
+              fake_quantize_loop<Level, form(), method()>(
+                  from + first, to + first, n, uniform_constants<V>(constants_of(u)), stream);
+              return;
+            }
+            for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
+          },
+          [&](index_t first, index_t n, const row_constants& row) {
+            fake_quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                        varying_constants<V>(row), false);
+          });
     });
+    if (stream) simd::stream_fence();
   });
 }
 

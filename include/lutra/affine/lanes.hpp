@@ -1,0 +1,140 @@
+// lutra: lanes.hpp - quantize and dequantize one register of elements, bit for bit as element.hpp.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Integers. With lo = quant_min - qo and hi = quant_max - qo, clamping x - fo to [lo * scale, hi * scale]
+// first is the same as clamping round((x - fo) / scale) to [lo, hi]: the bounds are integers and the
+// rounded products divide back to within 2^-23 of them. Then |quotient| < 512, and adding 1.5 * 2^23
+// rounds it half to even and turns -0 into +0 as adding qo does.
+// Quotient. On a level with a fused multiply-add: q0 = x * r with r = 1 / scale rounded, then
+// q = q0 + (x - q0 * scale) * r with both sums fused. The remainder is exact, so q is x / scale up to
+// 2^-23 ulp before its rounding; that is the rounded quotient except where x / scale lies within that of a
+// midpoint of two floats, and tests/affine/lanes.cpp solves for all such operands whose midpoint borders
+// a decision of up to 11 bits. Every other level divides.
+// All this needs scales well inside the exponent range (is_regular); other units are left to element.hpp.
+#pragma once
+
+#include <lutra/affine/element.hpp>
+#include <lutra/simd/floats.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// How a loop computes it.
+enum class quotient_method : unsigned char { divide, correct, multiply };
+
+template <class Level> constexpr quotient_method method_of(quotient q) noexcept {
+  if (q == quotient::reciprocal) return quotient_method::multiply;
+  return simd::has_fma<Level> ? quotient_method::correct : quotient_method::divide;
+}
+
+// The five kinds of units a loop is compiled for.
+enum class unit_form : unsigned char { zp, minval, e4m3fn, e5m2, e2m1fn };
+
+inline unit_form form_of(const qparams& p) noexcept {
+  switch (p.dtype) {
+    case dtype::float8_e4m3fn:
+      return unit_form::e4m3fn;
+    case dtype::float8_e5m2:
+      return unit_form::e5m2;
+    case dtype::float4_e2m1fn:
+      return unit_form::e2m1fn;
+    default:
+      return p.qformulation == qformulation::zp ? unit_form::zp : unit_form::minval;
+  }
+}
+
+// What a loop needs of one unit. V is float, or a register with one unit per lane.
+template <class V> struct unit_constants {
+  V scale, reciprocal;
+  V lowest, highest;  // bounds of x - fo beyond which it saturates
+  V float_offset, integer_offset;
+};
+
+inline unit_constants<float> constants_of(const unit_params& u) noexcept {
+  return {u.scale,
+          1.0F / u.scale,
+          (u.quant_min - u.integer_offset) * u.scale,
+          (u.quant_max - u.integer_offset) * u.scale,
+          u.float_offset,
+          u.integer_offset};
+}
+template <class V> unit_constants<V> spread(const unit_constants<float>& c) noexcept {
+  return {V(c.scale),   V(c.reciprocal),   V(c.lowest),
+          V(c.highest), V(c.float_offset), V(c.integer_offset)};
+}
+
+// The formulas of this header are exact for this scale.
+inline bool is_regular(float scale) noexcept {
+  const bool power_of_two = (std::bit_cast<std::uint32_t>(scale) & 0x007FFFFFU) == 0;
+  return scale >= (power_of_two ? 0x1p-126F : 0x1p-60F) && scale <= 0x1p60F;
+}
+
+inline constexpr float round_magic = 0x1.8p23F;
+
+template <quotient_method Method, class V>
+V divided(const V& x, const unit_constants<V>& c) noexcept {
+  if constexpr (Method == quotient_method::divide) {
+    return x / c.scale;
+  } else {
+    const V q = x * c.reciprocal;
+    if constexpr (Method == quotient_method::multiply) {
+      return q;
+    } else {
+      return simd::fma(simd::fnma(q, c.scale, x), c.reciprocal, q);
+    }
+  }
+}
+
+template <class V> V saturated(const V& x, const unit_constants<V>& c) noexcept {
+  return simd::min(c.highest, simd::max(c.lowest, x));
+}
+
+// The value of a format with Significand stored bits and smallest normal 2^MinExponent that is nearest to
+// |t|, with the sign of `sign`; t is within the format's range. Adding a large power of two leaves
+// just the bits the format has. NaN stays NaN.
+template <int Significand, int MinExponent, class V>
+V round_to_format(const V& t, const V& sign) noexcept {
+  constexpr auto power = [](int e) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
+  };
+  const V unit = simd::max(V(power(MinExponent)), simd::binade(t));
+  const V magic = unit * V(power(23 - Significand));
+  return simd::with_sign_of((simd::magnitude(t) + magic) - magic, sign);
+}
+
+template <unit_form Form, quotient_method Method, class V>
+V fake_quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
+  if constexpr (Form == unit_form::zp) {
+    const V m = (divided<Method>(saturated(x, c), c) + V(round_magic)) - V(round_magic);
+    return m * c.scale;
+  } else if constexpr (Form == unit_form::minval) {
+    const V shifted = saturated(V(x - c.float_offset), c);
+    const V m = (divided<Method>(shifted, c) + V(round_magic)) - V(round_magic);
+    return m * c.scale + c.float_offset;
+  } else {
+    const V t = divided<Method>(saturated(x, c), c);
+    if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(t, x) * c.scale;
+    if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(t, x) * c.scale;
+    if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(t, x) * c.scale;
+  }
+}
+
+// A float whose low byte is the stored integer. NaN gives the integer of zero (zp) or quant_min (minval).
+template <unit_form Form, quotient_method Method, class V>
+V quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
+  static_assert(Form == unit_form::zp || Form == unit_form::minval);
+  const V shifted = simd::nan_to(Form == unit_form::minval ? V(x - c.float_offset) : x, V(0.0F));
+  return (divided<Method>(saturated(shifted, c), c) + V(round_magic)) + c.integer_offset;
+}
+
+template <unit_form Form, class V>
+V dequantize_lanes(const V& q, const unit_constants<V>& c) noexcept {
+  if constexpr (Form == unit_form::minval) {
+    return (q - c.integer_offset) * c.scale + c.float_offset;
+  } else {
+    return (q - c.integer_offset) * c.scale;
+  }
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END
