@@ -42,7 +42,11 @@ class granularity {
   static granularity per_block(std::initializer_list<index_t> block_size) {
     return per_block(std::span<const index_t>(block_size.begin(), block_size.size()));
   }
-  static granularity per_block(std::span<const index_t> block_size) {
+  static granularity per_block(std::span<const index_t> block_size, std::optional<int> axis = {}) {
+    if (axis) {
+      raise(errc::invalid_argument, "axis must be absent when every axis has a block size",
+            "per_block: axis", text_of(*axis), "absent");
+    }
     std::array<index_t, max_rank> sizes{};
     if (block_size.size() > sizes.size()) shape{block_size};  // raises the rank error
     for (std::size_t i = 0; i < block_size.size(); ++i) {
