@@ -29,25 +29,26 @@ struct value_id {
   friend constexpr auto operator<=>(value_id, value_id) = default;
 };
 
+// Every member has an initialiser, so designated initialisers may leave any of them out.
 struct node {
-  std::string op;  // canonical op type; also "fake_quant", "quantize", "dequantize", "lut_to_dense"
-  std::string name;  // unique
-  std::string module_path;
-  std::vector<value_id> operands;
-  std::vector<value_id> results;
-  std::map<std::string, std::vector<double>>
-      literals;                         // stride, padding, dilation, groups, eps, ...
-  fake_quant_id fake_quant;             // of "fake_quant"
-  std::optional<qparams> quantization;  // of "quantize" and "dequantize"
+  std::string
+      op{};  // canonical op type; also "fake_quant", "quantize", "dequantize", "lut_to_dense"
+  std::string name{};  // unique
+  std::string module_path{};
+  std::vector<value_id> operands{};
+  std::vector<value_id> results{};
+  std::map<std::string, std::vector<double>> literals{};  // stride, padding, groups, eps, ...
+  fake_quant_id fake_quant{};                             // of "fake_quant"
+  std::optional<qparams> quantization{};                  // of "quantize" and "dequantize"
 };
 
 struct value {
-  std::string name;  // states: full dotted name
+  std::string name{};  // states: full dotted name
   value_role role = value_role::result;
   bool is_float = true;
-  node_id producer;                       // of results and packed states
-  tensor<float> data;                     // of states
-  std::optional<packed_palette> palette;  // of packed states
+  node_id producer{};                       // of results and packed states
+  tensor<float> data{};                     // of states
+  std::optional<packed_palette> palette{};  // of packed states
 };
 
 struct graph {

@@ -1,0 +1,73 @@
+// lutra: integer.hpp - integer_program: a finalized graph as a list of steps on int8 tensors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Made by ir/lower.hpp, step by step as ops/integer.hpp says. Between the quantization of the input and
+// the codes of the output every value is an integer_value, that is int8: no float tensor can be held.
+// Weights are packed palettes; there are no float weights, biases are int32.
+// run() is const and may be called from several threads at once; it uses none of its own. A value is
+// freed after its last use.
+#pragma once
+
+#include <lutra/affine/quantize.hpp>
+#include <lutra/ir/ops/integer.hpp>
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+struct integer_step {
+  std::string name;  // label of the graph's node, for messages
+  integer_operation operation;
+  std::vector<index_t> operands;  // numbers of values
+  index_t result = 0;
+};
+
+class integer_program {
+ public:
+  const std::vector<integer_step>& steps() const noexcept { return steps_; }
+  // What the output codes mean: per tensor, int8.
+  const qparams& output_parameters() const noexcept { return output_; }
+
+  // Codes of the output for one float batch.
+  integer_value run_codes(const tensor_view<const float>& input) const {
+    std::vector<integer_value> values(last_use_.size());
+    for (const input_step& s : inputs_) {
+      integer_value& codes = values[to_size(s.result)] = integer_value(input.extents());
+      quantize(input, s.parameters, lutra::view(codes));
+    }
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const integer_step& s = steps_[i];
+      std::vector<const integer_value*> operands;
+      for (const index_t v : s.operands) operands.push_back(&values[to_size(v)]);
+      integer_value made =
+          std::visit([&](const auto& op) { return execute(op, s.name, operands); }, s.operation);
+      for (const index_t v : s.operands) {
+        if (last_use_[to_size(v)] == static_cast<index_t>(i)) values[to_size(v)] = integer_value();
+      }
+      values[to_size(s.result)] = std::move(made);
+    }
+    return std::move(values[to_size(output_value_)]);
+  }
+  // The same, dequantized at the very end.
+  tensor<float> run(const tensor_view<const float>& input) const {
+    const integer_value codes = run_codes(input);
+    tensor<float> out(codes.extents());
+    dequantize(lutra::view(codes), output_, lutra::view(out));
+    return out;
+  }
+  tensor<float> run(const tensor<float>& input) const { return run(lutra::view(input)); }
+
+ private:
+  friend class lowering;
+  struct input_step {  // reads the program's only input
+    qparams parameters;
+    index_t result = 0;
+  };
+  static std::size_t to_size(index_t i) { return static_cast<std::size_t>(i); }
+
+  std::vector<input_step> inputs_;
+  std::vector<integer_step> steps_;
+  std::vector<index_t> last_use_;  // by value: the step after which it is not needed
+  index_t output_value_ = 0;
+  qparams output_;
+};
+
+}  // namespace lutra::inline LUTRA_ABI::ir

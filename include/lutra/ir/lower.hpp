@@ -1,0 +1,336 @@
+// lutra: lower.hpp - a finalized graph to an integer_program, or an error that names the first obstacle.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Walks the graph once. A float value is known either as codes with their parameters (what a dequantize
+// reads; pools of it, layouts of it), or as an operation whose result waits for the quantize that
+// follows, perhaps through a relu: together they become one step.
+//   bias        round(b / (s_x s_w)) - z_x * row_sum, computed in f64
+//   multiplier  s_x s_w / s_y in f64, rounded to f32
+// Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved by 128), one
+// input, one output, zero-point formulation. Linear in the size of the graph.
+#pragma once
+
+#include <cmath>
+#include <lutra/ir/integer.hpp>
+#include <unordered_map>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+class lowering {
+ public:
+  explicit lowering(const graph& g) : graph_(g) {}
+
+  integer_program run() {
+    verify(graph_);
+    if (graph_.inputs.size() != 1 || graph_.outputs.size() != 1) {
+      raise(errc::unsupported, "integer mode needs one input and one output", "ir::lower",
+            text_of(graph_.inputs.size()) + " and " + text_of(graph_.outputs.size()));
+    }
+    for (const node_id n : graph_.order) lower(graph_.at(n));
+    const codes out = codes_of(graph_.outputs[0], "graph output");
+    program_.output_value_ = out.value;
+    program_.output_ = out.parameters;
+    find_last_uses();
+    return std::move(program_);
+  }
+
+ private:
+  // Codes that stand for a float value, or what a quantize makes.
+  struct codes {
+    index_t value = 0;
+    qparams parameters;
+  };
+  // A float result that waits for its quantize; `last` is the relu that ends it, or the operation.
+  struct pending {
+    const node* operation = nullptr;
+    const node* clamp = nullptr;
+  };
+
+  void lower(const node& n) {
+    if (n.op == "lut_to_dense") return;
+    if (n.op == "fake_quant") {
+      raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant");
+    }
+    if (n.results.size() != 1 || n.operands.empty()) {
+      raise(errc::unsupported, "integer mode needs operands and one result", label(n));
+    }
+    const value_id result = n.results[0];
+    if (n.op == "quantize") {
+      made_.insert_or_assign(result, quantized(n));
+    } else if (n.op == "dequantize") {
+      const codes& c = codes_of(n.operands[0], label(n));
+      if (!(c.parameters == parameters_of(n))) {
+        raise(errc::invalid_graph, "dequantize and quantize disagree", label(n));
+      }
+      made_.insert_or_assign(result, c);
+    } else if (n.op == "max_pool1d" || n.op == "max_pool2d" || n.op == "flatten" ||
+               n.op == "reshape" || n.op == "cat") {
+      made_.insert_or_assign(result, preserved(n));
+    } else if (n.op == "relu" || n.op == "relu6") {
+      const auto waiting = pending_.find(n.operands[0]);
+      if (waiting != pending_.end() && waiting->second.clamp == nullptr) {
+        pending_.emplace(result, pending{waiting->second.operation, &n});
+      } else {
+        codes_of(n.operands[0], label(n));
+        pending_.emplace(result, pending{&n, &n});
+      }
+    } else if (n.op == "conv1d" || n.op == "conv2d" || n.op == "linear" || n.op == "add" ||
+               n.op == "avg_pool1d" || n.op == "avg_pool2d" || n.op == "adaptive_avg_pool2d") {
+      pending_.emplace(result, pending{&n, nullptr});
+    } else {
+      raise(errc::unsupported, "integer mode does not have this op type", label(n), text_of(n.op));
+    }
+  }
+
+  // The parameters of a quantize or dequantize as int8.
+  static qparams parameters_of(const node& n) {
+    if (!n.quantization) raise(errc::invalid_graph, "no quantization parameters", label(n));
+    qparams q = *n.quantization;
+    check(q, label(n));
+    const bool eight = q.dtype == dtype::int8 || q.dtype == dtype::uint8;
+    if (!eight || q.qformulation != qformulation::zp || q.scale.size() != 1) {
+      raise(errc::unsupported, "integer mode needs 8-bit per-tensor activations with a zero point",
+            label(n), std::string(name_of(q.dtype)) + ", " + text_of(q.scale.size()) + " scales",
+            "int8 or uint8, 1 scale, zp");
+    }
+    if (q.dtype == dtype::uint8) {  // q - 128 and zero_point - 128 mean the same value
+      q.dtype = dtype::int8;
+      q.quant_min -= 128;
+      q.quant_max -= 128;
+      q.zero_point[0] -= 128;
+    }
+    q.granularity = granularity::per_tensor();
+    return q;
+  }
+  const codes& codes_of(value_id v, const std::string& where) const {
+    const auto it = made_.find(v);
+    if (it != made_.end()) return it->second;
+    raise(errc::unsupported, "integer mode needs a quantized value here", where,
+          text_of(graph_.at(v).name), "a quantize/dequantize pair before it");
+  }
+  index_t new_value() { return values_++; }
+  codes emit(const node& n, integer_operation op, std::vector<index_t> operands, qparams q) {
+    const index_t result = new_value();
+    program_.steps_.push_back({label(n), std::move(op), std::move(operands), result});
+    return {result, std::move(q)};
+  }
+
+  codes quantized(const node& n) {
+    const qparams out = parameters_of(n);
+    const value_id v = n.operands[0];
+    if (graph_.at(v).role == value_role::graph_input) {
+      const index_t result = new_value();
+      program_.inputs_.push_back({out, result});
+      return {result, out};
+    }
+    if (const auto it = pending_.find(v); it != pending_.end()) return finished(it->second, out);
+    const codes& in = codes_of(v, label(n));
+    if (in.parameters == out) return in;  // quantizing dequantized codes changes nothing
+    return emit(n, table_between(in.parameters, out, nullptr), {in.value}, out);
+  }
+
+  // Operations that keep scale and zero point.
+  codes preserved(const node& n) {
+    const codes& first = codes_of(n.operands[0], label(n));
+    std::vector<index_t> operands;
+    for (const value_id v : n.operands) {
+      const codes& c = codes_of(v, label(n));
+      if (!(c.parameters == first.parameters)) {
+        raise(errc::unsupported, "integer mode joins only values of one scale", label(n),
+              text_of(graph_.at(v).name));
+      }
+      operands.push_back(c.value);
+    }
+    if (n.op == "cat") {
+      return emit(n, integer_concat{concat_axis(n)}, std::move(operands), first.parameters);
+    }
+    if (n.op == "flatten" || n.op == "reshape") {
+      return emit(n, integer_layout{n}, std::move(operands), first.parameters);
+    }
+    const int axes = n.op == "max_pool1d" ? 1 : 2;
+    return emit(n, integer_max_pool{{kernel_of(n, axes), sliding(n, axes)}}, std::move(operands),
+                first.parameters);
+  }
+
+  codes finished(const pending& p, const qparams& out) {
+    const node& n = *p.operation;
+    const codes& x = codes_of(n.operands[0], label(n));
+    if (n.op == "relu" || n.op == "relu6") {
+      return emit(n, table_between(x.parameters, out, p.clamp), {x.value}, out);
+    }
+    if (n.op == "linear") {
+      const lut_matrix w = weight_of_node(n, 2);
+      requantize e = epilogue(n, w, x.parameters, out, p.clamp);
+      return emit(n, integer_linear{w, std::move(e)}, {x.value}, out);
+    }
+    if (n.op == "conv1d" || n.op == "conv2d") {
+      const int axes = n.op == "conv1d" ? 1 : 2;
+      const lut_matrix w = weight_of_node(n, axes + 2);
+      requantize e = epilogue(n, w, x.parameters, out, p.clamp);
+      lutra::conv2d_options options{sliding(n, axes), integer(n, "groups", 1, 1),
+                                    static_cast<std::int8_t>(x.parameters.zero_point[0])};
+      return emit(n, integer_conv{w, options, std::move(e)}, {x.value}, out);
+    }
+    if (p.clamp != nullptr && n.op != "add") {
+      raise(errc::unsupported, "integer mode has no fused relu here", label(*p.clamp), n.op,
+            "conv1d, conv2d, linear, add");
+    }
+    if (n.op == "add") return finished_add(n, p.clamp, out);
+    return emit(n, mean_pool_of(n, x.parameters, out), {x.value}, out);
+  }
+
+  codes finished_add(const node& n, const node* clamp, const qparams& out) {
+    if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
+    const codes& a = codes_of(n.operands[0], label(n));
+    const codes& b = codes_of(n.operands[1], label(n));
+    unit_params limited = unit_of(out, 0);
+    const auto [lo, hi] = bounds(out, clamp);
+    limited.quant_min = static_cast<float>(lo);
+    limited.quant_max = static_cast<float>(hi);
+    return emit(n, integer_add{unit_of(a.parameters, 0), unit_of(b.parameters, 0), limited},
+                {a.value, b.value}, out);
+  }
+
+  static integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qparams& out) {
+    if (out.quant_min != -128 || out.quant_max != 127) {
+      raise(errc::unsupported, "integer mode pools into the full int8 range only", label(n),
+            range_text(out.quant_min, out.quant_max), range_text(-128, 127));
+    }
+    integer_mean_pool pool;
+    if (n.op == "adaptive_avg_pool2d") {
+      const auto size = integers(n, "output_size", 2, 1, 1);
+      pool.adaptive = {size[0], size[1]};
+    } else {
+      const int axes = n.op == "avg_pool1d" ? 1 : 2;
+      pool.options.kernel = kernel_of(n, axes);
+      pool.options.window = sliding(n, axes);
+    }
+    pool.options.count_padding = true;  // as the float operation: padding counts as 0
+    pool.options.zero_point = static_cast<std::int8_t>(in.zero_point[0]);
+    pool.options.output_zero_point = static_cast<std::int8_t>(out.zero_point[0]);
+    pool.options.multiplier = in.scale[0] / out.scale[0];
+    return pool;
+  }
+
+  // Codes of `in` to codes of `out`, through a relu or relu6 if one is given: what the float
+  // operations would do, for each of the 256 codes.
+  static integer_map table_between(const qparams& in, const qparams& out, const node* clamp) {
+    integer_map map;
+    for (int q = -128; q <= 127; ++q) {
+      float x = decode_one(q, unit_of(in, 0));
+      if (clamp != nullptr) x = clamped(x, *clamp);
+      map.table[static_cast<std::size_t>(q + 128)] =
+          static_cast<std::int8_t>(encode_one(x, unit_of(out, 0)));
+    }
+    return map;
+  }
+  static float clamped(float x, const node& relu) {
+    const float low = x < 0.0F ? 0.0F : x;
+    return relu.op == "relu6" && low > 6.0F ? 6.0F : low;
+  }
+  // The codes a relu leaves possible. Quantizing is monotone, so clamping the codes is the same.
+  static std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp) {
+    if (clamp == nullptr) {
+      return {static_cast<std::int32_t>(out.quant_min), static_cast<std::int32_t>(out.quant_max)};
+    }
+    constexpr float far = std::numeric_limits<float>::max();
+    return {encode_one(clamped(-far, *clamp), unit_of(out, 0)),
+            encode_one(clamped(far, *clamp), unit_of(out, 0))};
+  }
+
+  static std::array<index_t, 2> kernel_of(const node& n, int axes) {
+    const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
+    return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
+  }
+  static window2d sliding(const node& n, int axes) {
+    window2d w;
+    const auto count = static_cast<std::size_t>(axes);
+    const auto stride = integers(n, "stride", count, 1, 1);
+    const auto padding = integers(n, "padding", count, 0, 0);
+    const auto dilation = integers(n, "dilation", count, 1, 1);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t axis = 2 - count + i;
+      w.stride[axis] = stride[i];
+      w.padding[axis] = w.padding_end[axis] = padding[i];
+      w.dilation[axis] = dilation[i];
+    }
+    return w;
+  }
+
+  // The palettized weight of a node; a 1-D kernel gets height 1.
+  lut_matrix weight_of_node(const node& n, int rank) const {
+    if (n.operands.size() < 2 || !graph_.at(n.operands[1]).palette) {
+      raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
+            n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
+            "a look-up table with int8 entries");
+    }
+    packed_palette p = *graph_.at(n.operands[1]).palette;
+    check(p, label(n));
+    if (p.weight_shape.rank() != rank) {
+      bad_shape(n, "weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
+    }
+    if (rank == 3) {
+      p.weight_shape = {p.weight_shape[0], p.weight_shape[1], 1, p.weight_shape[2]};
+      p.block = {p.block[0], p.block[1], 1, p.block[2]};
+    }
+    return make_lut_matrix(p);
+  }
+
+  requantize epilogue(const node& n, const lut_matrix& w, const qparams& in, const qparams& out,
+                      const node* clamp) const {
+    const float* bias = nullptr;
+    if (n.operands.size() > 2) {
+      const value& b = graph_.at(n.operands[2]);
+      if (b.role != value_role::state) {
+        raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
+      }
+      if (b.data.rank() != 1 || b.data.size() != w.rows()) {
+        bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
+                  "[" + text_of(w.rows()) + "]");
+      }
+      bias = b.data.data();
+    }
+    requantize e;
+    e.zero_point = out.zero_point[0];
+    const auto [lo, hi] = bounds(out, clamp);
+    e.lo = lo;
+    e.hi = hi;
+    for (index_t r = 0; r < w.rows(); ++r) {
+      const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
+      double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
+      if (bias != nullptr) offset += std::nearbyint(static_cast<double>(bias[r]) / unit);
+      constexpr double most = 0x1p30;  // leaves room for the sum of products
+      if (!(offset >= -most && offset <= most)) {
+        raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
+              text_of(offset) + " in row " + text_of(r), range_text(-most, most));
+      }
+      e.multiplier.push_back(static_cast<float>(unit / static_cast<double>(out.scale[0])));
+      e.bias.push_back(static_cast<std::int32_t>(offset));
+    }
+    return e;
+  }
+
+  void find_last_uses() {
+    program_.last_use_.assign(static_cast<std::size_t>(values_), -1);
+    for (std::size_t i = 0; i < program_.steps_.size(); ++i) {
+      for (const index_t v : program_.steps_[i].operands) {
+        program_.last_use_[static_cast<std::size_t>(v)] = static_cast<index_t>(i);
+      }
+    }
+    program_.last_use_[static_cast<std::size_t>(program_.output_value_)] = -1;
+  }
+
+  const graph& graph_;
+  integer_program program_;
+  index_t values_ = 0;
+  std::unordered_map<value_id, codes> made_;
+  std::unordered_map<value_id, pending> pending_;
+};
+
+inline integer_program lower(const graph& g) { return lowering(g).run(); }
+
+}  // namespace lutra::inline LUTRA_ABI::ir
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,176 @@
+// lutra: integer.hpp - the operations of integer mode: int8 tensors in, int8 tensors out.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
+//   conv, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
+//   max pool      the largest code
+//   mean pool     requantize(sum (q - zero_point) / count)
+//   add           clamp(round(((qa - za) sa + (qb - zb) sb) / s) + z), each float operation rounded
+//   map           one table look-up per element: a relu on its own, or a change of scale
+// The same bits on every instruction set and compiler. Thread-safe: pure functions.
+#pragma once
+
+#include <lutra/affine/element.hpp>
+#include <lutra/ir/ops/layout.hpp>
+#include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/pool.hpp>
+#include <variant>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+// Every value of integer mode; no float tensor can take its place.
+using integer_value = tensor<std::int8_t>;
+static_assert(std::is_same_v<integer_value::value_type, std::int8_t>);
+using integer_operands = std::span<const integer_value* const>;
+
+struct integer_conv {
+  lut_matrix weight;  // [filters, channels / groups, kh, kw]
+  lutra::conv2d_options options;
+  requantize finish;
+};
+struct integer_linear {
+  lut_matrix weight;  // [rows, depth]
+  requantize finish;
+};
+struct integer_max_pool {
+  lutra::pool2d_options options;
+};
+struct integer_mean_pool {
+  mean_pool2d_options options;
+  std::array<index_t, 2> adaptive{0, 0};  // extents of the result, or 0: options.kernel stands
+};
+struct integer_add {
+  unit_params a, b, out;
+};
+struct integer_map {
+  std::array<std::int8_t, 256> table{};  // by code + 128
+};
+struct integer_layout {
+  node at;  // flatten or reshape
+};
+struct integer_concat {
+  int axis = 0;
+};
+using integer_operation =
+    std::variant<integer_conv, integer_linear, integer_max_pool, integer_mean_pool, integer_add,
+                 integer_map, integer_layout, integer_concat>;
+
+// 1-D operations run as 2-D ones of height 1.
+inline tensor_view<const std::int8_t> as_images(const integer_value& x, const std::string& where) {
+  const shape& s = x.extents();
+  if (s.rank() != 3 && s.rank() != 4) {
+    raise(errc::shape_mismatch, "input has the wrong rank", where, text_of(s), "rank 3 or 4");
+  }
+  return {x.data(), s.rank() == 3 ? shape{s[0], s[1], 1, s[2]} : s};
+}
+// Runs f(view of the result as images) on a new value and gives it the rank of x.
+template <class F> integer_value make_images(const integer_value& x, const shape& result, F&& f) {
+  integer_value out(result);
+  f(lutra::view(out));
+  if (x.rank() == 4) return out;
+  return std::move(out).reshaped({result[0], result[1], result[3]});
+}
+// [n, channels, height, width] of a sliding window over x; raises if it does not fit.
+inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, const window2d& w,
+                   index_t kernel_height, index_t kernel_width, const std::string& where) {
+  const index_t height = output_extent(w, 0, x.extent(2), kernel_height);
+  const index_t width = output_extent(w, 1, x.extent(3), kernel_width);
+  if (height == 0 || width == 0) {
+    raise(errc::shape_mismatch, "window does not fit into the padded input", where,
+          text_of(x.extents()));
+  }
+  return {x.extent(0), channels, height, width};
+}
+
+inline integer_value execute(const integer_conv& op, const std::string& where,
+                             integer_operands in) {
+  const auto x = as_images(*in[0], where);
+  const shape& w = op.weight.weight_shape();
+  const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
+  return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
+    conv2d(op.weight, x, op.options, op.finish, out);
+  });
+}
+
+inline integer_value execute(const integer_linear& op, const std::string& where,
+                             integer_operands in) {
+  const integer_value& x = *in[0];
+  if (x.rank() < 1 || x.extent(x.rank() - 1) != op.weight.depth()) {
+    raise(errc::shape_mismatch, "weight does not fit the input's last axis", where,
+          text_of(x.extents()), text_of(op.weight.depth()));
+  }
+  integer_value out(x.extents().with(x.rank() - 1, op.weight.rows()));
+  const index_t m = x.extents().product(0, x.rank() - 1);
+  gemm(op.weight, tensor_view<const std::int8_t>(x.data(), shape{m, op.weight.depth()}), op.finish,
+       tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}));
+  return out;
+}
+
+inline integer_value execute(const integer_max_pool& op, const std::string& where,
+                             integer_operands in) {
+  const auto x = as_images(*in[0], where);
+  const auto& [kernel, window] = op.options;
+  const shape result = slide(x, x.extent(1), window, kernel[0], kernel[1], where);
+  return make_images(*in[0], result, [&, options = op.options](tensor_view<std::int8_t> out) {
+    max_pool2d(x, options, out);
+  });
+}
+
+inline integer_value execute(const integer_mean_pool& op, const std::string& where,
+                             integer_operands in) {
+  const auto x = as_images(*in[0], where);
+  mean_pool2d_options options = op.options;
+  for (std::size_t a = 0; a < 2; ++a) {
+    if (op.adaptive[a] == 0) continue;
+    const index_t extent = x.extent(static_cast<int>(a) + 2);
+    if (extent % op.adaptive[a] != 0) {
+      raise(errc::unsupported, "adaptive pool with windows of different sizes", where,
+            text_of(extent), "a multiple of " + text_of(op.adaptive[a]));
+    }
+    options.kernel[a] = options.window.stride[a] = extent / op.adaptive[a];
+  }
+  const shape result =
+      slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1], where);
+  return make_images(*in[0], result,
+                     [&](tensor_view<std::int8_t> out) { mean_pool2d(x, options, out); });
+}
+
+inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in) {
+  if (in[0]->extents() != in[1]->extents()) {
+    raise(errc::shape_mismatch, "operands differ in shape", where, text_of(in[1]->extents()),
+          text_of(in[0]->extents()));
+  }
+  integer_value out(in[0]->extents());
+  for (index_t i = 0; i < out.size(); ++i) {
+    const float sum = decode_one((*in[0])[i], op.a) + decode_one((*in[1])[i], op.b);
+    out[i] = static_cast<std::int8_t>(encode_one(sum, op.out));
+  }
+  return out;
+}
+
+inline integer_value execute(const integer_map& op, const std::string&, integer_operands in) {
+  integer_value out(in[0]->extents());
+  for (index_t i = 0; i < out.size(); ++i) {
+    out[i] = op.table[static_cast<std::size_t>((*in[0])[i] + 128)];
+  }
+  return out;
+}
+
+inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in) {
+  const shape& s = in[0]->extents();
+  return in[0]->reshaped(op.at.op == "flatten" ? flattened_shape(op.at, s)
+                                               : reshaped_shape(op.at, s));
+}
+
+inline integer_value execute(const integer_concat& op, const std::string& where,
+                             integer_operands in) {
+  std::vector<tensor_view<const std::int8_t>> views;
+  for (const integer_value* x : in) views.push_back(lutra::view(*x));
+  return joined<std::int8_t>(views, op.axis, where);
+}
+
+}  // namespace lutra::inline LUTRA_ABI::ir
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,98 @@
+// lutra: layout.hpp - flatten, reshape and concatenation: shapes change, values do not.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <limits>
+#include <lutra/ir/ops/call.hpp>
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+// Joins axes [start_dim, end_dim] (defaults 1 and -1).
+inline shape flattened_shape(const node& n, const shape& in) {
+  const std::string where = label(n);
+  const int first = resolve_axis(static_cast<int>(number(n, "start_dim", 1)), in.rank(), where);
+  const int last = resolve_axis(static_cast<int>(number(n, "end_dim", -1)), in.rank(), where);
+  if (first > last) {
+    raise(errc::invalid_graph, "flatten ends before it starts", where, text_of(last),
+          ">= " + text_of(first));
+  }
+  std::vector<index_t> extents(in.begin(), in.begin() + first);
+  extents.push_back(in.product(first, last + 1));
+  extents.insert(extents.end(), in.begin() + last + 1, in.end());
+  return shape(std::span<const index_t>(extents));
+}
+
+// The literal "shape", in which one -1 stands for whatever is left.
+inline shape reshaped_shape(const node& n, const shape& in) {
+  const auto it = n.literals.find("shape");
+  if (it == n.literals.end()) raise(errc::invalid_graph, "reshape without a shape", label(n));
+  std::vector<index_t> extents;
+  index_t known = 1;
+  int open = -1;
+  for (const double x : it->second) {
+    if (x == -1 && open < 0) {
+      open = static_cast<int>(extents.size());
+    } else if (!(x >= 0 && x <= 1 << 30) || x != static_cast<double>(static_cast<index_t>(x))) {
+      raise(errc::invalid_graph, "extent out of range", label(n), text_of(x),
+            "one -1, else 0..2^30");
+    } else {
+      known = static_cast<index_t>(x) != 0 && known > max_size / static_cast<index_t>(x)
+                  ? max_size
+                  : known * static_cast<index_t>(x);
+    }
+    extents.push_back(static_cast<index_t>(x));
+  }
+  if (open >= 0 && known > 0) extents[static_cast<std::size_t>(open)] = in.size() / known;
+  if (open >= 0 ? known == 0 || in.size() % known != 0 : known != in.size()) {
+    bad_shape(n, "element counts differ", text_of(std::span<const index_t>(extents)),
+              text_of(in.size()) + " elements");
+  }
+  return shape(std::span<const index_t>(extents));
+}
+
+inline tensor<float> flatten(const call& c) {
+  expect_operands(c, 1, 1);
+  const float_view& x = c.operand(0);
+  return {flattened_shape(c.at, x.extents()), std::vector<float>(x.data(), x.data() + x.size())};
+}
+inline tensor<float> reshape(const call& c) {
+  expect_operands(c, 1, 1);
+  const float_view& x = c.operand(0);
+  return {reshaped_shape(c.at, x.extents()), std::vector<float>(x.data(), x.data() + x.size())};
+}
+
+// Dense operands joined along one axis; all other extents agree.
+template <class T>
+tensor<T> joined(std::span<const tensor_view<const T>> operands, int axis,
+                 const std::string& where) {
+  const shape& first = operands[0].extents();
+  axis = resolve_axis(axis, first.rank(), where);
+  index_t total = 0;
+  for (const auto& x : operands) {
+    if (x.rank() != first.rank() || !(x.extents().with(axis, first[axis]) == first)) {
+      raise(errc::shape_mismatch, "operands differ outside the joined axis", where,
+            text_of(x.extents()), text_of(first));
+    }
+    total += x.extent(axis);
+  }
+  tensor<T> out(first.with(axis, total));
+  const index_t inner = first.product(axis + 1, first.rank());
+  const index_t outer = first.product(0, axis);
+  index_t at = 0;
+  for (const auto& x : operands) {
+    const index_t run = x.extent(axis) * inner;
+    for (index_t i = 0; i < outer; ++i) {
+      std::copy_n(x.data() + i * run, run, out.data() + i * total * inner + at);
+    }
+    at += run;
+  }
+  return out;
+}
+// The literal "dim" names the axis; default 0, as in the reference.
+inline int concat_axis(const node& n) { return static_cast<int>(number(n, "dim", 0)); }
+inline tensor<float> concat(const call& c) {
+  expect_operands(c, 1, std::numeric_limits<std::size_t>::max());
+  return joined<float>(c.operands, concat_axis(c.at), label(c.at));
+}
+
+}  // namespace lutra::inline LUTRA_ABI::ir

@@ -1,0 +1,141 @@
+// lutra: pool.hpp - max, average and adaptive average pools of the float interpreter.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Max pools ignore padded positions; average pools divide by the whole window (padding counts as 0),
+// summing row by row in f32, every addition rounded. Adaptive pools average the positions
+// [floor(i in / out), ceil((i + 1) in / out)). NaN wins a maximum. Thread-safe.
+#pragma once
+
+#include <limits>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/ir/ops/window.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+struct pool_shape {
+  window geometry;
+  index_t batch = 0, channels = 0;
+};
+inline pool_shape pool_shape_of(const node& n, int axes, const shape& in) {
+  if (in.rank() != axes + 2)
+    bad_shape(n, "input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
+  if (!n.literals.contains("kernel_size")) {
+    raise(errc::invalid_graph, "pool without a literal 'kernel_size'", label(n));
+  }
+  const auto kernel = integers(n, "kernel_size", static_cast<std::size_t>(axes), 1, 1);
+  pool_shape s{window_of(n, axes, in, kernel), in[0], in[1]};
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    if (2 * s.geometry.padding[axis] > s.geometry.kernel[axis]) {
+      bad_shape(n, "padding exceeds half of the kernel", text_of(s.geometry.padding[axis]),
+                "<= " + text_of(s.geometry.kernel[axis] / 2));
+    }
+  }
+  return s;
+}
+
+// Calls f(plane, y, x, window rows [y0, y1), columns [x0, x1)) for every output, clipped to the input.
+template <class F> void for_each_window(const window& w, F&& f) {
+  const auto range = [&](std::size_t axis, index_t at) {
+    const index_t first = at * w.stride[axis] - w.padding[axis];
+    return std::array<index_t, 2>{std::max<index_t>(first, 0),
+                                  std::min(first + w.kernel[axis], w.input[axis])};
+  };
+  for (index_t y = 0; y < w.output[0]; ++y) {
+    const auto rows = range(0, y);
+    for (index_t x = 0; x < w.output[1]; ++x) {
+      const auto columns = range(1, x);
+      f(y * w.output[1] + x, rows[0], rows[1], columns[0], columns[1]);
+    }
+  }
+}
+
+inline tensor<float> max_pool(const call& c, int axes) {
+  expect_operands(c, 1, 1);
+  const float_view& x = c.operand(0);
+  const pool_shape s = pool_shape_of(c.at, axes, x.extents());
+  const window& w = s.geometry;
+  if (w.dilation[0] != 1 || w.dilation[1] != 1) {
+    raise(errc::unsupported, "dilated pooling", label(c.at), "dilation above 1", "1");
+  }
+  tensor<float> out(result_shape(w, axes, s.batch, s.channels));
+  const index_t area = w.input[0] * w.input[1];
+  const index_t result_area = w.output[0] * w.output[1];
+  for (index_t plane = 0; plane < s.batch * s.channels; ++plane) {
+    const float* in = x.data() + plane * area;
+    float* y = out.data() + plane * result_area;
+    for_each_window(w, [&](index_t at, index_t y0, index_t y1, index_t x0, index_t x1) {
+      float best = -std::numeric_limits<float>::infinity();
+      for (index_t i = y0; i < y1; ++i) {
+        for (index_t j = x0; j < x1; ++j) {
+          const float v = in[i * w.input[1] + j];
+          best = v > best || v != v ? v : best;
+        }
+      }
+      y[at] = best;
+    });
+  }
+  return out;
+}
+inline tensor<float> max_pool1d(const call& c) { return max_pool(c, 1); }
+inline tensor<float> max_pool2d(const call& c) { return max_pool(c, 2); }
+
+inline tensor<float> avg_pool(const call& c, int axes) {
+  expect_operands(c, 1, 1);
+  const float_view& x = c.operand(0);
+  const pool_shape s = pool_shape_of(c.at, axes, x.extents());
+  const window& w = s.geometry;
+  tensor<float> out(result_shape(w, axes, s.batch, s.channels));
+  const index_t area = w.input[0] * w.input[1];
+  const auto count = static_cast<float>(w.kernel[0] * w.kernel[1]);
+  for (index_t plane = 0; plane < s.batch * s.channels; ++plane) {
+    const float* in = x.data() + plane * area;
+    float* y = out.data() + plane * w.output[0] * w.output[1];
+    for_each_window(w, [&](index_t at, index_t y0, index_t y1, index_t x0, index_t x1) {
+      float sum = 0;
+      for (index_t i = y0; i < y1; ++i) {
+        for (index_t j = x0; j < x1; ++j) sum += in[i * w.input[1] + j];
+      }
+      y[at] = sum / count;
+    });
+  }
+  return out;
+}
+inline tensor<float> avg_pool1d(const call& c) { return avg_pool(c, 1); }
+inline tensor<float> avg_pool2d(const call& c) { return avg_pool(c, 2); }
+
+inline tensor<float> adaptive_avg_pool2d(const call& c) {
+  expect_operands(c, 1, 1);
+  expect_rank(c, 0, 4);
+  const float_view& x = c.operand(0);
+  const auto size = integers(c.at, "output_size", 2, 1, 1);
+  const index_t height = x.extent(2);
+  const index_t width = x.extent(3);
+  if (height < 1 || width < 1) {
+    bad_shape(c.at, "empty plane", text_of(x.extents()), "height and width >= 1");
+  }
+  tensor<float> out(shape{x.extent(0), x.extent(1), size[0], size[1]});
+  float* y = out.data();
+  for (index_t plane = 0; plane < x.extent(0) * x.extent(1); ++plane) {
+    const float* in = x.data() + plane * height * width;
+    for (index_t i = 0; i < size[0]; ++i) {
+      const index_t y0 = i * height / size[0];
+      const index_t y1 = ((i + 1) * height + size[0] - 1) / size[0];
+      for (index_t j = 0; j < size[1]; ++j) {
+        const index_t x0 = j * width / size[1];
+        const index_t x1 = ((j + 1) * width + size[1] - 1) / size[1];
+        float sum = 0;
+        for (index_t r = y0; r < y1; ++r) {
+          for (index_t k = x0; k < x1; ++k) sum += in[r * width + k];
+        }
+        *y++ = sum / static_cast<float>((y1 - y0) * (x1 - x0));
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace lutra::inline LUTRA_ABI::ir
+
+LUTRA_STRICT_FP_END

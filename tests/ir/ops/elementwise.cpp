@@ -1,0 +1,98 @@
+#include <lutra/ir/ops/elementwise.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include "ir/helpers.hpp"
+
+using namespace lutra;
+using test::node_of;
+using test::random_tensor;
+using test::run_op;
+
+TEST_CASE("elementwise: relu and relu6 clamp, and let NaN through") {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const tensor<float> x({7}, {-inf, -1.0F, 0.0F, 5.5F, 6.5F, inf, nan});
+  const auto relu = run_op(node_of("relu"), {x});
+  const auto relu6 = run_op(node_of("relu6"), {x});
+  const float expected[] = {0, 0, 0, 5.5F, 6.5F, inf};
+  for (index_t i = 0; i < 6; ++i) {
+    CHECK(relu[i] == expected[i]);
+    CHECK(relu6[i] == std::min(expected[i], 6.0F));
+  }
+  CHECK(std::isnan(relu[6]));
+  CHECK(std::isnan(relu6[6]));
+  CHECK_ERROR(run_op(node_of("relu"), {x, x}), invalid_graph, "wrong number of operands", "got 2");
+}
+
+TEST_CASE("elementwise: add and mul take equal shapes or one element") {
+  const auto a = random_tensor({2, 3}, 1);
+  const auto b = random_tensor({2, 3}, 2);
+  const tensor<float> one({1}, {3.0F});
+  const auto sum = run_op(node_of("add"), {a, b});
+  const auto product = run_op(node_of("mul"), {a, b});
+  const auto left = run_op(node_of("mul"), {one, a});
+  const auto right = run_op(node_of("add"), {a, one});
+  for (index_t i = 0; i < 6; ++i) {
+    CHECK(sum[i] == a[i] + b[i]);
+    CHECK(product[i] == a[i] * b[i]);
+    CHECK(left[i] == 3.0F * a[i]);
+    CHECK(right[i] == a[i] + 3.0F);
+  }
+  CHECK(left.extents() == a.extents());
+  CHECK_ERROR(run_op(node_of("add"), {a, random_tensor({3, 2}, 1)}), shape_mismatch, "[3, 2]",
+              "[2, 3]");
+}
+
+TEST_CASE("elementwise: batch norm, each step rounded") {
+  const auto x = random_tensor({2, 3, 4, 5}, 1);
+  const auto weight = random_tensor({3}, 2);
+  const auto bias = random_tensor({3}, 3);
+  const auto mean = random_tensor({3}, 4);
+  const tensor<float> variance({3}, {0.25F, 1.5F, 0.0F});
+  const auto y =
+      run_op(node_of("batch_norm", {{"eps", {1e-3}}}), {x, weight, bias, mean, variance});
+  for (index_t i = 0; i < x.size(); ++i) {
+    const index_t c = i / 20 % 3;
+    const float root = std::sqrt(variance[c] + 1e-3F);
+    const float s = weight[c] / root;
+    volatile float centred = x[i] - mean[c];
+    volatile float scaled = centred * s;
+    CHECK(y[i] == scaled + bias[c]);
+  }
+  CHECK_ERROR(run_op(node_of("batch_norm"), {x, weight, bias, mean, random_tensor({4}, 1)}),
+              shape_mismatch, "[4]", "[3]");
+}
+
+TEST_CASE("elementwise: exp_of_negative agrees with the maths library to 4e-15 relative") {
+  for (double x = 0; x > -700; x = x * 1.01 - 0.0137) {
+    CHECK(ir::exp_of_negative(x) == doctest::Approx(std::exp(x)).epsilon(4e-15));
+  }
+  CHECK(ir::exp_of_negative(0) == 1);
+  CHECK(ir::exp_of_negative(-1e6) == 0);
+  CHECK(ir::exp_of_negative(-std::numeric_limits<double>::infinity()) == 0);
+  CHECK(std::isnan(ir::exp_of_negative(std::numeric_limits<double>::quiet_NaN())));
+}
+
+TEST_CASE("elementwise: softmax along any axis sums to one and follows the definition") {
+  const auto x = random_tensor({3, 4, 5}, 9);
+  for (const int axis : {0, 1, 2, -1}) {
+    const auto y = run_op(node_of("softmax", {{"dim", {static_cast<double>(axis)}}}), {x});
+    const int a = axis < 0 ? axis + 3 : axis;
+    const auto strides = row_major_strides(x.extents());
+    const index_t step = strides[static_cast<std::size_t>(a)];
+    for (index_t i = 0; i < x.size(); ++i) {
+      const index_t first = i - i / step % x.extent(a) * step;
+      double sum = 0;
+      for (index_t k = 0; k < x.extent(a); ++k) {
+        sum += std::exp(static_cast<double>(x[first + k * step]) - static_cast<double>(x[i]));
+      }
+      CHECK(static_cast<double>(y[i]) == doctest::Approx(1 / sum).epsilon(1e-6));
+    }
+  }
+  const tensor<float> large({2}, {1000.0F, 1001.0F});
+  const auto y = run_op(node_of("softmax"), {large});
+  CHECK(y[0] + y[1] == doctest::Approx(1.0));
+  CHECK_ERROR(run_op(node_of("softmax", {{"dim", {3}}}), {x}), invalid_argument, "axis", "got 3");
+}

@@ -1,0 +1,88 @@
+#include <lutra/ir/ops/pool.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include "ir/helpers.hpp"
+
+using namespace lutra;
+using test::node_of;
+using test::random_tensor;
+using test::run_op;
+
+namespace {
+
+ir::node pool_node(const char* op, double k, double s, double p) {
+  return node_of(op, {{"kernel_size", {k}}, {"stride", {s}}, {"padding", {p}}});
+}
+
+}  // namespace
+
+TEST_CASE("pool: max and average over every window, padding ignored or counted as zero") {
+  const auto x = random_tensor({2, 3, 7, 9}, 1);
+  for (const auto& [k, s, p] : {std::array<index_t, 3>{2, 2, 0}, {3, 2, 1}, {3, 1, 0}, {7, 1, 0}}) {
+    const auto d = [](index_t i) { return static_cast<double>(i); };
+    const auto largest = run_op(pool_node("max_pool2d", d(k), d(s), d(p)), {x});
+    const auto mean = run_op(pool_node("avg_pool2d", d(k), d(s), d(p)), {x});
+    const index_t oh = (7 + 2 * p - k) / s + 1;
+    const index_t ow = (9 + 2 * p - k) / s + 1;
+    REQUIRE(largest.extents() == shape{2, 3, oh, ow});
+    for (index_t at = 0; at < largest.size(); ++at) {
+      const index_t plane = at / (oh * ow);
+      float best = -std::numeric_limits<float>::infinity();
+      float sum = 0;
+      for (index_t a = 0; a < k; ++a) {
+        for (index_t b = 0; b < k; ++b) {
+          const index_t i = at / ow % oh * s - p + a;
+          const index_t j = at % ow * s - p + b;
+          if (i < 0 || i >= 7 || j < 0 || j >= 9) continue;
+          best = std::max(best, x[(plane * 7 + i) * 9 + j]);
+          sum += x[(plane * 7 + i) * 9 + j];
+        }
+      }
+      CHECK(largest[at] == best);
+      CHECK(mean[at] == sum / static_cast<float>(k * k));
+    }
+  }
+}
+
+TEST_CASE("pool: 1-D pools, NaN and infinities") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  const tensor<float> x({1, 1, 6}, {1.0F, nan, -inf, -inf, 3.0F, 2.0F});
+  const auto y = run_op(pool_node("max_pool1d", 2, 2, 0), {x});
+  CHECK(y.extents() == shape{1, 1, 3});
+  CHECK(std::isnan(y[0]));
+  CHECK(y[1] == -inf);
+  CHECK(y[2] == 3.0F);
+  CHECK(run_op(pool_node("avg_pool1d", 2, 2, 0), {x})[2] == 2.5F);
+}
+
+TEST_CASE("pool: adaptive average pools, global and uneven") {
+  const auto x = random_tensor({2, 2, 5, 6}, 1);
+  const auto global = run_op(node_of("adaptive_avg_pool2d", {{"output_size", {1}}}), {x});
+  float sum = 0;
+  for (index_t i = 0; i < 30; ++i) sum += x[i];
+  CHECK(global.extents() == shape{2, 2, 1, 1});
+  CHECK(global[0] == sum / 30.0F);
+  const auto uneven = run_op(node_of("adaptive_avg_pool2d", {{"output_size", {2, 4}}}), {x});
+  CHECK(uneven.extents() == shape{2, 2, 2, 4});
+  float corner = 0;  // rows 2..4, columns 4..5
+  for (index_t r = 2; r < 5; ++r) corner += x[r * 6 + 4] + 0.0F, corner += x[r * 6 + 5];
+  CHECK(uneven[7] == corner / 6.0F);
+}
+
+TEST_CASE("pool: windows that do not fit are refused") {
+  const auto x = random_tensor({1, 1, 3, 3}, 1);
+  CHECK_ERROR(run_op(pool_node("max_pool2d", 4, 1, 0), {x}), shape_mismatch, "does not fit",
+              "[1, 1, 3, 3]");
+  CHECK_ERROR(run_op(pool_node("max_pool2d", 2, 1, 2), {x}), shape_mismatch, "padding");
+  CHECK_ERROR(run_op(node_of("max_pool2d"), {x}), invalid_graph, "'kernel_size'");
+  CHECK_ERROR(run_op(pool_node("max_pool2d", 2, 1, 0), {random_tensor({3, 3}, 1)}), shape_mismatch,
+              "rank");
+  CHECK_ERROR(run_op(node_of("max_pool2d", {{"kernel_size", {2}}, {"dilation", {2}}}), {x}),
+              unsupported, "dilated");
+  CHECK_ERROR(
+      run_op(node_of("adaptive_avg_pool2d", {{"output_size", {1}}}), {tensor<float>({1, 1, 0, 3})}),
+      shape_mismatch, "empty plane");
+}
