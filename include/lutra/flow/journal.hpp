@@ -61,10 +61,28 @@ template <editable_graph G> class journal {
   // Erasing cannot be undone: erasures wait until commit().
   void erase(value_id v) { erasures_.push_back(v); }
 
-  // Keeps the edits. After this nothing is undone, so erasures are carried out last.
-  void commit() {
+  // Keeps the edits and carries out the erasures. An exception of the first erasure leaves everything as it
+  // was before commit(); later ones leave a dead value behind. Returns how many were left.
+  index_t commit() {
+    std::size_t erased = 0;
+    index_t left = 0;
+    for (const value_id& v : erasures_) {
+#if LUTRA_HAS_EXCEPTIONS
+      try {
+        traits::erase(graph_, v);
+        ++erased;
+      } catch (...) {
+        if (erased == 0) throw;
+        ++left;
+      }
+#else
+      traits::erase(graph_, v);
+      ++erased;
+#endif
+    }
+    erasures_.clear();
     edits_.clear();
-    for (const value_id& v : std::exchange(erasures_, {})) traits::erase(graph_, v);
+    return left;
   }
 
   // Takes every edit back, newest first.
@@ -79,6 +97,8 @@ template <editable_graph G> class journal {
         undo(e);
       } catch (const std::exception& failure) {
         standing += (standing.empty() ? "" : "; ") + describe(e) + ": " + failure.what();
+      } catch (...) {
+        standing += (standing.empty() ? "" : "; ") + describe(e);
       }
 #else
       undo(e);
@@ -135,8 +155,13 @@ template <editable_graph G> class journal {
     }
   }
   static std::string describe(const edit& e) {
-    constexpr const char* names[] = {"operand", "output", "constant", "inserted value"};
-    return names[e.index()];
+    if (const auto* o = std::get_if<operand_edit>(&e)) {
+      return "operand " + text_of(static_cast<index_t>(o->slot)) + " of a node";
+    }
+    if (const auto* r = std::get_if<output_edit>(&e)) {
+      return "graph output " + text_of(static_cast<index_t>(r->slot));
+    }
+    return std::holds_alternative<constant_edit>(e) ? "a constant" : "an inserted value";
   }
 
   G& graph_;
@@ -145,20 +170,38 @@ template <editable_graph G> class journal {
 };
 
 // Runs edit(journal) and commits; whatever leaves it by an exception is rethrown with the graph as it
-// was. Without exceptions an error ends the program, so there is nothing to take back.
-template <editable_graph G, class F> void edit_graph(G& g, F&& edit) {
+// was. An adapter that offers begin(g), commit(g) and rollback(g) is asked to take the edits back
+// itself. Returns how many values could not be erased (see journal::commit). Without exceptions an error ends the
+// program, so there is nothing to take back.
+template <editable_graph G, class F> index_t edit_graph(G& g, F&& edit) {
+  using traits = graph_traits<G>;
+  constexpr bool transactions = requires {
+    traits::begin(g);
+    traits::commit(g);
+    traits::rollback(g);
+  };
   journal<G> edits(g);
+  index_t left = 0;
+  if constexpr (transactions) traits::begin(g);
 #if LUTRA_HAS_EXCEPTIONS
   try {
     edit(edits);
+    left = edits.commit();
+    if constexpr (transactions) traits::commit(g);
   } catch (...) {
-    edits.rollback();
+    if constexpr (transactions) {
+      traits::rollback(g);
+    } else {
+      edits.rollback();
+    }
     throw;
   }
 #else
   edit(edits);
+  left = edits.commit();
+  if constexpr (transactions) traits::commit(g);
 #endif
-  edits.commit();
+  return left;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

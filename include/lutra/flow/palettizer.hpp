@@ -11,7 +11,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/core/progress.hpp>
-#include <lutra/flow/journal.hpp>
+#include <lutra/flow/apply.hpp>
 #include <lutra/flow/report.hpp>
 #include <lutra/graph/weight_plan.hpp>
 #include <lutra/palette/palettize.hpp>
@@ -84,21 +84,10 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
             "kmeans_palettizer::finalize");
     }
     const auto indexed = index_of(std::as_const(graph_));
-    const graph_index& g = indexed.index;
-    std::unordered_map<value_id_t<G>, index_t> number;
-    for (std::size_t v = 0; v < indexed.values.size(); ++v) {
-      number.emplace(indexed.values[v], index_t(v));
-    }
+    const auto number = value_numbers(indexed);
     edit_graph(graph_, [&](journal<G>& edits) {
       for (const prepared_weight& w : weights_) {
-        const value_id_t<G> packed = edits.emit_palette(w.value, w.palette);
-        for (const index_t use : g.uses[number.at(w.value)]) {
-          if (g.user(use) >= 0) {
-            edits.set_operand(indexed.nodes[to_size(g.user(use))], to_size(g.slot(use)), packed);
-          } else {
-            edits.set_output(to_size(g.slot(use)), packed);
-          }
-        }
+        redirect_uses(edits, indexed, number.at(w.value), edits.emit_palette(w.value, w.palette));
       }
     });
     state_ = state::finalized;

@@ -12,24 +12,22 @@
 #pragma once
 
 #include <lutra/core/progress.hpp>
-#include <lutra/fake_quant/fake_quantizer.hpp>
-#include <lutra/flow/journal.hpp>
-#include <lutra/flow/report.hpp>
+#include <lutra/flow/apply.hpp>
+#include <lutra/flow/quantizer_report.hpp>
 #include <lutra/graph/plan.hpp>
-#include <lutra/tensor/tensor.hpp>
-#include <optional>
-#include <unordered_map>
+#include <ranges>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
 struct quantizer_options {
-  pattern_registry patterns = reference_patterns();
+  plan_options planning{};
   progress_callback progress{};  // "calibrate", batches done so far; returning false cancels
   log_sink log{};                // notes of the plan, disabled quantizers
-  bool allow_uncalibrated =
-      false;  // finalize() without calibration: ranges of prepare(batch), or float
+  // finalize() without calibration: ranges of prepare(batch) where there are any, else float.
+  bool allow_uncalibrated = false;
 };
 
 template <editable_graph G> class quantizer {
@@ -45,7 +43,7 @@ template <editable_graph G> class quantizer {
 
   // What prepare() would do. Touches nothing.
   quantization_plan plan() const {
-    return lutra::plan(std::as_const(graph_), config_, {options_.patterns});
+    return lutra::plan(std::as_const(graph_), config_, options_.planning);
   }
 
   // Raises invalid_state when called twice or on a graph that holds fake-quant nodes, invalid_graph,
@@ -128,36 +126,38 @@ template <editable_graph G> class quantizer {
     }
     refuse_uncalibrated();
     const auto indexed = index_of(std::as_const(graph_));
-    edit_graph(graph_, [&](journal<G>& edits) { replace_fake_quants(edits, indexed); });
-    compression_report report = make_report();
-    prepared_ = false;
-    finalized_ = true;
+    compression_report report = quantizer_reporter<G>(graph_, values_, plan_, fake_quants_).run();
+    const index_t left = edit_graph(graph_, [&](journal<G>& edits) {
+      replace_fake_quants(edits, indexed, placed_, fake_quants_);
+    });
+    if (left > 0) {
+      report.notes.push_back(text_of(left) +
+                             " dead fake-quant nodes could not be erased from the graph");
+      log(options_.log, log_level::warning, report.notes.back());
+    }
+    state_ = state::finalized;
     return report;
   }
 
-  bool prepared() const noexcept { return prepared_; }
+  bool prepared() const noexcept { return state_ == state::prepared; }
   // After prepare(): the plan that was applied, and its fake-quantizers (fake_quant_id::index).
   const quantization_plan& applied_plan() const noexcept { return plan_; }
   const std::vector<fake_quantizer>& fake_quantizers() const noexcept { return fake_quants_; }
 
  private:
-  using value_id = value_id_t<G>;
-  // An inserted fake-quant node.
-  struct placed {
-    index_t group;
-    value_id source;
-    value_id result;
-  };
+  enum class state : unsigned char { fresh, prepared, finalized };
 
   void need_prepared(const char* where) const {
-    if (!prepared_) {
+    if (state_ != state::prepared) {
       raise(errc::invalid_state,
-            finalized_ ? "finalize() was called before" : "prepare() was not called", where);
+            state_ == state::fresh ? "prepare() was not called" : "finalize() was called before",
+            where);
     }
   }
   void switch_all(bool observer, bool fake_quant) noexcept {
     for (fake_quantizer& fq : fake_quants_) {
-      fq.enable_observer(observer);
+      // Weights were observed once and do not change.
+      fq.enable_observer(observer && !(fq.target() == target::weight && fq.initialized()));
       fq.enable_fake_quant(fake_quant);
     }
   }
@@ -175,47 +175,40 @@ template <editable_graph G> class quantizer {
 
   // first_run(*this) runs between the insertion and its commit.
   template <class F> void prepare_with(F&& first_run) {
-    if (prepared_ || finalized_) {
+    if (state_ != state::fresh) {
       raise(errc::invalid_state, "prepare() was called before", "quantizer::prepare");
     }
-    const auto indexed = index_of(std::as_const(graph_));
+    auto indexed = index_of(std::as_const(graph_));
     refuse_prepared_graph(indexed.index);
-    quantization_plan made = plan_index(indexed.index, config_, {options_.patterns});
-    std::vector<fake_quantizer> fakes;
-    for (const plan_group& g : made.groups) {
-      fakes.emplace_back(g.spec, g.weight ? target::weight : target::activation);
+    plan_ = plan_index(indexed.index, config_, options_.planning);
+    fake_quants_.clear();
+    for (const plan_group& g : plan_.groups) {
+      fake_quants_.emplace_back(g.spec, g.weight ? target::weight : target::activation);
     }
-    std::vector<std::string> notes = observe_weights(indexed, made, fakes);
-    plan_ = std::move(made);
-    fake_quants_ = std::move(fakes);
+    observe_weights(indexed);
     calibrated_.assign(fake_quants_.size(), 0);
-    prepared_ = true;
-    const rollback undo(*this);
+    preparation attempt(*this);
     edit_graph(graph_, [&](journal<G>& edits) {
-      insert_fake_quants(edits, indexed);
+      placed_ = insert_fake_quants(edits, indexed, plan_, fake_quants_);
       first_run(*this);
     });
+    attempt.succeeded();
     switch_all(false, true);
-    undo.dismiss();
-    plan_.notes.insert(plan_.notes.end(), notes.begin(), notes.end());
+    values_ = std::move(indexed.values);
     for (const std::string& note : plan_.notes) log(options_.log, log_level::warning, note);
   }
-  // Forgets a prepare() that failed.
-  class rollback {
+  // The state while prepare() works; fresh again if it fails.
+  class preparation {
    public:
-    explicit rollback(quantizer& q) : quantizer_(q) {}
-    ~rollback() {
-      if (!active_) return;
-      quantizer_.prepared_ = false;
-      quantizer_.plan_ = {};
-      quantizer_.fake_quants_.clear();
-      quantizer_.places_.clear();
+    explicit preparation(quantizer& q) : quantizer_(q) { q.state_ = state::prepared; }
+    ~preparation() {
+      if (!succeeded_) quantizer_.state_ = state::fresh;
     }
-    void dismiss() const noexcept { active_ = false; }
+    void succeeded() noexcept { succeeded_ = true; }
 
    private:
     quantizer& quantizer_;
-    mutable bool active_ = true;
+    bool succeeded_ = false;
   };
   static void refuse_prepared_graph(const graph_index& g) {
     for (index_t n = 0; n < g.node_count(); ++n) {
@@ -226,23 +219,19 @@ template <editable_graph G> class quantizer {
     }
   }
   // Weights get their final parameters at once. A weight whose blocks do not fit is left alone.
-  std::vector<std::string> observe_weights(const indexed_graph<G>& indexed,
-                                           const quantization_plan& made,
-                                           std::vector<fake_quantizer>& fakes) const {
-    std::vector<std::string> notes;
-    for (const plan_node& place : made.places) {
-      fake_quantizer& fq = fakes[to_size(place.group)];
-      if (!made.on_state(place)) continue;
-      const auto data =
+  void observe_weights(const indexed_graph<G>& indexed) {
+    for (const plan_node& place : plan_.places) {
+      if (!plan_.on_state(place)) continue;
+      fake_quantizer& fq = fake_quants_[to_size(place.group)];
+      const tensor_view<const float> data =
           traits::constant(std::as_const(graph_), indexed.values[to_size(place.value)]);
       refuse_non_finite(data, indexed.index.label(place.value));
       fq.observe(data);
       if (fq.disabled()) {
-        notes.push_back(indexed.index.label(place.value) + ": not quantized, " +
-                        fq.disabled_reason());
+        plan_.notes.push_back(indexed.index.label(place.value) + ": not quantized, " +
+                              fq.disabled_reason());
       }
     }
-    return notes;
   }
   static void refuse_non_finite(const tensor_view<const float>& data, const std::string& name) {
     index_t at = 0;
@@ -253,41 +242,6 @@ template <editable_graph G> class quantizer {
       }
       ++at;
     });
-  }
-
-  void insert_fake_quants(journal<G>& edits, const indexed_graph<G>& indexed) {
-    const graph_index& g = plan_.index;
-    places_.clear();
-    std::vector<std::optional<value_id>> result;  // of each place; absent: left out
-    for (const plan_node& p : plan_.places) {
-      const value_id source = source_of(p, result, indexed);
-      if (fake_quants_[to_size(p.group)].disabled()) {
-        result.push_back(source);
-        continue;
-      }
-      const value_id made = edits.insert_fake_quant(source, {p.group});
-      result.push_back(made);
-      places_.push_back({p.group, source, made});
-    }
-    const auto reads = [&](index_t place, index_t value) {
-      return !(*result[to_size(place)] == indexed.values[to_size(value)]);
-    };
-    for (index_t u = 0; u < g.operand_count(); ++u) {
-      const index_t place = plan_.operand_place[to_size(u)];
-      if (place < 0 || !reads(place, g.operands.items[to_size(u)])) continue;
-      edits.set_operand(indexed.nodes[to_size(g.user(u))], to_size(g.slot(u)),
-                        *result[to_size(place)]);
-    }
-    for (std::size_t i = 0; i < g.outputs.size(); ++i) {
-      const index_t place = plan_.output_place[i];
-      if (place >= 0 && reads(place, g.outputs[i])) {
-        edits.set_output(i, *result[to_size(place)]);
-      }
-    }
-  }
-  static value_id source_of(const plan_node& p, const std::vector<std::optional<value_id>>& result,
-                            const indexed_graph<G>& indexed) {
-    return p.after >= 0 ? *result[to_size(p.after)] : indexed.values[to_size(p.value)];
   }
 
   void refuse_uncalibrated() const {
@@ -303,62 +257,16 @@ template <editable_graph G> class quantizer {
     }
   }
 
-  // Each fake-quant value is replaced by a quantize/dequantize pair, or by what it read if it has no
-  // parameters.
-  void replace_fake_quants(journal<G>& edits, const indexed_graph<G>& indexed) {
-    const graph_index& g = indexed.index;
-    std::unordered_map<value_id, index_t> number;
-    for (std::size_t v = 0; v < indexed.values.size(); ++v) {
-      number.emplace(indexed.values[v], index_t(v));
-    }
-    std::unordered_map<value_id, value_id> replaced;
-    for (const placed& p : places_) {
-      const fake_quantizer& fq = fake_quants_[to_size(p.group)];
-      const auto below = replaced.find(p.source);
-      const value_id source = below == replaced.end() ? p.source : below->second;
-      const bool keep = fq.initialized() && !fq.disabled();
-      const value_id made = keep ? edits.emit_quantize_dequantize(source, fq.params()) : source;
-      replaced.emplace(p.result, made);
-      for (const index_t use : g.uses[number.at(p.result)]) {
-        if (g.user(use) >= 0) {
-          edits.set_operand(indexed.nodes[to_size(g.user(use))], to_size(g.slot(use)), made);
-        } else {
-          edits.set_output(to_size(g.slot(use)), made);
-        }
-      }
-      edits.erase(p.result);
-    }
-  }
-
-  compression_report make_report() const {
-    compression_report report;
-    report.notes = plan_.notes;
-    std::vector<index_t> record_of(fake_quants_.size(), -1);
-    for (const plan_node& p : plan_.places) {
-      const fake_quantizer& fq = fake_quants_[to_size(p.group)];
-      if (plan_.on_state(p) || !fq.initialized() || fq.disabled()) continue;
-      index_t& at = record_of[to_size(p.group)];
-      if (at < 0) {
-        at = index_t(report.activations.size());
-        const qparams q = fq.params();
-        report.activations.push_back(
-            {plan_.groups[to_size(p.group)].name, {}, q.scale, q.zero_point, fq.samples()});
-      }
-      report.activations[to_size(at)].values.push_back(plan_.index.label(p.value));
-    }
-    return report;
-  }
-
   G& graph_;
   quantizer_config config_;
   quantizer_options options_;
-  bool prepared_ = false;
-  bool finalized_ = false;
+  state state_ = state::fresh;
   bool calibrating_ = false;
   quantization_plan plan_;
+  std::vector<value_id_t<G>> values_;        // handles of the plan's values
   std::vector<fake_quantizer> fake_quants_;  // by group
   std::vector<char> calibrated_;             // by group
-  std::vector<placed> places_;
+  std::vector<placed_fake_quant<G>> placed_;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -60,9 +60,16 @@ struct activation_record {
   std::int64_t samples = 0;  // elements observed
 };
 
+// A float value that is not quantized anywhere.
+struct float_record {
+  std::string name;
+  std::string reason;
+};
+
 struct compression_report {
-  std::vector<weight_record> weights;
-  std::vector<activation_record> activations;
+  std::vector<weight_record> weights;          // every stored tensor
+  std::vector<activation_record> activations;  // every fake-quantizer of activations
+  std::vector<float_record> left_float;        // every other activation
   std::vector<std::string> notes;  // config entries without effect, overrides, disabled quantizers
 };
 

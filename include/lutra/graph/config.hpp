@@ -47,6 +47,12 @@ class operand_key {
   std::string text_;
 };
 
+// The key "*".
+inline const operand_key& any_operand() {
+  static const operand_key key("*");
+  return key;
+}
+
 // A short map that keeps the order of its entries.
 template <class Key, class Value> class config_map {
  public:
@@ -73,7 +79,7 @@ template <class Key, class Value> class config_map {
     return *this;
   }
   // The last entry of `key`; null if there is none.
-  const entry* find(const Key& key) const {
+  template <class K> const entry* find(const K& key) const {
     for (std::size_t i = entries_.size(); i-- > 0;) {
       if (entries_[i].key == key) return &entries_[i];
     }

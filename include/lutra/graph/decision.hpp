@@ -8,6 +8,7 @@
 namespace lutra::inline LUTRA_ABI {
 
 enum class reason : unsigned char {
+  none,  // never in a plan
   // on
   own_config,       // the config entry that governs the op
   from_producer,    // the producer's output spec; the op's own input config is not asked
@@ -32,6 +33,8 @@ enum class reason : unsigned char {
 
 constexpr std::string_view name_of(reason r) noexcept {
   switch (r) {
+    case reason::none:
+      return "none";
     case reason::own_config:
       return "own_config";
     case reason::from_producer:
@@ -73,10 +76,11 @@ constexpr std::string_view name_of(reason r) noexcept {
 }
 
 struct decision {
-  reason why = reason::unregistered_op;
+  reason why = reason::none;
   bool on = false;
-  index_t node = -1;    // the other node the reason speaks of, if any
-  index_t source = -1;  // config entry: position in quantization_plan::sources
+  index_t node = -1;        // the other node the reason speaks of, if any
+  index_t source = -1;      // config entry: position in quantization_plan::sources
+  index_t overridden = -1;  // config entry that said something else and did not count; as source
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
 

@@ -66,6 +66,21 @@ class module_tree {
     return modules_[at(m)].children;
   }
   const std::vector<index_t>& aliases(index_t m) const noexcept { return modules_[at(m)].aliases; }
+  // Calls f(module) for `m` and what lies below it, parents first; aliases count as their canonical module.
+  // Does not go below a module for which f returns false.
+  template <class F> void for_each_below(index_t m, F&& f) const {
+    std::vector<index_t> waiting{m};
+    while (!waiting.empty()) {
+      const index_t here = waiting.back();
+      waiting.pop_back();
+      if (!f(here)) continue;
+      const auto descend = [&](index_t from) {
+        for (const index_t child : children(from)) waiting.push_back(canonical(child));
+      };
+      descend(here);
+      for (const index_t alias : aliases(here)) descend(alias);
+    }
+  }
   index_t find(std::string_view path) const {
     const auto found = number_.find(std::string(path));
     return found == number_.end() ? -1 : found->second;

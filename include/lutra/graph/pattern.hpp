@@ -118,6 +118,24 @@ inline pattern_registry reference_patterns() {
   return registry;
 }
 
+// Opt-in: ops that only move elements share one range too. Not part of the reference; it lowers the number of
+// fake-quantizers.
+inline pattern shape_patterns() {
+  return {"shape",
+          pattern_kind::range_preserving,
+          {{"reshape"},
+           {"view"},
+           {"transpose"},
+           {"permute"},
+           {"t"},
+           {"squeeze"},
+           {"unsqueeze"},
+           {"slice"},
+           {"split"},
+           {"chunk"},
+           {"pad"}}};
+}
+
 struct pattern_match {
   index_t pattern;             // in the registry
   std::vector<index_t> chain;  // nodes; the first is the key node

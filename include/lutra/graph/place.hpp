@@ -5,7 +5,8 @@
 #pragma once
 
 #include <algorithm>
-#include <lutra/graph/annotate.hpp>
+#include <lutra/graph/annotation.hpp>
+#include <lutra/graph/quantization_plan.hpp>
 #include <map>
 #include <string>
 #include <tuple>
@@ -15,89 +16,11 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// One fake-quantizer.
-struct plan_group {
-  quantization_spec spec;  // axes resolved
-  bool weight = false;     // observes weights (else activations)
-  std::string name;        // of the first value
-};
-// One place where it is applied: it reads `value`, or the output of the earlier place `after`.
-struct plan_node {
-  index_t group;
-  index_t value;       // the original tensor at the root
-  index_t after = -1;  // place it is stacked on, or -1
-};
-
-struct quantization_plan {
-  graph_index index;
-  std::vector<plan_group> groups;
-  std::vector<plan_node> places;           // in the order of insertion
-  std::vector<index_t> operand_place;      // flat operand position -> place it reads, or -1
-  std::vector<index_t> output_place;       // graph output -> place it reads, or -1
-  std::vector<index_t> value_place;        // value -> place of its own output, or -1
-  std::vector<decision> operand_decision;  // flat operand position
-  std::vector<decision> value_decision;
-  std::vector<std::string> sources;  // texts of config entries
-  std::vector<std::string> notes;    // overrides, merges, entries without effect
-
-  bool on_state(const plan_node& p) const { return index.is_state(p.value) && p.after < 0; }
-  index_t count_places(bool weights) const {
-    return static_cast<index_t>(std::count_if(
-        places.begin(), places.end(), [&](const auto& p) { return on_state(p) == weights; }));
-  }
-  // One sentence.
-  std::string describe(const decision& d) const {
-    const std::string who = d.node >= 0 ? index.name[to_size(d.node)] : std::string();
-    const std::string entry =
-        d.source >= 0 ? " (config entry " + sources[to_size(d.source)] + ")" : "";
-    switch (d.why) {
-      case reason::own_config:
-        return "quantized by its config" + entry;
-      case reason::from_producer:
-        return "quantized by the output spec of " + who;
-      case reason::from_consumer:
-        return "quantized by the input spec of " + who + ", which has priority";
-      case reason::shared_range:
-        return "shared with the range of " + who;
-      case reason::shared_state:
-        return std::string(d.on ? "quantized" : "not quantized") + ": the state was decided at " +
-               who;
-      case reason::module_boundary:
-        return std::string(d.on ? "quantized" : "off") + " by a module boundary spec" + entry;
-      case reason::module_state:
-        return std::string(d.on ? "quantized" : "off") + " by a module state spec" + entry;
-      case reason::off_by_config:
-        return "off by its key" + entry;
-      case reason::group_off:
-        return "off: the spec map is empty" + entry;
-      case reason::no_matching_key:
-        return "off: no key of the spec map names it" + entry;
-      case reason::config_off:
-        return "off: the whole config is off" + entry;
-      case reason::not_float:
-        return "not floating point";
-      case reason::packed_state:
-        return "already a palette";
-      case reason::inside_pattern:
-        return "inside the fused pattern that starts at " + who;
-      case reason::activation_alone:
-        return "the op is quantized only behind a registered op";
-      case reason::chain_broken:
-        return "not fused with " + who + ": its result has another consumer";
-      case reason::unregistered_op:
-        return "no registered pattern has this op";
-      case reason::decided_by_readers:
-        return "decided for each consumer";
-    }
-    return "unknown";
-  }
-};
-
 class placer {
  public:
   placer(graph_index index, annotations a) : a_(std::move(a)) {
     plan_.index = std::move(index);
-    parent_.resize(a_.points.size());
+    parent_.resize(to_size(a_.point_count()));
     for (std::size_t i = 0; i < parent_.size(); ++i) parent_[i] = static_cast<index_t>(i);
   }
 
@@ -132,12 +55,12 @@ class placer {
 
   // spec_[p]: the spec a point ends up with, or -1 if it is off.
   void resolve_references() {
-    spec_.assign(a_.points.size(), unknown);
+    spec_.assign(parent_.size(), unknown);
     std::vector<index_t> path;
-    for (index_t p = 0; p < static_cast<index_t>(a_.points.size()); ++p) {
+    for (index_t p = 0; p < a_.point_count(); ++p) {
       index_t at = p;
       while (spec_[to_size(at)] == unknown) {
-        const annotation& here = a_.points[to_size(at)];
+        const annotation& here = a_[at];
         if (here.kind != kind_t::reference) {
           spec_[to_size(at)] = here.kind == kind_t::own ? here.target : -1;
           break;
@@ -164,7 +87,7 @@ class placer {
   void share_on_values() {
     std::map<decltype(share_key({})), index_t> classes;
     std::vector<index_t> class_of;
-    for (const spec_use& s : a_.specs) {
+    for (const spec_use& s : a_.specs()) {
       class_of.push_back(
           classes.try_emplace(share_key(s.spec), static_cast<index_t>(classes.size()))
               .first->second);
@@ -179,10 +102,11 @@ class placer {
         for (const auto& [known, other] : first) {
           if (known != c) continue;
           const index_t theirs = spec_[to_size(other)];
-          if (theirs != spec && !(a_.specs[to_size(theirs)].spec == a_.specs[to_size(spec)].spec)) {
-            a_.notes.push_back(g().label(v) +
-                               ": specs that differ only in granularity, observer, formulation or "
-                               "float range are merged into one fake-quantizer");
+          if (theirs != spec &&
+              !(a_.specs()[to_size(theirs)].spec == a_.specs()[to_size(spec)].spec)) {
+            a_.note(g().label(v) +
+                    ": specs that differ only in granularity, observer, formulation or "
+                    "float range are merged into one fake-quantizer");
           }
           join(point, other);
           return;
@@ -191,28 +115,28 @@ class placer {
       };
       visit(a_.output_point(v));
       for (const index_t use : g().uses[v]) {
-        if (g().user(use) >= 0) visit(a_.edge_of[to_size(use)]);
+        if (g().user(use) >= 0) visit(a_.edge_of(use));
       }
     }
   }
 
   void make_groups() {
-    group_.assign(a_.points.size(), -1);
-    std::vector<index_t> of_root(a_.points.size(), -1);
+    group_.assign(parent_.size(), -1);
+    std::vector<index_t> of_root(parent_.size(), -1);
     const auto visit = [&](index_t point, index_t value) {
       const index_t spec = spec_[to_size(point)];
       if (spec < 0) return;
       index_t& group = of_root[to_size(root(point))];
       if (group < 0) {
         group = static_cast<index_t>(plan_.groups.size());
-        const spec_use& s = a_.specs[to_size(spec)];
+        const spec_use& s = a_.specs()[to_size(spec)];
         plan_.groups.push_back({s.spec, s.weight, g().label(value)});
       }
       group_[to_size(point)] = group;
     };
     for (index_t n = 0; n < g().node_count(); ++n) {
-      for (index_t e = a_.edges.begin[to_size(n)]; e < a_.edges.begin[to_size(n) + 1]; ++e) {
-        visit(e, a_.edges.items[to_size(e)]);
+      for (index_t e = a_.first_edge(n); e < a_.end_edge(n); ++e) {
+        visit(e, a_.value_of(e));
       }
       for (const index_t v : g().results[n]) visit(a_.output_point(v), v);
     }
@@ -238,7 +162,7 @@ class placer {
   index_t place_operand(index_t use) {
     const index_t v = g().operands.items[to_size(use)];
     const index_t below = plan_.value_place[to_size(v)];
-    const index_t group = group_[to_size(a_.edge_of[to_size(use)])];
+    const index_t group = group_[to_size(a_.edge_of(use))];
     if (group < 0) return below;
     if (below >= 0 && plan_.places[to_size(below)].group == group) return below;
     const index_t known = static_cast<index_t>(plan_.places.size());
@@ -246,8 +170,8 @@ class placer {
     if (inserted) {
       add_place(group, v, below);
       if (below >= 0) {
-        a_.notes.push_back(g().label(v) + ": " + g().name[to_size(g().user(use))] +
-                           " reads two fake-quantizers in series");
+        a_.note(g().label(v) + ": " + g().name[to_size(g().user(use))] +
+                " reads two fake-quantizers in series");
       }
     }
     return found->second;
@@ -272,8 +196,8 @@ class placer {
             shared.spec.granularity.kind() == granularity_kind::per_tensor) {
           continue;
         }
-        a_.notes.push_back(shared.name + ": " + text_of(shared.spec.granularity) +
-                           " becomes per_tensor, shared across " + g().name[to_size(n)]);
+        a_.note(shared.name + ": " + text_of(shared.spec.granularity) +
+                " becomes per_tensor, shared across " + g().name[to_size(n)]);
         shared.spec.granularity = granularity::per_tensor();
       }
     }
@@ -319,16 +243,16 @@ class placer {
 
   void explain() {
     for (index_t u = 0; u < g().operand_count(); ++u) {
-      plan_.operand_decision.push_back(decision_of(a_.edge_of[to_size(u)]));
+      plan_.operand_decision.push_back(decision_of(a_.edge_of(u)));
     }
     for (index_t v = 0; v < g().value_count(); ++v) {
       plan_.value_decision.push_back(decision_of(a_.output_point(v)));
     }
-    plan_.sources = std::move(a_.sources);
-    plan_.notes = std::move(a_.notes);
+    plan_.sources = a_.sources();
+    plan_.notes = a_.notes();
   }
   decision decision_of(index_t point) const {
-    decision d = a_.points[to_size(point)].why;
+    decision d = a_[point].why;
     d.on = group_[to_size(point)] >= 0;
     return d;
   }

@@ -6,22 +6,34 @@
 // linear in its size apart from name patterns. Concurrent plans of one graph are safe.
 #pragma once
 
-#include <lutra/graph/annotate.hpp>
 #include <lutra/graph/check_config.hpp>
+#include <lutra/graph/explain.hpp>
+#include <lutra/graph/known_range.hpp>
+#include <lutra/graph/module_rules.hpp>
+#include <lutra/graph/op_rules.hpp>
 #include <lutra/graph/place.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
 struct plan_options {
-  pattern_registry patterns = reference_patterns();
+  pattern_registry patterns = reference_patterns();  // add shape_patterns() to share over reshapes
+  lutra::known_range known_range = lutra::known_range::ignored;
 };
 
 // The plan of a graph that was already indexed.
 inline quantization_plan plan_index(graph_index index, const quantizer_config& config,
                                     const plan_options& options = {}) {
   check(config);
-  annotations a = annotator(index, options.patterns, config).run();
-  return placer(std::move(index), std::move(a)).run();
+  annotations a(index);
+  {
+    config_resolver<quantizer_config> configs(config, index);
+    op_rules(index, options.patterns, configs, a).run();
+    module_rules(index, configs, a).run();
+    explainer(index, configs, a).run();
+  }
+  quantization_plan made = placer(std::move(index), std::move(a)).run();
+  apply_known_ranges(made, options.known_range);
+  return made;
 }
 
 template <readable_graph G>

@@ -197,21 +197,12 @@ template <class Config> class config_resolver {
     for (index_t m = modules.size(); m-- > 0;) {
       if (modules.canonical(m) != m || !matches(m)) continue;
       matched[to_size(entry)] = 1;
-      std::vector<index_t> below{m};
-      while (!below.empty()) {
-        const index_t at = below.back();
-        below.pop_back();
-        if (table[to_size(at)] >= 0) continue;
+      modules.for_each_below(m, [&](index_t at) {
+        if (table[to_size(at)] >= 0) return false;
         table[to_size(at)] = entry;
         records.push_back({at, entry, at == m});
-        const auto descend = [&](index_t from) {
-          for (const index_t child : modules.children(from)) {
-            below.push_back(modules.canonical(child));
-          }
-        };
-        descend(at);
-        for (const index_t alias : modules.aliases(at)) descend(alias);
-      }
+        return true;
+      });
     }
   }
   // Records with a module_state_spec of their own: module -> position among the records, or -1.
@@ -237,7 +228,7 @@ template <class Config> class config_resolver {
       if (r < 0 || (best.entry != nullptr && best_rank < r)) continue;
       const index_t entry = records(level)[to_size(r)].entry;
       const state_map_type& map = module_config(level, entry).module_state_spec;
-      const auto* e = map.find(std::string(module_tree::local_name(name)));
+      const auto* e = map.find(module_tree::local_name(name));
       if (e == nullptr && best_rank != r) e = map.find("*");  // an exact name beats "*"
       if (e == nullptr) continue;
       best.entry = e;

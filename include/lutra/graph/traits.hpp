@@ -71,6 +71,9 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 //   module_aliases(g, path) other paths of the same module; default: none
 //   shape_of(g, v)         std::optional<shape>; default: constant(g, v) for states, else unknown
 //   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
+// Of editable graphs, optional: begin(g), commit(g), rollback(g): the adapter undoes a failed pass itself.
+// The node that insert_fake_quant makes has op_type "fake_quant"; those of emit_quantize_dequantize
+// have "quantize" and "dequantize", that of emit_palette, if there is one, "lut_to_dense".
 
 template <class G>
 concept editable_graph = readable_graph<G> && requires(
@@ -83,7 +86,7 @@ concept editable_graph = readable_graph<G> && requires(
   { graph_traits<G>::emit_palette(g, v, p) } -> std::convertible_to<value_id_t<G>>;              // packed_state standing for state v; rewires nobody
   graph_traits<G>::set_operand(g, n, slot, v);
   graph_traits<G>::set_output(g, slot, v);
-  graph_traits<G>::erase(g, v);   // a value made by insert/emit, with the nodes made for it; v has no uses
+  graph_traits<G>::erase(g, v);   // a value made by insert/emit, with the nodes made for it; v has no uses; all or nothing
 };
 
 template <class G, class Batch, class F>

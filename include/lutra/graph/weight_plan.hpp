@@ -100,7 +100,7 @@ class weight_planner {
   }
   const palette_spec_map::entry* lookup(const palette_spec_map& map, index_t value) const {
     for (const std::string& name : g_.state_names[to_size(value)]) {
-      if (const auto* e = map.find(std::string(module_tree::local_name(name)))) return e;
+      if (const auto* e = map.find(module_tree::local_name(name))) return e;
     }
     if (const auto* e = map.find("weight")) return e;
     return map.find("*");

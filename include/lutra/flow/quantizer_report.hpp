@@ -1,0 +1,142 @@
+// lutra: quantizer_report.hpp - the report of a quantizer: every stored tensor, every activation.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Figures of weights compare the float weight with its quantized values, sums in double. Linear.
+#pragma once
+
+#include <lutra/fake_quant/fake_quantizer.hpp>
+#include <lutra/flow/report.hpp>
+#include <lutra/graph/quantization_plan.hpp>
+#include <lutra/graph/traits.hpp>
+#include <lutra/tensor/tensor.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+template <editable_graph G> class quantizer_reporter {
+ public:
+  // `g` was indexed before prepare(); its graph may have been edited since, its constants not.
+  quantizer_reporter(const G& graph, const std::vector<value_id_t<G>>& values,
+                     const quantization_plan& plan, const std::vector<fake_quantizer>& fakes)
+      : graph_(graph), values_(values), plan_(plan), fakes_(fakes), place_of_(values.size(), -1) {
+    for (std::size_t i = plan.places.size(); i-- > 0;) {
+      place_of_[to_size(plan.places[i].value)] = index_t(i);
+    }
+  }
+
+  compression_report run() {
+    compression_report report;
+    report.notes = plan_.notes;
+    std::vector<char> quantized(values_.size(), 0);
+    for (const plan_node& p : plan_.places) {
+      if (active(p)) quantized[to_size(p.value)] = 1;
+    }
+    activations(report);
+    for (index_t v = 0; v < index_t(values_.size()); ++v) {
+      if (plan_.index.is_state(v)) {
+        report.weights.push_back(weight(v));
+      } else if (quantized[to_size(v)] == 0) {
+        report.left_float.push_back({plan_.index.label(v), why_float(v)});
+      }
+    }
+    return report;
+  }
+
+ private:
+  bool active(const plan_node& p) const {
+    const fake_quantizer& fq = fakes_[to_size(p.group)];
+    return fq.initialized() && !fq.disabled();
+  }
+  const plan_node* first_place(index_t v) const {
+    const index_t at = place_of_[to_size(v)];
+    return at < 0 ? nullptr : &plan_.places[to_size(at)];
+  }
+  void activations(compression_report& report) const {
+    std::vector<index_t> record_of(fakes_.size(), -1);
+    for (const plan_node& p : plan_.places) {
+      if (plan_.on_state(p) || !active(p)) continue;
+      index_t& at = record_of[to_size(p.group)];
+      if (at < 0) {
+        at = index_t(report.activations.size());
+        const fake_quantizer& fq = fakes_[to_size(p.group)];
+        const qparams q = fq.params();
+        report.activations.push_back(
+            {plan_.groups[to_size(p.group)].name, {}, q.scale, q.zero_point, fq.samples()});
+      }
+      report.activations[to_size(at)].values.push_back(plan_.index.label(p.value));
+    }
+  }
+  // Why a value is float: its own decision, or what became of its fake-quantizer.
+  std::string why_float(index_t v) const {
+    if (const plan_node* p = first_place(v)) {
+      const fake_quantizer& fq = fakes_[to_size(p->group)];
+      return fq.disabled() ? fq.disabled_reason() : std::string("no data was observed");
+    }
+    const decision& own = plan_.value_decision[to_size(v)];
+    if (own.why != reason::decided_by_readers) return plan_.describe(own);
+    for (const index_t use : plan_.index.uses[v]) {
+      if (plan_.index.user(use) >= 0) {
+        return plan_.describe(plan_.operand_decision[to_size(use)]);
+      }
+    }
+    return "no op reads it";
+  }
+  weight_record weight(index_t v) const {
+    weight_record record;
+    record.name = plan_.index.label(v);
+    if (plan_.index.role[to_size(v)] == value_role::packed_state ||
+        plan_.index.is_float[to_size(v)] == 0) {
+      record.reason = plan_.describe(plan_.value_decision[to_size(v)]);
+      return record;
+    }
+    const tensor_view<const float> data = graph_traits<G>::constant(graph_, values_[to_size(v)]);
+    record.extents = data.extents();
+    record.bytes_before = 4 * data.size();
+    record.bytes_after = record.bytes_before;
+    const plan_node* place = first_place(v);
+    if (place != nullptr && active(*place)) {
+      measure(record, data, fakes_[to_size(place->group)]);
+    } else {
+      record.reason = why_float(v);
+    }
+    return record;
+  }
+  static void measure(weight_record& record, const tensor_view<const float>& data,
+                      fake_quantizer fq) {
+    fq.enable_observer(false);
+    fq.enable_fake_quant(true);
+    tensor<float> rounded(data.extents());
+    fq.forward(data, lutra::view(rounded));
+    const qparams q = fq.params();
+    record.status = tensor_status::compressed;
+    record.reason = text_of(fq.spec().granularity);
+    record.n_bits = bits_of(q.dtype);
+    record.groups = index_t(q.scale.size());
+    const auto with_offset = [](const auto& xs) {
+      for (const auto x : xs) {
+        if (x != 0) return index_t(xs.size());
+      }
+      return index_t{0};
+    };
+    record.bytes_after = (data.size() * record.n_bits + 7) / 8 +
+                         4 * (record.groups + with_offset(q.zero_point) + with_offset(q.minval));
+    index_t i = 0;
+    for_each_element(data, [&](const float& w) {
+      const double x = static_cast<double>(w);
+      const double d = x - static_cast<double>(rounded[i++]);
+      record.signal += x * x;
+      record.error += d * d;
+    });
+    record.inertia = record.error;
+  }
+
+  const G& graph_;
+  const std::vector<value_id_t<G>>& values_;
+  const quantization_plan& plan_;
+  const std::vector<fake_quantizer>& fakes_;
+  std::vector<index_t> place_of_;  // value -> its first place, or -1
+};
+
+}  // namespace lutra::inline LUTRA_ABI

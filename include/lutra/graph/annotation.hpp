@@ -1,0 +1,118 @@
+// lutra: annotation.hpp - annotations: the spec and the reason of every operand and result of a graph.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A point is a distinct operand of a node (an edge; add(x, x) has one) or a value as the output of its
+// producer. Filled by op_rules.hpp, module_rules.hpp and explain.hpp, read by place.hpp.
+// Value type of one plan; not for concurrent writing.
+#pragma once
+
+#include <lutra/graph/decision.hpp>
+#include <lutra/graph/index.hpp>
+#include <lutra/graph/resolve.hpp>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct annotation {
+  enum class kind_t : unsigned char { none, disabled, own, reference };
+  kind_t kind = kind_t::none;
+  index_t target = -1;  // own: number of the spec; reference: point
+  decision why;
+
+  bool on() const noexcept { return kind == kind_t::own || kind == kind_t::reference; }
+};
+
+struct spec_use {
+  quantization_spec spec;
+  bool weight;  // found in a state map
+};
+
+class annotations {
+ public:
+  using kind_t = annotation::kind_t;
+  using resolver = config_resolver<quantizer_config>;
+
+  explicit annotations(const graph_index& g) {
+    std::vector<index_t> seen(g.role.size(), -1);  // value -> its edge at the current node
+    for (index_t n = 0; n < g.node_count(); ++n) {
+      const index_t first = edge_count();
+      for (const index_t v : g.operands[n]) {
+        index_t& edge = seen[to_size(v)];
+        if (edge < first) {
+          edge = edge_count();
+          edges_.items.push_back(v);
+          edge_node_.push_back(n);
+        }
+        edge_of_.push_back(edge);
+      }
+      edges_.end_row();
+    }
+    points_.resize(to_size(edge_count() + g.value_count()));
+    claimed_.assign(g.op.size(), 0);
+  }
+
+  // ---- points: edges first, then values -----------------------------------------------------------
+  index_t edge_count() const noexcept { return index_t(edges_.items.size()); }
+  index_t point_count() const noexcept { return index_t(points_.size()); }
+  index_t first_edge(index_t node) const noexcept { return edges_.begin[to_size(node)]; }
+  index_t end_edge(index_t node) const noexcept { return edges_.begin[to_size(node) + 1]; }
+  index_t value_of(index_t edge) const noexcept { return edges_.items[to_size(edge)]; }
+  index_t node_of(index_t edge) const noexcept { return edge_node_[to_size(edge)]; }
+  index_t edge_of(index_t use) const noexcept { return edge_of_[to_size(use)]; }  // operand use
+  index_t output_point(index_t value) const noexcept { return edge_count() + value; }
+  annotation& operator[](index_t point) noexcept { return points_[to_size(point)]; }
+  const annotation& operator[](index_t point) const noexcept { return points_[to_size(point)]; }
+  annotation& output(index_t value) noexcept { return points_[to_size(output_point(value))]; }
+
+  // A claimed node is never annotated again by an op-level rule.
+  bool claimed(index_t node) const noexcept { return claimed_[to_size(node)] != 0; }
+  void claim(index_t node) noexcept { claimed_[to_size(node)] = 1; }
+
+  // ---- setting ------------------------------------------------------------------------------------
+  void turn_off(index_t point, reason why, index_t source = -1, index_t node = -1) {
+    (*this)[point] = {kind_t::disabled, -1, {why, false, node, source, -1}};
+  }
+  void set_own(index_t point, const quantization_spec* spec, bool weight, reason why,
+               index_t source) {
+    (*this)[point] = {kind_t::own, spec_number(spec, weight), {why, true, -1, source, -1}};
+  }
+  void refer(index_t point, index_t to, reason why, index_t node) {
+    (*this)[point] = {kind_t::reference, to, {why, true, node, -1, -1}};
+  }
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+
+  const std::vector<spec_use>& specs() const noexcept { return specs_; }
+  const std::vector<std::string>& sources() const noexcept { return sources_; }
+  const std::vector<std::string>& notes() const noexcept { return notes_; }
+  // The number of a config entry in sources().
+  index_t source_number(const resolver& from, const config_source& s) {
+    const auto [found, inserted] = source_number_.try_emplace(
+        std::make_tuple(s.level, s.entry, s.op_level, s.op_entry), index_t(sources_.size()));
+    if (inserted) sources_.push_back(from.describe(s));
+    return found->second;
+  }
+
+ private:
+  index_t spec_number(const quantization_spec* spec, bool weight) {
+    const auto [found, inserted] = spec_number_.try_emplace({spec, weight}, index_t(specs_.size()));
+    if (inserted) specs_.push_back({*spec, weight});
+    return found->second;
+  }
+
+  index_rows edges_;                // node -> its distinct operands, as values; items are edges
+  std::vector<index_t> edge_node_;  // edge -> node
+  std::vector<index_t> edge_of_;    // operand use -> edge
+  std::vector<annotation> points_;
+  std::vector<char> claimed_;
+  std::vector<spec_use> specs_;
+  std::vector<std::string> sources_;
+  std::vector<std::string> notes_;
+  std::map<std::pair<const quantization_spec*, bool>, index_t> spec_number_;
+  std::map<std::tuple<config_level, index_t, op_config_level, index_t>, index_t> source_number_;
+};
+
+}  // namespace lutra::inline LUTRA_ABI

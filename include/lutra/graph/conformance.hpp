@@ -1,0 +1,265 @@
+// lutra: conformance.hpp - graph_conformance(g): is this graph_traits specialisation telling the truth?
+// SPDX-License-Identifier: Apache-2.0
+//
+// Returns one sentence per problem (at most a hundred), none if the adapter is sound.
+//   graph_conformance(g)  reading: order, cycles, results, operands, outputs, roles, names, constants
+//   edit_conformance(g)   also editing: each edit is tried on one value and taken back
+// Linear in the graph.
+#pragma once
+
+#include <lutra/graph/index.hpp>
+#include <lutra/graph/traits.hpp>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+// What a reader finds in a graph, without stopping at the first problem.
+template <readable_graph G> class graph_checker {
+ public:
+  explicit graph_checker(const G& g) : g_(g) {}
+
+  std::vector<std::string> run() {
+    check_nodes();
+    check_uses();
+    check_names();
+    if (problems_.empty()) check_order_of_nodes();
+    return std::move(problems_);
+  }
+
+ private:
+  using traits = graph_traits<G>;
+  using node_id = node_id_t<G>;
+  using value_id = value_id_t<G>;
+
+  void problem(std::string text) {
+    constexpr std::size_t most = 100;
+    if (problems_.size() < most) problems_.push_back(std::move(text));
+  }
+  std::string node_text(const node_id& n) const {
+    std::string text =
+        "node " + text_of(position_.at(n)) + " (" + std::string(traits::op_type(g_, n)) + ")";
+    if constexpr (requires { traits::name(g_, n); }) {
+      text += " " + text_of(std::string_view(traits::name(g_, n)));
+    }
+    return text;
+  }
+  void check_nodes() {
+    for (const node_id& n : traits::nodes(g_)) {
+      if (!position_.emplace(n, index_t(order_.size())).second) {
+        problem("nodes() lists " + node_text(n) + " twice");
+        continue;
+      }
+      order_.push_back(n);
+    }
+    for (const node_id& n : order_) {
+      if (std::string_view(traits::op_type(g_, n)).empty()) {
+        problem(node_text(n) + " has an empty op_type");
+      }
+      for (const value_id& v : traits::results(g_, n)) {
+        const auto [maker, inserted] = producer_.emplace(v, n);
+        if (!inserted) {
+          problem("a value is listed as a result of " + node_text(maker->second) + " and of " +
+                  node_text(n));
+        }
+        const value_role role = traits::role_of(g_, v);
+        if (role == value_role::graph_input || role == value_role::state) {
+          problem("a result of " + node_text(n) + " has role_of graph_input or state");
+        }
+      }
+    }
+  }
+  void check_uses() {
+    for (const node_id& n : order_) {
+      index_t slot = 0;
+      for (const value_id& v : traits::operands(g_, n)) {
+        check_use(v, node_text(n) + ", operand " + text_of(slot++));
+      }
+    }
+    index_t slot = 0;
+    for (const value_id& v : traits::outputs(g_)) check_use(v, "graph output " + text_of(slot++));
+  }
+  void check_use(const value_id& v, const std::string& where) {
+    const value_role role = traits::role_of(g_, v);
+    if (role == value_role::result && producer_.find(v) == producer_.end()) {
+      problem(where + ": role_of says result, but no node lists it in results()");
+    }
+    if (role != value_role::state) return;
+    if constexpr (editable_graph<G>) {
+      if (!traits::is_float(g_, v)) return;
+      const tensor_view<const float> data = traits::constant(g_, v);
+      if (data.size() > 0 && data.data() == nullptr) problem(where + ": constant() has no data");
+      if constexpr (requires { traits::shape_of(g_, v); }) {
+        const auto known = traits::shape_of(g_, v);
+        if (known && !(*known == data.extents())) {
+          problem(where + ": shape_of says " + text_of(*known) + ", constant() has " +
+                  text_of(data.extents()));
+        }
+      }
+    }
+  }
+  void check_names() {
+    if constexpr (requires(const node_id& n) { traits::name(g_, n); }) {
+      for (const node_id& n : order_) {
+        if (std::string_view(traits::name(g_, n)).empty()) {
+          problem(node_text(n) + " has an empty name");
+        }
+      }
+    }
+  }
+  void check_order_of_nodes() {
+#if LUTRA_HAS_EXCEPTIONS
+    try {
+      index_of(g_);
+    } catch (const error& e) {
+      problem(e.what());
+    }
+#else
+    index_of(g_);  // an error ends the program
+#endif
+  }
+
+  const G& g_;
+  std::vector<std::string> problems_;
+  std::vector<node_id> order_;
+  std::unordered_map<node_id, index_t> position_;
+  std::unordered_map<value_id, node_id> producer_;
+};
+
+template <readable_graph G> std::vector<std::string> graph_conformance(const G& g) {
+  return graph_checker<G>(g).run();
+}
+
+// Tries every edit on the first float value that a node or an output reads, and takes it back.
+template <editable_graph G> class edit_checker {
+ public:
+  explicit edit_checker(G& g) : g_(g) {}
+
+  std::vector<std::string> run() {
+    const auto before = index_of(std::as_const(g_));
+    const graph_index& i = before.index;
+    for (index_t v = 0; v < i.value_count(); ++v) {
+      const bool usable = i.is_float[to_size(v)] != 0 && !i.uses[v].empty() &&
+                          i.role[to_size(v)] != value_role::packed_state;
+      if (!usable) continue;
+      const bool state = i.role[to_size(v)] == value_role::state;
+      bool& tried = state ? tried_state_ : tried_value_;
+      if (tried) continue;
+      tried = true;
+      if (state) try_constant(before.values[to_size(v)]);
+      try_insertion(before, v);
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  using traits = graph_traits<G>;
+  using value_id = value_id_t<G>;
+
+  void problem(std::string text) { problems_.push_back(std::move(text)); }
+
+  void try_constant(const value_id& v) {
+    const tensor_view<const float> data = traits::constant(std::as_const(g_), v);
+    const shape extents = data.extents();
+    const std::vector<float> old = to_vector<float>(data);
+    std::vector<float> changed = old;
+    for (float& x : changed) x += 1.0F;
+    traits::set_constant(g_, v, tensor_view<const float>(changed.data(), extents));
+    if (to_vector<float>(tensor_view<const float>(traits::constant(std::as_const(g_), v))) !=
+        changed) {
+      problem("set_constant: constant() does not return the new elements");
+    }
+    traits::set_constant(g_, v, tensor_view<const float>(old.data(), extents));
+    if (to_vector<float>(tensor_view<const float>(traits::constant(std::as_const(g_), v))) != old) {
+      problem("set_constant: the old elements cannot be put back");
+    }
+  }
+  void try_insertion(const indexed_graph<G>& before, index_t v) {
+    const value_id source = before.values[to_size(v)];
+    const value_id made = traits::insert_fake_quant(g_, source, fake_quant_id{0});
+    check_inserted(source, made);
+    if (traits::role_of(std::as_const(g_), made) != value_role::result) {
+      problem("insert_fake_quant: role_of the new value is not result");
+    }
+    if (!traits::is_float(std::as_const(g_), made)) {
+      problem("insert_fake_quant: the new value is not float");
+    }
+    redirect(before, v, made, "insert_fake_quant");
+    redirect(before, v, source, "set_operand back");
+    traits::erase(g_, made);
+    if (!(snapshot() == snapshot_of(before))) {
+      problem("erase: the graph differs from what it was before insert_fake_quant");
+    }
+  }
+  // The new node is listed, reads the source, and says what it is.
+  void check_inserted(const value_id& source, const value_id& made) {
+    for (const auto& n : traits::nodes(std::as_const(g_))) {
+      bool makes = false, reads = false;
+      for (const value_id& v : traits::results(std::as_const(g_), n)) makes = makes || v == made;
+      if (!makes) continue;
+      for (const value_id& v : traits::operands(std::as_const(g_), n)) reads = reads || v == source;
+      if (!reads) problem("insert_fake_quant: the new node does not read the value");
+      const std::string op(traits::op_type(std::as_const(g_), n));
+      if (op != "fake_quant") {
+        problem("insert_fake_quant: op_type of the new node is " + text_of(std::string_view(op)) +
+                ", not 'fake_quant'");
+      }
+      return;
+    }
+    problem("insert_fake_quant: no node of nodes() lists the new value in results()");
+  }
+  // Makes every use of v read `to`, and looks whether it does.
+  void redirect(const indexed_graph<G>& before, index_t v, const value_id& to, const char* what) {
+    const graph_index& i = before.index;
+    for (const index_t use : i.uses[v]) {
+      const auto slot = to_size(i.slot(use));
+      const bool output = i.user(use) < 0;
+      if (output) {
+        traits::set_output(g_, slot, to);
+      } else {
+        traits::set_operand(g_, before.nodes[to_size(i.user(use))], slot, to);
+      }
+      const bool reads =
+          output ? at(traits::outputs(std::as_const(g_)), slot) == to
+                 : at(traits::operands(std::as_const(g_), before.nodes[to_size(i.user(use))]),
+                      slot) == to;
+      if (!reads) {
+        problem(std::string(what) + (output ? ": set_output" : ": set_operand") +
+                " has no effect on slot " + text_of(i.slot(use)));
+      }
+    }
+  }
+  template <class R> static value_id at(R&& range, std::size_t slot) {
+    auto it = std::ranges::begin(range);
+    std::ranges::advance(it, static_cast<std::ptrdiff_t>(slot));
+    return *it;
+  }
+  // Node ids with operands, and outputs: enough to see a difference.
+  struct picture {
+    std::vector<node_id_t<G>> nodes;
+    std::vector<value_id> values;
+    friend bool operator==(const picture&, const picture&) = default;
+  };
+  picture snapshot() const { return snapshot_of(index_of(std::as_const(g_))); }
+  static picture snapshot_of(const indexed_graph<G>& g) {
+    picture p{g.nodes, {}};
+    for (const index_t v : g.index.operands.items) p.values.push_back(g.values[to_size(v)]);
+    for (const index_t v : g.index.outputs) p.values.push_back(g.values[to_size(v)]);
+    return p;
+  }
+
+  G& g_;
+  bool tried_state_ = false;
+  bool tried_value_ = false;
+  std::vector<std::string> problems_;
+};
+
+// Reading and editing. The graph is as before afterwards, if the adapter is sound.
+template <editable_graph G> std::vector<std::string> edit_conformance(G& g) {
+  std::vector<std::string> problems = graph_conformance(std::as_const(g));
+  if (problems.empty()) problems = edit_checker<G>(g).run();
+  return problems;
+}
+
+}  // namespace lutra::inline LUTRA_ABI

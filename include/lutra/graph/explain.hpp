@@ -1,0 +1,112 @@
+// lutra: explain.hpp - reasons for the points no rule touched, and notes on config keys without effect.
+// SPDX-License-Identifier: Apache-2.0
+//
+// After the rules have run, every point without an annotation gets the reason why. Internal to plan(); linear.
+#pragma once
+
+#include <lutra/graph/annotation.hpp>
+#include <lutra/graph/pattern.hpp>
+#include <string>
+
+namespace lutra::inline LUTRA_ABI {
+
+class explainer {
+ public:
+  using resolver = annotations::resolver;
+
+  explainer(const graph_index& g, const resolver& configs, annotations& a)
+      : g_(g), configs_(configs), a_(a) {}
+
+  void run() {
+    for (index_t n = 0; n < g_.node_count(); ++n) {
+      const decision why = why_free(n);
+      for (index_t e = a_.first_edge(n); e < a_.end_edge(n); ++e) explain(e, a_.value_of(e), why);
+      for (const index_t v : g_.results[n]) explain(a_.output_point(v), v, why);
+    }
+    for (index_t v = 0; v < g_.value_count(); ++v) {
+      if (g_.producer[to_size(v)] < 0 || g_.is_state(v)) {
+        a_.output(v).kind = annotation::kind_t::none;
+        explain(a_.output_point(v), v, {reason::decided_by_readers, false, -1, -1, -1});
+      }
+    }
+    unused_keys();
+    for (std::string& text : configs_.unmatched()) a_.note(std::move(text));
+  }
+
+ private:
+  void explain(index_t point, index_t v, decision otherwise) {
+    if (a_[point].kind != annotation::kind_t::none) return;
+    if (g_.role[to_size(v)] == value_role::packed_state) {
+      otherwise = {reason::packed_state, false, -1, -1, -1};
+    } else if (g_.is_float[to_size(v)] == 0) {
+      otherwise = {reason::not_float, false, -1, -1, -1};
+    }
+    a_[point].why = otherwise;
+  }
+  // Why no pattern claimed the node.
+  decision why_free(index_t n) const {
+    const op_family family = family_of(g_.op[to_size(n)]);
+    if (family != op_family::activation && family != op_family::batch_norm) {
+      return {reason::unregistered_op, false, -1, -1, -1};
+    }
+    // Behind an op it could have been fused with, if that op's result had no other consumer?
+    const auto operands = g_.operands[n];
+    const index_t producer = operands.empty() ? -1 : g_.producer[to_size(operands[0])];
+    if (producer >= 0) {
+      const op_family before = family_of(g_.op[to_size(producer)]);
+      const bool fusable = before == op_family::weighted || before == op_family::nary ||
+                           before == op_family::batch_norm;
+      if (fusable && pattern_trie::next_in_chain(g_, producer) != n) {
+        return {reason::chain_broken, false, producer, -1, -1};
+      }
+    }
+    return {reason::activation_alone, false, -1, -1, -1};
+  }
+
+  // Explicit positions and state names that never decided anything.
+  void unused_keys() {
+    const quantizer_config& config = configs_.config();
+    unused_in_module(config.global_config, "global");
+    for (const auto& e : config.module_type_configs) {
+      unused_in_module(e.value, "type " + key_text(e.key));
+    }
+    for (const auto& e : config.module_name_configs) {
+      unused_in_module(e.value, "name " + key_text(e.key));
+    }
+  }
+  void unused_in_module(const module_config& m, const std::string& where) {
+    unused_in_op(m, where);
+    for (const auto& e : m.op_type_config) {
+      unused_in_op(e.value, where + ", op type " + key_text(e.key));
+    }
+    for (const auto& e : m.op_name_config) {
+      unused_in_op(e.value, where + ", op name " + key_text(e.key));
+    }
+    unused_in_map(m.module_state_spec, where, "module_state_spec");
+  }
+  template <class Op> void unused_in_op(const Op& c, const std::string& where) {
+    unused_in_map(c.op_input_spec, where, "op_input_spec");
+    unused_in_map(c.op_output_spec, where, "op_output_spec");
+    unused_in_map(c.op_state_spec, where, "op_state_spec");
+  }
+  template <class Map>
+  void unused_in_map(const Map& map, const std::string& where, const char* what) {
+    for (const auto& e : map) {
+      if (configs_.used(&e) || e.key == "*" || is_default(e)) continue;
+      a_.note("config entry " + where + ", " + what + " " + key_text(e.key) + " matches no tensor");
+    }
+  }
+  // The entry every config has unless it says otherwise is not worth a note.
+  static bool is_default(const state_spec_map::entry& e) {
+    return e.key == "weight" && e.value == default_weight_spec;
+  }
+  static bool is_default(const spec_map::entry&) { return false; }
+  static std::string key_text(const operand_key& k) { return text_of(k); }
+  static std::string key_text(const std::string& k) { return text_of(std::string_view(k)); }
+
+  const graph_index& g_;
+  const resolver& configs_;
+  annotations& a_;
+};
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,85 @@
+// lutra: known_range.hpp - an option of plan(): ops whose output range is known beforehand.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   ignored      every range is observed with the configured scheme (what the reference computes)
+//   scheme_only  outputs of relu, relu6, sigmoid, hardsigmoid asymmetric, of tanh symmetric
+//   fixed        also sigmoid, hardsigmoid: uint8 on [0, 255/256] (scale 1/256, zero point 0),
+//                tanh: uint8 on [-1, 127/128] (scale 2/256, zero point 128); nothing to observe
+// A fake-quantizer is changed as a whole, and only if every tensor that enters it comes from ops of
+// the same kind; otherwise a note says why not. Linear.
+#pragma once
+
+#include <lutra/graph/op.hpp>
+#include <lutra/graph/quantization_plan.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+enum class known_range : unsigned char { ignored, scheme_only, fixed };
+
+enum class output_range : unsigned char { non_negative, zero_to_one, minus_one_to_one };
+
+constexpr std::optional<output_range> range_of_op(std::string_view op) noexcept {
+  op = canonical_op(op);
+  if (op == "relu" || op == "relu6") return output_range::non_negative;
+  if (op == "sigmoid" || op == "hardsigmoid") return output_range::zero_to_one;
+  if (op == "tanh") return output_range::minus_one_to_one;
+  return std::nullopt;
+}
+
+// The spec of a tensor of this range under `mode`.
+inline quantization_spec with_known_range(quantization_spec s, output_range range,
+                                          known_range mode) {
+  const bool fixed = mode == known_range::fixed && range != output_range::non_negative;
+  if (fixed) {
+    s.dtype = dtype::uint8;
+    s.float_range = range == output_range::zero_to_one ? float_range_t{0.0F, 255.0F / 256.0F}
+                                                       : float_range_t{-1.0F, 127.0F / 128.0F};
+  }
+  s.qscheme =
+      range == output_range::minus_one_to_one && !fixed ? qscheme::symmetric : qscheme::asymmetric;
+  return s;
+}
+
+inline void apply_known_ranges(quantization_plan& plan, known_range mode) {
+  if (mode == known_range::ignored) return;
+  const graph_index& g = plan.index;
+  struct verdict {
+    std::optional<output_range> range;
+    bool mixed = false;
+  };
+  std::vector<verdict> of_group(plan.groups.size());
+  for (const plan_node& p : plan.places) {
+    const index_t producer = g.producer[to_size(p.value)];
+    std::optional<output_range> range;
+    if (producer >= 0) {
+      const std::string& op = g.op[to_size(producer)];
+      const index_t own = plan.value_place[to_size(p.value)];
+      const bool shared = own >= 0 && plan.places[to_size(own)].group == p.group &&
+                          plan.value_decision[to_size(p.value)].why == reason::shared_range;
+      if (shared) continue;  // a range-preserving op adds nothing new
+      range = range_of_op(op);
+    }
+    verdict& v = of_group[to_size(p.group)];
+    const bool first = !v.range && !v.mixed;
+    v.mixed = v.mixed || !range || (!first && v.range != range);
+    if (range) v.range = range;
+  }
+  for (std::size_t i = 0; i < of_group.size(); ++i) {
+    plan_group& group = plan.groups[i];
+    if (!of_group[i].range || group.weight || !is_integer(group.spec.dtype)) continue;
+    if (of_group[i].mixed) {
+      plan.notes.push_back(group.name +
+                           ": range is known, but shared with tensors of other ops; not changed");
+      continue;
+    }
+    group.spec = with_known_range(group.spec, *of_group[i].range, mode);
+    plan.notes.push_back(group.name + ": known range, now " +
+                         std::string(name_of(group.spec.qscheme)) + " " +
+                         std::string(name_of(group.spec.dtype)));
+  }
+}
+
+}  // namespace lutra::inline LUTRA_ABI

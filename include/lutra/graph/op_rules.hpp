@@ -1,0 +1,286 @@
+// lutra: op_rules.hpp - op-level rules: which spec every operand and result of a matched pattern gets.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Matches are taken in the order module level, op level, longer chain, graph order. A match whose nodes are all
+// free claims them; inputs and states are annotated on its first op, the output on its last. A producer's
+// output spec beats the consumer's input spec, an earlier consumer's beats the producer's.
+// Range-preserving ops share one range over inputs and output, and pass a known output range on.
+// Linear in points, apart from sorting matches. Internal to plan().
+#pragma once
+
+#include <algorithm>
+#include <lutra/graph/annotation.hpp>
+#include <lutra/graph/pattern.hpp>
+#include <string>
+#include <tuple>
+#include <unordered_set>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+class op_rules {
+ public:
+  using resolver = annotations::resolver;
+  using choice = resolver::choice;
+
+  op_rules(const graph_index& g, const pattern_registry& registry, resolver& configs,
+           annotations& a)
+      : g_(g), registry_(registry), configs_(configs), a_(a), state_decided_(g.role.size(), -1) {
+    for (const pattern& p : registry.patterns()) {
+      if (p.kind != pattern_kind::range_preserving) continue;
+      for (const auto& chain : p.chains) {
+        range_preserving_.insert(std::string(canonical_op(chain.front())));
+      }
+    }
+  }
+
+  void run() {
+    const std::vector<pattern_match> matches = find_matches(g_, registry_);
+    std::vector<choice> choices;  // of the key nodes; matches of one key are neighbours
+    choices.reserve(matches.size());
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+      const bool same_key = i > 0 && matches[i].key() == matches[i - 1].key();
+      choices.push_back(same_key ? choices.back() : configs_.of(matches[i].key()));
+    }
+    const auto priority = [&](index_t i) {
+      const pattern_match& m = matches[to_size(i)];
+      const config_source& s = choices[to_size(i)].source;
+      return std::make_tuple(s.level, s.op_level, -index_t(m.chain.size()), m.key());
+    };
+    std::vector<index_t> order(matches.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = index_t(i);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](index_t a, index_t b) { return priority(a) < priority(b); });
+    for (const index_t i : order) {
+      const pattern_match& m = matches[to_size(i)];
+      const bool free =
+          std::none_of(m.chain.begin(), m.chain.end(), [&](index_t n) { return a_.claimed(n); });
+      if (free) annotate(m, choices[to_size(i)]);
+    }
+  }
+
+ private:
+  struct lookup {
+    const quantization_spec* spec = nullptr;  // null: off
+    reason why = reason::config_off;
+    bool explicit_key = false;  // not through "*"
+  };
+
+  bool is_float(index_t v) const { return g_.is_float[to_size(v)] != 0; }
+  index_t source(const choice& c) { return a_.source_number(configs_, c.source); }
+
+  // ---- lookup in the op config that governs a node ----------------------------------------------
+  template <class Entry> lookup found(const Entry* e, bool explicit_key) {
+    configs_.use(e);
+    if (!e->value.enabled) return {nullptr, reason::off_by_config, explicit_key};
+    return {&e->value, reason::own_config, explicit_key};
+  }
+  lookup by_position(const choice& c, const spec_map& map, index_t position) {
+    if (!c.enabled()) return {};
+    if (const auto* e = map.find(static_cast<int>(position))) return found(e, true);
+    if (const auto* e = map.find(any_operand())) return found(e, false);
+    return {nullptr, map.empty() ? reason::group_off : reason::no_matching_key, false};
+  }
+  lookup by_name(const choice& c, index_t state, bool weight_role) {
+    if (!c.enabled()) return {};
+    const state_spec_map& map = c.op != nullptr ? c.op->op_state_spec : c.module->op_state_spec;
+    const auto& names = g_.state_names[to_size(state)];
+    for (const std::string& name : names) {
+      if (const auto* e = map.find(module_tree::local_name(name))) return found(e, true);
+    }
+    // A state the adapter has no name for is called by its role.
+    if (names.empty() && weight_role) {
+      if (const auto* e = map.find("weight")) return found(e, true);
+    }
+    if (const auto* e = map.find("*")) return found(e, false);
+    return {nullptr, map.empty() ? reason::group_off : reason::no_matching_key, false};
+  }
+  static const spec_map& input_map(const choice& c) {
+    return c.op != nullptr ? c.op->op_input_spec : c.module->op_input_spec;
+  }
+  static const spec_map& output_map(const choice& c) {
+    return c.op != nullptr ? c.op->op_output_spec : c.module->op_output_spec;
+  }
+
+  // ---- one match ----------------------------------------------------------------------------------
+  void annotate(const pattern_match& m, const choice& c) {
+    const index_t key = m.key();
+    refuse_state_positions(key, c);
+    for (index_t e = a_.first_edge(key); e < a_.end_edge(key); ++e) {
+      annotate_input(e, e - a_.first_edge(key), c);
+    }
+    const pattern_kind kind = registry_.patterns()[to_size(m.pattern)].kind;
+    if (kind == pattern_kind::range_preserving && share_own_range(key)) {
+      claim(key);
+    } else {
+      for (const index_t n : m.chain) {
+        claim(n);
+        if (n != key) keep_inside_float(n, key);
+      }
+      for (const index_t v : g_.results[key]) {
+        if (key != m.last()) a_.turn_off(a_.output_point(v), reason::inside_pattern, -1, key);
+      }
+      if (!g_.results[m.last()].empty()) annotate_output(g_.results[m.last()][0], c);
+    }
+    for (const index_t v : g_.results[m.last()]) pass_range_on(v);
+  }
+  void claim(index_t node) {
+    a_.claim(node);
+    for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
+      index_t& decided = state_decided_[to_size(a_.value_of(e))];
+      if (decided < 0) decided = e;
+    }
+  }
+  void keep_inside_float(index_t node, index_t key) {
+    for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
+      a_.turn_off(e, reason::inside_pattern, -1, key);
+    }
+    for (const index_t v : g_.results[node]) {
+      a_.turn_off(a_.output_point(v), reason::inside_pattern, -1, key);
+    }
+  }
+  void refuse_state_positions(index_t key, const choice& c) const {
+    if (!c.enabled()) return;
+    for (const auto& e : input_map(c)) {
+      const index_t edge = a_.first_edge(key) + e.key.position();
+      if (!e.key.is_position() || edge >= a_.end_edge(key)) continue;
+      const index_t v = a_.value_of(edge);
+      if (g_.is_state(v) && is_float(v)) {
+        raise(errc::invalid_argument, "a state is addressed by input position: use op_state_spec",
+              "node " + text_of(std::string_view(g_.name[to_size(key)])) + ", config entry " +
+                  configs_.describe(c.source),
+              "op_input_spec " + text_of(e.key) + " = " + g_.label(v));
+      }
+    }
+  }
+
+  // ---- inputs -------------------------------------------------------------------------------------
+  void annotate_input(index_t edge, index_t position, const choice& c) {
+    const index_t v = a_.value_of(edge);
+    const bool state = g_.is_state(v);
+    if (g_.role[to_size(v)] == value_role::packed_state) {
+      return a_.turn_off(edge, reason::packed_state);
+    }
+    if (state && is_float(v) && state_decided_[to_size(v)] >= 0) return copy_state(edge, v);
+    const lookup own = state ? by_name(c, v, is_weight_of(a_.node_of(edge), v))
+                             : by_position(c, input_map(c), position);
+    if (!is_float(v)) {
+      if (own.explicit_key) warn_not_float(c, v, a_.node_of(edge));
+      return a_.turn_off(edge, reason::not_float);
+    }
+    const index_t producer = g_.producer[to_size(v)];
+    if (!state && producer >= 0 && a_.claimed(producer) && a_.output(v).on()) {
+      return adopt(edge, a_.output(v), reason::from_producer, producer, own, c);
+    }
+    if (own.spec == nullptr) return a_.turn_off(edge, own.why, source(c));
+    a_.set_own(edge, own.spec, state, reason::own_config, source(c));
+  }
+  bool is_weight_of(index_t node, index_t v) const {
+    const auto weight = weight_of(g_.op[to_size(node)]);
+    const auto operands = g_.operands[node];
+    return weight && weight->slot < operands.size() && operands[weight->slot] == v;
+  }
+  // A stored tensor is decided once, by the first op that claims it.
+  void copy_state(index_t edge, index_t v) {
+    const index_t first = state_decided_[to_size(v)];
+    annotation copy = a_[first];
+    if (!copy.on()) copy.kind = annotation::kind_t::disabled;
+    copy.why = {reason::shared_state, copy.on(), a_.node_of(first), -1, -1};
+    a_[edge] = copy;
+  }
+  // Takes over what was decided at `other`; remembers an own config that said something else.
+  void adopt(index_t point, const annotation& made, reason why, index_t other, const lookup& own,
+             const choice& c) {
+    const bool agrees = own.spec != nullptr && (made.kind != annotation::kind_t::own ||
+                                                a_.specs()[to_size(made.target)].spec == *own.spec);
+    annotation copy = made;
+    copy.why = {why, true, other, -1, agrees ? -1 : source(c)};
+    a_[point] = copy;
+  }
+  void warn_not_float(const choice& c, index_t v, index_t node) {
+    a_.note("config entry " + configs_.describe(c.source) + " addresses " + g_.label(v) + " at " +
+            g_.name[to_size(node)] + ", which is not floating point");
+  }
+
+  // ---- outputs ------------------------------------------------------------------------------------
+  void annotate_output(index_t v, const choice& c) {
+    const index_t point = a_.output_point(v);
+    const lookup own = by_position(c, output_map(c), 0);
+    if (!is_float(v)) {
+      if (own.explicit_key) warn_not_float(c, v, g_.producer[to_size(v)]);
+      return a_.turn_off(point, reason::not_float);
+    }
+    if (own.spec == nullptr) return a_.turn_off(point, own.why, source(c));
+    for (const index_t use : g_.uses[v]) {
+      const index_t user = g_.user(use);
+      if (user < 0 || !a_.claimed(user) || !a_[a_.edge_of(use)].on()) continue;
+      return adopt(point, a_[a_.edge_of(use)], reason::from_consumer, user, own, c);
+    }
+    a_.set_own(point, own.spec, false, reason::own_config, source(c));
+  }
+
+  // ---- range-preserving ops -----------------------------------------------------------------------
+  bool preserves_range(index_t node) const {
+    return range_preserving_.count(g_.op[to_size(node)]) != 0;
+  }
+  // On its own turn: the last operand that is on gives the one range of all. False if none is.
+  bool share_own_range(index_t node) {
+    index_t last = -1;
+    for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
+      if (a_[e].on()) last = e;
+    }
+    if (last < 0) return false;
+    const annotation shared = a_[last];
+    share(node, shared);
+    return true;
+  }
+  // The first edge takes `shared`; the other edges and the results refer to it.
+  void share(index_t node, const annotation& shared) {
+    index_t first = -1;
+    for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
+      if (!is_float(a_.value_of(e))) {
+        a_.turn_off(e, reason::not_float);
+      } else if (g_.role[to_size(a_.value_of(e))] == value_role::packed_state) {
+        a_.turn_off(e, reason::packed_state);
+      } else if (first < 0) {
+        first = e;
+        a_[e] = shared;
+      } else {
+        a_.refer(e, first, reason::shared_range, node);
+      }
+    }
+    for (const index_t v : g_.results[node]) {
+      if (is_float(v) && first >= 0) {
+        a_.refer(a_.output_point(v), first, reason::shared_range, node);
+      } else {
+        a_.turn_off(a_.output_point(v), reason::not_float);
+      }
+    }
+  }
+  // An output that is on claims the free range-preserving ops behind it, breadth first.
+  void pass_range_on(index_t value) {
+    std::vector<index_t> reached{value};
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+      const index_t v = reached[i];
+      if (!a_.output(v).on()) continue;
+      for (const index_t use : g_.uses[v]) {
+        const index_t user = g_.user(use);
+        if (user < 0 || a_.claimed(user) || !preserves_range(user)) continue;
+        annotation shared = a_.output(v);
+        shared.why = {reason::shared_range, true, g_.producer[to_size(v)], -1, -1};
+        share(user, shared);
+        claim(user);
+        for (const index_t made : g_.results[user]) reached.push_back(made);
+      }
+    }
+  }
+
+  const graph_index& g_;
+  const pattern_registry& registry_;
+  resolver& configs_;
+  annotations& a_;
+  std::unordered_set<std::string> range_preserving_;  // op types
+  std::vector<index_t> state_decided_;  // value -> its edge at the first node that claimed it
+};
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,106 @@
+// lutra: quantization_plan.hpp - what plan() returns: fake-quantizers, their places, and a reason for everything.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Positions: nodes and values as in graph_index; an operand is a flat position in index.operands.items.
+// Value type; concurrent reads are safe.
+#pragma once
+
+#include <algorithm>
+#include <lutra/graph/config.hpp>
+#include <lutra/graph/decision.hpp>
+#include <lutra/graph/index.hpp>
+#include <string>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+// One fake-quantizer.
+struct plan_group {
+  quantization_spec spec;  // axes resolved
+  bool weight = false;     // observes weights (else activations)
+  std::string name;        // of the first value
+};
+// One place where it is applied: it reads `value`, or the output of the earlier place `after`.
+struct plan_node {
+  index_t group;
+  index_t value;       // the original tensor at the root
+  index_t after = -1;  // place it is stacked on, or -1
+};
+
+struct quantization_plan {
+  graph_index index;
+  std::vector<plan_group> groups;
+  std::vector<plan_node> places;           // in the order of insertion
+  std::vector<index_t> operand_place;      // flat operand position -> place it reads, or -1
+  std::vector<index_t> output_place;       // graph output -> place it reads, or -1
+  std::vector<index_t> value_place;        // value -> place of its own output, or -1
+  std::vector<decision> operand_decision;  // flat operand position
+  std::vector<decision> value_decision;
+  std::vector<std::string> sources;  // texts of config entries
+  std::vector<std::string> notes;    // overrides, merges, entries without effect
+
+  bool on_state(const plan_node& p) const { return index.is_state(p.value) && p.after < 0; }
+  index_t count_places(bool weights) const {
+    return static_cast<index_t>(std::count_if(
+        places.begin(), places.end(), [&](const auto& p) { return on_state(p) == weights; }));
+  }
+  // One sentence.
+  std::string describe(const decision& d) const {
+    std::string text = reason_text(d);
+    if (d.overridden >= 0) {
+      text += "; overridden: config entry " + sources[to_size(d.overridden)];
+    }
+    return text;
+  }
+
+ private:
+  std::string reason_text(const decision& d) const {
+    const std::string who = d.node >= 0 ? index.name[to_size(d.node)] : std::string();
+    const std::string entry =
+        d.source >= 0 ? " (config entry " + sources[to_size(d.source)] + ")" : "";
+    switch (d.why) {
+      case reason::none:
+        return "undecided";
+      case reason::own_config:
+        return "quantized by its config" + entry;
+      case reason::from_producer:
+        return "quantized by the output spec of " + who;
+      case reason::from_consumer:
+        return "quantized by the input spec of " + who + ", which has priority";
+      case reason::shared_range:
+        return "shared with the range of " + who;
+      case reason::shared_state:
+        return std::string(d.on ? "quantized" : "not quantized") + ": the state was decided at " +
+               who;
+      case reason::module_boundary:
+        return std::string(d.on ? "quantized" : "off") + " by a module boundary spec" + entry;
+      case reason::module_state:
+        return std::string(d.on ? "quantized" : "off") + " by a module state spec" + entry;
+      case reason::off_by_config:
+        return "off by its key" + entry;
+      case reason::group_off:
+        return "off: the spec map is empty" + entry;
+      case reason::no_matching_key:
+        return "off: no key of the spec map names it" + entry;
+      case reason::config_off:
+        return "off: the whole config is off" + entry;
+      case reason::not_float:
+        return "not floating point";
+      case reason::packed_state:
+        return "already a palette";
+      case reason::inside_pattern:
+        return "inside the fused pattern that starts at " + who;
+      case reason::activation_alone:
+        return "the op is quantized only behind a registered op";
+      case reason::chain_broken:
+        return "not fused with " + who + ": its result has another consumer";
+      case reason::unregistered_op:
+        return "no registered pattern has this op";
+      case reason::decided_by_readers:
+        return "decided for each consumer";
+    }
+    return "unknown";
+  }
+};
+
+}  // namespace lutra::inline LUTRA_ABI

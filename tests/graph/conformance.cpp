@@ -1,0 +1,105 @@
+#include <doctest/doctest.h>
+#include <lutra/graph/conformance.hpp>
+
+#include "toy_graph.hpp"
+
+using namespace lutra;
+
+// An adapter that lies in one chosen way.
+struct liar : toy::graph {
+  std::string lie;
+};
+template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
+  using base = graph_traits<toy::graph>;
+  static value_role role_of(const liar& g, int v) {
+    const value_role r = base::role_of(g, v);
+    return g.lie == "role" && r == value_role::graph_input ? value_role::result : r;
+  }
+  static std::vector<int> nodes(const liar& g) {
+    std::vector<int> order = g.order;
+    if (g.lie == "order") std::swap(order.front(), order.back());
+    if (g.lie == "twice") order.push_back(order.front());
+    return order;
+  }
+  static std::vector<int> results(const liar& g, int n) {
+    std::vector<int> r = base::results(g, n);
+    if (g.lie == "results" && n != g.order.front()) r = base::results(g, g.order.front());
+    return r;
+  }
+  static std::string op_type(const liar& g, int n) {
+    return g.lie == "op" || (g.lie == "inserted op" && base::op_type(g, n) == "fake_quant")
+               ? ""
+               : base::op_type(g, n);
+  }
+  static std::string name(const liar& g, int n) { return g.lie == "name" ? "" : base::name(g, n); }
+  static std::optional<shape> shape_of(const liar& g, int v) {
+    if (g.lie == "shape") return shape{7, 7};
+    return base::role_of(g, v) == value_role::state ? std::optional(base::constant(g, v).extents())
+                                                    : std::nullopt;
+  }
+  static void set_operand(liar& g, int n, std::size_t slot, int v) {
+    if (g.lie != "operand") base::set_operand(g, n, slot, v);
+  }
+  static void set_output(liar& g, std::size_t slot, int v) {
+    if (g.lie != "output") base::set_output(g, slot, v);
+  }
+  static void erase(liar& g, int v) {
+    if (g.lie != "erase") base::erase(g, v);
+  }
+  static void set_constant(liar& g, int v, tensor_view<const float> data) {
+    if (g.lie != "constant") base::set_constant(g, v, data);
+  }
+};
+
+namespace {
+liar net(const std::string& lie) {
+  liar g;
+  const int x = g.input();
+  const int w = g.state("l.weight", tensor<float>({2, 2}, {1, 2, 3, 4}));
+  const int a = g.op("linear", {x, w}, "l");
+  g.outputs = {g.op("relu", {a}), x};
+  g.lie = lie;
+  return g;
+}
+bool mentions(const std::vector<std::string>& problems, const std::string& part) {
+  for (const std::string& p : problems) {
+    if (p.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+}  // namespace
+
+TEST_CASE("conformance: a sound adapter has no problems and its graph is left alone") {
+  liar g = net("");
+  const liar before = g;
+  CHECK(graph_conformance(g).empty());
+  CHECK(edit_conformance(g).empty());
+  CHECK(g.same_as(before));
+  liar empty;
+  CHECK(edit_conformance(empty).empty());
+}
+
+TEST_CASE("conformance: adapters that lie when read") {
+  CHECK(mentions(graph_conformance(net("role")), "role_of says result, but no node lists it"));
+  CHECK(mentions(graph_conformance(net("order")), "consumer before its producer"));
+  CHECK(mentions(graph_conformance(net("twice")), "twice"));
+  CHECK(mentions(graph_conformance(net("results")),
+                 "as a result of node 0 (linear) 'linear' and of"));
+  CHECK(mentions(graph_conformance(net("op")), "empty op_type"));
+  CHECK(mentions(graph_conformance(net("name")), "empty name"));
+  CHECK(mentions(graph_conformance(net("shape")), "shape_of says [7, 7], constant() has [2, 2]"));
+  liar cyclic = net("");
+  cyclic.maker(cyclic.outputs[0]).operands[0] = cyclic.outputs[0];
+  CHECK(mentions(graph_conformance(cyclic), "cycle"));
+}
+
+TEST_CASE("conformance: adapters that lie when edited") {
+  for (const auto& [lie, text] :
+       {std::pair("operand", "set_operand has no effect"), std::pair("output", "set_output has no"),
+        std::pair("erase", "erase: the graph differs"),
+        std::pair("inserted op", "not 'fake_quant'"),
+        std::pair("constant", "constant() does not return the new elements")}) {
+    liar g = net(lie);
+    CHECK_MESSAGE(mentions(edit_conformance(g), text), lie);
+  }
+}

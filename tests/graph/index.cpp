@@ -1,0 +1,144 @@
+#include <doctest/doctest.h>
+#include <lutra/graph/index.hpp>
+
+#include "toy_graph.hpp"
+
+using namespace lutra;
+
+namespace {
+template <class G> error error_of(const G& g) {
+  try {
+    index_of(g);
+  } catch (const error& e) {
+    return e;
+  }
+  FAIL("no error");
+  return error(errc::io_error, "", "", "", "");
+}
+}  // namespace
+
+TEST_CASE("index: dense numbers, uses in graph order, labels") {
+  toy::graph g;
+  const int x = g.input();
+  const int w = g.shared_state({"fc.weight", "tied.weight"});
+  const int a = g.op("linear", {x, w}, "fc");
+  const int b = g.op("add_", {a, a});
+  const int c = g.op("relu", {a}, "act", "relu");
+  g.outputs = {b, a};
+  (void)c;
+  const auto indexed = index_of(g);
+  const graph_index& i = indexed.index;
+  REQUIRE(i.node_count() == 3);
+  CHECK(i.op[1] == "add");  // canonical
+  CHECK(i.operands[1].size() == 2);
+  const index_t va = i.results[0][0];
+  CHECK(indexed.values[to_size(va)] == a);
+  REQUIRE(i.uses[va].size() == 4);
+  CHECK(i.user(i.uses[va][0]) == 1);
+  CHECK(i.slot(i.uses[va][1]) == 1);
+  CHECK(i.user(i.uses[va][2]) == 2);
+  CHECK(i.user(i.uses[va][3]) == graph_index::none);  // graph output 1
+  CHECK(i.slot(i.uses[va][3]) == 1);
+  CHECK(i.label(va) == "linear");
+  CHECK(i.label(i.operands[0][0]) == "input 0");
+  CHECK(i.label(i.operands[0][1]) == "fc.weight");
+  CHECK(i.is_state(i.operands[0][1]));
+  CHECK(i.modules.path(i.module[0]) == "fc");
+  CHECK(i.modules.find("tied") > 0);  // owners of states are modules too
+}
+
+TEST_CASE("index: duplicate node names are labelled, several results too") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("relu", {x}, "", "same");
+  const int b = g.op("chunk", {a}, "", "same");
+  g.maker(b).results.push_back(g.add({}));
+  g.outputs = {b};
+  const graph_index i = index_of(g).index;
+  CHECK(i.name[1] == "same#2");
+  CHECK(i.label(i.results[1][1]) == "same#2:1");
+}
+
+TEST_CASE("index: empty graphs") {
+  const toy::graph g;
+  const graph_index i = index_of(g).index;
+  CHECK(i.node_count() == 0);
+  CHECK(i.value_count() == 0);
+  CHECK(i.modules.size() == 1);
+}
+
+TEST_CASE("index: a cycle is listed, and only the cycle") {
+  toy::graph g;
+  const int x = g.input();
+  const int before = g.op("relu", {x}, "", "before");
+  const int a = g.op("add", {before, x}, "", "a");
+  const int b = g.op("add", {a, x}, "", "b");
+  const int c = g.op("relu", {b}, "", "c");
+  const int after = g.op("relu", {c}, "", "after");
+  g.outputs = {after};
+  g.maker(a).operands[1] = c;
+  const error e = error_of(g);
+  CHECK(e.code() == errc::invalid_graph);
+  CHECK(e.problem() == "the graph has a cycle");
+  for (const char* name : {"a", "b", "c"}) CHECK(e.value().find(name) != std::string::npos);
+  CHECK(e.value().find("before") == std::string::npos);
+  CHECK(e.value().find("after") == std::string::npos);
+  g.maker(a).operands[1] = a;  // itself
+  CHECK(error_of(g).value() == "a -> a");
+}
+
+TEST_CASE("index: a long cycle gives a short message") {
+  toy::graph g;
+  const int x = g.input();
+  int at = g.op("add", {x, x}, "", "n0");
+  const int first = at;
+  for (int k = 1; k < 500; ++k) at = g.op("relu", {at}, "", "n" + std::to_string(k));
+  g.maker(first).operands[1] = at;
+  const error e = error_of(g);
+  CHECK(e.value().size() < 2000);
+  CHECK(e.value().find("more)") != std::string::npos);
+}
+
+TEST_CASE("index: dangling operands, double results, wrong order") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("relu", {x}, "", "a");
+  const int b = g.op("relu", {a}, "", "b");
+  g.outputs = {b};
+  {
+    toy::graph bad = g;
+    bad.maker(b).operands[0] = bad.add({});  // a result of nobody
+    const error e = error_of(bad);
+    CHECK(e.code() == errc::invalid_graph);
+    CHECK(e.value() == "'b' operand 0");
+  }
+  {
+    toy::graph bad = g;
+    bad.outputs = {bad.add({})};
+    CHECK(error_of(bad).value() == "graph output 0");
+  }
+  {
+    toy::graph bad = g;
+    bad.maker(b).results.push_back(a);
+    const error e = error_of(bad);
+    CHECK(e.problem() == "a value is the result of two nodes");
+    CHECK(e.value() == "'a' and 'b'");
+  }
+  {
+    toy::graph bad = g;
+    std::swap(bad.order[0], bad.order[1]);
+    CHECK(error_of(bad).problem() == "nodes() lists a consumer before its producer");
+  }
+}
+
+TEST_CASE("index: module aliases lead nodes to one module") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("relu", {x}, "first");
+  const int b = g.op("relu", {a}, "second");
+  g.outputs = {b};
+  g.aliases["first"] = {"second"};
+  const graph_index i = index_of(g).index;
+  CHECK(i.module[0] == i.module[1]);
+  CHECK(i.modules.path(i.module[1]) == "first");
+}

@@ -1,0 +1,201 @@
+#include <lutra/graph/op_rules.hpp>
+
+#include "plan_helpers.hpp"
+
+using namespace lutra;
+
+TEST_CASE("op_rules: inputs and states on the first op of a chain, output on the last") {
+  toy::graph g;
+  const int x = g.input();
+  const int c = g.op("conv2d", {x, g.state("c.weight"), g.state("c.bias")}, "c");
+  const int b = g.op("batch_norm", {c, g.state("bn.weight")}, "bn");
+  const int r = g.op("relu", {b});
+  g.outputs = {r};
+  const looked_at p(g);
+  CHECK(p.in(c, 0) >= 0);
+  CHECK(p.in(c, 1) >= 0);
+  CHECK(p.in(c, 2) == -1);
+  CHECK(p.in_why(c, 2).why == reason::no_matching_key);
+  CHECK(p.out(c) == -1);
+  CHECK(p.out_why(c).why == reason::inside_pattern);
+  CHECK(p.in_why(b, 1).why == reason::inside_pattern);
+  CHECK(p.out(r) >= 0);
+  CHECK(p.out_why(r).why == reason::own_config);
+  CHECK(p.plan.groups[to_size(p.in(c, 1))].weight);
+  CHECK_FALSE(p.plan.groups[to_size(p.in(c, 0))].weight);
+  CHECK(p.activation_places() == 2);
+  CHECK(p.weight_places() == 1);
+}
+
+TEST_CASE("op_rules: a producer decided first gives its spec, and the override is recorded") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.state("a.weight")}, "a");
+  const int b = g.op("linear", {a, g.state("b.weight")}, "b");
+  g.outputs = {b};
+  const quantizer_config c{
+      .module_name_configs = {
+          {"a|b", {.op_input_spec = {{"*", a4}}, .op_output_spec = {{"*", a8}}}}}};
+  const looked_at p(g, c);
+  CHECK(p.bits(p.in(b)) == 8);
+  CHECK(p.in_why(b).why == reason::from_producer);
+  REQUIRE(p.in_why(b).overridden >= 0);
+  CHECK(p.plan.describe(p.in_why(b)) ==
+        "quantized by the output spec of linear; overridden: config entry name 'a|b'");
+  // The same word on both sides is no override.
+  CHECK(looked_at(g).in_why(b).overridden == -1);
+}
+
+TEST_CASE("op_rules: a consumer of higher priority gives its spec") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.state("a.weight")}, "a");
+  const int b = g.op("linear", {a, g.state("b.weight")}, "b");
+  g.outputs = {b};
+  const looked_at p(g, {.module_name_configs = {{"b", {.op_input_spec = {{"*", a4}}}}}});
+  CHECK(p.bits(p.out(a)) == 4);
+  CHECK(p.in(b) == p.out(a));
+  CHECK(p.out_why(a).why == reason::from_consumer);
+  CHECK(p.out_why(a).overridden >= 0);
+}
+
+TEST_CASE("op_rules: states are decided once, packed states never") {
+  toy::graph g;
+  const int x = g.input();
+  const int w = g.state("w.weight");
+  const int a = g.op("linear", {x, w}, "a");
+  const int b = g.op("linear", {a, w}, "b");
+  const int c = g.op("linear", {b, g.packed()}, "c");
+  g.outputs = {c};
+  quantizer_config config{
+      .global_config = {.op_state_spec = {{"*", a8}}},
+      .module_name_configs = {{"a", {.op_state_spec = {{"weight", a4}}}}, {"b", {}}}};
+  {
+    const looked_at p(g, config);
+    CHECK(p.bits(p.in(a, 1)) == 4);
+    CHECK(p.in(b, 1) == p.in(a, 1));
+    CHECK(p.in_why(b, 1).why == reason::shared_state);
+    CHECK(p.in_why(b, 1).on);
+    CHECK(p.in(c, 1) == -1);
+    CHECK(p.in_why(c, 1).why == reason::packed_state);
+  }
+  config.module_name_configs.set("a", {.op_state_spec = {{"weight", off}}});
+  const looked_at p(g, config);
+  CHECK(p.in(b, 1) == -1);
+  CHECK(p.in_why(a, 1).why == reason::off_by_config);
+  CHECK(p.in_why(b, 1).why == reason::shared_state);
+  CHECK_FALSE(p.in_why(b, 1).on);
+}
+
+TEST_CASE("op_rules: a state without a name is called by its role") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.shared_state({}), g.shared_state({})});
+  g.outputs = {a};
+  const looked_at p(g);
+  CHECK(p.in(a, 1) >= 0);
+  CHECK(p.in(a, 2) == -1);
+}
+
+TEST_CASE("op_rules: states addressed by position, tensors that are not float") {
+  toy::graph g;
+  const int x = g.input();
+  const int ids = g.input(false);
+  const int e = g.op("embedding", {g.state("e.weight"), ids}, "e");
+  const int l = g.op("linear", {x, g.state("l.weight")}, "l");
+  g.outputs = {e, l};
+  try {
+    looked_at(g,
+              {.global_config = {.op_type_config = {{"linear", {.op_input_spec = {{1, off}}}}}}});
+    FAIL("no error");
+  } catch (const error& err) {
+    CHECK(err.code() == errc::invalid_argument);
+    CHECK(err.where() == "node 'linear', config entry global, op type 'linear'");
+    CHECK(err.value() == "op_input_spec 1 = l.weight");
+  }
+  const looked_at p(
+      g, {.global_config = {.op_type_config = {{"embedding", {.op_input_spec = {{1, a8}}}}}}});
+  CHECK(p.in(e, 1) == -1);
+  CHECK(p.in_why(e, 1).why == reason::not_float);
+  CHECK(p.has_note("addresses input 0 at embedding, which is not floating point"));
+  CHECK_FALSE(looked_at(g).has_note("not floating point"));  // "*" does not warn
+}
+
+TEST_CASE("op_rules: ranges flow through pools and flatten, breadth first") {
+  toy::graph g;
+  const int x = g.input();
+  const int c = g.op("conv2d", {x, g.state("c.weight")});
+  const int r = g.op("relu", {c});
+  const int m = g.op("max_pool2d", {r});
+  const int f = g.op("flatten", {m});
+  const int s = g.op("mean", {r});
+  const int l = g.op("linear", {f, g.state("l.weight")});
+  g.outputs = {l, s};
+  const looked_at p(g);
+  CHECK(p.out(m) == p.out(r));
+  CHECK(p.out(f) == p.out(r));
+  CHECK(p.out(s) == p.out(r));
+  CHECK(p.in(l) == p.out(r));
+  CHECK(p.in_why(m).why == reason::shared_range);
+  CHECK(p.out_why(f).why == reason::shared_range);
+  CHECK(p.activation_places() == 6);  // x, relu, pool, flatten, mean, linear
+  CHECK(p.plan.groups.size() == 5);   // x, shared, linear, and two weights
+}
+
+TEST_CASE("op_rules: a pool on its own turn shares its last quantized operand") {
+  toy::graph g;
+  const int x = g.input();
+  const int y = g.input();
+  const int k = g.op("cat", {x, y});
+  const int d = g.op("div", {k, y});
+  g.outputs = {d};
+  {
+    const looked_at p(
+        g, {.global_config = {.op_input_spec = {{0, a8}, {1, a4}}, .op_output_spec = off}});
+    CHECK(p.bits(p.in(k, 0)) == 4);
+    CHECK(p.in(k, 1) == p.in(k, 0));
+    CHECK(p.out(k) == p.in(k, 0));  // whatever op_output_spec says
+  }
+  {
+    const looked_at p(g, {.global_config = {.op_input_spec = off}});  // output only
+    CHECK(p.in(k, 0) == -1);
+    CHECK(p.out(k) >= 0);
+  }
+  const looked_at p(g, {.global_config = {.op_input_spec = off, .op_output_spec = off}});
+  CHECK(p.plan.places.empty());
+}
+
+TEST_CASE("op_rules: concatenation: the first producer decides for all branches") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.state("a.weight")}, "a");
+  const int b = g.op("linear", {x, g.state("b.weight")}, "b");
+  const int k = g.op("cat", {a, b});
+  const int l = g.op("linear", {k, g.state("l.weight")}, "l");
+  g.outputs = {l};
+  const looked_at p(g,
+                    {.module_name_configs = {{"a", {.op_output_spec = {{"*", a4}}}}, {"b", {}}}});
+  CHECK(p.bits(p.out(a)) == 4);
+  CHECK(p.out(b) == p.out(a));
+  CHECK(p.out(k) == p.out(a));
+  CHECK(p.in(l) == p.out(a));
+  CHECK(p.out_why(b).why == reason::from_consumer);
+}
+
+TEST_CASE("op_rules: shape ops share on request, also over several results") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.state("a.weight")});
+  const int s = g.op("split", {a});
+  const int second = g.add({});
+  g.maker(s).results.push_back(second);
+  const int l = g.op("linear", {second, g.state("l.weight")});
+  g.outputs = {l, s};
+  CHECK(looked_at(g).out(s) == -1);
+  plan_options o;
+  o.patterns.add(shape_patterns());
+  const looked_at p(g, {}, o);
+  CHECK(p.out(s) == p.out(a));
+  CHECK(p.out(second) == p.out(a));
+  CHECK(p.in(l) == p.out(a));
+}

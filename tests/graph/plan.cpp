@@ -1,0 +1,169 @@
+#include <chrono>
+#include <cstdlib>
+#include <lutra/graph/plan.hpp>
+#include <set>
+
+#include "plan_helpers.hpp"
+
+using namespace lutra;
+
+namespace {
+// The MNIST reference architecture: convolutions, batch norm, transposed convolutions, linears.
+toy::graph mnist(bool palettized = false) {
+  toy::graph g;
+  const int x = g.input();
+  const auto weight = [&](const std::string& name) {
+    return palettized ? g.packed() : g.state(name + ".weight");
+  };
+  const auto layer = [&](const std::string& op, int in, const std::string& name, int w, bool bn) {
+    int v = g.op(op, {in, w, g.state(name + ".bias")}, name);
+    if (bn) v = g.op("batch_norm", {v, g.state(name + "_bn.weight")}, name + "_bn");
+    return g.op("relu6", {v});
+  };
+  int v = g.op("max_pool2d", {layer("conv2d", x, "conv1", weight("conv1"), true)});
+  v = g.op("max_pool2d", {layer("conv2d", v, "conv2", weight("conv2"), false)});
+  v = g.op("max_pool2d", {layer("conv_transpose2d", v, "ct1", g.state("ct1.weight"), true)});
+  v = g.op("flatten", {layer("conv_transpose2d", v, "ct2", g.state("ct2.weight"), false)});
+  v = g.op("dropout", {layer("linear", v, "dense1", weight("dense1"), false)});
+  v = g.op("linear", {v, weight("dense2"), g.state("dense2.bias")}, "dense2");
+  g.outputs = {g.op("log_softmax", {v})};
+  return g;
+}
+// ResNet-50: bottlenecks of three convolutions with batch norm, a residual add and relu.
+toy::graph resnet50() {
+  toy::graph g;
+  int count = 0;
+  const auto conv = [&](int in, bool act) {
+    const std::string name = "c" + std::to_string(count++);
+    int v = g.op("conv2d", {in, g.state(name + ".weight")}, name);
+    v = g.op("batch_norm", {v, g.state(name + "_bn.weight")}, name + "_bn");
+    return act ? g.op("relu", {v}) : v;
+  };
+  int v = g.op("max_pool2d", {conv(g.input(), true)});
+  for (const int blocks : {3, 4, 6, 3}) {
+    for (int b = 0; b < blocks; ++b) {
+      const int main = conv(conv(conv(v, true), true), false);
+      const int skip = b == 0 ? conv(v, false) : v;
+      v = g.op("relu", {g.op("add", {main, skip})});
+    }
+  }
+  v = g.op("flatten", {g.op("adaptive_avg_pool2d", {v})});
+  g.outputs = {g.op("linear", {v, g.state("fc.weight")}, "fc")};
+  return g;
+}
+toy::graph branches() {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("add", {x, g.state("offset")});
+  const int r = g.op("relu", {a});
+  const int s = g.op("sub", {a, r});
+  const int e = g.op("embedding", {g.state("table.weight"), g.op("argmax", {s})}, "table");
+  g.values.at(g.maker(e).operands[1]).is_float = false;
+  g.outputs = {g.op("cat", {g.op("gelu", {s}), e}), r};
+  return g;
+}
+
+void count_reasons(const looked_at& p, std::set<reason>& seen) {
+  for (const auto* list : {&p.plan.operand_decision, &p.plan.value_decision}) {
+    for (const decision& d : *list) {
+      CHECK(d.why != reason::none);
+      CHECK_FALSE(p.plan.describe(d).empty());
+      seen.insert(d.why);
+    }
+  }
+  CHECK(p.plan.operand_decision.size() == p.plan.index.operands.items.size());
+  CHECK(p.plan.value_decision.size() == p.indexed.values.size());
+}
+}  // namespace
+
+TEST_CASE("plan: totals of the reference's networks") {
+  const looked_at m(mnist());
+  CHECK(m.weight_places() == 6);
+  CHECK(m.activation_places() == 12);
+  const looked_at joint(mnist(true), {.global_config = {.op_state_spec = {}}});
+  CHECK(joint.weight_places() == 0);
+  CHECK(joint.activation_places() == 12);
+  const looked_at r(resnet50());
+  CHECK(r.weight_places() == 54);
+  CHECK(r.activation_places() == 74);
+}
+
+TEST_CASE("plan: every operand and value has a reason, every reason occurs") {
+  std::set<reason> seen;
+  count_reasons(looked_at(mnist()), seen);
+  count_reasons(looked_at(mnist(true)), seen);
+  count_reasons(looked_at(resnet50()), seen);
+  count_reasons(looked_at(branches()), seen);
+  count_reasons(looked_at(branches(), {.global_config = off}), seen);
+  count_reasons(looked_at(branches(), {.global_config = {.op_input_spec = {{"*", off}}}}), seen);
+  count_reasons(
+      looked_at(branches(),
+                {.global_config = {.op_state_spec = {{"nothing", a8}}, .op_input_spec = off},
+                 .module_name_configs = {{"table",
+                                          {.op_output_spec = {{0, off}},
+                                           .module_output_spec = {{"*", a8}},
+                                           .module_state_spec = {{"weight", a8}}}}}}),
+      seen);
+  {
+    toy::graph g;  // a shared weight, and a consumer that decides first
+    const int w = g.state("w.weight");
+    const int a = g.op("linear", {g.input(), w}, "a");
+    g.outputs = {g.op("linear", {a, w}, "b")};
+    count_reasons(looked_at(g, {.module_name_configs = {{"b", {}}}}), seen);
+  }
+  for (int i = 1; i <= static_cast<int>(reason::decided_by_readers); ++i) {
+    CHECK_MESSAGE(seen.count(static_cast<reason>(i)) == 1, name_of(static_cast<reason>(i)));
+  }
+}
+
+TEST_CASE("plan: the input graph is not touched, and plans are repeatable") {
+  const toy::graph g = mnist();
+  const toy::graph before = g;
+  const quantization_plan a = plan(g);
+  const quantization_plan b = plan(g);
+  CHECK(g.same_as(before));
+  CHECK(g.edits == 0);
+  CHECK(a.operand_place == b.operand_place);
+  CHECK(a.value_decision == b.value_decision);
+}
+
+TEST_CASE("plan: empty graphs and configs that contradict themselves") {
+  CHECK(plan(toy::graph()).places.empty());
+  CHECK_THROWS_AS(plan(mnist(), {.module_type_configs = {{"NoDot", {}}}}), error);
+  CHECK_THROWS_AS(plan(mnist(), {.module_name_configs = {{"(", {}}}}), error);
+}
+
+TEST_CASE("plan: sequences of shared ranges do not recurse, ladders do not explode") {
+  // 2^n paths through n diamonds; a chain of pools; both as long as a stack would not like.
+  graph_index unused;
+  const int length = std::getenv("LUTRA_TEST_QUICK") != nullptr ? 2000 : 20000;
+  const auto build = [&](bool ladder) {
+    // toy::graph's helpers are quadratic: names are given, nodes are placed by hand.
+    toy::graph g;
+    int v = g.input();
+    for (int i = 0; i < length; ++i) {
+      const auto add = [&](const char* op, std::vector<int> operands) {
+        const int result = g.add({});
+        const int id = g.next++;
+        g.nodes[id] = {op, "n" + std::to_string(id), "", std::move(operands), {result}, -1, {}};
+        g.order.push_back(id);
+        return result;
+      };
+      if (ladder) {
+        const int left = add("max_pool2d", {v});
+        const int right = add("mean", {v});
+        v = add("cat", {left, right});
+      } else {
+        v = add("max_pool2d", {v});
+      }
+    }
+    g.outputs = {v};
+    return g;
+  };
+  const quantization_plan chain = plan(build(false));
+  CHECK(chain.groups.size() == 1);
+  CHECK(chain.places.size() == static_cast<std::size_t>(length) + 1);
+  const quantization_plan ladder = plan(build(true));
+  CHECK(ladder.groups.size() == 1);
+  CHECK(ladder.places.size() == 3 * static_cast<std::size_t>(length) + 1);
+}

@@ -1,0 +1,24 @@
+#include <lutra/graph/quantization_plan.hpp>
+
+#include "plan_helpers.hpp"
+
+using namespace lutra;
+
+TEST_CASE("quantization_plan: decisions read as sentences") {
+  toy::graph g;
+  const int x = g.input();
+  const int w = g.state("fc.weight");
+  const int a = g.op("linear", {x, w, g.state("fc.bias")}, "fc");
+  const int r = g.op("relu", {a});
+  g.outputs = {g.op("softmax", {r})};
+  const looked_at p(g);
+  const auto text = [&](const decision& d) { return p.plan.describe(d); };
+  CHECK(text(p.in_why(a, 0)) == "quantized by its config (config entry global)");
+  CHECK(text(p.in_why(a, 2)) == "off: no key of the spec map names it (config entry global)");
+  CHECK(text(p.out_why(a)) == "inside the fused pattern that starts at linear");
+  CHECK(text(p.out_why(w)) == "decided for each consumer");
+  CHECK(text(p.in_why(g.outputs[0])) == "no registered pattern has this op");
+  CHECK(p.plan.groups[to_size(p.in(a, 1))].name == "fc.weight");
+  CHECK(p.plan.on_state(p.plan.places[to_size(p.plan.operand_place[to_size(p.operand(a, 1))])]));
+  CHECK(p.plan.count_places(true) == 1);
+}

@@ -1,0 +1,91 @@
+#include <doctest/doctest.h>
+#include <lutra/graph/weight_plan.hpp>
+
+#include "toy_graph.hpp"
+
+using namespace lutra;
+
+namespace {
+weight_choice choice_of(const toy::graph& g, const palettizer_config& c, const std::string& name) {
+  for (const weight_choice& w : plan(g, c).weights) {
+    if (w.name == name) return w;
+  }
+  FAIL("no weight " << name);
+  return {};
+}
+struct net : toy::graph {
+  net() {
+    const int x = input();
+    const int a = op("conv2d", {x, state("conv.weight"), state("conv.bias")}, "conv");
+    const int b = op("conv_transpose2d", {a, state("up.weight")}, "up");
+    const int t = shared_state({"fc.weight", "tied.w"});
+    const int c = op("linear", {b, t}, "fc");
+    const int d = op("linear", {c, t}, "tied");
+    const int e = op("embedding", {state("table.kernel"), input(false)}, "table");
+    outputs = {op("add", {op("mul", {d, state("gain")}), e})};
+  }
+};
+}  // namespace
+
+TEST_CASE("weight_plan: weights are chosen by role, everything else has a reason") {
+  const toy::graph g = net();
+  const palettization_plan p = plan(g, palettizer_config{});
+  CHECK(p.weights.size() == 6);
+  for (const weight_choice& w : p.weights) {
+    CHECK_FALSE(w.why.empty());
+    CHECK(w.chosen == (w.name != "conv.bias" && w.name != "gain"));
+  }
+  CHECK(choice_of(g, {}, "gain").why == "not the weight operand of a known op");
+  CHECK(choice_of(g, {}, "conv.weight").why == "op_state_spec 'weight' of global");
+  // Its local name is unknown to the config: the role decides.
+  CHECK(choice_of(g, {}, "table.kernel").chosen);
+  CHECK(choice_of(g, {}, "fc.weight").node == 2);  // decided once, by the first op
+}
+
+TEST_CASE("weight_plan: local names, '*', off and only_for") {
+  const toy::graph g = net();
+  palettizer_config c{.global_config = {.op_state_spec = {{"kernel", {.n_bits = 2}}, {"*", off}}}};
+  CHECK(choice_of(g, c, "table.kernel").spec.n_bits == 2);
+  CHECK(choice_of(g, c, "conv.weight").why == "off: op_state_spec '*' of global");
+  c = {.global_config = {.op_state_spec = {{"kernel", {}}}}};
+  CHECK(choice_of(g, c, "conv.weight").why == "off: no key names it (config entry global)");
+  c = {.global_config = off};
+  CHECK(choice_of(g, c, "conv.weight").why == "off: the whole config is off (config entry global)");
+  c = palettizer_config{}.only_for({"conv2d", "linear"});
+  CHECK(choice_of(g, c, "conv.weight").chosen);
+  CHECK(choice_of(g, c, "fc.weight").chosen);
+  CHECK(choice_of(g, c, "up.weight").why == "off: the spec map is empty (config entry global)");
+  CHECK_FALSE(choice_of(g, c, "table.kernel").chosen);
+}
+
+TEST_CASE("weight_plan: module_state_spec of the owner decides, also for other roles") {
+  const toy::graph g = net();
+  const palettizer_config c{
+      .module_name_configs = {{"", {.module_state_spec = {{"gain", {.n_bits = 1}}}}},
+                              {"fc", {.op_state_spec = {{"weight", {.n_bits = 3}}}}},
+                              {"tied", {.module_state_spec = {{"w", {.n_bits = 6}}}}}}};
+  CHECK(choice_of(g, c, "fc.weight").spec.n_bits == 6);
+  CHECK(choice_of(g, c, "gain").spec.n_bits == 1);
+}
+
+TEST_CASE("weight_plan: grouped palettes follow the output channels of the op") {
+  const toy::graph g = net();
+  const palettizer_config c{
+      .global_config = {
+          .op_state_spec = {{"weight", {.granularity = granularity::per_grouped_channel(2)}}}}};
+  CHECK(choice_of(g, c, "conv.weight").spec.granularity.axis() == 0);
+  CHECK(choice_of(g, c, "up.weight").spec.granularity.axis() == 1);
+}
+
+TEST_CASE("weight_plan: palettes, integers and entries without effect") {
+  toy::graph g;
+  const int x = g.input();
+  const int w = g.state("int.weight");
+  g.values.at(w).is_float = false;
+  g.outputs = {g.op("linear", {g.op("linear", {x, g.packed()}), w})};
+  const palettization_plan p = plan(g, palettizer_config{.module_name_configs = {{"none", {}}}});
+  REQUIRE(p.weights.size() == 2);
+  CHECK(p.weights[0].why == "already a palette");
+  CHECK(p.weights[1].why == "not floating point");
+  CHECK(p.notes == std::vector<std::string>{"config entry name 'none' matches no module"});
+}
