@@ -1,14 +1,17 @@
 // lutra: conv.hpp - 2-D convolution of int8 NCHW tensors with a palettized weight.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   out[n][o][i][j] = sum over c, a, b of w[o][c][a][b] * x[n][group(o)*C + c][i*s - p + a*d][...]
+//   out[n][o][i][j] = sum over c, a, b of
+//                     w[o][c][a][b] * x[n][group(o) * C + c][i*s - p + a*d][j*s - p + b*d]
 // x [n, in, h, w]; weight [out, in/groups, kh, kw]; positions outside x count as `padding_value`, the
 // zero point of x. Sums are exact int32; the epilogue of a row is the one of its output channel.
+// Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
+// not overlap x. An executor runs (image, group) pairs; results do not depend on it.
 #pragma once
 
-#include <lutra/runtime/gemm.hpp>
-#include <lutra/runtime/window.hpp>
-#include <vector>
+#include <lutra/core/executor.hpp>
+#include <lutra/runtime/conv_block.hpp>
+#include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -20,95 +23,80 @@ struct conv2d_options {
 
 template <class Out>
 void check_conv2d(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
-                  const conv2d_options& o, const tensor_view<Out>& out, std::string_view where) {
-  const std::string at(where);
-  check(o.window, where);
+                  const conv2d_options& o, const tensor_view<Out>& out, std::string_view level) {
+  if (w.level() != level) {
+    raise(errc::incompatible, "the matrix was made for another level", "conv2d",
+          std::string(w.level()), std::string(level));
+  }
+  check(o.window, "conv2d");
   const shape& ws = w.weight_shape();
   if (ws.rank() != 4) {
-    raise(errc::shape_mismatch, "a conv2d weight has four axes", at, text_of(ws));
+    raise(errc::shape_mismatch, "a conv2d weight has four axes", "conv2d", text_of(ws));
   }
   if (o.groups < 1 || ws[0] % o.groups != 0) {
-    raise(errc::invalid_argument, "groups must divide the output channels", at, text_of(o.groups),
-          "a divisor of " + text_of(ws[0]));
+    raise(errc::invalid_argument, "groups must divide the output channels", "conv2d",
+          text_of(o.groups), "a divisor of " + text_of(ws[0]));
   }
   if (x.rank() != 4 || x.extent(1) != ws[1] * o.groups) {
-    raise(errc::shape_mismatch, "x does not match the weight", at, text_of(x.extents()),
+    raise(errc::shape_mismatch, "x does not match the weight", "conv2d", text_of(x.extents()),
           "[n, " + text_of(ws[1] * o.groups) + ", h, w]");
   }
   const shape wanted{x.extent(0), ws[0], output_extent(o.window, 0, x.extent(2), ws[2]),
                      output_extent(o.window, 1, x.extent(3), ws[3])};
   if (!(out.extents() == wanted)) {
-    raise(errc::shape_mismatch, "out does not match x and the window", at, text_of(out.extents()),
-          text_of(wanted));
+    raise(errc::shape_mismatch, "out does not match x and the window", "conv2d",
+          text_of(out.extents()), text_of(wanted));
   }
   if (w.depth() > w.template max_depth<std::int8_t>()) {
-    raise(errc::unsupported, "depth beyond exact int32 sums", at, text_of(w.depth()),
+    raise(errc::unsupported, "depth beyond exact int32 sums", "conv2d", text_of(w.depth()),
           "<= " + text_of(w.template max_depth<std::int8_t>()));
   }
 }
 
-// Calls f(n, o, i, j, sum) for every output.
-template <class F>
-void for_each_conv_sum(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
-                       const conv2d_options& o, const shape& out, F&& f) {
+template <class A, class E, class Epilogue, class Out>
+void conv2d_views(const E& ex, const lut_matrix& w, const tensor_view<const std::int8_t>& x,
+                  const conv2d_options& o, const Epilogue& epilogue, const tensor_view<Out>& out) {
+  check_conv2d(w, x, o, out, A::name);
+  check_epilogue<Out>(epilogue, w.rows(), "conv2d");
+  if (out.empty()) return;
   const shape& ws = w.weight_shape();
-  const window2d& win = o.window;
-  std::vector<std::int8_t> column(static_cast<std::size_t>(w.depth()));
-  const index_t rows = ws[0] / o.groups;
-  for (index_t n = 0; n < out[0]; ++n) {
-    for (index_t g = 0; g < o.groups; ++g) {
-      for (index_t i = 0; i < out[2]; ++i) {
-        for (index_t j = 0; j < out[3]; ++j) {
-          std::size_t k = 0;
-          for (index_t c = 0; c < ws[1]; ++c) {
-            for (index_t a = 0; a < ws[2]; ++a) {
-              for (index_t b = 0; b < ws[3]; ++b) {
-                const index_t y = i * win.stride[0] - win.padding[0] + a * win.dilation[0];
-                const index_t z = j * win.stride[1] - win.padding[1] + b * win.dilation[1];
-                const bool inside = y >= 0 && y < x.extent(2) && z >= 0 && z < x.extent(3);
-                column[k++] = inside ? x(n, g * ws[1] + c, y, z) : o.padding_value;
-              }
-            }
-          }
-          for (index_t r = g * rows; r < (g + 1) * rows; ++r) {
-            const std::int16_t* weights = w.decoded().data() + r * w.depth();
-            std::int32_t sum = 0;
-            for (std::size_t d = 0; d < column.size(); ++d) sum += weights[d] * column[d];
-            f(n, r, i, j, sum);
-          }
-        }
-      }
-    }
-  }
+  const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, out.extent(3));
+  const panel_weights<A> weights(w);
+  const channel_constants<A, Epilogue> constants(w, epilogue);
+  const conv_job<A, Epilogue, Out> job{
+      weights,   constants,           epilogue,       geometry, x, out,
+      w.depth(), w.rows() / o.groups, o.padding_value};
+  // One worker per shard keeps its buffers; a shard is a fixed part of the (image, group) pairs.
+  const index_t pairs = out.extent(0) * o.groups;
+  const index_t shards = std::min<index_t>(pairs, 64);
+  ex.bulk(shards, [&](index_t s) {
+    conv_worker<A, Epilogue, Out> worker(job);
+    const index_range part = shard(pairs, shards, s);
+    for (index_t i = part.begin; i < part.end; ++i) worker.run(i / o.groups, i % o.groups);
+  });
 }
 
-template <class A = simd::native>
-void conv2d(const lut_matrix& w, tensor_view<const std::int8_t> x, const conv2d_options& o,
-            tensor_view<std::int32_t> out, A = {}) {
-  check_conv2d(w, x, o, out, "conv2d");
-  for_each_conv_sum(
-      w, x, o, out.extents(),
-      [&](index_t n, index_t r, index_t i, index_t j, std::int32_t sum) { out(n, r, i, j) = sum; });
+// out int32: the exact sums.
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out, A = {}) {
+  conv2d_views<A>(serial_executor{}, w, view(x), o, keep_sums{}, view(out));
 }
-template <class A = simd::native>
-void conv2d(const lut_matrix& w, tensor_view<const std::int8_t> x, const conv2d_options& o,
-            const requantize& e, tensor_view<std::int8_t> out, A = {}) {
-  check_conv2d(w, x, o, out, "conv2d");
-  check<std::int8_t>(e, w.rows(), "conv2d");
-  for_each_conv_sum(
-      w, x, o, out.extents(), [&](index_t n, index_t r, index_t i, index_t j, std::int32_t sum) {
-        out(n, r, i, j) = static_cast<std::int8_t>(finish(e, static_cast<std::size_t>(r), sum));
-      });
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out,
+            A = {}) {
+  conv2d_views<A>(ex, w, view(x), o, keep_sums{}, view(out));
 }
-template <class A = simd::native>
-void conv2d(const lut_matrix& w, tensor_view<const std::int8_t> x, const conv2d_options& o,
-            const dequantize_rows& e, tensor_view<float> out, A = {}) {
-  check_conv2d(w, x, o, out, "conv2d");
-  check(e, w.rows(), "conv2d");
-  for_each_conv_sum(w, x, o, out.extents(),
-                    [&](index_t n, index_t r, index_t i, index_t j, std::int32_t sum) {
-                      out(n, r, i, j) = finish(e, static_cast<std::size_t>(r), sum);
-                    });
+// With requantize out is int8 or uint8, with dequantize_rows float.
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, const Epilogue& epilogue,
+            Out&& out, A = {}) {
+  conv2d_views<A>(serial_executor{}, w, view(x), o, epilogue, view(out));
+}
+template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
+          class A = simd::native>
+void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o,
+            const Epilogue& epilogue, Out&& out, A = {}) {
+  conv2d_views<A>(ex, w, view(x), o, epilogue, view(out));
 }
 
 }  // namespace lutra::inline LUTRA_ABI

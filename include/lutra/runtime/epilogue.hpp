@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <lutra/core/error.hpp>
-#include <lutra/core/strict_fp.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -32,9 +31,14 @@ struct dequantize_rows {
   std::vector<std::int32_t> bias;  // [rows], or empty for none
 };
 
-inline void check_epilogue(const std::vector<float>& multiplier,
-                           const std::vector<std::int32_t>& bias, index_t rows,
-                           std::string_view where) {
+// The exact sums themselves.
+struct keep_sums {};
+
+template <class E>
+concept row_epilogue = std::is_same_v<E, requantize> || std::is_same_v<E, dequantize_rows>;
+
+inline void check_rows(const std::vector<float>& multiplier, const std::vector<std::int32_t>& bias,
+                       index_t rows, std::string_view where) {
   const std::string at(where);
   const auto count = [&](const char* what, std::size_t got) {
     if (static_cast<index_t>(got) == rows) return;
@@ -51,9 +55,20 @@ inline void check_epilogue(const std::vector<float>& multiplier,
   }
 }
 
-// `Out` is the output's element type, int8 or uint8.
-template <class Out> void check(const requantize& e, index_t rows, std::string_view where) {
-  check_epilogue(e.multiplier, e.bias, rows, where);
+// Raises shape_mismatch or invalid_argument; `Out` is the element type of the output.
+template <class Out> void check_epilogue(const keep_sums&, index_t, std::string_view) {
+  static_assert(std::is_same_v<Out, std::int32_t>, "sums are int32");
+}
+template <class Out>
+void check_epilogue(const dequantize_rows& e, index_t rows, std::string_view where) {
+  static_assert(std::is_same_v<Out, float>, "dequantized outputs are float");
+  check_rows(e.multiplier, e.bias, rows, where);
+}
+template <class Out>
+void check_epilogue(const requantize& e, index_t rows, std::string_view where) {
+  static_assert(std::is_same_v<Out, std::int8_t> || std::is_same_v<Out, std::uint8_t>,
+                "requantized outputs are int8 or uint8");
+  check_rows(e.multiplier, e.bias, rows, where);
   constexpr std::int32_t lowest = std::is_signed_v<Out> ? -128 : 0;
   constexpr std::int32_t highest = std::is_signed_v<Out> ? 127 : 255;
   const auto field = [&](const char* name, std::int32_t x, std::int32_t from, std::int32_t to) {
@@ -66,37 +81,8 @@ template <class Out> void check(const requantize& e, index_t rows, std::string_v
   field("hi", e.hi, e.lo, highest);
 }
 
-inline void check(const dequantize_rows& e, index_t rows, std::string_view where) {
-  check_epilogue(e.multiplier, e.bias, rows, where);
+constexpr std::int32_t bias_of(const std::vector<std::int32_t>& bias, index_t row) noexcept {
+  return bias.empty() ? 0 : bias[static_cast<std::size_t>(row)];
 }
-
-constexpr std::int32_t bias_of(const std::vector<std::int32_t>& bias, std::size_t row) noexcept {
-  return bias.empty() ? 0 : bias[row];
-}
-
-LUTRA_STRICT_FP_BEGIN
-
-// One output; `row` selects the multiplier and bias.
-inline float finish(const dequantize_rows& e, std::size_t row, std::int32_t acc) noexcept {
-  const auto sum = static_cast<std::int32_t>(static_cast<std::uint32_t>(acc) +
-                                             static_cast<std::uint32_t>(bias_of(e.bias, row)));
-  return static_cast<float>(sum) * e.multiplier[row];
-}
-
-inline std::int32_t finish(const requantize& e, std::size_t row, std::int32_t acc) noexcept {
-  const auto sum = static_cast<std::int32_t>(static_cast<std::uint32_t>(acc) +
-                                             static_cast<std::uint32_t>(bias_of(e.bias, row)));
-  float y = static_cast<float>(sum) * e.multiplier[row];
-  // The bounds are integers, so clamping before rounding gives the same result; afterwards |y| is
-  // small enough for the addition of 1.5 * 2^23 to round it to an integer, halves to even.
-  const auto lo = static_cast<float>(e.lo - e.zero_point);
-  const auto hi = static_cast<float>(e.hi - e.zero_point);
-  y = y < lo ? lo : y;
-  y = y > hi ? hi : y;
-  y = (y + 0x1.8p23F) - 0x1.8p23F;
-  return static_cast<std::int32_t>(y) + e.zero_point;
-}
-
-LUTRA_STRICT_FP_END
 
 }  // namespace lutra::inline LUTRA_ABI

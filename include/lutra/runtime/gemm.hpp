@@ -4,83 +4,116 @@
 //   out[m][r] = sum_k w[r][k] * x[m][k]           x [m, depth] int8 or uint8, out [m, rows]
 // With an epilogue the sum goes through requantize (int8, uint8) or dequantize_rows (float) instead of
 // being stored. Views may have any strides. m, rows or depth may be 0. out must not overlap x.
+// The level is the one the matrix was made for. An executor cuts the rows into panels (layout.hpp);
+// results do not depend on it.
 #pragma once
 
-#include <lutra/runtime/epilogue.hpp>
-#include <lutra/runtime/lut_matrix.hpp>
-#include <lutra/simd/arch.hpp>
-#include <lutra/tensor/view.hpp>
+#include <lutra/core/executor.hpp>
+#include <lutra/runtime/finish.hpp>
+#include <lutra/runtime/multiply_panel.hpp>
+#include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
 template <class X, class Out>
 void check_gemm(const lut_matrix& w, const tensor_view<const X>& x, const tensor_view<Out>& out,
-                std::string_view where) {
-  const std::string at(where);
+                std::string_view level) {
+  if (w.level() != level) {
+    raise(errc::incompatible, "the matrix was made for another level", "gemm",
+          std::string(w.level()), std::string(level));
+  }
   if (x.rank() != 2 || x.extent(1) != w.depth()) {
-    raise(errc::shape_mismatch, "x does not match the matrix", at, text_of(x.extents()),
+    raise(errc::shape_mismatch, "x does not match the matrix", "gemm", text_of(x.extents()),
           "[m, " + text_of(w.depth()) + "]");
   }
   if (out.rank() != 2 || out.extent(0) != x.extent(0) || out.extent(1) != w.rows()) {
-    raise(errc::shape_mismatch, "out does not match x and the matrix", at, text_of(out.extents()),
-          text_of(shape{x.extent(0), w.rows()}));
+    raise(errc::shape_mismatch, "out does not match x and the matrix", "gemm",
+          text_of(out.extents()), text_of(shape{x.extent(0), w.rows()}));
   }
   if (w.depth() > w.template max_depth<X>()) {
-    raise(errc::unsupported, "depth beyond exact int32 sums", at, text_of(w.depth()),
+    raise(errc::unsupported, "depth beyond exact int32 sums", "gemm", text_of(w.depth()),
           "<= " + text_of(w.template max_depth<X>()));
   }
 }
 
-template <class X, class F>
-void for_each_sum(const lut_matrix& w, const tensor_view<const X>& x, F&& f) {
-  for (index_t m = 0; m < x.extent(0); ++m) {
-    for (index_t r = 0; r < w.rows(); ++r) {
-      std::int32_t sum = 0;
-      for (index_t k = 0; k < w.depth(); ++k) {
-        sum += w.decoded()[static_cast<std::size_t>(r * w.depth() + k)] * x(m, k);
+// A vector as a matrix of one row.
+template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
+  if (v.rank() != 1) {
+    raise(errc::shape_mismatch, "gemv takes vectors", "gemv", text_of(v.extents()), "one axis");
+  }
+  const index_t strides[2] = {v.extent(0) * v.stride(0), v.stride(0)};
+  return {v.data(), shape{1, v.extent(0)}, std::span<const index_t>(strides)};
+}
+
+// Columns go through in chunks that stay in the second-level cache, panels within a chunk, blocks of
+// columns within a panel, so a panel is read from memory once per chunk.
+template <class A, class E, class X, class Finish>
+void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
+              const Finish& finish) {
+  constexpr index_t chunk_bytes = 256 * 1024;
+  const index_t columns = x.extent(0);
+  if (columns == 0 || w.rows() == 0) return;
+  activation_rows<A> rows(w.depth());
+  const index_t fit = chunk_bytes / std::max<index_t>(rows.padded_depth(), 1);
+  const index_t chunk = std::max(fit / block_columns, index_t{1}) * block_columns;
+  for (index_t first = 0; first < columns; first += chunk) {
+    const index_t count = std::min(chunk, columns - first);
+    rows.prepare(x, first, count);
+    ex.bulk(w.panels(), [&](index_t panel) {
+      alignas(64) std::int32_t
+          sums[static_cast<std::size_t>(block_columns * panel_strips * simd::int_lanes<A>)];
+      for (index_t at = 0; at < count; at += block_columns) {
+        const index_t block = std::min(block_columns, count - at);
+        multiply_panel<A>(w, panel, rows, at, block, sums);
+        for (index_t c = 0; c < block; ++c) {
+          finish(panel, first + at + c, rows.sum(at + c),
+                 sums + c * panel_strips * simd::int_lanes<A>);
+        }
       }
-      f(m, r, sum);
-    }
+    });
   }
 }
 
-template <class A = simd::native>
-void gemm(const lut_matrix& w, tensor_view<const std::int8_t> x, tensor_view<std::int32_t> out,
-          A = {}) {
-  check_gemm(w, x, out, "gemm");
-  for_each_sum(w, x, [&](index_t m, index_t r, std::int32_t sum) { out(m, r) = sum; });
-}
-template <class A = simd::native>
-void gemm(const lut_matrix& w, tensor_view<const std::uint8_t> x, tensor_view<std::int32_t> out,
-          A = {}) {
-  check_gemm(w, x, out, "gemm");
-  for_each_sum(w, x, [&](index_t m, index_t r, std::int32_t sum) { out(m, r) = sum; });
-}
-template <class A = simd::native>
-void gemm(const lut_matrix& w, tensor_view<const std::int8_t> x, const requantize& e,
-          tensor_view<std::int8_t> out, A = {}) {
-  check_gemm(w, x, out, "gemm");
-  check<std::int8_t>(e, w.rows(), "gemm");
-  for_each_sum(w, x, [&](index_t m, index_t r, std::int32_t sum) {
-    out(m, r) = static_cast<std::int8_t>(finish(e, static_cast<std::size_t>(r), sum));
-  });
-}
-template <class A = simd::native>
-void gemm(const lut_matrix& w, tensor_view<const std::int8_t> x, const dequantize_rows& e,
-          tensor_view<float> out, A = {}) {
-  check_gemm(w, x, out, "gemm");
-  check(e, w.rows(), "gemm");
-  for_each_sum(w, x, [&](index_t m, index_t r, std::int32_t sum) {
-    out(m, r) = finish(e, static_cast<std::size_t>(r), sum);
-  });
+template <class A, class E, class X, class Epilogue, class Out>
+void gemm_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const Epilogue& epilogue,
+                tensor_view<Out> out) {
+  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
+                "activations are int8 or uint8");
+  check_gemm(w, x, out, A::name);
+  check_epilogue<Out>(epilogue, w.rows(), "gemm");
+  run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
 }
 
-// The same for one vector: x [depth], out [rows].
-template <class A = simd::native>
-void gemv(const lut_matrix& w, std::span<const std::int8_t> x, std::span<std::int32_t> out,
-          A a = {}) {
-  gemm(w, tensor_view<const std::int8_t>(x.data(), shape{1, static_cast<index_t>(x.size())}),
-       tensor_view<std::int32_t>(out.data(), shape{1, static_cast<index_t>(out.size())}), a);
+// out int32: the exact sums.
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm(const lut_matrix& w, const X& x, Out&& out, A = {}) {
+  gemm_views<A, serial_executor, element_t<X>>(serial_executor{}, w, view(x), keep_sums{},
+                                               view(out));
+}
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm(const E& ex, const lut_matrix& w, const X& x, Out&& out, A = {}) {
+  gemm_views<A, E, element_t<X>>(ex, w, view(x), keep_sums{}, view(out));
+}
+// With requantize out is int8 or uint8, with dequantize_rows float.
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void gemm(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A = {}) {
+  gemm_views<A, serial_executor, element_t<X>>(serial_executor{}, w, view(x), epilogue, view(out));
+}
+template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
+          class A = simd::native>
+void gemm(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
+          A = {}) {
+  gemm_views<A, E, element_t<X>>(ex, w, view(x), epilogue, view(out));
+}
+
+// One vector: x [depth], out [rows].
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv(const lut_matrix& w, const X& x, Out&& out, A a = {}) {
+  gemm(w, as_row(view(x)), as_row(view(out)), a);
+}
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void gemv(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A a = {}) {
+  gemm(w, as_row(view(x)), epilogue, as_row(view(out)), a);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -2,19 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A palettized weight [rows, ...] is a matrix [rows, depth] of integers w = table[code] - zero_point
-// with one float scale per row. Made once, at load. Tables are int8, shared by the whole weight or by
-// groups along axis 0.
+// with one float scale per row. Made once, at load, for one level (layout.hpp says how it lies in
+// memory); the kernels of another level refuse it. Tables are int8, shared by the whole weight or by
+// groups along axis 0, of 1..8 bits.
 //
 // Sums of depth products stay exact in int32 up to max_depth: 131,071 for int8 activations, 65,793
 // for uint8; a zero point lowers it, since then |w| may exceed 128.
 #pragma once
 
+#include <algorithm>
 #include <lutra/pack/bit_pack.hpp>
 #include <lutra/palette/packed.hpp>
+#include <lutra/runtime/layout.hpp>
 #include <type_traits>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
+
+template <class A> class lut_matrix_builder;
 
 // Immutable once made; concurrent reads are safe.
 class lut_matrix {
@@ -27,25 +32,89 @@ class lut_matrix {
   float row_scale(index_t r) const noexcept { return row_scale_[static_cast<std::size_t>(r)]; }
   // Sum of the row's integer weights: an activation zero point z changes a result by -z * row_sum.
   std::int32_t row_sum(index_t r) const noexcept { return row_sum_[static_cast<std::size_t>(r)]; }
+  std::int32_t zero_point(index_t r) const noexcept {
+    return zero_point_[static_cast<std::size_t>(r)];
+  }
+  // One integer weight. For tests and conversions, not for loops.
+  std::int32_t weight(index_t r, index_t k) const noexcept;
   // Largest depth whose sums are exact for activations of type X (int8 or uint8).
   template <class X> index_t max_depth() const noexcept {
     constexpr index_t largest = std::is_signed_v<X> ? 128 : 255;
     return 0x7fffffff / (largest * largest_weight_);
   }
-  // Integer weights, row-major.
-  const std::vector<std::int16_t>& decoded() const noexcept { return decoded_; }
+  // Bytes of weights and tables in memory.
+  index_t bytes() const noexcept {
+    return static_cast<index_t>((weights_.size() + tables_.size()) * sizeof(line));
+  }
+
+  // What the kernels read.
+  std::string_view level() const noexcept { return level_; }
+  bool packed() const noexcept { return packed_; }
+  bool table_per_strip() const noexcept { return table_per_strip_; }
+  bool small_weights() const noexcept { return small_weights_; }  // every table entry >= -127
+  bool has_zero_points() const noexcept { return has_zero_points_; }
+  index_t steps() const noexcept { return (depth_ + step_depth - 1) / step_depth; }
+  index_t strips() const noexcept { return (rows_ + lanes_ - 1) / lanes_; }
+  index_t strips_of(index_t panel) const noexcept {
+    return std::min(panel_strips, strips() - panel * panel_strips);
+  }
+  index_t panels() const noexcept { return (strips() + panel_strips - 1) / panel_strips; }
+  // First vector of step 0 of a strip; its next step lies step_bytes(panel of the strip) further.
+  const std::uint8_t* weights(index_t strip) const noexcept {
+    const index_t panel = strip / panel_strips;
+    return bytes_of(weights_) + panel * panel_strips * steps() * strip_bytes() +
+           strip % panel_strips * strip_bytes();
+  }
+  index_t step_bytes(index_t panel) const noexcept { return strips_of(panel) * strip_bytes(); }
+  // One vector of table entries: 16 per line.
+  const std::uint8_t* table(index_t strip) const noexcept {
+    return bytes_of(tables_) + (table_per_strip_ ? strip * 4 * lanes_ : 0);
+  }
 
  private:
-  friend lut_matrix make_lut_matrix(const packed_palette&);
+  template <class A> friend class lut_matrix_builder;
+  struct alignas(64) line {
+    std::uint8_t byte[64];
+  };
+  static std::uint8_t* bytes_of(std::vector<line>& v) noexcept {
+    return reinterpret_cast<std::uint8_t*>(v.data());
+  }
+  static const std::uint8_t* bytes_of(const std::vector<line>& v) noexcept {
+    return reinterpret_cast<const std::uint8_t*>(v.data());
+  }
+  index_t strip_bytes() const noexcept { return 4 * lanes_ * (packed_ ? 1 : 2); }
+
   shape weight_shape_{0};
   index_t rows_ = 0;
   index_t depth_ = 0;
-  int n_bits_ = 4;
+  index_t lanes_ = 4;
   index_t largest_weight_ = 128;
+  int n_bits_ = 4;
+  int bias_ = 0;
+  bool packed_ = false;
+  bool table_per_strip_ = false;
+  bool small_weights_ = true;
+  bool has_zero_points_ = false;
+  std::string_view level_;
+  std::vector<line> weights_;
+  std::vector<line> tables_;
   std::vector<float> row_scale_;
   std::vector<std::int32_t> row_sum_;
-  std::vector<std::int16_t> decoded_;
+  std::vector<std::int32_t> zero_point_;  // per row
 };
+
+inline std::int32_t lut_matrix::weight(index_t r, index_t k) const noexcept {
+  const index_t strip = r / lanes_;
+  const index_t byte = 4 * (r % lanes_) + k % 4;
+  const bool high = k % step_depth >= 4;
+  const std::uint8_t* at =
+      weights(strip) + k / step_depth * step_bytes(strip / panel_strips) + byte;
+  std::int32_t stored = packed_ ? *at : at[high ? 4 * lanes_ : 0];
+  if (packed_) stored = table(strip)[byte / 16 * 16 + (high ? stored >> 4 : stored & 15)];
+  // A bias of 128 makes bytes unsigned; without it they are signed.
+  return (bias_ != 0 ? stored - bias_ : std::int32_t{static_cast<std::int8_t>(stored)}) -
+         zero_point(r);
+}
 
 // Raises unsupported for tables that are not int8 or groups on another axis than 0, corrupt_data for
 // streams and tables of the wrong size.
@@ -85,34 +154,131 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where) {
   if (!p.row_scale.empty()) expect("row_scale", p.row_scale.size(), p.weight_shape[0]);
 }
 
-inline lut_matrix make_lut_matrix(const packed_palette& p) {
-  check_lut_matrix(p, "make_lut_matrix");
-  lut_matrix m;
-  m.weight_shape_ = p.weight_shape;
-  m.rows_ = p.weight_shape[0];
-  m.depth_ = p.weight_shape.product(1, p.weight_shape.rank());
-  m.n_bits_ = p.n_bits;
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(p.weight_shape.size()));
-  unpack_bits(p.codes, p.n_bits, codes);
-  m.decoded_.resize(codes.size());
-  m.row_scale_.resize(static_cast<std::size_t>(m.rows_));
-  m.row_sum_.resize(static_cast<std::size_t>(m.rows_));
-  const auto entries = static_cast<std::size_t>(p.entries());
-  for (index_t row = 0; row < m.rows_; ++row) {
-    const auto r = static_cast<std::size_t>(row);
-    const auto group = static_cast<std::size_t>(row / p.block[0]);
-    const std::int32_t zero_point = p.zero_point.empty() ? 0 : p.zero_point[group];
-    m.largest_weight_ =
-        std::max<index_t>(m.largest_weight_, 128 + (zero_point < 0 ? -zero_point : zero_point));
-    m.row_scale_[r] = p.scale[group] * (p.row_scale.empty() ? 1.0F : p.row_scale[r]);
-    for (index_t k = 0; k < m.depth_; ++k) {
-      const auto i = static_cast<std::size_t>(row * m.depth_ + k);
-      const auto entry = static_cast<std::int8_t>(p.lut_codes[group * entries + codes[i]]);
-      m.decoded_[i] = static_cast<std::int16_t>(entry - zero_point);
-      m.row_sum_[r] += m.decoded_[i];
+template <class A> class lut_matrix_builder {
+ public:
+  explicit lut_matrix_builder(const packed_palette& p)
+      : palette_(p),
+        entries_(static_cast<std::size_t>(p.entries())),
+        codes_(static_cast<std::size_t>(p.weight_shape.size())) {}
+
+  lut_matrix build() {
+    unpack_bits(palette_.codes, palette_.n_bits, codes_);
+    describe();
+    if (m_.rows_ > 0 && m_.depth_ > 0) {
+      set_rows();
+      set_tables();
+      set_weights();
+    } else {  // no weights, no tables: rows of empty sums
+      m_.row_scale_.assign(static_cast<std::size_t>(m_.rows_), 1.0F);
+      m_.row_sum_.resize(static_cast<std::size_t>(m_.rows_));
+      m_.zero_point_.resize(static_cast<std::size_t>(m_.rows_));
+      m_.weights_ = lines(0);
+      m_.tables_ = lines(4 * m_.lanes_ * std::max<index_t>(m_.strips(), 1));
+    }
+    return std::move(m_);
+  }
+
+ private:
+  using line = lut_matrix::line;
+  static std::vector<line> lines(index_t bytes) {
+    return std::vector<line>(static_cast<std::size_t>(bytes / 64 + 1));
+  }
+  // Rows of one table; the grid has a single group when the block spans the axis.
+  index_t group_rows() const { return palette_.block[0]; }
+  bool one_group() const { return group_rows() >= m_.rows_; }
+  std::size_t group_of(index_t row) const { return static_cast<std::size_t>(row / group_rows()); }
+  std::uint8_t entry(std::size_t group, std::size_t code) const {
+    return palette_.lut_codes[group * entries_ + code];
+  }
+  std::uint8_t biased(std::uint8_t byte) const {
+    return static_cast<std::uint8_t>(byte + weight_bias(A{}));
+  }
+
+  void describe() {
+    m_.weight_shape_ = palette_.weight_shape;
+    m_.rows_ = palette_.weight_shape[0];
+    m_.depth_ = palette_.weight_shape.product(1, palette_.weight_shape.rank());
+    m_.lanes_ = simd::int_lanes<A>;
+    m_.n_bits_ = palette_.n_bits;
+    m_.bias_ = weight_bias(A{});
+    m_.level_ = A::name;
+    m_.packed_ =
+        palette_.n_bits <= 4 && has_byte_lookup(A{}) && (one_group() || group_rows() % 4 == 0);
+    m_.table_per_strip_ = m_.packed_ && !one_group();
+    for (const std::uint8_t byte : palette_.lut_codes) {
+      if (static_cast<std::int8_t>(byte) == -128) m_.small_weights_ = false;
+    }
+    for (const std::int32_t z : palette_.zero_point) {
+      if (z != 0) m_.has_zero_points_ = true;
+      m_.largest_weight_ = std::max<index_t>(m_.largest_weight_, 128 + (z < 0 ? -z : z));
     }
   }
-  return m;
+
+  void set_rows() {
+    const auto rows = static_cast<std::size_t>(m_.rows_);
+    m_.row_scale_.resize(rows);
+    m_.row_sum_.resize(rows);
+    m_.zero_point_.resize(rows);
+    for (index_t row = 0; row < m_.rows_; ++row) {
+      const auto r = static_cast<std::size_t>(row);
+      const std::size_t group = group_of(row);
+      m_.zero_point_[r] = palette_.zero_point.empty() ? 0 : palette_.zero_point[group];
+      m_.row_scale_[r] = palette_.row_scale.empty() ? palette_.scale[group]
+                                                    : palette_.scale[group] * palette_.row_scale[r];
+      const std::uint8_t* codes = codes_.data() + row * m_.depth_;
+      std::uint32_t sum = 0;  // wraps beyond max_depth, where no kernel accepts the matrix
+      for (index_t k = 0; k < m_.depth_; ++k) {
+        const std::int32_t w = static_cast<std::int8_t>(entry(group, codes[k])) - m_.zero_point_[r];
+        sum += static_cast<std::uint32_t>(w);
+      }
+      m_.row_sum_[r] = static_cast<std::int32_t>(sum);
+    }
+  }
+
+  // Lines hold the tables of four rows; a decoded matrix keeps one unused vector.
+  void set_tables() {
+    const index_t vectors = m_.table_per_strip_ ? m_.strips() : 1;
+    m_.tables_ = lines(vectors * 4 * m_.lanes_);
+    if (!m_.packed_) return;
+    std::uint8_t* out = lut_matrix::bytes_of(m_.tables_);
+    for (index_t at = 0; at < vectors * m_.lanes_ / 4; ++at) {
+      const index_t row = m_.table_per_strip_ ? std::min(4 * at, m_.rows_ - 1) : 0;
+      for (std::size_t i = 0; i < entries_; ++i) {
+        out[16 * at + static_cast<index_t>(i)] = biased(entry(group_of(row), i));
+      }
+    }
+  }
+
+  void set_weights() {
+    m_.weights_ = lines(m_.strips() * m_.steps() * m_.strip_bytes());
+    std::uint8_t* base = lut_matrix::bytes_of(m_.weights_);
+    for (index_t row = 0; row < m_.rows_; ++row) {
+      const index_t strip = row / m_.lanes_;
+      const index_t stride = m_.step_bytes(strip / panel_strips);
+      std::uint8_t* out = base + (m_.weights(strip) - base) + 4 * (row % m_.lanes_);
+      const std::uint8_t* codes = codes_.data() + row * m_.depth_;
+      const std::size_t group = group_of(row);
+      for (index_t k = 0; k < m_.depth_; ++k) {
+        std::uint8_t* step = out + k / step_depth * stride + k % 4;
+        const bool high = k % step_depth >= 4;
+        if (m_.packed_) {
+          *step = static_cast<std::uint8_t>(*step | codes[k] << (high ? 4 : 0));
+        } else {
+          step[high ? 4 * m_.lanes_ : 0] = biased(entry(group, codes[k]));
+        }
+      }
+    }
+  }
+
+  const packed_palette& palette_;
+  std::size_t entries_;
+  std::vector<std::uint8_t> codes_;
+  lut_matrix m_;
+};
+
+template <class A = simd::native> lut_matrix make_lut_matrix(const packed_palette& p, A = {}) {
+  check_lut_matrix(p, "make_lut_matrix");
+  return lut_matrix_builder<A>(p).build();
 }
 
 }  // namespace lutra::inline LUTRA_ABI

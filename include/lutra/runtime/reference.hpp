@@ -4,6 +4,7 @@
 //   gemm        out[m][r] = sum_k w[r][k] * x[m][k],          w = table[code] - zero_point
 //   requantize  q = clamp(round_half_even(float(acc + bias) * multiplier) + zero_point, lo, hi)
 //   dequantize  y = float(acc + bias) * multiplier
+//   pooling     as pool.hpp says, window by window
 // Sums are exact: they are taken in int64 and fit int32 for every legal depth (lut_matrix.hpp states
 // the limit). acc + bias wraps modulo 2^32; float() and * round to nearest even, separately.
 // Everything in runtime/ returns these bits on every instruction set. Slow; used by tests, by checks
@@ -118,6 +119,44 @@ inline std::int32_t requantize(std::int32_t acc, std::int32_t bias, float multip
   const float bounded = std::min(std::max(scaled, -65536.0F), 65536.0F);
   const auto q = static_cast<std::int32_t>(round_half_even(bounded)) + zero_point;
   return std::min(std::max(q, lo), hi);
+}
+
+// Calls f(value) for the elements of one pooling window inside plane (n, c) of x [n, c, h, w].
+template <class F>
+void for_each_in_window(tensor_view<const std::int8_t> x, index_t n, index_t c,
+                        std::array<index_t, 2> kernel, const window2d& w, index_t i, index_t j,
+                        F&& f) {
+  for (index_t a = 0; a < kernel[0]; ++a) {
+    for (index_t b = 0; b < kernel[1]; ++b) {
+      const index_t y = i * w.stride[0] - w.padding[0] + a * w.dilation[0];
+      const index_t z = j * w.stride[1] - w.padding[1] + b * w.dilation[1];
+      if (y >= 0 && y < x.extent(2) && z >= 0 && z < x.extent(3)) f(x(n, c, y, z));
+    }
+  }
+}
+
+// Pooling of one window: its maximum, or its mean as pool.hpp defines it.
+inline std::int8_t max_pool(tensor_view<const std::int8_t> x, index_t n, index_t c,
+                            std::array<index_t, 2> kernel, const window2d& w, index_t i,
+                            index_t j) {
+  std::int8_t largest = -128;
+  for_each_in_window(x, n, c, kernel, w, i, j,
+                     [&](std::int8_t v) { largest = std::max(largest, v); });
+  return largest;
+}
+inline std::int8_t mean_pool(tensor_view<const std::int8_t> x, index_t n, index_t c,
+                             std::array<index_t, 2> kernel, const window2d& w, index_t i, index_t j,
+                             bool count_padding, std::int32_t zero_point, float multiplier,
+                             std::int32_t out_zero_point) {
+  std::int32_t sum = 0;
+  index_t count = 0;
+  for_each_in_window(x, n, c, kernel, w, i, j, [&](std::int8_t v) {
+    sum += v - zero_point;
+    ++count;
+  });
+  if (count_padding) count = kernel[0] * kernel[1];
+  const float factor = multiplier / static_cast<float>(std::max<index_t>(count, 1));
+  return static_cast<std::int8_t>(requantize(sum, 0, factor, out_zero_point, -128, 127));
 }
 
 LUTRA_STRICT_FP_END

@@ -1,0 +1,73 @@
+// lutra: multiply.hpp - the inner loop of the palette GEMM, one source for every level.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   out[c][s * lanes + r] = sum over k of w[strip s, row r][k] * x[c][k]     (mod 2^32)
+// Weights lie as layout.hpp says and carry weight_bias(A), which the caller corrects for.
+#pragma once
+
+#include <lutra/runtime/layout.hpp>
+#include <lutra/simd/unroll.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+// Operands of one call. Strips lie one vector group apart, steps step_bytes apart.
+struct multiply_operands {
+  const std::uint8_t* weights = nullptr;
+  index_t step_bytes = 0;
+  const std::uint8_t* tables = nullptr;  // one vector, or one per strip (table_per_strip)
+  const std::int8_t* x = nullptr;        // Columns rows of steps * step_depth bytes
+  index_t x_stride = 0;
+  index_t steps = 0;
+  std::int32_t* out = nullptr;  // [Columns][out_stride]
+  index_t out_stride = 0;
+};
+
+template <class A, class Codes, class Weight, int Strips, int Columns>
+void multiply_strips(const multiply_operands& o) {
+  constexpr bool per_strip = Codes::table_per_strip;
+  constexpr index_t size = simd::vector_size<A>;
+  // Few accumulators would wait for each other: then the two groups get sums of their own.
+  constexpr int chains = Strips * Columns < 8 ? 2 : 1;
+  constexpr auto strips = static_cast<std::size_t>(Strips);
+  simd::ints_of<A> sum[static_cast<std::size_t>(chains)][static_cast<std::size_t>(Columns)][strips];
+  const auto each_sum = [&](auto&& f) __attribute__((always_inline)) {
+    simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
+      simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) { f(c, s); });
+    });
+  };
+  each_sum([&](auto c, auto s) __attribute__((always_inline)) {
+    simd::unroll<chains>([&](auto g) { sum[g][c][s] = splat_ints(0, A{}); });
+  });
+  simd::bytes_of<A> table[strips];
+  simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+    table[s] = load_bytes(o.tables + (per_strip ? s * size : 0), A{});
+  });
+  const std::uint8_t* w = o.weights;
+  const std::int8_t* x = o.x;
+  for (index_t step = 0; step < o.steps; ++step) {
+    simd::unroll<2>([&](auto g) __attribute__((always_inline)) {
+      decltype(simd::weights(table[0], Weight{}, A{})) rows[strips];
+      simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+        constexpr int t = per_strip ? s : 0;
+        rows[s] = simd::weights(Codes::template read<g, A>(w + s * Codes::vectors * size, table[t]),
+                                Weight{}, A{});
+      });
+      simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
+        const auto four = activations(x + c * o.x_stride + 4 * g, Weight{}, A{});
+        simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+          auto& total = sum[g % chains][c][s];
+          total = dot(total, rows[s], four, Weight{}, A{});
+        });
+      });
+    });
+    w += o.step_bytes;
+    x += step_depth;
+  }
+  each_sum([&](auto c, auto s) __attribute__((always_inline)) {
+    auto total = sum[0][c][s];
+    if constexpr (chains == 2) total = add(total, sum[1][c][s], A{});
+    store_ints(o.out + c * o.out_stride + s * simd::int_lanes<A>, total, A{});
+  });
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,91 @@
+// lutra: multiply_panel.hpp - one panel of a lut_matrix times a block of activation rows.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Chooses the instance of multiply.hpp: how the weights are stored, what is promised about them, and
+// as many strips and columns at once as the registers hold.
+#pragma once
+
+#include <lutra/runtime/activations.hpp>
+#include <lutra/runtime/lut_matrix.hpp>
+#include <lutra/runtime/multiply.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+inline constexpr index_t block_columns = 8;  // most columns of one call
+
+// Strips strips starting at operand o, columns [0, columns). The widths are those whose sums, weights
+// and activations fit the registers: 4 x 4 of 32, 4 x 2 of 16; a lone strip takes eight.
+template <class A, class Codes, class Weight, int Strips>
+void multiply_columns(multiply_operands o, index_t columns) {
+  constexpr bool many = vector_registers(A{}) >= 32;
+  const auto take = [&](auto width) {
+    constexpr int n = width;
+    for (; columns >= n; columns -= n) {
+      multiply_strips<A, Codes, Weight, Strips, n>(o);
+      o.x += n * o.x_stride;
+      o.out += n * o.out_stride;
+    }
+  };
+  using std::integral_constant;
+  if constexpr (Strips == 1) take(integral_constant<int, 8>{});
+  if constexpr (Strips == 1 || many) take(integral_constant<int, 4>{});
+  if constexpr (Strips > 1 && many) take(integral_constant<int, 3>{});
+  take(integral_constant<int, 2>{});
+  take(integral_constant<int, 1>{});
+}
+
+template <class A, class Codes, class Weight>
+void multiply_panel_as(const lut_matrix& w, index_t panel, multiply_operands o, index_t columns) {
+  o.step_bytes = w.step_bytes(panel);
+  o.steps = w.steps();
+  const index_t first = panel * panel_strips;
+  const index_t count = w.strips_of(panel);
+  const auto at = [&](index_t strip) {
+    multiply_operands part = o;
+    part.weights = w.weights(strip);
+    part.tables = w.table(strip);
+    part.out += (strip - first) * simd::int_lanes<A>;
+    return part;
+  };
+  if (count == panel_strips) {
+    multiply_columns<A, Codes, Weight, panel_strips>(at(first), columns);
+  } else {
+    for (index_t s = first; s < first + count; ++s) {
+      multiply_columns<A, Codes, Weight, 1>(at(s), columns);
+    }
+  }
+}
+
+// out [columns][panel_strips * lanes]: sums of rows `first`.. of x, weight bias included.
+template <class A>
+void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
+                    index_t columns, std::int32_t* out) {
+  multiply_operands o;
+  o.x = x.row(first);
+  o.x_stride = x.stride();
+  o.out = out;
+  o.out_stride = panel_strips * simd::int_lanes<A>;
+  const auto with_codes = [&](auto codes) {
+    using Codes = decltype(codes);
+    if constexpr (has_small_weight_dot(A{})) {
+      if (w.small_weights()) {
+        multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, columns);
+        return;
+      }
+    }
+    multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, columns);
+  };
+  if constexpr (has_byte_lookup(A{})) {
+    if (w.packed()) {
+      if (w.table_per_strip()) {
+        with_codes(packed_codes<simd::line_tables>{});
+      } else {
+        with_codes(packed_codes<simd::one_table>{});
+      }
+      return;
+    }
+  }
+  with_codes(decoded_weights{});
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,109 @@
+// lutra: panel.hpp - the inner loop of the convolution: output positions in lanes, weights broadcast.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A block is one vector of output positions (vector bytes of them). Its panel holds, for every group
+// of four taps, the activations of all positions interleaved so that one 32-bit lane has what one
+// dot product reads (simd/primitives/generic.hpp, store_panel). Weights are decoded once per call:
+//   [strip][group][panel_vectors / 4][lanes] 32-bit lanes, one per output channel of the strip.
+#pragma once
+
+#include <lutra/runtime/lut_matrix.hpp>
+#include <lutra/simd/unroll.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
+
+// Decoded weights of a matrix for panel_dot.
+template <class A> class panel_weights {
+ public:
+  explicit panel_weights(const lut_matrix& w) : groups_(2 * w.steps()) {
+    bytes_.resize(static_cast<std::size_t>(w.strips() * groups_ * group_bytes));
+    std::uint8_t* out = bytes_.data();
+    for (index_t strip = 0; strip < w.strips(); ++strip) {
+      if constexpr (has_byte_lookup(A{})) {
+        if (w.packed() && w.table_per_strip()) {
+          out = decode<packed_codes<simd::line_tables>>(w, strip, out);
+          continue;
+        }
+        if (w.packed()) {
+          out = decode<packed_codes<simd::one_table>>(w, strip, out);
+          continue;
+        }
+      }
+      out = decode<decoded_weights>(w, strip, out);
+    }
+  }
+  // Lane of output channel `row` in group 0; the next group lies group_bytes further.
+  const std::uint8_t* row(index_t row) const noexcept {
+    const index_t lanes = simd::int_lanes<A>;
+    return bytes_.data() + row / lanes * groups_ * group_bytes + row % lanes * 4;
+  }
+  static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
+
+ private:
+  template <class Codes>
+  static std::uint8_t* decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
+    const auto table = load_bytes(w.table(strip), A{});
+    const std::uint8_t* in = w.weights(strip);
+    for (index_t step = 0; step < w.steps(); ++step, in += w.step_bytes(strip / panel_strips)) {
+      store_panel_weights(out, Codes::template read<0, A>(in, table), A{});
+      store_panel_weights(out + group_bytes, Codes::template read<1, A>(in, table), A{});
+      out += 2 * group_bytes;
+    }
+    return out;
+  }
+
+  index_t groups_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+// Panel of the positions from `at` on: taps[k] is where tap k of position 0 lies in the planes.
+// Taps that only fill the last group read as 0 after the bias, so their weights do not matter.
+template <class A>
+void fill_panel(const std::int8_t* planes, std::span<const index_t> taps, index_t at,
+                std::int8_t* panel) {
+  const auto none = splat_bytes(panel_bias(A{}) != 0 ? -128 : 0, A{});
+  const auto count = static_cast<index_t>(taps.size());
+  const auto tap = [&](index_t k) {
+    return k < count ? load_bytes(planes + taps[static_cast<std::size_t>(k)] + at, A{}) : none;
+  };
+  for (index_t k = 0; k < count; k += 4, panel += group_vectors<A> * simd::vector_size<A>) {
+    store_panel(panel, tap(k), tap(k + 1), tap(k + 2), tap(k + 3), A{});
+  }
+}
+
+// sums[r][v] = start[r] + (panel times the weights of channel r), Rows channels at once.
+template <class A, int Rows, class Finish>
+void multiply_panel_rows(const std::int8_t* panel, index_t groups,
+                         const std::uint8_t* const* weights, const std::int32_t* start,
+                         Finish&& finish) {
+  constexpr index_t size = simd::vector_size<A>;
+  simd::ints_of<A> sum[static_cast<std::size_t>(Rows)][4];
+  const std::uint8_t* w[static_cast<std::size_t>(Rows)];
+  simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    w[r] = weights[r];
+    simd::unroll<4>([&](auto v)
+                        __attribute__((always_inline)) { sum[r][v] = splat_ints(start[r], A{}); });
+  });
+  index_t at = 0;  // of the group in a channel's weights
+  for (index_t group = 0; group < groups; ++group) {
+    simd::unroll<group_vectors<A> / 4>([&](auto part) __attribute__((always_inline)) {
+      simd::bytes_of<A> x[4];
+      simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+        x[v] = load_bytes(panel + (4 * part + v) * size, A{});
+      });
+      simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+        const auto lane = panel_weight(w[r] + at + part * size, A{});
+        simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+          sum[r][v] = panel_dot(sum[r][v], x[v], lane, A{});
+        });
+      });
+    });
+    panel += group_vectors<A> * size;
+    at += panel_weights<A>::group_bytes;
+  }
+  simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) { finish(r, sum[r]); });
+}
+
+}  // namespace lutra::inline LUTRA_ABI

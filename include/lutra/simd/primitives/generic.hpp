@@ -1,0 +1,243 @@
+// lutra: generic.hpp - what every level provides for the integer kernels, and the portable bodies.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A primitive is overloaded on the level tags of simd/arch.hpp; a level without its own overload uses
+// the one of the level it extends. Three vector types per level, of vector_bytes(level) bytes each:
+//   bytes   int8 or uint8 lanes       ints   int32 lanes       floats   float lanes
+// "Line": a 128-bit part of a vector; vectors of bytes are interleaved and narrowed line by line.
+// "Group": four consecutive depth positions of one row or column, one 32-bit lane.
+//
+// Weights meet activations in two shapes:
+//   dot        lanes are rows: four weights per lane, four activations broadcast     (gemm)
+//   panel_dot  lanes are columns: activations per lane, weights broadcast            (convolution)
+// Both are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
+// weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
+// weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
+// is too large by weight_bias * (sum of the activations). panel_bias is the same for panel_dot: the
+// sum is too large by panel_bias * (sum of the weights).
+//
+// always_inline keeps one copy per caller: objects built with other flags share none of this code.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/core/types.hpp>
+#include <lutra/simd/arch.hpp>
+
+namespace lutra::inline LUTRA_ABI::simd {
+
+struct any_weight {};
+struct small_weight : any_weight {};
+struct line_tables {};              // a 16-entry table per line
+struct one_table : line_tables {};  // the same table in every line
+
+// Vectors of the portable level.
+struct portable_bytes {
+  std::array<std::int8_t, 16> lane;
+};
+struct portable_ints {
+  std::array<std::int32_t, 4> lane;
+};
+struct portable_floats {
+  std::array<float, 4> lane;
+};
+
+// ---- properties of a level -----------------------------------------------------------------------
+constexpr index_t vector_bytes(portable) { return 16; }
+constexpr bool has_byte_lookup(portable) { return false; }  // lookup_low/high exist
+constexpr bool has_small_weight_dot(portable) {
+  return false;
+}  // small_weight differs from any_weight
+constexpr int weight_bias(portable) { return 0; }    // 0 or 128
+constexpr int panel_bias(portable) { return 0; }     // 0 or 128
+constexpr int panel_vectors(portable) { return 4; }  // vectors of one panel group, 4 or 8
+constexpr int vector_registers(portable) { return 16; }
+
+// ---- memory --------------------------------------------------------------------------------------
+[[gnu::always_inline]] inline portable_bytes splat_bytes(int x, portable) {
+  portable_bytes v;
+  v.lane.fill(static_cast<std::int8_t>(x));
+  return v;
+}
+[[gnu::always_inline]] inline portable_bytes load_bytes(const void* p, portable) {
+  portable_bytes v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+[[gnu::always_inline]] inline void store_bytes(void* p, portable_bytes v, portable) {
+  std::memcpy(p, &v, sizeof v);
+}
+[[gnu::always_inline]] inline portable_ints load_ints(const void* p, portable) {
+  portable_ints v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+[[gnu::always_inline]] inline void store_ints(void* p, portable_ints v, portable) {
+  std::memcpy(p, &v, sizeof v);
+}
+[[gnu::always_inline]] inline portable_floats load_floats(const float* p, portable) {
+  portable_floats v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+[[gnu::always_inline]] inline void store_floats(float* p, portable_floats v, portable) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+// ---- int32 lanes, modulo 2^32 ----------------------------------------------------------------------
+[[gnu::always_inline]] inline portable_ints splat_ints(std::int32_t x, portable) {
+  return {{x, x, x, x}};
+}
+[[gnu::always_inline]] inline portable_ints add(portable_ints a, portable_ints b, portable) {
+  for (std::size_t i = 0; i < 4; ++i) {
+    a.lane[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.lane[i]) +
+                                          static_cast<std::uint32_t>(b.lane[i]));
+  }
+  return a;
+}
+[[gnu::always_inline]] inline portable_ints multiply(portable_ints a, portable_ints b, portable) {
+  for (std::size_t i = 0; i < 4; ++i) {
+    a.lane[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.lane[i]) *
+                                          static_cast<std::uint32_t>(b.lane[i]));
+  }
+  return a;
+}
+
+// ---- rows in lanes: four weights per lane, four activations for all lanes --------------------------
+// Prepares weight bytes / four activations for dot; done once per use in several dots.
+[[gnu::always_inline]] inline portable_bytes weights(portable_bytes w, any_weight, portable) {
+  return w;
+}
+[[gnu::always_inline]] inline std::array<std::int8_t, 4> activations(const std::int8_t* four,
+                                                                     any_weight, portable) {
+  return {four[0], four[1], four[2], four[3]};
+}
+[[gnu::always_inline]] inline portable_ints dot(portable_ints sum, portable_bytes w,
+                                                std::array<std::int8_t, 4> a, any_weight,
+                                                portable) {
+  portable_ints products;
+  for (std::size_t i = 0; i < 4; ++i) {
+    products.lane[i] = w.lane[4 * i] * a[0] + w.lane[4 * i + 1] * a[1] + w.lane[4 * i + 2] * a[2] +
+                       w.lane[4 * i + 3] * a[3];
+  }
+  return add(sum, products, portable{});
+}
+
+// ---- columns in lanes ------------------------------------------------------------------------------
+// Four vectors of activations, one per depth position of a group, become panel_vectors vectors whose
+// 32-bit lanes hold what panel_dot reads; in the order that narrow() below undoes.
+[[gnu::always_inline]] inline void store_panel(std::int8_t* out, portable_bytes k0,
+                                               portable_bytes k1, portable_bytes k2,
+                                               portable_bytes k3, portable) {
+  for (std::size_t i = 0; i < 16; ++i) {
+    out[4 * i] = k0.lane[i];
+    out[4 * i + 1] = k1.lane[i];
+    out[4 * i + 2] = k2.lane[i];
+    out[4 * i + 3] = k3.lane[i];
+  }
+}
+// Bytes that store_panel_weights writes per vector of weight bytes, in vectors: panel_vectors / 4.
+[[gnu::always_inline]] inline void store_panel_weights(std::uint8_t* out, portable_bytes w,
+                                                       portable) {
+  store_bytes(out, w, portable{});
+}
+// One 32-bit lane of stored panel weights, for all lanes.
+[[gnu::always_inline]] inline std::array<std::int8_t, 4> panel_weight(const std::uint8_t* lane,
+                                                                      portable) {
+  std::array<std::int8_t, 4> w;
+  std::memcpy(w.data(), lane, 4);
+  return w;
+}
+[[gnu::always_inline]] inline portable_ints panel_dot(portable_ints sum, portable_bytes x,
+                                                      std::array<std::int8_t, 4> w, portable) {
+  return dot(sum, x, w, any_weight{}, portable{});
+}
+
+// ---- sums of int8 ----------------------------------------------------------------------------------
+// Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).
+[[gnu::always_inline]] inline portable_ints add_bytes(portable_ints sum, portable_bytes v,
+                                                      portable) {
+  return dot(sum, v, {1, 1, 1, 1}, any_weight{}, portable{});
+}
+[[gnu::always_inline]] inline std::int32_t total(portable_ints sum, index_t /*count*/, portable) {
+  return sum.lane[0] + sum.lane[1] + sum.lane[2] + sum.lane[3];
+}
+
+// ---- epilogue --------------------------------------------------------------------------------------
+[[gnu::always_inline]] inline portable_floats splat_floats(float x, portable) {
+  return {{x, x, x, x}};
+}
+// float(x) * m, both rounded to nearest even.
+[[gnu::always_inline]] inline portable_floats scaled(portable_ints x, portable_floats m, portable) {
+  for (std::size_t i = 0; i < 4; ++i) m.lane[i] *= static_cast<float>(x.lane[i]);
+  return m;
+}
+// round_half_even(min(x, hi)); hi is an integer below 2^15. x below -32768 may give any number that is
+// not larger than -32768 (the limits below clamp it).
+[[gnu::always_inline]] inline portable_ints round(portable_floats x, portable_floats hi, portable) {
+  portable_ints q;
+  for (std::size_t i = 0; i < 4; ++i) {
+    float y = x.lane[i] > hi.lane[i] ? hi.lane[i] : x.lane[i];
+    y = y < -65536.0F ? -65536.0F : y;
+    // Adding 1.5 * 2^23 leaves no fraction bits: the addition itself rounds, halves to even.
+    q.lane[i] = static_cast<std::int32_t>((y + 0x1.8p23F) - 0x1.8p23F);
+  }
+  return q;
+}
+// The integer end of requantization: clamp(q + zero_point, lo, hi), all within int8.
+struct portable_limits {
+  std::int32_t zero_point, lo, hi;
+};
+[[gnu::always_inline]] inline portable_limits limits(int zero_point, int lo, int hi, portable) {
+  return {zero_point, lo, hi};
+}
+[[gnu::always_inline]] inline std::int8_t bounded(std::int32_t q, const portable_limits& l) {
+  return static_cast<std::int8_t>(std::min(std::max(q + l.zero_point, l.lo), l.hi));
+}
+// One vector as vector_bytes / 4 consecutive bytes.
+[[gnu::always_inline]] inline void store_narrow(std::int8_t* p, portable_ints v,
+                                                const portable_limits& l, portable) {
+  for (std::size_t i = 0; i < 4; ++i) p[i] = bounded(v.lane[i], l);
+}
+// Four vectors of columns in panel order as bytes in natural order.
+[[gnu::always_inline]] inline portable_bytes narrow(const portable_ints (&v)[4],
+                                                    const portable_limits& l, portable) {
+  portable_bytes b;
+  for (std::size_t i = 0; i < 16; ++i) b.lane[i] = bounded(v[i / 4].lane[i % 4], l);
+  return b;
+}
+// Four vectors of columns in panel order, stored in natural order.
+[[gnu::always_inline]] inline void store_columns(std::int32_t* p, const portable_ints (&v)[4],
+                                                 portable) {
+  for (int i = 0; i < 4; ++i) store_ints(p + 4 * i, v[i], portable{});
+}
+[[gnu::always_inline]] inline void store_columns(float* p, const portable_floats (&v)[4],
+                                                 portable) {
+  for (int i = 0; i < 4; ++i) store_floats(p + 4 * i, v[i], portable{});
+}
+
+// ---- bytes -----------------------------------------------------------------------------------------
+// int8 <-> uint8 - 128.
+[[gnu::always_inline]] inline portable_bytes flip_sign(portable_bytes v, portable) {
+  for (auto& x : v.lane) x = static_cast<std::int8_t>(x ^ -128);
+  return v;
+}
+[[gnu::always_inline]] inline portable_bytes max(portable_bytes a, portable_bytes b, portable) {
+  for (std::size_t i = 0; i < 16; ++i) a.lane[i] = std::max(a.lane[i], b.lane[i]);
+  return a;
+}
+// Bytes 0, 2, 4, ... of a, then of b.
+[[gnu::always_inline]] inline portable_bytes even_bytes(portable_bytes a, portable_bytes b,
+                                                        portable) {
+  portable_bytes v;
+  for (std::size_t i = 0; i < 8; ++i) {
+    v.lane[i] = a.lane[2 * i];
+    v.lane[i + 8] = b.lane[2 * i];
+  }
+  return v;
+}
+
+}  // namespace lutra::inline LUTRA_ABI::simd
