@@ -6,10 +6,10 @@
 // rounded products divide back to within 2^-23 of them. Then |quotient| < 512, and adding 1.5 * 2^23
 // rounds it half to even and turns -0 into +0 as adding qo does.
 // Quotient. On a level with a fused multiply-add: q0 = x * r with r = 1 / scale rounded, then
-// q = q0 + (x - q0 * scale) * r with both sums fused. The remainder is exact, so q is x / scale up to
-// 2^-23 ulp before its rounding; that is the rounded quotient except where x / scale lies within that of a
-// midpoint of two floats, and tests/affine/lanes.cpp solves for all such operands whose midpoint borders
-// a decision of up to 11 bits. Every other level divides.
+// q = q0 + (x - q0 * scale) * r with both sums fused. Before its last rounding q is within 2.25 * 2^-24 ulp of
+// x / scale, so it is the rounded quotient unless a midpoint of two floats lies as near as that.
+// tests/affine/lanes.cpp solves for all operands with a midpoint twice as near (some 40 million) and finds
+// every one rounded as by division. Every other level divides.
 // All this needs scales well inside the exponent range (is_regular); other units are left to element.hpp.
 #pragma once
 

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Elements past the last full register go through a small buffer and the same code, so a result does not
-// depend on the position of its element. Each loop copies its constants first: the compiler must not think
+// depend on the position of its element. (The bounds on their copies are for the compiler: fewer than a
+// register is left.) Each loop copies its constants first: the compiler must not think
 // that the stores change them.
 #pragma once
 
@@ -89,11 +90,12 @@ void fake_quantize_loop(const float* x, float* out, index_t n, const Source& sou
   } else {
     for (; i + lanes <= n; i += lanes) simd::store(out + i, step(i));
   }
-  if (i == n) return;
+  const index_t rest = n - i;
+  if (rest <= 0) return;
   float buffer[static_cast<std::size_t>(lanes)] = {};
-  std::copy(x + i, x + n, buffer);
+  std::copy_n(x + i, std::min(rest, lanes), buffer);
   simd::store(buffer, fake_quantize_lanes<Form, Method>(simd::load<V>(buffer), constants.at(i)));
-  std::copy_n(buffer, n - i, out + i);
+  std::copy_n(buffer, std::min(rest, lanes), out + i);
 }
 
 template <class Level, unit_form Form, quotient_method Method, class Source>
@@ -110,12 +112,13 @@ void quantize_loop(const float* x, std::uint8_t* out, index_t n, const Source& s
   };
   index_t i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes) four(x + i, i, out + i);
-  if (i == n) return;
+  const index_t rest = n - i;
+  if (rest <= 0) return;
   float buffer[static_cast<std::size_t>(4 * lanes)] = {};
   std::uint8_t codes[static_cast<std::size_t>(4 * lanes)];
-  std::copy(x + i, x + n, buffer);
+  std::copy_n(x + i, std::min(rest, 4 * lanes), buffer);
   four(buffer, i, codes);
-  std::copy_n(codes, n - i, out + i);
+  std::copy_n(codes, std::min(rest, 4 * lanes), out + i);
 }
 
 template <class Level, unit_form Form, class Code, class Source>
@@ -127,12 +130,13 @@ void dequantize_loop(const Code* q, float* out, index_t n, const Source& source)
   for (; i + lanes <= n; i += lanes) {
     simd::store(out + i, dequantize_lanes<Form>(simd::widen<V>(q + i), constants.at(i)));
   }
-  if (i == n) return;
+  const index_t rest = n - i;
+  if (rest <= 0) return;
   Code codes[static_cast<std::size_t>(lanes)] = {};
   float buffer[static_cast<std::size_t>(lanes)];
-  std::copy(q + i, q + n, codes);
+  std::copy_n(q + i, std::min(rest, lanes), codes);
   simd::store(buffer, dequantize_lanes<Form>(simd::widen<V>(codes), constants.at(i)));
-  std::copy_n(buffer, n - i, out + i);
+  std::copy_n(buffer, std::min(rest, lanes), out + i);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

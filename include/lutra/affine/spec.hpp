@@ -45,8 +45,8 @@ constexpr std::string_view name_of(qscheme s) noexcept {
 
 // Ends of a range fixed by the user; an absent end is observed.
 struct float_range_t {
-  std::optional<float> lo;
-  std::optional<float> hi;
+  std::optional<float> lo{};
+  std::optional<float> hi{};
   friend constexpr bool operator==(const float_range_t&, const float_range_t&) = default;
 };
 

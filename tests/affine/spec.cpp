@@ -1,0 +1,69 @@
+#include <lutra/affine/spec.hpp>
+
+#include "../errors.hpp"
+
+#include <limits>
+
+using namespace lutra;
+
+namespace {
+void checked(const quantization_spec& s) { check(s, "test"); }
+}  // namespace
+
+TEST_CASE("spec: bounds follow dtype and scheme") {
+  const auto bounds = [](dtype d, qscheme s) { return bounds_of({.dtype = d, .qscheme = s}); };
+  CHECK(bounds(dtype::int8, qscheme::symmetric_with_clipping).min == -127.0F);
+  CHECK(bounds(dtype::int4, qscheme::symmetric_with_clipping).min == -7.0F);
+  CHECK(bounds(dtype::int2, qscheme::symmetric_with_clipping).min == -1.0F);
+  CHECK(bounds(dtype::int1, qscheme::symmetric_with_clipping).min == -1.0F);  // nothing to clip
+  CHECK(bounds(dtype::uint4, qscheme::symmetric_with_clipping).min == 0.0F);
+  CHECK(bounds(dtype::uint4, qscheme::symmetric_with_clipping).max == 15.0F);
+  CHECK(bounds(dtype::int8, qscheme::asymmetric).min == -128.0F);
+  CHECK(bounds(dtype::float8_e5m2, qscheme::symmetric).max == 57344.0F);
+}
+
+TEST_CASE("spec: the defaults and the stock specs are valid, off is off") {
+  checked({});
+  checked(int8_symmetric);
+  checked(int8_symmetric_with_clipping);
+  const quantization_spec nothing = off;
+  CHECK_FALSE(nothing.enabled);
+  CHECK(quantization_spec{} == int8_symmetric);
+  CHECK(name_of(qscheme::symmetric_with_clipping) == "symmetric_with_clipping");
+}
+
+TEST_CASE("spec: float dtypes take the symmetric scheme and zero points only") {
+  checked({.dtype = dtype::float8_e4m3fn});
+  CHECK_ERROR(checked({.dtype = dtype::float8_e4m3fn, .qscheme = qscheme::symmetric_with_clipping}),
+              invalid_argument, "symmetric scheme", "symmetric_with_clipping");
+  CHECK_ERROR(checked({.dtype = dtype::float4_e2m1fn, .qformulation = qformulation::minval}),
+              invalid_argument, "zero-point formulation", "minval");
+  CHECK_ERROR(checked({.dtype = dtype::float8_e8m0fnu}), invalid_argument, "dtype",
+              "float8_e8m0fnu");
+  CHECK_ERROR(checked({.dtype = dtype::float16}), invalid_argument, "dtype", "float16");
+}
+
+TEST_CASE("spec: scale_dtype is e8m0 for floats, absent for integers") {
+  checked({.dtype = dtype::float8_e5m2, .scale_dtype = dtype::float8_e8m0fnu});
+  checked({.dtype = dtype::float4_e2m1fn, .scale_dtype = dtype::float32});
+  CHECK_ERROR(checked({.dtype = dtype::float8_e4m3fn, .scale_dtype = dtype::float32}),
+              invalid_argument, "scale_dtype", "float32");
+  CHECK_ERROR(checked({.scale_dtype = dtype::float8_e8m0fnu}), invalid_argument, "scale_dtype",
+              "float8_e8m0fnu", "absent");
+  CHECK_ERROR(checked({.scale_dtype = dtype::float16}), invalid_argument, "scale_dtype", "float16");
+}
+
+TEST_CASE("spec: averaging_constant and float_range") {
+  checked({.averaging_constant = 1.0F, .float_range = {0.0F, {}}});
+  checked({.float_range = {{}, 0.0F}});
+  CHECK_ERROR(checked({.averaging_constant = 0.0F}), invalid_argument, "averaging_constant", "0",
+              "(0, 1]");
+  CHECK_ERROR(checked({.averaging_constant = 1.5F}), invalid_argument, "averaging_constant", "1.5");
+  CHECK_ERROR(checked({.float_range = {1.0F, 5.0F}}), invalid_argument, "float_range.lo", "1");
+  CHECK_ERROR(checked({.float_range = {{}, -1.0F}}), invalid_argument, "float_range.hi", "-1");
+  CHECK_ERROR(checked({.float_range = {0.0F, 0.0F}}), invalid_argument, "float_range is empty");
+  const float inf = std::numeric_limits<float>::infinity();
+  CHECK_ERROR(checked({.float_range = {-inf, 1.0F}}), invalid_argument, "float_range.lo", "-inf");
+  CHECK_ERROR(checked({.float_range = {{}, std::numeric_limits<float>::quiet_NaN()}}),
+              invalid_argument, "float_range.hi", "nan");
+}
