@@ -29,7 +29,7 @@ TEST_CASE("index: dense numbers, uses in graph order, labels") {
   const auto indexed = index_of(g);
   const graph_index& i = indexed.index;
   REQUIRE(i.node_count() == 3);
-  CHECK(i.op[1] == "add");  // canonical
+  CHECK(i.op(1) == "add");  // canonical
   CHECK(i.operands[1].size() == 2);
   const index_t va = i.results[0][0];
   CHECK(indexed.values[to_size(va)] == a);

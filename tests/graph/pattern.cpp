@@ -11,7 +11,10 @@ namespace {
 std::set<std::string> matches_of(const toy::graph& g,
                                  const pattern_registry& r = reference_patterns()) {
   std::set<std::string> found;
-  for (const pattern_match& m : find_matches(index_of(g).index, r)) {
+  const graph_index index = index_of(g).index;
+  const pattern_matches matches = find_matches(index, r);
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    const pattern_match m = matches[i];
     found.insert(r.patterns()[to_size(m.pattern)].key + ":" + std::to_string(m.chain.size()));
   }
   return found;

@@ -137,11 +137,11 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
   // A weight operand has the rank its op needs.
   static void check_fit(const graph_index& g, const weight_choice& w, const shape& extents) {
     if (w.node < 0) return;
-    const int rank = weight_of(g.op[to_size(w.node)])->rank;
+    const int rank = g.weight(w.node)->rank;
     if (extents.rank() != rank) {
       raise(errc::shape_mismatch, "the weight does not fit its op",
-            g.op[to_size(w.node)] + " " + text_of(std::string_view(g.name[to_size(w.node)])) +
-                ", weight " + text_of(std::string_view(w.name)),
+            g.op(w.node) + " " + text_of(std::string_view(g.name[to_size(w.node)])) + ", weight " +
+                text_of(std::string_view(w.name)),
             "shape " + text_of(extents), "rank " + text_of(rank));
     }
   }

@@ -212,7 +212,7 @@ template <editable_graph G> class quantizer {
   };
   static void refuse_prepared_graph(const graph_index& g) {
     for (index_t n = 0; n < g.node_count(); ++n) {
-      if (g.op[to_size(n)] == "fake_quant") {
+      if (g.op(n) == "fake_quant") {
         raise(errc::invalid_state, "the graph is already prepared", "quantizer::prepare",
               "node " + text_of(std::string_view(g.name[to_size(n)])));
       }

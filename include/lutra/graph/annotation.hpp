@@ -52,7 +52,7 @@ class annotations {
       edges_.end_row();
     }
     points_.resize(to_size(edge_count() + g.value_count()));
-    claimed_.assign(g.op.size(), 0);
+    claimed_.assign(g.op_type.size(), 0);
   }
 
   // ---- points: edges first, then values -----------------------------------------------------------

@@ -45,7 +45,7 @@ class explainer {
   }
   // Why no pattern claimed the node.
   decision why_free(index_t n) const {
-    const op_family family = family_of(g_.op[to_size(n)]);
+    const op_family family = g_.family(n);
     if (family != op_family::activation && family != op_family::batch_norm) {
       return {reason::unregistered_op, false, -1, -1, -1};
     }
@@ -53,7 +53,7 @@ class explainer {
     const auto operands = g_.operands[n];
     const index_t producer = operands.empty() ? -1 : g_.producer[to_size(operands[0])];
     if (producer >= 0) {
-      const op_family before = family_of(g_.op[to_size(producer)]);
+      const op_family before = g_.family(producer);
       const bool fusable = before == op_family::weighted || before == op_family::nary ||
                            before == op_family::batch_norm;
       if (fusable && pattern_trie::next_in_chain(g_, producer) != n) {

@@ -35,7 +35,7 @@ struct graph_index {
   static constexpr index_t none = -1;
 
   // Of nodes.
-  std::vector<std::string> op;    // canonical op type
+  std::vector<index_t> op_type;   // in op_types
   std::vector<std::string> name;  // unique; repeats are labelled name#2, name#3
   std::vector<index_t> module;    // in modules
   index_rows operands;            // values in slot order; slot = position in the row
@@ -49,11 +49,24 @@ struct graph_index {
       uses;  // flat operand positions (into operands.items) in graph order; graph outputs follow
              // as operands.items.size() + output slot
   // Of the graph.
-  std::vector<index_t> outputs;  // values
-  std::vector<index_t> inputs;   // values of role graph_input, in order of first use
+  std::vector<std::string> op_types;                   // distinct canonical op types
+  std::vector<op_family> families;                     // of op_types
+  std::vector<std::optional<weight_operand>> weights;  // of op_types
+  std::vector<index_t> outputs;                        // values
+  std::vector<index_t> inputs;  // values of role graph_input, in order of first use
   module_tree modules;
 
-  index_t node_count() const noexcept { return static_cast<index_t>(op.size()); }
+  index_t node_count() const noexcept { return static_cast<index_t>(op_type.size()); }
+  const std::string& op(index_t n) const noexcept { return op_types[to_size(op_type[to_size(n)])]; }
+  op_family family(index_t n) const noexcept { return families[to_size(op_type[to_size(n)])]; }
+  const std::optional<weight_operand>& weight(index_t n) const noexcept {
+    return weights[to_size(op_type[to_size(n)])];
+  }
+  // True if node n reads value v as its weight.
+  bool is_weight_of(index_t n, index_t v) const noexcept {
+    const auto& w = weight(n);
+    return w && w->slot < operands[n].size() && operands[n][w->slot] == v;
+  }
   index_t value_count() const noexcept { return static_cast<index_t>(role.size()); }
   index_t operand_count() const noexcept { return static_cast<index_t>(operands.items.size()); }
   bool is_state(index_t v) const noexcept {
@@ -99,7 +112,7 @@ inline void check_order(const graph_index& g) {
   }
   if (ordered) return;
   // Which nodes can run? Those left over lie on a cycle or behind one.
-  std::vector<index_t> waiting(g.op.size(), 0), ready;
+  std::vector<index_t> waiting(g.op_type.size(), 0), ready;
   for (index_t u = 0; u < g.operand_count(); ++u) {
     waiting[to_size(g.user(u))] += g.producer[to_size(g.operands.items[to_size(u)])] >= 0 ? 1 : 0;
   }
@@ -118,7 +131,7 @@ inline void check_order(const graph_index& g) {
     raise(errc::invalid_graph, "nodes() lists a consumer before its producer", "graph_traits");
   }
   // Walking back over blocked operands must repeat a node: from there on it is a cycle.
-  std::vector<index_t> visited_at(g.op.size(), -1), path;
+  std::vector<index_t> visited_at(g.op_type.size(), -1), path;
   index_t n = 0;
   while (waiting[to_size(n)] <= 0) ++n;
   while (visited_at[to_size(n)] < 0) {
@@ -180,22 +193,20 @@ template <readable_graph G> class graph_reader {
     return at->second;
   }
   void read_nodes() {
-    std::unordered_map<std::string, index_t> op_repeats, name_repeats;
+    std::vector<index_t> repeats;  // of op types, for default names
     for (const node_id_t<G>& n : traits::nodes(g_)) {
       const index_t node = index_t(result_.nodes.size());
       result_.nodes.push_back(n);
-      const std::string_view op = traits::op_type(g_, n);
-      std::string name;
+      const index_t op = op_number(canonical_op(traits::op_type(g_, n)));
+      index().op_type.push_back(op);
       if constexpr (requires { traits::name(g_, n); }) {
-        name = std::string(traits::name(g_, n));
+        index().name.emplace_back(traits::name(g_, n));
       } else {
-        const index_t repeat = op_repeats[std::string(op)]++;
-        name = std::string(op) + (repeat > 0 ? "_" + text_of(repeat) : "");
+        repeats.resize(index().op_types.size());
+        const index_t repeat = repeats[to_size(op)]++;
+        index().name.push_back(index().op_types[to_size(op)] +
+                               (repeat > 0 ? "_" + text_of(repeat) : ""));
       }
-      const index_t again = ++name_repeats[name];
-      if (again > 1) name += "#" + text_of(again);
-      index().op.emplace_back(canonical_op(op));
-      index().name.push_back(std::move(name));
       for (const value_id_t<G>& v : traits::operands(g_, n)) {
         index().operands.items.push_back(number(v));
         index().operand_node.push_back(node);
@@ -204,6 +215,28 @@ template <readable_graph G> class graph_reader {
       for (const value_id_t<G>& v : traits::results(g_, n)) make_result(node, number(v));
       index().results.end_row();
     }
+    label_repeated_names();
+  }
+  index_t op_number(std::string_view op) {
+    if (last_op_ >= 0 && index().op_types[to_size(last_op_)] == op) return last_op_;
+    const auto [found, inserted] =
+        op_number_.try_emplace(std::string(op), index_t(index().op_types.size()));
+    if (inserted) {
+      index().op_types.emplace_back(op);
+      index().families.push_back(family_of(op));
+      index().weights.push_back(weight_of(op));
+    }
+    return last_op_ = found->second;
+  }
+  void label_repeated_names() {
+    std::unordered_map<std::string_view, index_t> count;
+    count.reserve(index().name.size());
+    std::vector<std::pair<index_t, index_t>> repeated;  // node, which repeat
+    for (std::size_t n = 0; n < index().name.size(); ++n) {
+      const index_t again = ++count[index().name[n]];
+      if (again > 1) repeated.emplace_back(index_t(n), again);
+    }
+    for (const auto& [n, again] : repeated) index().name[to_size(n)] += "#" + text_of(again);
   }
   void make_result(index_t node, index_t v) {
     index_t& producer = index().producer[to_size(v)];
@@ -265,12 +298,13 @@ template <readable_graph G> class graph_reader {
     if constexpr (requires { traits::module_paths(g_); }) {
       for (const auto& path : traits::module_paths(g_)) modules.add(path);
     }
+    index_t last = 0;  // nodes of one module are often neighbours
     for (const node_id_t<G>& n : result_.nodes) {
       if constexpr (requires { traits::module_path(g_, n); }) {
-        index().module.push_back(modules.add(traits::module_path(g_, n)));
-      } else {
-        index().module.push_back(modules.add(""));
+        const auto& path = traits::module_path(g_, n);
+        if (modules.path(last) != path) last = modules.add(path);
       }
+      index().module.push_back(last);
     }
     for (const auto& names : index().state_names) {
       for (const std::string& name : names) modules.add(module_tree::parent_path(name));
@@ -291,6 +325,8 @@ template <readable_graph G> class graph_reader {
   const G& g_;
   indexed_graph<G> result_;
   std::unordered_map<value_id_t<G>, index_t> value_number_;
+  std::unordered_map<std::string, index_t> op_number_;
+  index_t last_op_ = -1;
 };
 
 template <readable_graph G> indexed_graph<G> index_of(const G& g) {

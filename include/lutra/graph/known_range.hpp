@@ -55,12 +55,11 @@ inline void apply_known_ranges(quantization_plan& plan, known_range mode) {
     const index_t producer = g.producer[to_size(p.value)];
     std::optional<output_range> range;
     if (producer >= 0) {
-      const std::string& op = g.op[to_size(producer)];
       const index_t own = plan.value_place[to_size(p.value)];
       const bool shared = own >= 0 && plan.places[to_size(own)].group == p.group &&
                           plan.value_decision[to_size(p.value)].why == reason::shared_range;
       if (shared) continue;  // a range-preserving op adds nothing new
-      range = range_of_op(op);
+      range = range_of_op(g.op(producer));
     }
     verdict& v = of_group[to_size(p.group)];
     const bool first = !v.range && !v.mixed;

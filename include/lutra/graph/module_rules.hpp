@@ -99,7 +99,7 @@ class module_rules {
     }
   }
   void overwrite(index_t point, index_t v, const spec_map& map, index_t position, index_t source) {
-    const auto* e = map.find(static_cast<int>(position));
+    const auto* e = map.find(operand_key(static_cast<int>(position)));
     const bool explicit_key = e != nullptr;
     if (e == nullptr) e = map.find(any_operand());
     if (e == nullptr) return;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <lutra/graph/annotation.hpp>
 #include <lutra/graph/pattern.hpp>
+#include <map>
 #include <string>
 #include <tuple>
 #include <unordered_set>
@@ -26,36 +27,35 @@ class op_rules {
   op_rules(const graph_index& g, const pattern_registry& registry, resolver& configs,
            annotations& a)
       : g_(g), registry_(registry), configs_(configs), a_(a), state_decided_(g.role.size(), -1) {
+    std::unordered_set<std::string_view> ops;
     for (const pattern& p : registry.patterns()) {
       if (p.kind != pattern_kind::range_preserving) continue;
-      for (const auto& chain : p.chains) {
-        range_preserving_.insert(std::string(canonical_op(chain.front())));
-      }
+      for (const auto& chain : p.chains) ops.insert(canonical_op(chain.front()));
     }
+    for (const std::string& op : g.op_types) range_preserving_.push_back(ops.count(op) != 0);
   }
 
   void run() {
-    const std::vector<pattern_match> matches = find_matches(g_, registry_);
-    std::vector<choice> choices;  // of the key nodes; matches of one key are neighbours
-    choices.reserve(matches.size());
+    const pattern_matches matches = find_matches(g_, registry_);
+    std::vector<choice> choices;     // of the key nodes
+    std::vector<index_t> choice_of;  // match -> choice; matches of one key are neighbours
+    // Matches by priority; within one priority they stay in graph order.
+    std::map<std::tuple<config_level, op_config_level, index_t>, std::vector<index_t>> order;
     for (std::size_t i = 0; i < matches.size(); ++i) {
-      const bool same_key = i > 0 && matches[i].key() == matches[i - 1].key();
-      choices.push_back(same_key ? choices.back() : configs_.of(matches[i].key()));
+      if (i == 0 || matches[i].key() != matches[i - 1].key()) {
+        choices.push_back(configs_.of(matches[i].key()));
+      }
+      choice_of.push_back(index_t(choices.size()) - 1);
+      const config_source& s = choices.back().source;
+      order[{s.level, s.op_level, -index_t(matches[i].chain.size())}].push_back(index_t(i));
     }
-    const auto priority = [&](index_t i) {
-      const pattern_match& m = matches[to_size(i)];
-      const config_source& s = choices[to_size(i)].source;
-      return std::make_tuple(s.level, s.op_level, -index_t(m.chain.size()), m.key());
-    };
-    std::vector<index_t> order(matches.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = index_t(i);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](index_t a, index_t b) { return priority(a) < priority(b); });
-    for (const index_t i : order) {
-      const pattern_match& m = matches[to_size(i)];
-      const bool free =
-          std::none_of(m.chain.begin(), m.chain.end(), [&](index_t n) { return a_.claimed(n); });
-      if (free) annotate(m, choices[to_size(i)]);
+    for (const auto& [priority, equal] : order) {
+      for (const index_t i : equal) {
+        const pattern_match m = matches[to_size(i)];
+        const bool free =
+            std::none_of(m.chain.begin(), m.chain.end(), [&](index_t n) { return a_.claimed(n); });
+        if (free) annotate(m, choices[to_size(choice_of[to_size(i)])]);
+      }
     }
   }
 
@@ -77,7 +77,7 @@ class op_rules {
   }
   lookup by_position(const choice& c, const spec_map& map, index_t position) {
     if (!c.enabled()) return {};
-    if (const auto* e = map.find(static_cast<int>(position))) return found(e, true);
+    if (const auto* e = map.find(operand_key(static_cast<int>(position)))) return found(e, true);
     if (const auto* e = map.find(any_operand())) return found(e, false);
     return {nullptr, map.empty() ? reason::group_off : reason::no_matching_key, false};
   }
@@ -162,7 +162,7 @@ class op_rules {
       return a_.turn_off(edge, reason::packed_state);
     }
     if (state && is_float(v) && state_decided_[to_size(v)] >= 0) return copy_state(edge, v);
-    const lookup own = state ? by_name(c, v, is_weight_of(a_.node_of(edge), v))
+    const lookup own = state ? by_name(c, v, g_.is_weight_of(a_.node_of(edge), v))
                              : by_position(c, input_map(c), position);
     if (!is_float(v)) {
       if (own.explicit_key) warn_not_float(c, v, a_.node_of(edge));
@@ -174,11 +174,6 @@ class op_rules {
     }
     if (own.spec == nullptr) return a_.turn_off(edge, own.why, source(c));
     a_.set_own(edge, own.spec, state, reason::own_config, source(c));
-  }
-  bool is_weight_of(index_t node, index_t v) const {
-    const auto weight = weight_of(g_.op[to_size(node)]);
-    const auto operands = g_.operands[node];
-    return weight && weight->slot < operands.size() && operands[weight->slot] == v;
   }
   // A stored tensor is decided once, by the first op that claims it.
   void copy_state(index_t edge, index_t v) {
@@ -221,7 +216,7 @@ class op_rules {
 
   // ---- range-preserving ops -----------------------------------------------------------------------
   bool preserves_range(index_t node) const {
-    return range_preserving_.count(g_.op[to_size(node)]) != 0;
+    return range_preserving_[to_size(g_.op_type[to_size(node)])];
   }
   // On its own turn: the last operand that is on gives the one range of all. False if none is.
   bool share_own_range(index_t node) {
@@ -279,7 +274,7 @@ class op_rules {
   const pattern_registry& registry_;
   resolver& configs_;
   annotations& a_;
-  std::unordered_set<std::string> range_preserving_;  // op types
+  std::vector<bool> range_preserving_;  // op type
   std::vector<index_t> state_decided_;  // value -> its edge at the first node that claimed it
 };
 

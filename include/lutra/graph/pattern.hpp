@@ -8,6 +8,7 @@
 #pragma once
 
 #include <lutra/graph/index.hpp>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -137,11 +138,36 @@ inline pattern shape_patterns() {
 }
 
 struct pattern_match {
-  index_t pattern;             // in the registry
-  std::vector<index_t> chain;  // nodes; the first is the key node
+  index_t pattern;                 // in the registry
+  std::span<const index_t> chain;  // nodes; the first is the key node
 
   index_t key() const noexcept { return chain.front(); }
   index_t last() const noexcept { return chain.back(); }
+};
+
+// Matches in node order, shorter chains first. Chains of one key node share their storage.
+class pattern_matches {
+ public:
+  std::size_t size() const noexcept { return matches_.size(); }
+  pattern_match operator[](std::size_t i) const noexcept {
+    const stored& m = matches_[i];
+    return {m.pattern,
+            std::span<const index_t>(nodes_).subspan(to_size(m.begin), to_size(m.length))};
+  }
+  // Starts the chains of another key node.
+  void start() { begin_ = index_t(nodes_.size()); }
+  void extend(index_t node) { nodes_.push_back(node); }
+  void add(index_t pattern) {
+    matches_.push_back({pattern, begin_, index_t(nodes_.size()) - begin_});
+  }
+
+ private:
+  struct stored {
+    index_t pattern, begin, length;
+  };
+  std::vector<stored> matches_;
+  std::vector<index_t> nodes_;
+  index_t begin_ = 0;
 };
 
 // All chains of a registry in one trie.
@@ -158,15 +184,28 @@ class pattern_trie {
     }
   }
 
-  // Calls f(pattern, chain) for every pattern that matches with `node` as its key, shortest first.
-  template <class F> void for_each_match(const graph_index& g, index_t node, F&& f) const {
-    std::vector<index_t> chain;
+  // The numbers this trie gives to the op types of a graph; -1 for those in no chain.
+  std::vector<index_t> numbers_of(const std::vector<std::string>& op_types) const {
+    std::vector<index_t> numbers;
+    for (const std::string& op : op_types) {
+      const auto found = ops_.find(op);
+      numbers.push_back(found == ops_.end() ? -1 : found->second);
+    }
+    return numbers;
+  }
+  // Adds the matches with `node` as their key for which wanted(pattern).
+  template <class F>
+  void match(const graph_index& g, const std::vector<index_t>& numbers, index_t node,
+             pattern_matches& found, F&& wanted) const {
+    found.start();
     index_t at = 0;
     while (node != graph_index::none) {
-      at = child(at, g.op[to_size(node)]);
+      at = child(at, numbers[to_size(g.op_type[to_size(node)])]);
       if (at < 0) return;
-      chain.push_back(node);
-      for (const index_t p : nodes_[to_size(at)].patterns) f(p, chain);
+      found.extend(node);
+      for (const index_t p : nodes_[to_size(at)].patterns) {
+        if (wanted(p)) found.add(p);
+      }
       node = next_in_chain(g, node);
     }
   }
@@ -199,30 +238,27 @@ class pattern_trie {
     if (inserted) nodes_.emplace_back();
     return result;
   }
-  index_t child(index_t at, const std::string& op) const {
-    const auto number = ops_.find(op);
-    if (number == ops_.end()) return -1;
-    const auto found = nodes_[to_size(at)].children.find(number->second);
-    return found == nodes_[to_size(at)].children.end() ? -1 : found->second;
+  index_t child(index_t at, index_t op) const {
+    const auto& children = nodes_[to_size(at)].children;
+    const auto found = children.find(op);
+    return found == children.end() ? -1 : found->second;
   }
 
   std::unordered_map<std::string, index_t> ops_;
   std::vector<trie_node> nodes_{1};
 };
 
-// Every match of every pattern, in node order.
-inline std::vector<pattern_match> find_matches(const graph_index& g,
-                                               const pattern_registry& registry) {
+// Every match of every pattern.
+inline pattern_matches find_matches(const graph_index& g, const pattern_registry& registry) {
   const pattern_trie trie(registry);
-  std::vector<pattern_match> matches;
+  const std::vector<index_t> numbers = trie.numbers_of(g.op_types);
+  pattern_matches matches;
   for (index_t n = 0; n < g.node_count(); ++n) {
-    const auto weight = weight_of(g.op[to_size(n)]);
-    const auto operands = g.operands[n];
     // Data and weight are one tensor: not a weighted op.
-    const bool degenerate = weight && operands.size() > 1 && operands[0] == operands[1];
-    trie.for_each_match(g, n, [&](index_t p, const std::vector<index_t>& chain) {
-      const bool weighted = registry.patterns()[to_size(p)].kind == pattern_kind::weighted;
-      if (!(weighted && degenerate)) matches.push_back({p, chain});
+    const auto operands = g.operands[n];
+    const bool degenerate = g.weight(n) && operands.size() > 1 && operands[0] == operands[1];
+    trie.match(g, numbers, n, matches, [&](index_t p) {
+      return !degenerate || registry.patterns()[to_size(p)].kind != pattern_kind::weighted;
     });
   }
   return matches;

@@ -10,7 +10,6 @@
 #include <map>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -123,6 +122,11 @@ class placer {
   void make_groups() {
     group_.assign(parent_.size(), -1);
     std::vector<index_t> of_root(parent_.size(), -1);
+    index_t roots = 0;
+    for (index_t p = 0; p < a_.point_count(); ++p) {
+      roots += spec_[to_size(p)] >= 0 && root(p) == p ? 1 : 0;
+    }
+    plan_.groups.reserve(to_size(roots));
     const auto visit = [&](index_t point, index_t value) {
       const index_t spec = spec_[to_size(point)];
       if (spec < 0) return;
@@ -144,6 +148,7 @@ class placer {
 
   void insert() {
     plan_.value_place.assign(g().role.size(), -1);
+    hanging_.assign(g().role.size(), -1);
     plan_.operand_place.assign(g().operands.items.size(), -1);
     for (index_t n = 0; n < g().node_count(); ++n) {
       for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
@@ -165,26 +170,30 @@ class placer {
     const index_t group = group_[to_size(a_.edge_of(use))];
     if (group < 0) return below;
     if (below >= 0 && plan_.places[to_size(below)].group == group) return below;
-    const index_t known = static_cast<index_t>(plan_.places.size());
-    const auto [found, inserted] = hanging_.try_emplace({v, group}, known);
-    if (inserted) {
-      add_place(group, v, below);
-      if (below >= 0) {
-        a_.note(g().label(v) + ": " + g().name[to_size(g().user(use))] +
-                " reads two fake-quantizers in series");
-      }
+    // Places on one value with different groups differ in spec, so the list is short.
+    for (index_t p = hanging_[to_size(v)]; p >= 0; p = next_[to_size(p)]) {
+      if (plan_.places[to_size(p)].group == group) return p;
     }
-    return found->second;
+    const index_t made = add_place(group, v, below);
+    next_[to_size(made)] = std::exchange(hanging_[to_size(v)], made);
+    if (below >= 0) {
+      a_.note(g().label(v) + ": " + g().name[to_size(g().user(use))] +
+              " reads two fake-quantizers in series");
+    }
+    return made;
   }
   index_t add_place(index_t group, index_t value, index_t after) {
     plan_.places.push_back({group, value, after});
+    next_.push_back(-1);
     return static_cast<index_t>(plan_.places.size()) - 1;
   }
 
   // One range before and after an op that destroys channel axes can only be a per-tensor one.
   void force_per_tensor() {
+    std::vector<bool> destroys;
+    for (const std::string& op : g().op_types) destroys.push_back(destroys_axes(op));
     for (index_t n = 0; n < g().node_count(); ++n) {
-      if (!destroys_axes(g().op[to_size(n)]) || g().results[n].empty()) continue;
+      if (!destroys[to_size(g().op_type[to_size(n)])] || g().results[n].empty()) continue;
       const index_t out = plan_.value_place[to_size(g().results[n][0])];
       if (out < 0) continue;
       const index_t group = plan_.places[to_size(out)].group;
@@ -212,7 +221,7 @@ class placer {
       const index_t group = plan_.places[to_size(place)].group;
       const plan_group& shared = plan_.groups[to_size(group)];
       if (!shared.weight || !shared.spec.granularity.needs_axis()) continue;
-      const auto weight = weight_of(g().op[to_size(g().user(u))]);
+      const auto weight = g().weight(g().user(u));
       if (!weight) continue;
       const int own = shared.spec.granularity.kind() == granularity_kind::per_block
                           ? weight->block_axis
@@ -257,11 +266,6 @@ class placer {
     return d;
   }
 
-  struct pair_hash {
-    std::size_t operator()(const std::pair<index_t, index_t>& p) const noexcept {
-      return to_size(p.first) * 0x9e3779b97f4a7c15ULL + to_size(p.second);
-    }
-  };
   static constexpr index_t unknown = -2;
   static constexpr int unset = -1;
   static constexpr int conflict = -2;
@@ -269,7 +273,8 @@ class placer {
   annotations a_;
   quantization_plan plan_;
   std::vector<index_t> parent_, spec_, group_;
-  std::unordered_map<std::pair<index_t, index_t>, index_t, pair_hash> hanging_;  // (value, group)
+  std::vector<index_t> hanging_;  // value -> its newest place asked for by a consumer, or -1
+  std::vector<index_t> next_;     // place -> the one before it on the same value, or -1
 };
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -73,8 +73,8 @@ template <class Config> class config_resolver {
       fill(by_type_, types_, index_t(i), type_matched_,
            [&](index_t m) { return modules.type(m) == type; });
     }
-    name_ranks_ = state_ranks(config_level::name);
-    type_ranks_ = state_ranks(config_level::type);
+    state_ranks(config_level::name, name_ranks_);
+    state_ranks(config_level::type, type_ranks_);
   }
 
   const Config& config() const noexcept { return config_; }
@@ -111,7 +111,7 @@ template <class Config> class config_resolver {
     }
     const auto& types = c.module->op_type_config;
     for (std::size_t i = types.size(); i-- > 0;) {
-      if (canonical_op(types[i].key) != graph_.op[to_size(node)]) continue;
+      if (canonical_op(types[i].key) != graph_.op(node)) continue;
       used_.insert(&types[i]);
       if (c.op == nullptr) {
         c.op = &types[i].value;
@@ -205,21 +205,21 @@ template <class Config> class config_resolver {
       });
     }
   }
-  // Records with a module_state_spec of their own: module -> position among the records, or -1.
-  std::vector<index_t> state_ranks(config_level level) const {
-    std::vector<index_t> rank(to_size(graph_.modules.size()), -1);
+  // Records with a module_state_spec of their own: module -> position among the records, or -1; empty if there
+  // are none.
+  void state_ranks(config_level level, std::vector<index_t>& rank) const {
     for (std::size_t i = 0; i < records(level).size(); ++i) {
       const record& r = records(level)[i];
       const module_config_type& m = module_config(level, r.entry);
-      if (r.direct && m.enabled && !m.module_state_spec.empty()) {
-        rank[to_size(r.module)] = index_t(i);
-      }
+      if (!r.direct || !m.enabled || m.module_state_spec.empty()) continue;
+      rank.resize(to_size(graph_.modules.size()), -1);
+      rank[to_size(r.module)] = index_t(i);
     }
-    return rank;
   }
   state_hit module_state(index_t value, config_level level) const {
     const std::vector<index_t>& rank = level == config_level::name ? name_ranks_ : type_ranks_;
     state_hit best;
+    if (rank.empty()) return best;
     index_t best_rank = -1;
     for (const std::string& name : graph_.state_names[to_size(value)]) {
       const module_tree& modules = graph_.modules;

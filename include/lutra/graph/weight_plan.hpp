@@ -44,7 +44,7 @@ class weight_planner {
     // The op that reads a value as its weight, first in graph order.
     std::vector<index_t> reader(g_.role.size(), -1);
     for (index_t n = 0; n < g_.node_count(); ++n) {
-      const auto weight = weight_of(g_.op[to_size(n)]);
+      const auto weight = g_.weight(n);
       if (!weight || weight->slot >= g_.operands[n].size()) continue;
       index_t& first = reader[to_size(g_.operands[n][weight->slot])];
       if (first < 0) first = n;
@@ -110,8 +110,7 @@ class weight_planner {
     w.why = (spec.enabled ? "" : "off: ") + std::move(source);
     w.spec = spec;
     if (w.node >= 0) {
-      w.spec.granularity =
-          spec.granularity.with_axis(weight_of(g_.op[to_size(w.node)])->channel_axis);
+      w.spec.granularity = spec.granularity.with_axis(g_.weight(w.node)->channel_axis);
     }
   }
 
