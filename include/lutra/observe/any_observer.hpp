@@ -3,12 +3,16 @@
 //
 // For places that hold observers of different kinds chosen by a config key; algorithms take the concept.
 // A table of functions, no virtual members, no RTTI. Keys: "static", "moving_average", "global_minmax",
-// and what register_observer adds.
+// "statistics", "histogram_percentile", "histogram_mse", "histogram_entropy", "torch_histogram", and what
+// register_observer adds (also the way to other options than an observer's defaults).
 #pragma once
 
 #include <lutra/observe/global_min_max.hpp>
+#include <lutra/observe/histogram_observer.hpp>
 #include <lutra/observe/moving_average.hpp>
 #include <lutra/observe/static_range.hpp>
+#include <lutra/observe/statistics.hpp>
+#include <lutra/observe/torch_histogram.hpp>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -135,17 +139,19 @@ class observer_registry {
   }
 
  private:
-  observer_registry() {
-    factories_["static"] = [](const quantization_spec& s) { return any_observer(static_range(s)); };
-    factories_["moving_average"] = [](const quantization_spec& s) {
-      return any_observer(moving_average(s));
-    };
-    factories_["global_minmax"] = [](const quantization_spec& s) {
-      return any_observer(global_min_max(s));
-    };
+  template <class O> static any_observer fresh(const quantization_spec& s) {
+    return any_observer(O(s));
   }
   std::mutex mutex_;
-  std::map<std::string, observer_factory, std::less<>> factories_;
+  std::map<std::string, observer_factory, std::less<>> factories_{
+      {"static", &fresh<static_range>},
+      {"moving_average", &fresh<moving_average>},
+      {"global_minmax", &fresh<global_min_max>},
+      {"statistics", &fresh<statistics>},
+      {"histogram_percentile", &fresh<histogram_percentile>},
+      {"histogram_mse", &fresh<histogram_mse>},
+      {"histogram_entropy", &fresh<histogram_entropy>},
+      {"torch_histogram", &fresh<torch_histogram>}};
 };
 
 // Makes `key` known to make_observer; true if it replaced an earlier entry. Any thread.

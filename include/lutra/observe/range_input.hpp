@@ -21,15 +21,20 @@ class range_input {
   std::int64_t samples() const noexcept { return samples_; }
   std::int64_t nonfinite() const noexcept { return nonfinite_; }
 
+  // The units of a tensor. Raises shape_mismatch if there are not as many as before.
+  block_grid units_of(const shape& extents) const {
+    block_grid units = grid_of(granularity_, extents, "observe");
+    if (extents.size() != 0 && units_ != 0 && units.count() != units_) {
+      raise(errc::shape_mismatch, "number of units differs from earlier tensors", "observe",
+            text_of(units.count()) + " for shape " + text_of(extents), text_of(units_));
+    }
+    return units;
+  }
   // Ranges of one batch, not yet counted. Empty for an empty tensor. A unit without a finite element
   // keeps lo > hi unless both ends are pinned.
   unit_ranges read(const tensor_view<const float>& x) const {
-    const block_grid units = grid_of(granularity_, x.extents(), "observe");
+    const block_grid units = units_of(x.extents());
     if (x.empty()) return {};
-    if (units_ != 0 && units.count() != units_) {
-      raise(errc::shape_mismatch, "number of units differs from earlier tensors", "observe",
-            text_of(units.count()) + " for shape " + text_of(x.extents()), text_of(units_));
-    }
     const auto count = static_cast<std::size_t>(units.count());
     if (pinned_.lo && pinned_.hi) {
       return {std::vector<float>(count, *pinned_.lo), std::vector<float>(count, *pinned_.hi), 0};
@@ -37,15 +42,25 @@ class range_input {
     unit_ranges r = ranges_of(x, units);
     for (std::size_t u = 0; u < count; ++u) {
       if (r.lo[u] > r.hi[u]) continue;
-      r.lo[u] = pinned_.lo.value_or(std::min(r.lo[u], 0.0F));
-      r.hi[u] = pinned_.hi.value_or(std::max(r.hi[u], 0.0F));
+      r.lo[u] = low_end(r.lo[u]);
+      r.hi[u] = high_end(r.hi[u]);
     }
     return r;
   }
-  void count(const unit_ranges& r, index_t samples) noexcept {
-    units_ = static_cast<index_t>(r.lo.size());
+  // An observed end as it is handed out. Never -0: which zero comes first would depend on the order.
+  float low_end(float observed) const noexcept {
+    return pinned_.lo.value_or(observed < 0.0F ? observed : 0.0F);
+  }
+  float high_end(float observed) const noexcept {
+    return pinned_.hi.value_or(observed > 0.0F ? observed : 0.0F);
+  }
+  void count(index_t units, index_t samples, std::int64_t nonfinite) noexcept {
+    units_ = units;
     samples_ += samples;
-    nonfinite_ += r.nonfinite;
+    nonfinite_ += nonfinite;
+  }
+  void count(const unit_ranges& r, index_t samples) noexcept {
+    count(static_cast<index_t>(r.lo.size()), samples, r.nonfinite);
   }
   // Before merging or appending: raises incompatible if the two do not describe the same units.
   void check_same(const range_input& other, std::string_view where) const {

@@ -84,6 +84,12 @@ class state_reader {
     raise(errc::corrupt_data, std::move(what), where_ + ", byte " + text_of(at_), std::move(value),
           std::move(allowed));
   }
+  // Reads a version number. Raises unsupported unless it is the expected one.
+  void version(std::uint32_t expected) {
+    if (const std::uint32_t v = u32(); v != expected) {
+      raise(errc::unsupported, "state has another version", where_, text_of(v), text_of(expected));
+    }
+  }
 
  private:
   std::uint64_t integer(std::size_t bytes) {

@@ -1,7 +1,7 @@
 // lutra: static_range.hpp - observer "static": the range of the last tensor (weights).
 // SPDX-License-Identifier: Apache-2.0
 //
-// One thread at a time; const members may be shared.
+// Merging joins the shards of one tensor. One thread at a time; const members may be shared.
 #pragma once
 
 #include <lutra/observe/range_input.hpp>
@@ -26,6 +26,19 @@ class static_range {
     input_.check_same(later.input_, "static_range::append");
     input_.add(later.input_);
     if (later.units() != 0) last_ = later.last_;
+  }
+  // The parts of one tensor in any order: together they span the range of the whole. Exact.
+  void merge(const static_range& other) {
+    input_.check_same(other.input_, "static_range::merge");
+    input_.add(other.input_);
+    if (last_.lo.empty()) {
+      last_ = other.last_;
+      return;
+    }
+    for (std::size_t u = 0; u < other.last_.lo.size(); ++u) {
+      last_.lo[u] = std::min(last_.lo[u], other.last_.lo[u]);
+      last_.hi[u] = std::max(last_.hi[u], other.last_.hi[u]);
+    }
   }
   void reset() {
     input_.reset();
@@ -54,6 +67,6 @@ class static_range {
   range_input input_;
   unit_ranges last_;
 };
-static_assert(appendable_observer<static_range> && !mergeable_observer<static_range>);
+static_assert(appendable_observer<static_range> && mergeable_observer<static_range>);
 
 }  // namespace lutra::inline LUTRA_ABI

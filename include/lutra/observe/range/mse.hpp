@@ -1,0 +1,248 @@
+// lutra: mse.hpp - selection "mse": the range whose quantization error has the least square.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The values are taken to be spread evenly within each bin. Prefix sums of count, value and square then
+// give the squared error of a set of levels in O(levels): level v takes everything between the midpoints
+// to its neighbours, the outermost levels everything beyond them, at second - 2 v first + v^2 count. The
+// levels are those that qparams_from_range derives, so every scheme, width and float format is
+// searched by what it really does. All in double with + - * / only: the same range everywhere.
+// About 200 evaluations for symmetric schemes, at most 1700 for asymmetric ones.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <lutra/affine/element.hpp>
+#include <lutra/observe/range/value_range.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// Count, sum and sum of squares of the values below any point. In units of the bin width.
+class bin_sums {
+ public:
+  struct sums {
+    double count = 0, first = 0, second = 0;
+    friend sums operator-(const sums& a, const sums& b) noexcept {
+      return {a.count - b.count, a.first - b.first, a.second - b.second};
+    }
+  };
+
+  explicit bin_sums(const histogram& h)
+      : start_(static_cast<double>(h.lattice().first)),
+        bin_(static_cast<std::size_t>(h.bins()) + 1) {
+    sums below;
+    for (std::size_t i = 0; i < h.counts().size(); ++i) {
+      const auto c = static_cast<double>(h.counts()[i]);
+      const double centre = start_ + static_cast<double>(i) + 0.5;
+      bin_[i] = {below, c};
+      below.count += c;
+      below.first += c * centre;
+      below.second += c * (centre * centre + 1.0 / 12.0);
+    }
+    bin_.back() = {below, 0};
+  }
+  sums total() const noexcept { return bin_.back().below; }
+  sums below(double t) const noexcept {
+    const double at = t - start_;
+    const auto last = static_cast<double>(bin_.size() - 1);
+    if (!(at > 0.0)) return {};
+    if (at >= last) return total();
+    const auto i = static_cast<std::size_t>(at);
+    const auto& [s, count] = bin_[i];
+    const double edge = start_ + static_cast<double>(i);
+    const double f = t - edge;
+    const double square = edge * edge;
+    return {s.count + count * f, s.first + count * f * (edge + 0.5 * f),
+            s.second + count * f * (square + f * (edge + f * (1.0 / 3.0)))};
+  }
+
+ private:
+  struct bin {
+    sums below;
+    double count = 0;
+  };
+  double start_;
+  std::vector<bin> bin_;
+};
+
+// The levels of one dtype in ascending order, divided by the scale; integers before the zero point.
+inline std::vector<double> levels_of(const quantization_spec& spec) {
+  std::vector<double> levels;
+  if (is_integer(spec.dtype)) {
+    const quant_bounds q = bounds_of(spec);
+    for (float v = q.min; v <= q.max; ++v) levels.push_back(static_cast<double>(v));
+    return levels;
+  }
+  const quant_bounds q = bounds_of(spec);
+  const unit_params one{spec.dtype, false, 1, 0, 0, q.min, q.max};
+  const int sign = 1 << (bits_of(spec.dtype) - 1);
+  for (int code = sign - 1; code > 0; --code) {
+    const float v = decode_one(code, one);
+    if (v <= q.max) levels.push_back(-static_cast<double>(v));  // false for NaN and infinity
+  }
+  levels.push_back(0.0);
+  for (std::size_t i = levels.size() - 1; i-- > 0;) levels.push_back(-levels[i]);
+  return levels;
+}
+
+// Squared errors of one spec over one histogram.
+class squared_error {
+ public:
+  squared_error(const histogram& h, const quantization_spec& spec)
+      : sums_(h), levels_(levels_of(spec)), spec_(spec), width_(h.width()) {}
+
+  // Sum of the squared errors, in squared bin widths, if the range is [lo, hi].
+  double operator()(const value_range& r) const {
+    const qparams p = qparams_from_range(spec_, {&r.lo, 1}, {&r.hi, 1});
+    const unit_params u = unit_of(p, 0);
+    const double scale = static_cast<double>(u.scale) / width_;
+    const double offset = static_cast<double>(u.float_offset) / width_;
+    const auto zero = static_cast<double>(u.integer_offset);
+    double error = 0;
+    bin_sums::sums before;
+    double value = (levels_[0] - zero) * scale + offset;
+    for (std::size_t i = 0; i < levels_.size(); ++i) {
+      const bool last = i + 1 == levels_.size();
+      const double next = last ? value : (levels_[i + 1] - zero) * scale + offset;
+      const bin_sums::sums upto = last ? sums_.total() : sums_.below(0.5 * (value + next));
+      const bin_sums::sums own = upto - before;
+      error += own.second - value * (2.0 * own.first - value * own.count);
+      before = upto;
+      value = next;
+    }
+    return error;
+  }
+
+ private:
+  bin_sums sums_;
+  std::vector<double> levels_;
+  quantization_spec spec_;
+  double width_;
+};
+
+// Value type without options.
+struct mse_range {
+  value_range operator()(const histogram& h, const quantization_spec& spec) const {
+    const value_range full = full_range(h, spec);
+    if (h.finite() == 0 || (full.lo == 0.0F && full.hi == 0.0F)) return full;
+    const squared_error error(h, spec);
+    const bool lo_free = !spec.float_range.lo && full.lo < 0.0F;
+    const bool hi_free = !spec.float_range.hi && full.hi > 0.0F;
+    search best(error, full, h.width());
+    if (is_symmetric(spec)) {
+      const float largest = std::max(-full.lo, full.hi);
+      if (lo_free || hi_free) {
+        best.along([&](double share) {
+          const value_range r =
+              within(full, static_cast<float>(share * static_cast<double>(largest)));
+          return value_range{lo_free ? r.lo : full.lo, hi_free ? r.hi : full.hi};
+        });
+      }
+      return best.range();
+    }
+    if (lo_free && hi_free) best.along([&](double s) { return scaled(full, s); });
+    for (int round = 0; round < 2; ++round) {
+      const value_range at = best.range();
+      if (hi_free) best.along([&](double s) { return value_range{at.lo, shrunk(full.hi, s)}; });
+      const float hi = best.range().hi;
+      if (lo_free) best.along([&](double s) { return value_range{shrunk(full.lo, s), hi}; });
+      if (!(lo_free && hi_free)) break;
+    }
+    if (lo_free && hi_free && is_integer(spec.dtype)) try_zero_points(best, spec);
+    return best.range();
+  }
+  friend bool operator==(const mse_range&, const mse_range&) = default;
+
+ private:
+  static float shrunk(float x, double share) noexcept {
+    return static_cast<float>(static_cast<double>(x) * share);
+  }
+  static value_range scaled(const value_range& r, double share) noexcept {
+    return {shrunk(r.lo, share), shrunk(r.hi, share)};
+  }
+  class search;
+  // Moving one end alone also moves the zero point, in steps: try its neighbours, each with its own width.
+  static void try_zero_points(search& best, const quantization_spec& spec) {
+    const quant_bounds q = bounds_of(spec);
+    const auto range_at = [&](float zero, double width) {
+      const double step = width / static_cast<double>(q.max - q.min);
+      return value_range{static_cast<float>(static_cast<double>(q.min - zero) * step),
+                         static_cast<float>(static_cast<double>(q.max - zero) * step)};
+    };
+    for (int round = 0; round < 4; ++round) {
+      const value_range start = best.range();
+      const double before = best.error();
+      const qparams p = qparams_from_range(spec, {&start.lo, 1}, {&start.hi, 1});
+      const double width = static_cast<double>(start.hi) - static_cast<double>(start.lo);
+      for (const int move : {0, -1, 1, -2, 2, -4, 4, -8, 8}) {
+        const auto zero = static_cast<float>(p.zero_point[0] + move);
+        if (zero < q.min || zero > q.max) continue;
+        for (int i = -8; i <= 8; ++i) best.visit(range_at(zero, width * (1.0 + 0.01 * i)));
+      }
+      const value_range found = best.range();
+      for (int i = -8; i <= 8; ++i) best.visit(scaled(found, 1.0 + 0.001 * i));
+      if (!(best.error() < before * (1.0 - 1e-4))) break;
+    }
+  }
+
+  // The best range so far, over lines of ranges numbered by a share in (0, 1].
+  class search {
+   public:
+    search(const squared_error& error, const value_range& full, double width)
+        : error_(error), best_(full), least_(error(full)) {
+      least_share_ = std::max(
+          0x1p-12, width / std::max(-static_cast<double>(full.lo), static_cast<double>(full.hi)));
+    }
+    const value_range& range() const noexcept { return best_; }
+    double error() const noexcept { return least_; }
+
+    // A geometric scan; a finer one around its two best points; and around the best of all a dense one,
+    // because the error of few, widely spread levels is jagged.
+    template <class RangeOf> void along(RangeOf&& range_of) {
+      constexpr double ratio = 0.9170040432046712;  // 2^(-1/8)
+      constexpr double none = std::numeric_limits<double>::infinity();
+      std::array<point, 2> best{point{1, none}, point{1, none}};
+      for (double share = 1; share >= least_share_; share *= ratio) {
+        const double e = visit(range_of(share));
+        if (e < best[0].error) {
+          best[1] = best[0];
+          best[0] = {share, e};
+        } else if (e < best[1].error) {
+          best[1] = {share, e};
+        }
+      }
+      point winner = best[0];
+      const auto scan = [&](double centre, double step, int steps) {
+        for (int i = -steps; i <= steps; ++i) {
+          const double share = std::min(centre * (1.0 + step * i), 1.0);
+          const double e = visit(range_of(share));
+          if (e < winner.error) winner = {share, e};
+        }
+      };
+      for (const point& p : best) scan(p.share, 0.008, 10);
+      scan(winner.share, 0.0004, 40);
+    }
+
+    double visit(const value_range& r) {
+      const double e = error_(r);
+      if (e < least_) {
+        least_ = e;
+        best_ = r;
+      }
+      return e;
+    }
+
+   private:
+    struct point {
+      double share, error;
+    };
+    const squared_error& error_;
+    value_range best_;
+    double least_;
+    double least_share_ = 0;
+  };
+};
+static_assert(range_selection<mse_range>);
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END
