@@ -219,10 +219,9 @@ class histogram {
     lattice_ = lattice_of(min_, max_, bins());
     const auto last =
         static_cast<std::size_t>(lattice_index(max_, lattice_.exponent) - lattice_.first);
-    const auto beyond =
-        std::ranges::subrange(counts_.begin() + static_cast<index_t>(last) + 1, counts_.end());
+    const auto after = counts_.begin() + static_cast<index_t>(last) + 1;
     if (counts_[0] == 0 || counts_[last] == 0 ||
-        std::ranges::any_of(beyond, [](std::uint64_t c) { return c != 0; })) {
+        std::any_of(after, counts_.end(), [](std::uint64_t c) { return c != 0; })) {
       r.corrupt("counts of a histogram contradict its range", range_text(min_, max_), "");
     }
   }

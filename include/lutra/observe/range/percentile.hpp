@@ -52,7 +52,7 @@ struct percentile_range {
   }
   // The lowest m * 2^e with at most `outside` magnitudes above it.
   static float magnitude_leaving(const histogram& h, std::uint64_t outside) {
-    const auto [exponent, first] = h.lattice();
+    const std::int64_t first = h.lattice().first;
     const std::int64_t end = first + h.bins();
     const auto count = [&](std::int64_t at) {
       return at < first || at >= end ? 0 : h.counts()[static_cast<std::size_t>(at - first)];
