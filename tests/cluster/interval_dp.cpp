@@ -39,14 +39,15 @@ double cost_of(const data& d, const std::vector<index_t>& starts) {
 
 TEST_CASE("interval_dp: the cost of an interval is its weighted squared deviation") {
   const data d = random_atoms(20, 3);
-  const lutra::interval_sums sums(d.value, d.weight);
+  const lutra::interval_sums<double, lutra::simd::native> sums(d.value, d.weight);
+  const lutra::interval_sums<lutra::double_double, lutra::simd::native> accurate(d.value, d.weight);
   std::vector<oracle::point> p;
   for (std::size_t i = 0; i < 20; ++i) p.push_back({d.value[i], d.weight[i]});
   for (std::size_t j = 0; j < 20; ++j) {
     for (std::size_t i = j + 1; i <= 20; ++i) {
       const auto expected = static_cast<double>(oracle::run_cost(p, j, i));
       CHECK(sums.cost(j, i) == doctest::Approx(expected).epsilon(1e-12));
-      CHECK(sums.accurate_cost(j, i) == doctest::Approx(expected).epsilon(1e-15));
+      CHECK(accurate.cost(j, i) == doctest::Approx(expected).epsilon(1e-15));
     }
   }
 }
@@ -78,6 +79,19 @@ TEST_CASE("interval_dp: the linear-memory path gives the same intervals as the t
   const data d = random_atoms(300, 9);
   const auto table = lutra::optimal_intervals(d.value, d.weight, 64);
   CHECK(lutra::optimal_intervals(d.value, d.weight, 64, 0) == table);
+}
+
+TEST_CASE("interval_dp: every level gives the same intervals") {
+  for (const index_t n : {3, 9, 40, 500}) {
+    const data d = random_atoms(n, static_cast<std::uint64_t>(n) + 100);
+    for (const int k : {2, 3}) {
+      const auto native = lutra::optimal_intervals(d.value, d.weight, k);
+      CHECK(lutra::optimal_intervals<lutra::simd::portable>(d.value, d.weight, k) == native);
+    }
+  }
+  const data d = random_atoms(500, 77);
+  CHECK(lutra::optimal_intervals<lutra::simd::portable>(d.value, d.weight, 100) ==
+        lutra::optimal_intervals(d.value, d.weight, 100));
 }
 
 TEST_CASE("interval_dp: ties go to the smallest split") {

@@ -427,6 +427,35 @@ TEST_CASE("palettize: the same bits for every executor") {
   }
 }
 
+// FNV-1a over the bits of everything that is promised to be the same everywhere.
+std::uint64_t hash_of(const palette<float>& p) {
+  std::uint64_t h = 0xcbf29ce484222325ULL;
+  const auto mix = [&](const auto& xs) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(xs.data());
+    for (std::size_t i = 0; i < xs.size() * sizeof(xs[0]); ++i) {
+      h = (h ^ bytes[i]) * 0x100000001b3ULL;
+    }
+  };
+  mix(p.lut);
+  mix(p.codes);
+  mix(p.scale);
+  mix(p.inertia);
+  mix(p.error);
+  return h;
+}
+
+TEST_CASE("palettize: the same bits on every compiler and instruction set") {
+  const tensor<float> w = weight({24, 50}, 17, 0.02);
+  const palette<float> a = palettize(w, {.n_bits = 5, .lut_qspec = lutra::int8_symmetric});
+  CHECK(hash_of(a) == 13808619956555727161ULL);
+  const palette<float> b = palettize(w, {.n_bits = 3,
+                                         .granularity = granularity::per_grouped_channel(7, 1),
+                                         .enable_per_channel_scale = true});
+  CHECK(hash_of(b) == 13973180881757195787ULL);
+  const palette<float> c = palettize(w, {.n_bits = 4}, {.mode = palettize_mode::reference_fast});
+  CHECK(hash_of(c) == 1423442806561292183ULL);
+}
+
 TEST_CASE("palettize: reference_fast is never better than the default") {
   for (const double sd : {1.0, 0.02, 1e-3, 1e-4}) {
     const tensor<float> w = weight({16, 64}, 18, sd);

@@ -16,6 +16,7 @@
 #include <cmath>
 #include <lutra/cluster/atoms.hpp>
 #include <lutra/cluster/interval_dp.hpp>
+#include <ranges>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -99,15 +100,16 @@ inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
 }
 
 // The optimal clustering of atoms into min(k, atoms.size()) intervals.
-inline atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
-                                   std::size_t table_limit = interval_table_limit) {
+template <class A = simd::native>
+atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
+                            std::size_t table_limit = interval_table_limit) {
   atom_clusters clusters;
   if (atoms.size() <= k) {
     for (index_t i = 0; i < atoms.size(); ++i) clusters.starts.push_back(i);
     clusters.centroids = atoms.value;
     return clusters;
   }
-  clusters.starts = optimal_intervals(atoms.value, atoms.weight, k, table_limit);
+  clusters.starts = optimal_intervals<A>(atoms.value, atoms.weight, k, table_limit);
   measure(atoms, clusters);
   polish(atoms, clusters);
   return clusters;
@@ -124,8 +126,11 @@ inline int common_exponent(std::span<const double> ascending) noexcept {
 
 // Preconditions (checked): 1 <= k <= 65536; finite values; weights empty (all 1) or one positive
 // finite weight per value.
-template <std::floating_point T>
-exact_1d_result exact_1d(std::span<const T> values, std::span<const double> weights, int k) {
+template <class A = simd::native, std::ranges::contiguous_range R>
+requires std::floating_point<std::ranges::range_value_t<R>> exact_1d_result
+exact_1d(const R& range, std::span<const double> weights, int k) {
+  using value_type = std::ranges::range_value_t<R>;
+  const std::span<const value_type> values(range);
   if (k < 1 || k > 65536) {
     raise(errc::invalid_argument, "number of clusters out of range", "exact_1d", text_of(k),
           range_text(1, 65536));
@@ -135,27 +140,17 @@ exact_1d_result exact_1d(std::span<const T> values, std::span<const double> weig
   atoms_1d atoms = make_atoms(values, weights);
   const int e = common_exponent(atoms.value);
   for (double& x : atoms.value) x = std::ldexp(x, -e);
-  atom_clusters clusters = cluster_atoms(atoms, k);
+  atom_clusters clusters = cluster_atoms<A>(atoms, k);
   const std::vector<double> mids = midpoints_of(clusters.centroids);
   exact_1d_result result;
   result.inertia = std::ldexp(clusters.inertia, 2 * e);
   result.codes.reserve(values.size());
-  for (const T x : values) {
+  for (const value_type x : values) {
     const double scaled = std::ldexp(static_cast<double>(x), -e);
     result.codes.push_back(static_cast<std::uint16_t>(nearest_index(mids, scaled)));
   }
   for (const double c : clusters.centroids) result.centroids.push_back(std::ldexp(c, e));
   return result;
-}
-
-// Without deduction of T: anything convertible to a span of double or float.
-inline exact_1d_result exact_1d(std::span<const double> values, std::span<const double> weights,
-                                int k) {
-  return exact_1d<double>(values, weights, k);
-}
-inline exact_1d_result exact_1d(std::span<const float> values, std::span<const double> weights,
-                                int k) {
-  return exact_1d<float>(values, weights, k);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -18,9 +18,11 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <lutra/cluster/double_double.hpp>
+#include <lutra/cluster/lanes.hpp>
 #include <lutra/core/types.hpp>
 #include <span>
 #include <vector>
@@ -29,8 +31,9 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// Prefix sums of weighted atoms: entry i covers the atoms before i. Values are relative to `centre`.
-class interval_sums {
+// Prefix sums of weighted atoms: entry i covers the atoms before i. Values are relative to a central
+// one. Sums are accumulated in double-double and kept as S.
+template <class S, class A> class interval_sums {
  public:
   interval_sums(std::span<const double> value, std::span<const double> weight)
       : w_(value.size() + 1), s_(value.size() + 1), q_(value.size() + 1) {
@@ -43,32 +46,68 @@ class interval_sums {
       w = w + double_double{weight[i], 0};
       s = s + wx;
       q = q + wx * double_double{x, 0};
-      w_[i + 1] = w;
-      s_[i + 1] = s;
-      q_[i + 1] = q;
+      w_[i + 1] = kept(w);
+      s_[i + 1] = kept(s);
+      q_[i + 1] = kept(q);
     }
   }
   std::size_t size() const noexcept { return w_.size() - 1; }
-  double total_square() const noexcept { return q_.back().hi; }
+  S total_square() const noexcept { return q_.back(); }
 
   double cost(std::size_t j, std::size_t i) const noexcept {
-    const double s = s_[i].hi - s_[j].hi;
-    return std::max(0.0, (q_[i].hi - q_[j].hi) - s * s / (w_[i].hi - w_[j].hi));
+    return cost_of(w_[i] - w_[j], s_[i] - s_[j], q_[i] - q_[j]);
   }
-  double accurate_cost(std::size_t j, std::size_t i) const noexcept {
-    const double_double s = s_[i] - s_[j];
-    const double_double c = (q_[i] - q_[j]) - s * s / (w_[i] - w_[j]);
-    return std::max(0.0, c.hi);
+
+  // cost(j + l, i) in lane l: eight columns of one row.
+  double8<A> cost_of_columns(std::size_t j, std::size_t i) const noexcept {
+    if constexpr (std::same_as<S, double>) {
+      using lanes = double8<A>;
+      return interval_cost<A>(lanes::filled(w_[i]) - lanes::load(w_.data() + j),
+                              lanes::filled(s_[i]) - lanes::load(s_.data() + j),
+                              lanes::filled(q_[i]) - lanes::load(q_.data() + j));
+    } else {
+      std::array<double, lanes8> out;
+      for (std::size_t l = 0; l < lanes8; ++l) out[l] = cost(j + l, i);
+      return double8<A>::load(out.data());
+    }
+  }
+  // cost(j, i + l) in lane l: eight rows of one column.
+  double8<A> cost_of_rows(std::size_t j, std::size_t i) const noexcept {
+    if constexpr (std::same_as<S, double>) {
+      using lanes = double8<A>;
+      return interval_cost<A>(lanes::load(w_.data() + i) - lanes::filled(w_[j]),
+                              lanes::load(s_.data() + i) - lanes::filled(s_[j]),
+                              lanes::load(q_.data() + i) - lanes::filled(q_[j]));
+    } else {
+      std::array<double, lanes8> out;
+      for (std::size_t l = 0; l < lanes8; ++l) out[l] = cost(j, i + l);
+      return double8<A>::load(out.data());
+    }
   }
 
  private:
-  std::vector<double_double> w_, s_, q_;
+  static double cost_of(S w, S s, S q) noexcept {
+    const S c = q - s * s / w;
+    if constexpr (std::same_as<S, double>) {
+      return c > 0.0 ? c : 0.0;
+    } else {
+      return std::max(0.0, c.hi);
+    }
+  }
+  static S kept(double_double x) noexcept {
+    if constexpr (std::same_as<S, double>) {
+      return x.hi;
+    } else {
+      return x;
+    }
+  }
+  std::vector<S> w_, s_, q_;
 };
 
 // Solves one range of atoms; private to optimal_intervals.
-template <bool Accurate> class interval_solver {
+template <class S, class A> class interval_solver {
  public:
-  interval_solver(const interval_sums& sums, std::size_t table_limit)
+  interval_solver(const interval_sums<S, A>& sums, std::size_t table_limit)
       : sums_(sums), table_limit_(table_limit) {}
 
   // Appends the first atom of each of the `k` intervals of [begin, end). 1 <= k <= end - begin.
@@ -112,17 +151,13 @@ template <bool Accurate> class interval_solver {
   }
 
  private:
-  double cost(std::size_t j, std::size_t i) const noexcept {
-    if constexpr (Accurate) return sums_.accurate_cost(begin_ + j, begin_ + i);
-    return sums_.cost(begin_ + j, begin_ + i);
-  }
   void start_layers(std::size_t begin, std::size_t end) {
     begin_ = begin;
     rows_ = end - begin + 1;
     previous_.assign(rows_, 0.0);
     current_.assign(rows_, 0.0);
     best_.assign(rows_, 0);
-    for (std::size_t i = 1; i < rows_; ++i) current_[i] = cost(0, i);
+    for (std::size_t i = 1; i < rows_; ++i) current_[i] = sums_.cost(begin_, begin_ + i);
   }
   // Layer q from layer q - 1. The last layer needs its last row only.
   void next_layer(std::size_t q, std::size_t layers) {
@@ -136,27 +171,76 @@ template <bool Accurate> class interval_solver {
   // Rows lo..hi, whose best j lie in [jlo, jhi].
   void rows(std::size_t lo, std::size_t hi, std::size_t jlo, std::size_t jhi) {
     while (lo <= hi) {
-      const std::size_t i = lo + (hi - lo) / 2;
-      const std::size_t from = std::max<std::size_t>(jlo, lower_[i]);
-      const std::size_t to = std::min(jhi, i - 1);
-      double least = std::numeric_limits<double>::infinity();
-      std::size_t at = from;
-      for (std::size_t j = from; j <= to; ++j) {
-        const double d = previous_[j] + cost(j, i);
-        if (d < least) {
-          least = d;
-          at = j;
-        }
+      if (hi - lo < lanes8) {
+        row_block(lo, hi, std::max<std::size_t>(jlo, lower_[lo]), jhi);
+        return;
       }
-      current_[i] = least;
-      best_[i] = static_cast<std::uint32_t>(at);
-      if (i > lo) rows(lo, i - 1, jlo, at);
+      const std::size_t i = lo + (hi - lo) / 2;
+      const std::size_t at =
+          one_row(i, std::max<std::size_t>(jlo, lower_[i]), std::min(jhi, i - 1));
+      rows(lo, i - 1, jlo, at);
       lo = i + 1;
       jlo = at;
     }
   }
 
-  const interval_sums& sums_;
+  // The best j of [from, to] for row i, the smallest one on a tie.
+  std::size_t one_row(std::size_t i, std::size_t from, std::size_t to) {
+    constexpr double steps[lanes8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const double8<A> step = double8<A>::load(steps);
+    running_minimum8<A> minimum(from);
+    std::size_t j = from;
+    for (; j + lanes8 <= to + 1; j += lanes8) {
+      minimum.take(
+          double8<A>::load(previous_.data() + j) + sums_.cost_of_columns(begin_ + j, begin_ + i),
+          double8<A>::filled(static_cast<double>(j)) + step);
+    }
+    const auto least = minimum.least();
+    const auto column = minimum.column();
+    double best = least[0];
+    double at = column[0];
+    const auto take = [&](double value, double where) {
+      if (value < best || (value == best && where < at)) {
+        best = value;
+        at = where;
+      }
+    };
+    for (std::size_t l = 1; l < lanes8; ++l) take(least[l], column[l]);
+    for (; j <= to; ++j) {
+      take(previous_[j] + sums_.cost(begin_ + j, begin_ + i), static_cast<double>(j));
+    }
+    current_[i] = best;
+    best_[i] = static_cast<std::uint32_t>(at);
+    return best_[i];
+  }
+
+  // The last few rows of the recursion side by side, one per lane.
+  void row_block(std::size_t lo, std::size_t hi, std::size_t jlo, std::size_t jhi) {
+    running_minimum8<A> minimum(jlo);
+    std::size_t j = jlo;
+    if (lo + lanes8 <= rows_) {  // else lanes would reach behind the last row
+      for (; j <= jhi && j < lo; ++j) {
+        minimum.take(double8<A>::filled(previous_[j]) + sums_.cost_of_rows(begin_ + j, begin_ + lo),
+                     double8<A>::filled(static_cast<double>(j)));
+      }
+    }
+    auto least = minimum.least();
+    auto column = minimum.column();
+    for (; j <= jhi && j < hi; ++j) {
+      for (std::size_t i = std::max(lo, j + 1); i <= hi; ++i) {
+        const double d = previous_[j] + sums_.cost(begin_ + j, begin_ + i);
+        if (!(d < least[i - lo])) continue;
+        least[i - lo] = d;
+        column[i - lo] = static_cast<double>(j);
+      }
+    }
+    for (std::size_t i = lo; i <= hi; ++i) {
+      current_[i] = least[i - lo];
+      best_[i] = static_cast<std::uint32_t>(column[i - lo]);
+    }
+  }
+
+  const interval_sums<S, A>& sums_;
   std::size_t table_limit_;
   std::size_t begin_ = 0;
   std::size_t rows_ = 0;
@@ -167,17 +251,21 @@ template <bool Accurate> class interval_solver {
 inline constexpr std::size_t interval_table_limit = std::size_t{256} << 20;
 
 // First atom of each of the k intervals of least cost. 1 <= k <= number of atoms < 2^32.
-inline std::vector<index_t> optimal_intervals(std::span<const double> value,
-                                              std::span<const double> weight, int k,
-                                              std::size_t table_limit = interval_table_limit) {
+template <class A = simd::native>
+std::vector<index_t> optimal_intervals(std::span<const double> value,
+                                       std::span<const double> weight, int k,
+                                       std::size_t table_limit = interval_table_limit) {
   std::vector<index_t> starts;
-  const interval_sums sums(value, weight);
-  interval_solver<false> fast(sums, table_limit);
-  const double total = fast.solve(0, sums.size(), k, starts);
-  if (sums.total_square() * 0x1.0p-51 <= 1e-10 * total) return starts;
+  {
+    const interval_sums<double, A> sums(value, weight);
+    interval_solver<double, A> solver(sums, table_limit);
+    const double total = solver.solve(0, sums.size(), k, starts);
+    if (sums.total_square() * 0x1.0p-51 <= 1e-10 * total) return starts;
+  }
   starts.clear();
-  interval_solver<true> accurate(sums, table_limit);
-  accurate.solve(0, sums.size(), k, starts);
+  const interval_sums<double_double, A> sums(value, weight);
+  interval_solver<double_double, A> solver(sums, table_limit);
+  solver.solve(0, sums.size(), k, starts);
   return starts;
 }
 

@@ -47,7 +47,7 @@ concept weight_element = std::floating_point<E> ||
 
 // Palettizes the groups of one dense weight into a palette whose vectors have their final size. E is the
 // element type of the weight, converted to float (double stays) without loss.
-template <weight_element E> class group_palettizer {
+template <weight_element E, class A = simd::native> class group_palettizer {
  public:
   using value_type = std::conditional_t<std::same_as<E, double>, double, float>;
 
@@ -90,7 +90,7 @@ template <weight_element E> class group_palettizer {
     atoms_1d atoms = make_atoms(values, weights);
     const int e = common_exponent(atoms.value);
     for (double& x : atoms.value) x = std::ldexp(x, -e);
-    const atom_clusters clusters = cluster_atoms(atoms, out_.entries());
+    const atom_clusters clusters = cluster_atoms<A>(atoms, out_.entries());
     std::vector<float> table;
     for (const double c : clusters.centroids) {
       const auto entry = static_cast<float>(std::ldexp(c, e));

@@ -84,7 +84,7 @@ inline palette<float> make_palette(const palettization_spec& spec, const block_g
 // Palettizes with the groups spread over `executor`. A granularity without an axis groups along axis
 // 0. Raises non_finite for NaN or infinite weights, incompatible for a group size that does not divide
 // its axis under short_groups::forbid, and what check(spec) raises. Empty weights give no groups.
-template <readable_tensor W, executor Executor>
+template <readable_tensor W, executor Executor, class A = simd::native>
 requires weight_element<element_t<W>> palette<float> palettize(const W& w,
                                                                const palettization_spec& spec,
                                                                const palettize_options& options,
@@ -122,7 +122,7 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   if (spec.enable_per_channel_scale) {
     out.row_scale = row_scales(weight, source.extents(), options.where);
   }
-  const group_palettizer<element> task(weight, importance, spec, options, grid, out);
+  const group_palettizer<element, A> task(weight, importance, spec, options, grid, out);
   // Without a callback everything is one batch; with one, about a hundred.
   const index_t batch = options.progress ? grid.count() / 100 + 1 : grid.count();
   for (index_t done = 0; done < grid.count(); done += batch) {
