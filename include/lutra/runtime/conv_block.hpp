@@ -1,7 +1,9 @@
 // lutra: conv_block.hpp - one image and channel group of a convolution, block of positions by block.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kept in the second-level cache: the planes of as many output rows as fit plane_bytes, and the panel
+// A block is one vector of positions: consecutive ones of the planes, gaps between rows included, or
+// gathered without gaps. Gathering costs a copy per tap, gaps cost one per output channel: the fewer
+// decide. Kept in the second-level cache: the planes of as many output rows as fit plane_bytes, and the panel
 // of one block. Channels run inside a block, so a panel is built once and read for all of them.
 #pragma once
 
@@ -79,7 +81,11 @@ template <class A, class Epilogue, class Out> struct conv_job {
 template <class A, class Epilogue, class Out> class conv_worker {
  public:
   explicit conv_worker(const conv_job<A, Epilogue, Out>& job)
-      : job_(job), groups_((job.depth + 3) / 4) {
+      : job_(job),
+        groups_((job.depth + 3) / 4),
+        dense_(job.geometry.width > job.geometry.output_columns &&
+               job.depth < job.channels_per_group),
+        rounding_(job.epilogue) {
     panel_.resize(static_cast<std::size_t>(groups_ * group_vectors<A> * size));
   }
 
@@ -95,9 +101,19 @@ template <class A, class Epilogue, class Out> class conv_worker {
       taps_ = g.taps(count);
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes_.data());
       const index_t positions = (count - 1) * g.width + g.output_columns;
+      if (dense_) {
+        for (index_t at = 0; at < count * g.output_columns; at += size) {
+          gather_runs(first, at, count * g.output_columns);
+          fill_panel<A>(job_.depth, panel_.data(), [&](index_t k) { return gathered(k); });
+          run_block(n, group);
+        }
+        continue;
+      }
       for (index_t at = 0; at < positions; at += size) {
         find_runs(first, at, positions);
-        fill_panel<A>(planes_.data(), taps_, at, panel_.data());
+        fill_panel<A>(job_.depth, panel_.data(), [&](index_t k) {
+          return load_bytes(planes_.data() + taps_[static_cast<std::size_t>(k)] + at, A{});
+        });
         run_block(n, group);
       }
     }
@@ -105,20 +121,40 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
  private:
   static constexpr index_t size = simd::vector_size<A>;  // positions of a block
-  // Positions of the block that are outputs: `count` columns of row i from column j on.
+  // `count` outputs of row i from column j on; at position `from` of the block, `in_planes` of the
+  // planes.
   struct output_run {
-    index_t from, i, j, count;
+    index_t from, in_planes, i, j, count;
   };
 
   void find_runs(index_t first_row, index_t at, index_t positions) {
     runs_.clear();
     const index_t end = std::min(at + size, positions);
-    const plane_geometry& g = job_.geometry;
-    for (index_t i = at / g.width; i * g.width < end; ++i) {
-      const index_t from = std::max(i * g.width, at);
-      const index_t to = std::min(i * g.width + g.output_columns, end);
-      if (to > from) runs_.push_back({from - at, first_row + i, from - i * g.width, to - from});
+    const index_t width = job_.geometry.width;
+    for (index_t i = at / width; i * width < end; ++i) {
+      const index_t from = std::max(i * width, at);
+      const index_t to = std::min(i * width + job_.geometry.output_columns, end);
+      if (to > from) runs_.push_back({from - at, from, first_row + i, from - i * width, to - from});
     }
+  }
+  void gather_runs(index_t first_row, index_t at, index_t positions) {
+    runs_.clear();
+    const index_t end = std::min(at + size, positions);
+    const index_t columns = job_.geometry.output_columns;
+    for (index_t p = at; p < end;) {
+      const index_t i = p / columns, j = p % columns;
+      const index_t count = std::min(columns - j, end - p);
+      runs_.push_back({p - at, i * job_.geometry.width + j, first_row + i, j, count});
+      p += count;
+    }
+  }
+  simd::bytes_of<A> gathered(index_t k) const {
+    alignas(64) std::int8_t block[static_cast<std::size_t>(size)];
+    const std::int8_t* tap = planes_.data() + taps_[static_cast<std::size_t>(k)];
+    for (const output_run& run : runs_) {
+      copy_run(block + run.from, tap + run.in_planes, static_cast<std::size_t>(run.count));
+    }
+    return load_bytes(block, A{});
   }
 
   void run_block(index_t n, index_t group) {
@@ -159,11 +195,10 @@ template <class A, class Epilogue, class Out> class conv_worker {
       if constexpr (std::is_same_v<Out, float>) {
         store_columns(block, y, A{});
       } else {
-        const narrowing<A> narrow_to(job_.epilogue, std::is_unsigned_v<Out>);
         simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-          sum[v] = round(y[v], narrow_to.highest, A{});
+          sum[v] = round(y[v], rounding_.highest, A{});
         });
-        auto bytes = narrow(sum, narrow_to.limits_of, A{});
+        auto bytes = narrow(sum, rounding_.limits, A{});
         if constexpr (std::is_unsigned_v<Out>) bytes = flip_sign(bytes, A{});
         store_bytes(block, bytes, A{});
       }
@@ -175,6 +210,14 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const tensor_view<Out>& out = job_.out;
     Out* to = out.data() + n * out.stride(0) + row * out.stride(1);
     const index_t step = out.stride(3);
+    // Gathered blocks are contiguous in a dense image.
+    if (step == 1 && (dense_ || runs_.size() == 1) && out.stride(2) == out.extent(3)) {
+      const output_run& last = runs_.back();
+      Out* at = to + runs_.front().i * out.stride(2) + runs_.front().j;
+      const auto count = static_cast<std::size_t>(last.from + last.count - runs_.front().from);
+      copy_run(at, block + runs_.front().from, count * sizeof(Out));
+      return;
+    }
     for (const output_run& run : runs_) {
       Out* at = to + run.i * out.stride(2) + run.j * step;
       if (step == 1) {
@@ -202,6 +245,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
   const conv_job<A, Epilogue, Out>& job_;
   index_t groups_;
+  bool dense_;  // blocks are gathered
+  row_rounding<A, Epilogue, Out> rounding_;
   std::vector<std::int8_t> panel_;
   std::vector<std::int8_t> planes_;
   std::vector<index_t> taps_;

@@ -14,22 +14,24 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// What the vectors of an epilogue need, for any row or column: requantization to int8 (uint8 outputs
-// are int8 ones plus 128), or a multiplication.
-template <class A> struct narrowing {
-  explicit narrowing(const requantize& e, bool unsigned_out)
-      : limits_of(simd::limits(e.zero_point - (unsigned_out ? 128 : 0),
-                               e.lo - (unsigned_out ? 128 : 0), e.hi - (unsigned_out ? 128 : 0),
-                               A{})),
+// Constants of the rounding step; nothing unless the epilogue requantizes. uint8 outputs are made as
+// int8 ones and flipped.
+template <class A, class Epilogue, class Out> struct row_rounding {
+  explicit row_rounding(const Epilogue&) {}
+};
+template <class A, class Out> struct row_rounding<A, requantize, Out> {
+  static constexpr int shift = std::is_unsigned_v<Out> ? 128 : 0;
+  explicit row_rounding(const requantize& e)
+      : limits(simd::limits(e.zero_point - shift, e.lo - shift, e.hi - shift, A{})),
         highest(splat_floats(static_cast<float>(e.hi - e.zero_point), A{})) {}
-  decltype(simd::limits(0, 0, 0, A{})) limits_of;
+  decltype(simd::limits(0, 0, 0, A{})) limits;
   simd::floats_of<A> highest;
 };
 
 template <class A, class Epilogue, class Out> class row_finisher {
  public:
   row_finisher(const lut_matrix& w, const Epilogue& e, tensor_view<Out> out, bool unsigned_x)
-      : w_(w), epilogue_(e), out_(out) {
+      : w_(w), rounding_(e), out_(out) {
     const auto padded = static_cast<std::size_t>(w.strips() * simd::int_lanes<A>);
     offset_.resize(padded);
     factor_.resize(padded);
@@ -76,9 +78,8 @@ template <class A, class Epilogue, class Out> class row_finisher {
       if constexpr (std::is_same_v<Out, float>) {
         store_floats(to, y, A{});
       } else {
-        const narrowing<A> n(epilogue_, std::is_unsigned_v<Out>);
         auto* bytes = reinterpret_cast<std::int8_t*>(to);
-        store_narrow(bytes, round(y, n.highest, A{}), n.limits_of, A{});
+        store_narrow(bytes, round(y, rounding_.highest, A{}), rounding_.limits, A{});
         if constexpr (std::is_unsigned_v<Out>) {
           for (index_t i = 0; i < simd::int_lanes<A>; ++i) to[i] = static_cast<Out>(to[i] ^ 0x80);
         }
@@ -87,7 +88,7 @@ template <class A, class Epilogue, class Out> class row_finisher {
   }
 
   const lut_matrix& w_;
-  const Epilogue& epilogue_;
+  row_rounding<A, Epilogue, Out> rounding_;
   tensor_view<Out> out_;
   std::vector<std::int32_t> offset_;
   std::vector<std::int32_t> factor_;

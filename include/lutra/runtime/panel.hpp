@@ -58,18 +58,13 @@ template <class A> class panel_weights {
   std::vector<std::uint8_t> bytes_;
 };
 
-// Panel of the positions from `at` on: taps[k] is where tap k of position 0 lies in the planes.
-// Taps that only fill the last group read as 0 after the bias, so their weights do not matter.
-template <class A>
-void fill_panel(const std::int8_t* planes, std::span<const index_t> taps, index_t at,
-                std::int8_t* panel) {
+// Panel of one block: `tap(k)` is the vector of activations that tap k meets. Taps that only fill the
+// last group read as 0 after the bias, so their weights do not matter.
+template <class A, class Tap> void fill_panel(index_t taps, std::int8_t* panel, Tap&& tap) {
   const auto none = splat_bytes(panel_bias(A{}) != 0 ? -128 : 0, A{});
-  const auto count = static_cast<index_t>(taps.size());
-  const auto tap = [&](index_t k) {
-    return k < count ? load_bytes(planes + taps[static_cast<std::size_t>(k)] + at, A{}) : none;
-  };
-  for (index_t k = 0; k < count; k += 4, panel += group_vectors<A> * simd::vector_size<A>) {
-    store_panel(panel, tap(k), tap(k + 1), tap(k + 2), tap(k + 3), A{});
+  for (index_t k = 0; k < taps; k += 4, panel += group_vectors<A> * simd::vector_size<A>) {
+    const auto tap_or_none = [&](index_t i) { return i < taps ? tap(i) : none; };
+    store_panel(panel, tap(k), tap_or_none(k + 1), tap_or_none(k + 2), tap_or_none(k + 3), A{});
   }
 }
 

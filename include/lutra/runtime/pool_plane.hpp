@@ -42,11 +42,19 @@ template <class A> class max_pool_worker {
     const index_t slack = (kernel[1] - 1) * w.dilation[1] + 3 * size;
     lines_.assign(static_cast<std::size_t>(lines + slack), -128);
     result_.assign(static_cast<std::size_t>(lines + slack), -128);
-    row_.assign(static_cast<std::size_t>(x.extent(3) + size), 0);
+    row_.assign(static_cast<std::size_t>(x.extent(3) + 2 * size), 0);
     if (x.is_contiguous()) end_ = x.data() + x.size();
+    if (out.is_contiguous()) out_end_ = out.data() + out.size();
+    pairs_ = kernel[1] == 2 && w.stride[1] == 2 && w.dilation[1] == 1 && w.padding[0] == 0 &&
+             w.padding[1] == 0 && w.padding_end[0] == 0 && w.padding_end[1] == 0 &&
+             out.stride(3) == 1;
   }
 
   void run(const pool_plane<const std::int8_t>& x, const pool_plane<std::int8_t>& out) {
+    if (pairs_) {
+      for (index_t i = 0; i < out.rows; ++i) pool_pairs(x, i, out.row(i));
+      return;
+    }
     for (index_t i = 0; i < out.rows; ++i) fill_line(x, i);
     const index_t total = out.rows * width_;
     for (index_t b = 1; b < kernel_[1]; ++b) {
@@ -67,11 +75,34 @@ template <class A> class max_pool_worker {
   // Elements of a row that may be read in whole vectors.
   const std::int8_t* readable(const pool_plane<const std::int8_t>& x, index_t y) {
     const std::int8_t* row = x.row(y);
-    if (contiguous_ && end_ != nullptr && end_ - row >= x.columns + size) return row;
+    if (contiguous_ && end_ != nullptr && end_ - row >= x.columns + 2 * size) return row;
     for (index_t j = 0; j < x.columns; ++j) {
       row_[static_cast<std::size_t>(j)] = row[j * x.column_stride];
     }
     return row_.data();
+  }
+
+  // The usual case, pairs of columns without padding: straight from the rows to the output. Planes and
+  // rows of a dense output are written in order, so what a whole vector spills is overwritten.
+  void pool_pairs(const pool_plane<const std::int8_t>& x, index_t i, std::int8_t* out) {
+    for (index_t at = 0; at < out_columns_; at += size) {
+      auto low = splat_bytes(-128, A{});
+      auto high = low;
+      for (index_t a = 0; a < kernel_[0]; ++a) {
+        const std::int8_t* row =
+            readable(x, i * window_.stride[0] + a * window_.dilation[0]) + 2 * at;
+        low = max(low, load_bytes(row, A{}), A{});
+        high = max(high, load_bytes(row + size, A{}), A{});
+      }
+      const auto result = max(even_bytes(low, high, A{}), odd_bytes(low, high, A{}), A{});
+      if (out_end_ != nullptr && out_end_ - out >= at + size) {
+        store_bytes(out + at, result, A{});
+      } else {
+        store_bytes(result_.data(), result, A{});
+        std::memcpy(out + at, result_.data(),
+                    static_cast<std::size_t>(std::min(size, out_columns_ - at)));
+      }
+    }
   }
 
   // Maximum over the window's rows, between the paddings of the line. Lines are written in order,
@@ -130,7 +161,9 @@ template <class A> class max_pool_worker {
   bool contiguous_;
   index_t out_columns_;
   index_t width_ = 0;
-  const std::int8_t* end_ = nullptr;  // of the whole tensor, when it is dense
+  bool pairs_ = false;
+  const std::int8_t* end_ = nullptr;      // of the whole input, when it is dense
+  const std::int8_t* out_end_ = nullptr;  // likewise of the output
   std::vector<std::int8_t> lines_;
   std::vector<std::int8_t> result_;
   std::vector<std::int8_t> row_;

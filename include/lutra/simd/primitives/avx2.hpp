@@ -172,6 +172,11 @@ struct avx_limits {
   return _mm256_permute4x64_epi64(lines, 0xd8);
 }
 
+[[gnu::always_inline]] inline __m256i odd_bytes(__m256i a, __m256i b, avx2) {
+  const __m256i lines = _mm256_packus_epi16(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8));
+  return _mm256_permute4x64_epi64(lines, 0xd8);
+}
+
 #ifdef __AVXVNNI__
 constexpr bool has_small_weight_dot(avxvnni) { return false; }
 constexpr int weight_bias(avxvnni) { return 128; }

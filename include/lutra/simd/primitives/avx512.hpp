@@ -193,6 +193,10 @@ struct avx512_limits {
                             _mm512_cvtepi16_epi8(b), 1);
 }
 
+[[gnu::always_inline]] inline __m512i odd_bytes(__m512i a, __m512i b, avx512bw level) {
+  return even_bytes(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8), level);
+}
+
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
 constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }

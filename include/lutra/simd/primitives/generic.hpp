@@ -240,4 +240,15 @@ struct portable_limits {
   return v;
 }
 
+// Bytes 1, 3, 5, ... likewise.
+[[gnu::always_inline]] inline portable_bytes odd_bytes(portable_bytes a, portable_bytes b,
+                                                       portable) {
+  portable_bytes v;
+  for (std::size_t i = 0; i < 8; ++i) {
+    v.lane[i] = a.lane[2 * i + 1];
+    v.lane[i + 8] = b.lane[2 * i + 1];
+  }
+  return v;
+}
+
 }  // namespace lutra::inline LUTRA_ABI::simd

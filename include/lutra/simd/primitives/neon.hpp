@@ -163,6 +163,10 @@ struct neon_limits {
   return vuzp1q_s8(a, b);
 }
 
+[[gnu::always_inline]] inline int8x16_t odd_bytes(int8x16_t a, int8x16_t b, neon64) {
+  return vuzp2q_s8(a, b);
+}
+
 #ifdef __ARM_FEATURE_DOTPROD
 constexpr bool has_small_weight_dot(neon64_dotprod) { return false; }
 constexpr int panel_vectors(neon64_dotprod) { return 4; }

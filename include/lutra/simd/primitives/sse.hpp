@@ -146,6 +146,10 @@ struct sse_limits {
   return _mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low));
 }
 
+[[gnu::always_inline]] inline __m128i odd_bytes(__m128i a, __m128i b, sse2) {
+  return _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8));
+}
+
 #if defined(__SSE4_1__) && defined(__SSSE3__)
 constexpr bool has_byte_lookup(sse4_1) { return true; }
 constexpr bool has_small_weight_dot(sse4_1) { return true; }
