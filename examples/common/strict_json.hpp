@@ -5,7 +5,7 @@
 // absent members, wrong types and numbers outside a range.
 #pragma once
 
-#include <lutra/core/error.hpp>
+#include <lutra/tensor/shape.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>

@@ -30,6 +30,7 @@ mnist_figures compress_and_evaluate(const mnist_options& o) {
   const tensor<std::uint8_t> labels = read_idx(o.labels, 1);
   const tensor<std::uint8_t> calibration = read_digits(o.calibration, o.calibration_images);
   f.images = images.extent(0);
+  f.calibration_images = calibration.extent(0);
   if (labels.size() < f.images) {
     raise(errc::shape_mismatch, "fewer labels than images", o.labels, text_of(labels.size()),
           ">= " + text_of(f.images));

@@ -25,6 +25,7 @@ struct model_accuracy {
 
 struct mnist_figures {
   lutra::index_t images = 0;
+  lutra::index_t calibration_images = 0;
   model_accuracy original, palettized, simulated, integer;
   lutra::compression_report weights;      // of the palettizer
   lutra::compression_report activations;  // of the quantizer
@@ -91,15 +92,18 @@ inline std::string table_text(const mnist_figures& f) {
          "integer logits that differ from it: " + thousands(d.differing) + " of " +
          thousands(d.total) + ", by at most " + thousands(d.largest) +
          (d.largest == 1 ? " step" : " steps") + "\n" + "palettize " +
-         fixed(f.palettize_seconds, 2) + " s, calibrate " + fixed(f.calibrate_seconds, 2) +
-         " s, evaluate " + fixed(f.evaluate_seconds(), 2) + " s\n";
+         fixed(f.palettize_seconds, 2) + " s, calibrate " + fixed(f.calibrate_seconds, 2) + " s (" +
+         thousands(f.calibration_images) + " images), evaluate " + fixed(f.evaluate_seconds(), 2) +
+         " s (" + thousands(f.images) + " images)\n";
 }
 
 inline nlohmann::ordered_json json_of(const mnist_figures& f, const mnist_options& o) {
   using object = nlohmann::ordered_json;
   // The double whose shortest text is that of the float.
   const auto exact = [](float x) { return std::strtod(lutra::text_of(x).c_str(), nullptr); };
-  const auto rounded = [](double x, double unit) { return std::round(x / unit) * unit; };
+  const auto with_digits = [](double x, int digits) {
+    return std::strtod(fixed(x, digits).c_str(), nullptr);
+  };
   object layers = object::array();
   for (const auto& w : f.weights.weights) {
     if (w.status != lutra::tensor_status::compressed) continue;
@@ -107,7 +111,7 @@ inline nlohmann::ordered_json json_of(const mnist_figures& f, const mnist_option
                       {"bits", w.n_bits},
                       {"groups", w.groups},
                       {"bytes", w.bytes_after},
-                      {"sqnr_db", std::strtod(fixed(w.sqnr_db(), 4).c_str(), nullptr)},
+                      {"sqnr_db", with_digits(w.sqnr_db(), 4)},
                       {"inertia", w.inertia}});
   }
   object activations = object::array();
@@ -117,13 +121,13 @@ inline nlohmann::ordered_json json_of(const mnist_figures& f, const mnist_option
                            {"zero_point", a.zero_point.at(0)},
                            {"values", a.values}});
   }
-  const auto ms = [&](double seconds) { return rounded(seconds, 0.001); };
+  const auto ms = [&](double seconds) { return with_digits(seconds, 3); };
   return {{"lutra", LUTRA_VERSION_STRING},
           {"options",
            {{"bits", o.bits},
             {"group_size", o.group_size},
             {"lut_scheme", std::string(name_of(o.lut_scheme))},
-            {"calibration_images", o.calibration_images},
+            {"calibration_images", f.calibration_images},
             {"test_images", f.images}}},
           {"accuracy",
            {{"float", f.percent(f.original)},

@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <lutra/ir/integer.hpp>
+#include <lutra/palette/pack.hpp>
 #include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN

@@ -4,7 +4,8 @@
 // The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
 //   conv, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
 //   max pool      the largest code
-//   mean pool     requantize(sum (q - zero_point) / count)
+//   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
+//                 simulation, whose sums are rounded, may go either way
 //   add           clamp(round(((qa - za) sa + (qb - zb) sb) / s) + z), each float operation rounded
 //   map           one table look-up per element: a relu on its own, or a change of scale
 // The same bits on every instruction set and compiler. Thread-safe: pure functions.
@@ -13,6 +14,7 @@
 #include <lutra/affine/element.hpp>
 #include <lutra/ir/ops/layout.hpp>
 #include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/pool.hpp>
 #include <variant>
 

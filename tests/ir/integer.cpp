@@ -1,0 +1,56 @@
+#include <lutra/ir/integer.hpp>
+
+#include "ir/finalized.hpp"
+
+using namespace lutra;
+using test::random_tensor;
+
+namespace {
+
+ir::graph relu_chain() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto y = b.linear(x, b.state("a.weight", random_tensor({6, 5}, 1)));
+  b.output(b.add(b.relu(y), y));
+  return std::move(b).build();
+}
+
+}  // namespace
+
+TEST_CASE("integer: a program lists its steps and the meaning of its output") {
+  const auto x = random_tensor({20, 5}, 2);
+  const ir::graph g = test::finalized(relu_chain(), x);
+  const ir::integer_program program = ir::lower(g);
+  REQUIRE(program.steps().size() == 3);  // linear, relu as a map, add
+  CHECK(std::holds_alternative<ir::integer_linear>(program.steps()[0].operation));
+  CHECK(std::holds_alternative<ir::integer_map>(program.steps()[1].operation));
+  CHECK(std::holds_alternative<ir::integer_add>(program.steps()[2].operation));
+  CHECK(program.steps()[0].name == "node 'linear' (linear)");
+  const ir::node& last = g.at(g.at(g.outputs[0]).producer);
+  CHECK(program.output_parameters().scale == last.quantization->scale);
+  // One linear layer, then exact look-ups: codes equal the simulation's wherever its sums round alike.
+  const auto simulated = ir::interpreter(g).run(x);
+  const auto codes = program.run_codes(lutra::view(x));
+  const auto values = program.run(x);
+  for (index_t i = 0; i < codes.size(); ++i) {
+    CHECK(values[i] == static_cast<float>(codes[i]) * program.output_parameters().scale[0]);
+    CHECK(std::abs(values[i] - simulated[i]) < 2.5F * program.output_parameters().scale[0]);
+  }
+}
+
+TEST_CASE("integer: an input of another shape is refused with the node's name") {
+  const auto x = random_tensor({20, 5}, 2);
+  const ir::integer_program program = ir::lower(test::finalized(relu_chain(), x));
+  CHECK_ERROR(program.run(random_tensor({3, 4}, 1)), shape_mismatch, "node 'linear' (linear)",
+              "[3, 4]");
+  CHECK(program.run(tensor<float>({0, 5})).extents() == shape{0, 6});
+}
+
+TEST_CASE("integer: strided inputs are read in their order") {
+  const auto x = random_tensor({20, 5}, 2);
+  const ir::integer_program program = ir::lower(test::finalized(relu_chain(), x));
+  tensor<float> turned({5, 20});
+  for (index_t i = 0; i < 100; ++i) turned[i % 5 * 20 + i / 5] = x[i];
+  const index_t strides[] = {1, 20};
+  CHECK(program.run_codes({turned.data(), {20, 5}, strides}) == program.run_codes(lutra::view(x)));
+}

@@ -1,0 +1,199 @@
+#include <lutra/ir/lower.hpp>
+
+#include <set>
+
+#include "ir/finalized.hpp"
+
+using namespace lutra;
+using test::finalized;
+using test::random_tensor;
+using traits = graph_traits<ir::graph>;
+
+namespace {
+
+// Integer and simulated outputs in steps of the output scale: rarely apart, and by at most one. (A code that
+// differs early in a deep network may move an output by more.)
+void check_agreement(const ir::graph& g, const tensor<float>& x, double most_different,
+                     float most_steps = 1) {
+  const ir::integer_program program = ir::lower(g);
+  const auto simulated = ir::interpreter(g).run(x);
+  const auto integer = program.run(x);
+  REQUIRE(simulated.extents() == integer.extents());
+  const float step = program.output_parameters().scale[0];
+  index_t different = 0;
+  for (index_t i = 0; i < integer.size(); ++i) {
+    const float distance = std::abs(simulated[i] - integer[i]) / step;
+    CHECK(distance < most_steps + 0.5F);
+    different += distance > 0.5F ? 1 : 0;
+  }
+  CAPTURE(integer.size());
+  CHECK(static_cast<double>(different) <= most_different * static_cast<double>(integer.size()));
+  const std::set<float> values(integer.elements().begin(), integer.elements().end());
+  CHECK(values.size() > 10);  // the outputs say something
+}
+
+// Everything integer mode knows, in one network of 2-D operations. Means are of three codes: a mean of two
+// is often a tie, which integers round to even and the simulation either way.
+ir::graph wide_net() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto w = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, random_tensor(s, seed));
+  };
+  const auto c = b.relu6(b.conv2d(x, w("c.weight", {8, 2, 3, 3}, 1), w("c.bias", {8}, 2),
+                                  {.stride = {2, 1}, .padding = {1, 1}}));
+  const auto depthwise = b.conv2d(c, w("d.weight", {8, 1, 3, 3}, 3), w("d.bias", {8}, 4),
+                                  {.padding = {2, 2}, .dilation = {2, 2}, .groups = 8});
+  const auto residual = b.relu(b.add(c, depthwise));
+  const auto joined = b.concat({residual, residual});
+  const auto pooled = b.avg_pool2d(b.max_pool2d(joined, {.kernel = {2, 3}}), {.kernel = {1, 3}});
+  b.output(b.linear(b.reshape(b.adaptive_avg_pool2d(pooled, {1, 1}), {-1, 16}),
+                    w("fc.weight", {10, 16}, 5), w("fc.bias", {10}, 6)));
+  return std::move(b).build();
+}
+
+ir::graph line_net() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto c =
+      b.relu(b.conv1d(x, b.state("c.weight", random_tensor({6, 3, 5}, 1)),
+                      b.state("c.bias", random_tensor({6}, 2)), {.stride = 2, .padding = 2}));
+  const auto p = b.apply("max_pool1d", {c}, {{"kernel_size", {2}}, {"stride", {2}}});
+  b.output(b.linear(b.flatten(p), b.state("fc.weight", random_tensor({20, 24}, 3))));
+  return std::move(b).build();
+}
+
+}  // namespace
+
+TEST_CASE("lower: integers follow the simulation for every operation, scheme and grouping") {
+  const auto x = random_tensor({40, 2, 12, 9}, 11);
+  for (const int group : {0, 3}) {
+    check_agreement(finalized(wide_net(), x, {}, group), x, 0.06, 2);
+    check_agreement(finalized(wide_net(), x, {dtype::uint8, qscheme::asymmetric}, group), x, 0.06,
+                    2);
+    check_agreement(finalized(wide_net(), x, {dtype::int8, qscheme::asymmetric}, group), x, 0.06,
+                    2);
+  }
+}
+
+TEST_CASE("lower: 1-D networks run as images of height 1") {
+  const auto x = random_tensor({50, 3, 16}, 12);
+  check_agreement(finalized(line_net(), x), x, 0.02);
+  check_agreement(finalized(line_net(), x, {dtype::uint8, qscheme::asymmetric}), x, 0.02);
+  check_agreement(finalized(line_net(), x, {dtype::int8, qscheme::symmetric_with_clipping}), x,
+                  0.02);
+}
+
+TEST_CASE("lower: a linear layer of exact sums agrees with the simulation in every code") {
+  ir::builder b;
+  const auto x = b.input("x");
+  b.output(b.linear(x, b.state("w.weight", random_tensor({7, 9}, 1)),
+                    b.state("w.bias", random_tensor({7}, 2))));
+  const auto batch = random_tensor({64, 9}, 3);
+  check_agreement(finalized(std::move(b).build(), batch), batch, 0.02);
+}
+
+TEST_CASE("lower: the same codes whichever way the batch is cut, run after run") {
+  const auto x = random_tensor({6, 2, 12, 9}, 11);
+  const ir::integer_program program = ir::lower(finalized(wide_net(), x));
+  const auto whole = program.run_codes(lutra::view(x));
+  for (index_t i = 0; i < 6; ++i) {
+    const tensor_view<const float> one(x.data() + i * 216, {1, 2, 12, 9});
+    const auto codes = program.run_codes(one);
+    for (index_t k = 0; k < 10; ++k) CHECK(codes[k] == whole[i * 10 + k]);
+  }
+  CHECK(program.run_codes(lutra::view(x)) == whole);
+}
+
+TEST_CASE("lower: bias and multiplier are as documented") {
+  const auto x = random_tensor({30, 3, 16}, 12);
+  const ir::graph g = finalized(line_net(), x, {dtype::uint8, qscheme::asymmetric});
+  const ir::integer_program program = ir::lower(g);
+  const auto* conv = std::get_if<ir::integer_conv>(&program.steps().front().operation);
+  REQUIRE(conv != nullptr);
+  const ir::node* first = nullptr;
+  const ir::node* second = nullptr;
+  const ir::node* layer = nullptr;
+  for (const auto n : g.order) {
+    if (g.at(n).op == "conv1d") layer = &g.at(n);
+    if (g.at(n).op != "quantize") continue;
+    (first == nullptr ? first : second == nullptr ? second : first) = &g.at(n);
+    if (second != nullptr) break;
+  }
+  REQUIRE(layer != nullptr);
+  REQUIRE(second != nullptr);
+  const auto& bias = g.at(layer->operands[2]).data;
+  for (index_t r = 0; r < 6; ++r) {
+    const double unit = static_cast<double>(first->quantization->scale[0]) *
+                        static_cast<double>(conv->weight.row_scale(r));
+    const double z = first->quantization->zero_point[0] - 128;
+    const double expected = std::nearbyint(static_cast<double>(bias[r]) / unit) -
+                            z * static_cast<double>(conv->weight.row_sum(r));
+    const auto i = static_cast<std::size_t>(r);
+    CHECK(conv->finish.bias[i] == static_cast<std::int32_t>(expected));
+    CHECK(conv->finish.multiplier[i] ==
+          static_cast<float>(unit / static_cast<double>(second->quantization->scale[0])));
+  }
+  CHECK(conv->options.padding_value == first->quantization->zero_point[0] - 128);
+  // The relu: nothing below the code of zero.
+  CHECK(conv->finish.lo == second->quantization->zero_point[0] - 128);
+}
+
+TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
+  const auto x = random_tensor({4, 3, 16}, 12);
+  CHECK_ERROR(ir::lower(line_net()), unsupported, "quantized value", "'relu'");
+  ir::graph dense = finalized(line_net(), x);
+  for (const auto n : dense.order) {
+    if (dense.at(n).op != "linear") continue;
+    traits::set_operand(dense, n, 1, dense.at(n).operands[1]);
+    for (std::size_t v = 0; v < dense.values.size(); ++v) {
+      if (dense.values[v].name == "fc.weight" && dense.values[v].role == value_role::state) {
+        traits::set_operand(dense, n, 1, {static_cast<index_t>(v)});
+      }
+    }
+  }
+  CHECK_ERROR(ir::lower(dense), unsupported, "palettized weight", "node 'linear'", "'fc.weight'");
+
+  ir::builder b;
+  b.output(b.softmax(b.linear(b.input("x"), b.state("w.weight", random_tensor({4, 4}, 1)))));
+  const auto batch = random_tensor({4, 4}, 2);
+  const ir::graph soft = finalized(std::move(b).build(), batch);
+  CHECK_ERROR(ir::lower(soft), unsupported, "op type", "'softmax'");
+
+  ir::graph prepared = line_net();
+  quantizer<ir::graph> q(prepared, {.global_config = {.op_state_spec = off}});
+  q.prepare();
+  CHECK_ERROR(ir::lower(prepared), invalid_state, "not finalized", "fake_quant");
+
+  ir::builder two;
+  two.output(two.add(two.input("x"), two.input("y")));
+  CHECK_ERROR(ir::lower(std::move(two).build()), unsupported, "one input and one output",
+              "2 and 1");
+
+  ir::graph wrong = finalized(line_net(), x);
+  for (const auto n : wrong.order) {
+    if (wrong.at(n).op == "conv1d") wrong.at(wrong.at(n).operands[2]).data = tensor<float>({5});
+  }
+  CHECK_ERROR(ir::lower(wrong), shape_mismatch, "'conv1d'", "[5]", "[6]");
+
+  ir::graph channels = finalized(line_net(), x);
+  for (const auto n : channels.order) {
+    if (channels.at(n).op != "quantize") continue;
+    channels.at(n).quantization->scale = {1.0F, 1.0F};
+    channels.at(n).quantization->zero_point = {0, 0};
+    break;
+  }
+  CHECK_ERROR(ir::lower(channels), unsupported, "per-tensor", "2 scales");
+
+  ir::graph disagree = finalized(line_net(), x);
+  for (const auto n : disagree.order) {
+    if (disagree.at(n).op == "dequantize") disagree.at(n).quantization->scale = {0.5F};
+  }
+  CHECK_ERROR(ir::lower(disagree), invalid_graph, "disagree", "dequantize");
+
+  ir::graph huge = finalized(line_net(), x);
+  for (const auto n : huge.order) {
+    if (huge.at(n).op == "conv1d") huge.at(huge.at(n).operands[2]).data[3] = 1e30F;
+  }
+  CHECK_ERROR(ir::lower(huge), unsupported, "bias does not fit int32", "row 3");
+}
