@@ -4,6 +4,7 @@
 // Figures of weights compare the float weight with its quantized values, sums in double. Linear.
 #pragma once
 
+#include <algorithm>
 #include <lutra/fake_quant/fake_quantizer.hpp>
 #include <lutra/flow/report.hpp>
 #include <lutra/graph/quantization_plan.hpp>
@@ -114,14 +115,13 @@ template <editable_graph G> class quantizer_reporter {
     record.reason = text_of(fq.spec().granularity);
     record.n_bits = bits_of(q.dtype);
     record.groups = index_t(q.scale.size());
-    const auto with_offset = [](const auto& xs) {
-      for (const auto x : xs) {
-        if (x != 0) return index_t(xs.size());
-      }
-      return index_t{0};
+    const auto any = [](const auto& xs) {
+      return std::any_of(xs.begin(), xs.end(), [](auto x) { return x != 0; });
     };
-    record.bytes_after = (data.size() * record.n_bits + 7) / 8 +
-                         4 * (record.groups + with_offset(q.zero_point) + with_offset(q.minval));
+    // A symmetric weight needs no offsets; else one per group: zero point or minval.
+    const bool offsets = q.qformulation == qformulation::minval || any(q.zero_point);
+    record.bytes_after =
+        (data.size() * record.n_bits + 7) / 8 + 4 * record.groups * (offsets ? 2 : 1);
     index_t i = 0;
     for_each_element(data, [&](const float& w) {
       const double x = static_cast<double>(w);

@@ -1,0 +1,21 @@
+#include <doctest/doctest.h>
+#include <cmath>
+#include <lutra/flow/report.hpp>
+
+using namespace lutra;
+
+TEST_CASE("report: figures of a weight") {
+  weight_record w;
+  w.extents = shape{4, 4};
+  w.signal = 1000.0;
+  w.error = 1.0;
+  w.bytes_after = 10;
+  CHECK(w.sqnr_db() == doctest::Approx(30.0));
+  CHECK(w.bits_per_weight() == 5.0);
+  w.error = 0.0;
+  CHECK(std::isinf(w.sqnr_db()));
+  CHECK(weight_record{}.bits_per_weight() == 0.0);
+  CHECK(name_of(tensor_status::compressed) == "compressed");
+  CHECK(name_of(tensor_status::left_dense) == "left_dense");
+  CHECK(name_of(tensor_status::failed) == "failed");
+}
