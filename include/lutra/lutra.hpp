@@ -1,0 +1,25 @@
+// lutra: lutra.hpp - the whole library, but for what needs oneTBB or Eigen's unsupported modules.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Costs a few seconds per translation unit, most of it Eigen and xsimd. The light headers are core/, number/,
+// tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here: core/executor_tbb.hpp,
+// tensor/eigen_tensor.hpp.
+#pragma once
+
+#include <lutra/affine/program_pass.hpp>
+#include <lutra/core/executor_openmp.hpp>
+#include <lutra/core/random.hpp>
+#include <lutra/fake_quant/gradient.hpp>
+#include <lutra/fake_quant/qat_schedule.hpp>
+#include <lutra/flow/palettizer.hpp>
+#include <lutra/flow/quantizer.hpp>
+#include <lutra/fwd.hpp>
+#include <lutra/graph/conformance.hpp>
+#include <lutra/ir/lower.hpp>
+#include <lutra/ir/traits.hpp>
+#include <lutra/number/e8m0.hpp>
+#include <lutra/observe/known_range.hpp>
+#include <lutra/observe/range/ort_entropy.hpp>
+#include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/reference.hpp>
+#include <lutra/tensor/eigen.hpp>
