@@ -11,6 +11,7 @@
 #include <limits>
 #include <lutra/affine/granularity.hpp>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/observe/unit_pieces.hpp>
 #include <lutra/simd/floats.hpp>
 #include <lutra/tensor/view.hpp>
 #include <vector>
@@ -94,17 +95,11 @@ unit_ranges ranges_of(const tensor_view<const float>& x, const block_grid& units
   const auto count = static_cast<std::size_t>(units.count());
   const span_range none;
   unit_ranges r{std::vector<float>(count, none.lo), std::vector<float>(count, none.hi), 0};
-  std::vector<float> gathered;
-  const float* from = x.data();
-  if (!x.is_contiguous()) {
-    gathered = to_vector<float>(x);
-    from = gathered.data();
-  }
-  units.for_each_run([&](index_t first, index_t n, index_t at) {
-    const span_range s = range_of_span<Level>(from + first, n);
+  for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t at) {
+    const span_range s = range_of_span<Level>(piece, n);
     const auto u = static_cast<std::size_t>(at);
-    r.lo[u] = s.lo < r.lo[u] ? s.lo : r.lo[u];
-    r.hi[u] = s.hi > r.hi[u] ? s.hi : r.hi[u];
+    r.lo[u] = std::min(r.lo[u], s.lo);
+    r.hi[u] = std::max(r.hi[u], s.hi);
     r.nonfinite += s.nonfinite;
   });
   return r;

@@ -1,0 +1,70 @@
+#include <lutra/observe/any_observer.hpp>
+
+#include "../errors.hpp"
+
+#include <lutra/tensor/tensor.hpp>
+
+#include "range_of.hpp"
+
+using namespace lutra;
+
+TEST_CASE("any_observer: keys give what they name") {
+  for (const std::string_view key : {"static", "moving_average", "global_minmax"}) {
+    any_observer o = make_observer(key, {.averaging_constant = 0.5F});
+    o.observe(view(std::vector<float>{-2, 8}));
+    o.observe(view(std::vector<float>{-4, 4}));
+    const ends expected = key == "static"          ? ends{{-4}, {4}}
+                          : key == "global_minmax" ? ends{{-4}, {8}}
+                                                   : ends{{-3}, {6}};
+    CHECK(range_of(o) == expected);
+    check_save_load(o, make_observer(key, {.averaging_constant = 0.5F}));
+  }
+  CHECK_ERROR(make_observer("minmax", {}), invalid_argument, "no observer under this key",
+              "'minmax'", "global_minmax", "moving_average", "static");
+  CHECK_ERROR(make_observer("default", {}), invalid_argument, "'default'");
+}
+
+TEST_CASE("any_observer: copies are independent, moves take over") {
+  any_observer a = make_observer("global_minmax", {});
+  a.observe(view(std::vector<float>{1}));
+  any_observer b = a;
+  b.observe(view(std::vector<float>{5}));
+  CHECK(range_of(a) == ends{{0}, {1}});
+  CHECK(range_of(b) == ends{{0}, {5}});
+  a = std::move(b);
+  CHECK(range_of(a) == ends{{0}, {5}});
+  a = make_observer("static", {});
+  CHECK(a.units() == 0);
+}
+
+TEST_CASE("any_observer: combining what does not combine is an error at run time") {
+  any_observer a = make_observer("moving_average", {});
+  any_observer b = make_observer("moving_average", {});
+  any_observer c = make_observer("global_minmax", {});
+  CHECK_FALSE(a.can_merge());
+  CHECK(a.can_append());
+  CHECK(c.can_merge());
+  CHECK_ERROR(a.merge(b), unsupported, "cannot be combined this way", "merge");
+  CHECK_ERROR(a.merge(c), incompatible, "different kinds");
+  CHECK_ERROR(a.append(c), incompatible, "different kinds");
+  b.observe(view(std::vector<float>{3}));
+  a.append(b);
+  CHECK(range_of(a) == ends{{0}, {3}});
+  any_observer d = make_observer("global_minmax", {});
+  d.observe(view(std::vector<float>{-7}));
+  c.merge(d);
+  CHECK(range_of(c) == ends{{-7}, {0}});
+}
+
+TEST_CASE("any_observer: a registered observer is found, re-registering replaces") {
+  const auto make = [](const quantization_spec& s) { return any_observer(global_min_max(s)); };
+  CHECK_FALSE(register_observer("test_mine", make));
+  make_observer("test_mine", {});
+  CHECK(register_observer(
+      "test_mine", [](const quantization_spec& s) { return any_observer(static_range(s)); }));
+  any_observer o = make_observer("test_mine", {});
+  CHECK_ERROR(make_observer("test_other", {}), invalid_argument, "test_mine");
+  o.observe(view(std::vector<float>{1}));
+  o.observe(view(std::vector<float>{-1}));
+  CHECK(range_of(o) == ends{{-1}, {0}});
+}

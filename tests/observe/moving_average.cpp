@@ -1,0 +1,131 @@
+#include <lutra/observe/moving_average.hpp>
+
+#include "../errors.hpp"
+
+#include <cmath>
+#include <limits>
+#include <lutra/core/random.hpp>
+#include <lutra/tensor/tensor.hpp>
+
+#include "range_of.hpp"
+
+using namespace lutra;
+
+namespace {
+moving_average seen(const quantization_spec& s, const std::vector<std::vector<float>>& batches,
+                    running_type type = running_type::float64) {
+  moving_average o(s, type);
+  for (const auto& b : batches) o.observe(view(b));
+  return o;
+}
+}  // namespace
+
+TEST_CASE("moving_average: first batch is copied, later ones are averaged in") {
+  quantization_spec s;
+  s.averaging_constant = 0.25F;
+  const moving_average o = seen(s, {{-4, 8}, {-8, 4}, {2, 3}});
+  // Exact in binary: -4, then 0.25 * -8 + 0.75 * -4 = -5, then 0.75 * -5 (zero is in the range).
+  CHECK(range_of(o) == ends{{-3.75F}, {0.25F * 3 + 0.75F * 7}});
+  CHECK(o.samples() == 6);
+}
+
+TEST_CASE("moving_average: doubles follow a drift that bfloat16 cannot") {
+  std::vector<std::vector<float>> batches = {{1.0F}};
+  batches.insert(batches.end(), 500, {1.1F});
+  CHECK(range_of(seen({}, batches, running_type::bfloat16)).second[0] == 1.0F);
+  const double expected = 1.1 - 0.1 * std::pow(1 - static_cast<double>(0.01F), 500);
+  CHECK(static_cast<double>(range_of(seen({}, batches)).second[0]) ==
+        doctest::Approx(expected).epsilon(1e-6));
+  CHECK(static_cast<double>(range_of(seen({}, batches, running_type::float32)).second[0]) ==
+        doctest::Approx(expected).epsilon(1e-5));
+}
+
+TEST_CASE("moving_average: a unit without a finite element keeps its average") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  moving_average o({.granularity = granularity::per_channel(0), .averaging_constant = 0.5F});
+  o.observe(view(tensor<float>(shape{2, 1}, {nan, 4})));
+  CHECK(range_of(o) == ends{{0, 0}, {0, 4}});
+  o.observe(view(tensor<float>(shape{2, 1}, {8, nan})));  // the first unit starts here
+  CHECK(range_of(o) == ends{{0, 0}, {8, 4}});
+  CHECK(o.nonfinite() == 2);
+}
+
+TEST_CASE("moving_average: append continues in order, up to rounding in double") {
+  random_stream random(8);
+  quantization_spec s;
+  s.averaging_constant = 0.1F;
+  std::vector<std::vector<float>> batches;
+  for (int i = 0; i < 40; ++i) {
+    batches.push_back(
+        {static_cast<float>(random.normal()), static_cast<float>(random.normal()) * 3});
+  }
+  const moving_average whole = seen(s, batches);
+  for (const std::ptrdiff_t cut : {0, 1, 7, 39, 40}) {
+    moving_average first = seen(s, {batches.begin(), batches.begin() + cut});
+    moving_average rest = seen(s, {batches.begin() + cut, batches.end()});
+    first.append(rest);
+    CHECK(static_cast<double>(range_of(first).second[0]) ==
+          doctest::Approx(static_cast<double>(range_of(whole).second[0])).epsilon(1e-7));
+    CHECK(first.samples() == whole.samples());
+    moving_average three = seen(s, {batches.begin(), batches.begin() + cut});
+    three.append(seen(s, {batches.begin() + cut, batches.end()}));
+    three.append(seen(s, batches));
+    moving_average twice = batches.empty() ? whole : seen(s, batches);
+    for (const auto& b : batches) twice.observe(view(b));
+    CHECK(static_cast<double>(range_of(three).first[0]) ==
+          doctest::Approx(static_cast<double>(range_of(twice).first[0])).epsilon(1e-6));
+  }
+  moving_average other(quantization_spec{});
+  CHECK_ERROR(other.append(whole), incompatible, "averaging constants", "0.1", "0.01");
+}
+
+TEST_CASE("moving_average: save and load") {
+  const moving_average o = seen({}, {{1, -2}, {3, -4}});
+  check_save_load(o, moving_average(quantization_spec{}));
+  const std::vector<std::uint8_t> bytes = saved_bytes(o);
+  state_reader r(bytes, "load");
+  moving_average narrow(quantization_spec{}, running_type::float32);
+  CHECK_ERROR(narrow.load(r), corrupt_data, "type of the running state");
+}
+
+TEST_CASE("moving_average: both products are rounded, nothing is fused") {
+  random_stream random(18);
+  int telling = 0;
+  for (int i = 0; i < 200; ++i) {
+    quantization_spec s;
+    s.averaging_constant = static_cast<float>(random.uniform() * 0.5 + 0.01);
+    const auto c = static_cast<double>(s.averaging_constant);
+    moving_average wide(s);
+    moving_average narrow(s, running_type::float32);
+    double expected = 0;
+    float expected_narrow = 0;
+    for (int batch = 0; batch < 8; ++batch) {
+      const auto x = static_cast<float>(random.uniform());
+      wide.observe(view(std::vector<float>{x}));
+      narrow.observe(view(std::vector<float>{x}));
+      if (batch == 0) {
+        expected = static_cast<double>(x);
+        expected_narrow = x;
+        continue;
+      }
+      volatile double fresh = c * static_cast<double>(x);  // stored, so no compiler can fuse it
+      volatile double kept = (1 - c) * expected;
+      const double sum = fresh + kept;
+      telling += std::fma(1 - c, expected, fresh) != sum ||
+                 std::fma(c, static_cast<double>(x), kept) != sum;
+      expected = sum;
+      volatile float fresh_narrow = s.averaging_constant * x;
+      volatile float kept_narrow = static_cast<float>(1 - c) * expected_narrow;
+      expected_narrow = fresh_narrow + kept_narrow;
+    }
+    const std::vector<std::uint8_t> bytes = saved_bytes(wide);
+    state_reader r(bytes, "test");
+    for (int skip = 0; skip < 3; ++skip) r.i64();  // units, samples, non-finite
+    r.u8();                                        // type
+    r.u64();                                       // units
+    r.f64();                                       // low end
+    CHECK(r.f64() == expected);
+    CHECK(range_of(narrow).second[0] == expected_narrow);
+  }
+  CHECK(telling > 100);  // or these numbers would prove nothing
+}
