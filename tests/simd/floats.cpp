@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <lutra/core/random.hpp>
+#include <string>
 #include <utility>
 #include <vector>
 

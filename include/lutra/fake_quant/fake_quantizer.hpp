@@ -7,7 +7,7 @@
 //   off       on           evaluation with frozen parameters
 //   off       off          transparent
 // A tensor whose extents the blocks do not divide disables the fake-quantizer for good: output is x, and
-// disabled_reason() says why. Every other error leaves the object as it was.
+// disabled_reason() says why. Every other error leaves switches and parameters as they were.
 // NaN in the data propagates to the output and is left out of the statistics.
 #pragma once
 

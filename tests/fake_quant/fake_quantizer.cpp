@@ -1,0 +1,288 @@
+#include <lutra/fake_quant/fake_quantizer.hpp>
+
+#include "../errors.hpp"
+
+#include <cmath>
+#include <limits>
+#include <lutra/core/random.hpp>
+#include <lutra/tensor/tensor.hpp>
+
+using namespace lutra;
+
+namespace {
+
+tensor<float> sample(const shape& extents, std::uint64_t seed, double scale = 1) {
+  random_stream random(seed);
+  tensor<float> t(extents);
+  for (float& e : t.elements()) e = static_cast<float>(random.normal() * scale);
+  return t;
+}
+tensor<float> forward(fake_quantizer& f, const tensor<float>& x) {
+  tensor<float> out(x.extents());
+  f.forward(view(x), view(out));
+  return out;
+}
+tensor<float> quantized(const tensor<float>& x, const qparams& p) {
+  tensor<float> out(x.extents());
+  fake_quantize(view(x), p, view(out));
+  return out;
+}
+qparams params_of_range(const quantization_spec& s, const tensor<float>& x) {
+  const auto r = ranges_of(view(x), grid_of(s.granularity, x.extents(), "test"));
+  return qparams_from_range(s, r.lo, r.hi);
+}
+
+}  // namespace
+
+TEST_CASE("fake_quantizer: the four states") {
+  const tensor<float> x = sample(shape{4, 8}, 1);
+  const tensor<float> wider = sample(shape{4, 8}, 2, 10);
+  const quantization_spec s{.qparam_calculator = "static"};
+  fake_quantizer f(s, target::activation);
+  CHECK(f.observer_enabled());
+  CHECK(f.fake_quant_enabled());
+  f.enable_fake_quant(false);  // calibration
+  CHECK(forward(f, x) == x);
+  CHECK(f.params() == params_of_range(s, x));
+  f.enable_fake_quant(true);  // training: this call already uses the new parameters
+  CHECK(forward(f, wider) == quantized(wider, params_of_range(s, wider)));
+  f.enable_observer(false);  // evaluation: frozen
+  CHECK(forward(f, x) == quantized(x, params_of_range(s, wider)));
+  CHECK(f.params() == params_of_range(s, wider));
+  f.enable_fake_quant(false);  // transparent
+  CHECK(forward(f, x) == x);
+  CHECK(f.samples() == 64);
+}
+
+TEST_CASE("fake_quantizer: the default observer follows the target") {
+  const tensor<float> a(shape{2}, {-2, 2});
+  const tensor<float> b(shape{2}, {-4, 4});
+  const auto last_minval = [&](target t, std::string_view key) {
+    fake_quantizer f({.qparam_calculator = key, .averaging_constant = 0.5F}, t);
+    f.observe(view(a));
+    f.observe(view(b));
+    f.observe(view(a));
+    return f.params().minval[0];
+  };
+  CHECK(last_minval(target::weight, "default") == -2.0F);
+  CHECK(last_minval(target::lut, "default") == -2.0F);
+  CHECK(last_minval(target::activation, "default") == -2.5F);
+  CHECK(last_minval(target::weight, "moving_average") == -2.5F);
+  CHECK(last_minval(target::activation, "global_minmax") == -4.0F);
+  CHECK_ERROR(fake_quantizer({.qparam_calculator = "minmax"}, target::weight), invalid_argument,
+              "'minmax'");
+  CHECK_ERROR(fake_quantizer({.averaging_constant = 2.0F}, target::weight), invalid_argument,
+              "averaging_constant", "2");
+}
+
+TEST_CASE("fake_quantizer: without data there are no parameters") {
+  fake_quantizer f({}, target::weight);
+  CHECK_FALSE(f.initialized());
+  CHECK_ERROR(f.params(), invalid_state, "no tensor was observed");
+  f.enable_observer(false);
+  const tensor<float> x = sample(shape{3}, 3);
+  CHECK_ERROR(forward(f, x), invalid_state, "no tensor was observed");
+  f.enable_fake_quant(false);
+  CHECK(forward(f, x) == x);
+  f.enable_observer(true);
+  f.enable_fake_quant(true);
+  forward(f, tensor<float>(shape{0, 4}));  // an empty tensor is no data
+  CHECK_FALSE(f.initialized());
+}
+
+TEST_CASE("fake_quantizer: blocks that do not divide disable it for good, with a reason") {
+  fake_quantizer f({.granularity = granularity::per_block(32, 0)}, target::weight);
+  const tensor<float> x = sample(shape{100, 3}, 4);
+  CHECK(forward(f, x) == x);
+  CHECK(f.disabled());
+  CHECK(f.disabled_reason().find("block size 32 does not divide extent 100 of axis 0") !=
+        std::string::npos);
+  CHECK(f.disabled_reason().find("[100, 3]") != std::string::npos);
+  const tensor<float> fits = sample(shape{64, 3}, 5);
+  CHECK(forward(f, fits) == fits);
+  CHECK_FALSE(f.initialized());
+  CHECK_ERROR(f.params(), invalid_state, "disabled: block size 32");
+
+  fake_quantizer good({.granularity = granularity::per_block(32, 0)}, target::weight);
+  CHECK_FALSE(forward(good, fits) == fits);
+  CHECK_FALSE(good.disabled());
+  CHECK(good.params().scale.size() == 6);
+}
+
+TEST_CASE("fake_quantizer: other misfits are errors and change nothing") {
+  fake_quantizer f({.granularity = granularity::per_channel(1)}, target::weight);
+  CHECK_ERROR(forward(f, sample(shape{5}, 6)), invalid_argument, "axis out of bounds");
+  CHECK_FALSE(f.disabled());
+  forward(f, sample(shape{5, 3}, 6));
+  const qparams before = f.params();
+  CHECK_ERROR(forward(f, sample(shape{5, 4}, 6)), shape_mismatch, "number of units", "4 for shape",
+              "3");
+  CHECK(f.params() == before);
+  CHECK(f.samples() == 15);
+  tensor<float> small(shape{2});
+  const tensor<float> x = sample(shape{3, 3}, 7);
+  CHECK_ERROR(f.forward(view(x), view(small)), shape_mismatch, "shapes differ");
+}
+
+TEST_CASE("fake_quantizer: granularity can change until the first tensor") {
+  fake_quantizer f({}, target::activation);
+  f.set_granularity(granularity::per_channel(0));
+  forward(f, sample(shape{3, 4}, 8));
+  CHECK(f.params().scale.size() == 3);
+  CHECK(f.spec().granularity == granularity::per_channel(0));
+  CHECK_ERROR(f.set_granularity(granularity::per_tensor()), invalid_state,
+              "granularity cannot change", "per_tensor");
+}
+
+TEST_CASE("fake_quantizer: two pinned ends are never moved") {
+  fake_quantizer f({.qscheme = qscheme::asymmetric, .float_range = {-1.0F, 3.0F}},
+                   target::activation);
+  forward(f, sample(shape{4}, 9, 100));
+  const qparams p = f.params();
+  CHECK(p.scale[0] == 4.0F / 255.0F);
+  forward(f, sample(shape{4}, 10, 0.001));
+  CHECK(f.params() == p);
+}
+
+TEST_CASE("fake_quantizer: in place, strided, NaN passes through and is counted") {
+  tensor<float> x = sample(shape{4, 6}, 11);
+  x[5] = std::numeric_limits<float>::quiet_NaN();
+  x[7] = std::numeric_limits<float>::infinity();
+  fake_quantizer f({}, target::activation);
+  const tensor<float> out = forward(f, x);
+  CHECK(std::isnan(out[5]));
+  CHECK(out[7] == 127.0F * f.params().scale[0]);
+  CHECK(f.nonfinite() == 2);
+  const std::vector<index_t> strides = {1, 4};
+  tensor<float> stored(shape{6, 4});
+  const tensor_view<float> turned(stored.data(), x.extents(), strides);
+  std::size_t next = 0;
+  for_each_element(turned, [&](float& e) { e = x.elements()[next++]; });
+  fake_quantizer g({}, target::activation);
+  g.forward(turned, turned);
+  const auto result = to_vector<float>(turned);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (i != 5) CHECK(result[i] == out.elements()[i]);
+  }
+  g.enable_observer(false);
+  g.enable_fake_quant(false);
+  tensor<float> dense(x.extents());
+  g.forward(turned, view(dense));  // transparent, strided to dense
+  CHECK(dense[7] == result[7]);
+}
+
+TEST_CASE("fake_quantizer: the whole state survives save and load") {
+  for (const std::string_view key : {"static", "moving_average", "global_minmax"}) {
+    const quantization_spec s{.qscheme = qscheme::asymmetric,
+                              .granularity = granularity::per_channel(0),
+                              .qparam_calculator = key};
+    fake_quantizer f(s, target::activation);
+    for (std::uint64_t i = 0; i < 3; ++i) forward(f, sample(shape{3, 4}, 20 + i));
+    f.enable_observer(false);
+    fake_quantizer g(s, target::activation);
+    g.load(f.save());
+    CHECK(g.save() == f.save());
+    CHECK(g.params() == f.params());
+    CHECK_FALSE(g.observer_enabled());
+    CHECK(g.fake_quant_enabled());
+    CHECK(g.samples() == 36);
+    f.enable_observer(true);  // and goes on exactly as the original
+    g.enable_observer(true);
+    const tensor<float> next = sample(shape{3, 4}, 30, 5);
+    CHECK(forward(g, next) == forward(f, next));
+    CHECK(g.save() == f.save());
+  }
+}
+
+TEST_CASE("fake_quantizer: saved before data, and disabled") {
+  const quantization_spec s{.granularity = granularity::per_block(4, 0)};
+  fake_quantizer empty(s, target::weight);
+  fake_quantizer f(s, target::weight);
+  forward(f, sample(shape{8}, 12));
+  f.load(empty.save());
+  CHECK_FALSE(f.initialized());
+  CHECK(f.samples() == 0);
+  fake_quantizer off(s, target::weight);
+  forward(off, sample(shape{7}, 13));
+  REQUIRE(off.disabled());
+  f.load(off.save());
+  CHECK(f.disabled());
+  CHECK(f.disabled_reason() == off.disabled_reason());
+}
+
+TEST_CASE("fake_quantizer: damaged states are refused and change nothing") {
+  const quantization_spec s{.granularity = granularity::per_channel(0)};
+  fake_quantizer f(s, target::weight);
+  forward(f, sample(shape{2, 5}, 14));
+  const std::vector<std::uint8_t> good = f.save();
+  fake_quantizer g(s, target::weight);
+  const std::vector<std::uint8_t> before = g.save();
+  for (std::size_t n = 0; n < good.size(); ++n) {
+    CHECK_ERROR(g.load(std::span<const std::uint8_t>(good).first(n)), corrupt_data,
+                "fake_quantizer::load");
+  }
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    std::vector<std::uint8_t> bad = good;
+    bad[i] = static_cast<std::uint8_t>(bad[i] ^ 0x10U);
+    bool refused = false;
+    try {
+      g.load(bad);
+    } catch (const error& e) {
+      refused = e.code() == errc::corrupt_data || e.code() == errc::unsupported;
+    }
+    CHECK_MESSAGE(refused, i);
+  }
+  std::vector<std::uint8_t> longer = good;
+  longer.push_back(0);
+  CHECK_ERROR(g.load(longer), corrupt_data, "checksum");
+  CHECK(g.save() == before);
+  g.load(good);
+  CHECK(g.params() == f.params());
+}
+
+TEST_CASE("fake_quantizer: a state of another spec or target is refused") {
+  const quantization_spec s{};
+  fake_quantizer f(s, target::weight);
+  forward(f, sample(shape{2, 5}, 15));
+  const std::vector<std::uint8_t> state = f.save();
+  const auto load_into = [&](const quantization_spec& other, target t) {
+    fake_quantizer(other, t).load(state);
+  };
+  load_into(s, target::weight);
+  CHECK_ERROR(load_into(s, target::activation), incompatible, "another spec");
+  CHECK_ERROR(load_into({.dtype = dtype::int4}, target::weight), incompatible, "another spec",
+              "int4");
+  CHECK_ERROR(load_into({.granularity = granularity::per_channel(0)}, target::weight), incompatible,
+              "per_channel");
+  CHECK_ERROR(load_into({.averaging_constant = 0.5F}, target::weight), incompatible,
+              "another spec");
+  CHECK_ERROR(load_into({.float_range = {0.0F, {}}}, target::weight), incompatible, "another spec");
+  CHECK_ERROR(load_into({.qparam_calculator = "global_minmax"}, target::weight), incompatible,
+              "global_minmax");
+}
+
+TEST_CASE("fake_quantizer: parts observed apart are merged or appended") {
+  const quantization_spec s{.qparam_calculator = "global_minmax"};
+  const auto batch = [](std::uint64_t i) { return sample(shape{50}, 40 + i); };
+  fake_quantizer whole(s, target::activation), a(s, target::activation), b(s, target::activation);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    whole.observe(view(batch(i)));
+    (i % 2 == 0 ? a : b).observe(view(batch(i)));
+  }
+  fake_quantizer ab = a, ba = b;
+  ab.merge(b);
+  ba.merge(a);
+  CHECK(ab.save() == whole.save());
+  CHECK(ba.save() == whole.save());
+  fake_quantizer average({}, target::activation);
+  average.observe(view(batch(1)));
+  CHECK_ERROR(average.merge(average), unsupported, "cannot be combined");
+  fake_quantizer later({}, target::activation);
+  later.observe(view(batch(2)));
+  fake_quantizer both = average;
+  both.observe(view(batch(2)));
+  average.append(later);
+  CHECK(average.params().scale[0] == doctest::Approx(both.params().scale[0]));
+  CHECK(average.samples() == 100);
+  CHECK_ERROR(whole.merge(average), incompatible, "different specs");
+}
