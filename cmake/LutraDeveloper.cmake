@@ -2,6 +2,7 @@
 include(LutraLevels)
 set(LUTRA_LEVEL native CACHE STRING "Instruction set of tests, benches and examples: ${LUTRA_LEVELS}")
 set(LUTRA_SANITIZE "" CACHE STRING "Sanitizers of tests and examples, e.g. address,undefined")
+option(LUTRA_WERROR "Warnings are errors in tests, benches and examples" ON)
 if(NOT LUTRA_LEVEL IN_LIST LUTRA_LEVELS)
   message(FATAL_ERROR "LUTRA_LEVEL is '${LUTRA_LEVEL}', allowed: ${LUTRA_LEVELS}")
 endif()
@@ -13,7 +14,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 add_library(lutra_developer INTERFACE)
 target_link_libraries(lutra_developer INTERFACE lutra::lutra)
 target_compile_options(lutra_developer INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow $<$<BOOL:${LUTRA_WERROR}>:-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False alarms inside g++ 12's own AVX-512 headers.
   target_compile_options(lutra_developer INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized
