@@ -1,45 +1,291 @@
-// lutra: gradient.hpp - straight-through gradient of fake-quantization.
+// lutra: gradient.hpp - backward of fake-quantization: straight-through, and learnable scale and offset.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   dL/dx = dL/dy   where quant_min <= t <= quant_max
-//   dL/dx = 0       elsewhere, NaN included
-// t is the quantized value before clamping (integers: after rounding; floats: before the cast). Nothing
-// flows to scale, zero point or minval. The mask is all a backward pass needs to keep.
+// With q = (x - fo) / scale, m = round(q) and the bounds lo = quant_min - qo, hi = quant_max - qo:
+//   inside (lo <= m <= hi)   dy/dx = 1   dy/dscale = m - q       dy/dminval = 0   dy/dzero_point = 0
+//   below or above           dy/dx = 0   dy/dscale = lo or hi    dy/dminval = 1   dy/dzero_point = -scale
+//   NaN                      all 0
+// fp8 and fp4: m = cast(q), inside means quant_min <= q <= quant_max, and there is no offset. The quotient is
+// that of quantize.hpp, so the mask is the reference's and, with `reciprocal`, torch's. Gradients of
+// parameters (LSQ, LSQ+) are sums of exact products, in double, 16 interleaved sums per block of 2^14
+// elements of a run (one sum for runs below 16), added in order: the same bits at every level. No full-size temporaries.
+// One read of each input and one write of each output.
 #pragma once
 
+#include <cmath>
 #include <lutra/affine/quantize.hpp>
+#include <lutra/fake_quant/bit_mask.hpp>
+#include <lutra/fake_quant/saturation.hpp>
+#include <lutra/simd/doubles.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// inside[i] = 1 where the gradient of element i passes, else 0. Raises what fake_quantize raises.
-inline void straight_through_mask(tensor_view<const float> x, const qparams& p,
-                                  tensor_view<std::uint8_t> inside) {
-  const char* where = "straight_through_mask";
-  check_same_extents(x.extents(), inside.extents(), where);
+// Runs below this are not worth a register.
+inline constexpr index_t shortest_run = 16;
+
+inline void check_mask(index_t n, std::size_t bytes, const char* where) {
+  if (bytes != static_cast<std::size_t>(mask_bytes(n))) {
+    raise(errc::shape_mismatch, "mask has the wrong length", where, text_of(bytes) + " bytes",
+          text_of(mask_bytes(n)) + " for " + text_of(n) + " elements");
+  }
+}
+
+// Calls step(i, count) for registers [i, i + lanes) covering n elements: the first ones unaligned until
+// `out` is aligned for streaming (if wanted), the last one short. store(i, v) is chosen by the caller.
+template <class V, class Whole, class Part>
+void for_each_register(float* out, index_t n, bool stream, Whole&& whole, Part&& part) {
+  constexpr index_t lanes = simd::lanes<V>;
+  index_t i = 0;
+  if (stream) {
+    constexpr auto register_bytes = static_cast<std::uintptr_t>(lanes) * sizeof(float);
+    const auto past = reinterpret_cast<std::uintptr_t>(out) % register_bytes;
+    const auto head =
+        static_cast<index_t>((register_bytes - past) % register_bytes / sizeof(float));
+    if (past % sizeof(float) != 0) stream = false;
+    if (stream && head != 0 && head < n) {
+      part(index_t{0}, head);
+      i = head;
+    }
+  }
+  if (stream) {
+    for (; i + lanes <= n; i += lanes) whole(i, [](float* to, const V& v) { simd::stream(to, v); });
+  } else {
+    for (; i + lanes <= n; i += lanes) whole(i, [](float* to, const V& v) { simd::store(to, v); });
+  }
+  if (i < n) part(i, n - i);
+}
+
+// fake_quantize of a run, appending the bits.
+template <class Level, unit_form Form, quotient_method Method>
+void masked_loop(const float* x, float* out, index_t n, const unit_params& u, bool stream,
+                 bit_writer& bits) noexcept {
+  using V = simd::floats<Level>;
+  constexpr index_t lanes = simd::lanes<V>;
+  const unit_constants<V> c = spread<V>(constants_of(u));
+  const level_bounds<float> ends = level_bounds_of(u);
+  const level_bounds<V> b{V(ends.lo), V(ends.hi)};
+  const auto value = [&](const quantized_lanes<V>& l) {
+    if constexpr (Form == unit_form::minval) {
+      return V(l.clamped * c.scale + c.float_offset);
+    } else {
+      return V(l.clamped * c.scale);
+    }
+  };
+  for_each_register<V>(
+      out, n, stream,
+      [&](index_t i, auto store) {
+        const auto l = quantized<Form, Method>(simd::load<V>(x + i), c, b);
+        bits.push(simd::mask_to_bits(is_inside(l)), lanes);
+        store(out + i, value(l));
+      },
+      [&](index_t i, index_t count) {
+        float buffer[static_cast<std::size_t>(lanes)] = {};
+        std::copy_n(x + i, std::min(count, lanes), buffer);
+        const auto l = quantized<Form, Method>(simd::load<V>(buffer), c, b);
+        bits.push(simd::mask_to_bits(is_inside(l)) & ((1U << count) - 1U), count);
+        simd::store(buffer, value(l));
+        std::copy_n(buffer, std::min(count, lanes), out + i);
+      });
+}
+
+// fake_quantize, and for straight_through() one bit per element: 1 where the value did not saturate.
+// mask has mask_bytes(x.size()) bytes. x and out may be the same elements.
+template <class Level = simd::native>
+void fake_quantize_with_mask(tensor_view<const float> x, const qparams& p, tensor_view<float> out,
+                             std::span<std::uint8_t> mask, quotient q = quotient::exact) {
+  const char* where = "fake_quantize_with_mask";
+  check_same_extents(x.extents(), out.extents(), where);
+  check_mask(x.size(), mask.size(), where);
   const block_grid units = units_of(p, x.extents(), where);
-  on_dense(x, inside, [&](const float* from, std::uint8_t* to) {
-    units.for_each_run([&](index_t first, index_t n, index_t at) {
-      const unit_params u = unit_of(p, at);
-      for (index_t i = first; i < first + n; ++i) {
-        const float t = unclamped_one(from[i], u, quotient::exact);
-        to[i] = t >= u.quant_min && t <= u.quant_max ? 1 : 0;
-      }
+  on_dense(x, out, [&](const float* from, float* to) {
+    bit_writer bits(mask.data());
+    const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    with_form<Level>(p, q, [&](auto form, auto method) {
+      units.for_each_run([&](index_t first, index_t n, index_t at) {
+        const unit_params u = unit_of(p, at);
+        if (is_regular(u.scale) && n >= shortest_run) {
+          masked_loop<Level, form(), method()>(from + first, to + first, n, u, stream, bits);
+          return;
+        }
+        for (index_t i = first; i < first + n; ++i) {
+          const quantized_element e = quantized_one(from[i], u, q);
+          to[i] = e.value;
+          bits.push(e.inside ? 1U : 0U, 1);
+        }
+      });
     });
+    bits.finish();
+    if (stream) simd::stream_fence();
   });
 }
 
-// dx = dy where inside, else 0. dx may be dy.
-inline void straight_through_gradient(tensor_view<const float> dy,
-                                      tensor_view<const std::uint8_t> inside,
-                                      tensor_view<float> dx) {
-  const char* where = "straight_through_gradient";
-  check_same_extents(dy.extents(), inside.extents(), where);
+// dx = dy where the mask's bit is set, else 0. dy and dx may be the same elements.
+template <class Level = simd::native>
+void straight_through(tensor_view<const float> dy, std::span<const std::uint8_t> mask,
+                      tensor_view<float> dx) {
+  const char* where = "straight_through";
   check_same_extents(dy.extents(), dx.extents(), where);
-  const std::vector<std::uint8_t> mask = to_vector<std::uint8_t>(inside);
+  check_mask(dy.size(), mask.size(), where);
+  using V = simd::floats<Level>;
+  constexpr index_t lanes = simd::lanes<V>;
   on_dense(dy, dx, [&](const float* from, float* to) {
-    for (std::size_t i = 0; i < mask.size(); ++i) to[i] = mask[i] != 0 ? from[i] : 0.0F;
+    const bool stream = from != to && dy.size() >= stream_bytes / index_t{sizeof(float)};
+    for_each_register<V>(
+        to, dy.size(), stream,
+        [&](index_t i, auto store) {
+          store(to + i, simd::keep_where(bits_at(mask, i, lanes), simd::load<V>(from + i)));
+        },
+        [&](index_t i, index_t count) {
+          const std::uint32_t bits = bits_at(mask, i, count);
+          for (index_t k = 0; k < count; ++k)
+            to[i + k] = ((bits >> k) & 1U) != 0 ? from[i + k] : 0.0F;
+        });
+    if (stream) simd::stream_fence();
   });
+}
+
+// Of the loss, per unit. `offset`: by zero_point (zp) or minval; empty for float dtypes.
+struct qparam_gradients {
+  std::vector<double> scale;
+  std::vector<double> offset;
+};
+
+// LSQ's factor that balances the gradient of a scale against those of n elements: 1 / sqrt(n * quant_max).
+inline double lsq_gradient_scale(const qparams& p, index_t elements_per_unit) {
+  const double levels = std::max(1.0, static_cast<double>(p.quant_max));
+  return 1.0 / std::sqrt(static_cast<double>(std::max<index_t>(elements_per_unit, 1)) * levels);
+}
+
+// Sums over one block: of dy * dy_i/dscale, and of dy beyond the bounds.
+struct gradient_sums {
+  double slope = 0;
+  double beyond = 0;
+};
+
+// Interleaved sums of a block: element i belongs to sum i mod 16.
+struct gradient_lanes {
+  static constexpr index_t count = 16;
+  std::array<double, 16> slope{};
+  std::array<double, 16> beyond{};
+
+  void add(index_t i, float dy, const quantized_element& e) noexcept {
+    const auto lane = static_cast<std::size_t>(i % count);
+    slope[lane] += static_cast<double>(dy) * static_cast<double>(e.slope);
+    beyond[lane] += e.beyond ? static_cast<double>(dy) : 0.0;
+  }
+  // Pairs at distance 8, then 4, 2, 1.
+  gradient_sums total() noexcept {
+    for (std::size_t half = 8; half > 0; half /= 2) {
+      for (std::size_t i = 0; i < half; ++i) {
+        slope[i] += slope[i + half];
+        beyond[i] += beyond[i + half];
+      }
+    }
+    return {slope[0], beyond[0]};
+  }
+};
+
+// At most 2^14 elements of a regular unit.
+template <class Level, unit_form Form, quotient_method Method>
+gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_t n,
+                              const unit_params& u, quotient q, bool stream) noexcept {
+  using V = simd::floats<Level>;
+  constexpr index_t lanes = simd::lanes<V>;
+  constexpr auto registers = static_cast<std::size_t>(gradient_lanes::count / lanes);
+  const unit_constants<V> c = spread<V>(constants_of(u));
+  const level_bounds<float> ends = level_bounds_of(u);
+  const level_bounds<V> b{V(ends.lo), V(ends.hi)};
+  simd::double_sums<V> slopes[registers];
+  simd::double_sums<V> outside[registers];
+  const index_t whole = n - n % gradient_lanes::count;
+  for (index_t i = 0; i < whole; i += gradient_lanes::count) {
+    for (std::size_t r = 0; r < registers; ++r) {
+      const index_t at = i + static_cast<index_t>(r) * lanes;
+      const V g = simd::load<V>(dy + at);
+      const auto l = quantized<Form, Method>(simd::load<V>(x + at), c, b);
+      const auto inside = is_inside(l);
+      const auto above = simd::above(l.rounded, l.hi);
+      const auto below = simd::above(l.lo, l.rounded);
+      const V zero(0.0F);
+      const V bound = simd::select(above, l.hi, simd::select(below, l.lo, zero));
+      slopes[r].add_product(g, simd::select(inside, V(l.clamped - l.quotient), bound));
+      outside[r].add(simd::select(above, g, simd::select(below, g, zero)));
+      const V d = simd::select(inside, g, zero);
+      stream ? simd::stream(dx + at, d) : simd::store(dx + at, d);
+    }
+  }
+  gradient_lanes sums;
+  for (std::size_t r = 0; r < registers; ++r) {
+    slopes[r].store(sums.slope.data() + static_cast<index_t>(r) * lanes);
+    outside[r].store(sums.beyond.data() + static_cast<index_t>(r) * lanes);
+  }
+  for (index_t i = whole; i < n; ++i) {
+    const quantized_element e = quantized_one(x[i], u, q);
+    sums.add(i, dy[i], e);
+    dx[i] = e.inside ? dy[i] : 0.0F;
+  }
+  return sums.total();
+}
+
+// Short runs, and units that are not regular.
+inline gradient_sums learnable_run(const float* x, const float* dy, float* dx, index_t n,
+                                   const unit_params& u, quotient q) noexcept {
+  gradient_sums sums;
+  for (index_t i = 0; i < n; ++i) {
+    const quantized_element e = quantized_one(x[i], u, q);
+    sums.slope += static_cast<double>(dy[i]) * static_cast<double>(e.slope);
+    sums.beyond += e.beyond ? static_cast<double>(dy[i]) : 0.0;
+    dx[i] = e.inside ? dy[i] : 0.0F;
+  }
+  return sums;
+}
+
+// dx and the gradients of the parameters, multiplied by gradient_scale. dy and dx may be the same elements.
+template <class Level = simd::native>
+qparam_gradients learnable_backward(tensor_view<const float> x, tensor_view<const float> dy,
+                                    const qparams& p, tensor_view<float> dx,
+                                    double gradient_scale = 1.0, quotient q = quotient::exact) {
+  const char* where = "learnable_backward";
+  check_same_extents(x.extents(), dy.extents(), where);
+  check_same_extents(x.extents(), dx.extents(), where);
+  const block_grid units = units_of(p, x.extents(), where);
+  constexpr index_t block = index_t{1} << 14;
+  qparam_gradients sums{std::vector<double>(p.scale.size()), std::vector<double>(p.scale.size())};
+  std::vector<float> gathered;
+  if (!x.is_contiguous()) gathered = to_vector<float>(x);
+  const float* values = gathered.empty() ? x.data() : gathered.data();
+  on_dense(dy, dx, [&](const float* from, float* to) {
+    constexpr auto register_bytes =
+        static_cast<std::uintptr_t>(simd::lanes<simd::floats<Level>>) * 4;
+    const bool large = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    with_form<Level>(p, q, [&](auto form, auto method) {
+      units.for_each_run([&](index_t first, index_t n, index_t at) {
+        const unit_params u = unit_of(p, at);
+        const auto unit = static_cast<std::size_t>(at);
+        const bool regular = is_regular(u.scale) && n >= shortest_run;
+        const bool stream =
+            large && reinterpret_cast<std::uintptr_t>(to + first) % register_bytes == 0;
+        for (index_t i = first; i < first + n; i += block) {
+          const index_t size = std::min(block, first + n - i);
+          const gradient_sums s = regular ? learnable_block<Level, form(), method()>(
+                                                values + i, from + i, to + i, size, u, q, stream)
+                                          : learnable_run(values + i, from + i, to + i, size, u, q);
+          sums.scale[unit] += s.slope;
+          sums.offset[unit] += s.beyond;
+        }
+      });
+    });
+    if (large) simd::stream_fence();
+  });
+  for (std::size_t u = 0; u < p.scale.size(); ++u) {
+    sums.scale[u] *= gradient_scale;
+    const double slope =
+        p.qformulation == qformulation::zp ? -static_cast<double>(p.scale[u]) : 1.0;
+    sums.offset[u] *= slope * gradient_scale;
+  }
+  if (!is_integer(p.dtype)) sums.offset.clear();
+  return sums;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,159 @@
+#include <lutra/affine/element.hpp>
+#include <lutra/affine/scale_rules.hpp>
+#include <lutra/core/random.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "errors.hpp"
+
+namespace {
+
+using lutra::dtype;
+using lutra::e8m0_rule;
+using lutra::qparams;
+using lutra::qscheme;
+using lutra::quantization_spec;
+using lutra::scale_rules;
+
+qparams derive(const quantization_spec& spec, float lo, float hi, const scale_rules& rules) {
+  return lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1}, rules);
+}
+
+TEST_CASE("scale_rules: the defaults are the reference's parameters") {
+  lutra::random_stream r(1);
+  for (int i = 0; i < 2000; ++i) {
+    const float lo =
+        static_cast<float>(-r.uniform() * std::ldexp(1.0, static_cast<int>(r.below(60)) - 30));
+    const float hi =
+        static_cast<float>(r.uniform() * std::ldexp(1.0, static_cast<int>(r.below(60)) - 30));
+    for (const auto d :
+         {dtype::int8, dtype::uint4, dtype::int2, dtype::float8_e4m3fn, dtype::float4_e2m1fn}) {
+      for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
+        if (!lutra::is_integer(d) && scheme == qscheme::asymmetric) continue;
+        const quantization_spec spec{.dtype = d, .qscheme = scheme};
+        CHECK(derive(spec, lo, hi, {}) == lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1}));
+      }
+    }
+  }
+}
+
+TEST_CASE("scale_rules: e8m0 by every rule, on and between the deciding magnitudes") {
+  const auto scale = [](dtype d, float m, e8m0_rule rule) { return lutra::e8m0_scale(d, m, rule); };
+  const dtype fp4 = dtype::float4_e2m1fn;  // largest 6 = 1.5 * 2^2
+  CHECK(scale(fp4, 4.0F, e8m0_rule::floor) == 1.0F);
+  CHECK(scale(fp4, 4.0F, e8m0_rule::ceil) == 1.0F);
+  CHECK(scale(fp4, 4.5F, e8m0_rule::ceil) == 2.0F);
+  CHECK(scale(fp4, 6.0F, e8m0_rule::up) == 1.0F);
+  CHECK(scale(fp4, std::nextafter(6.0F, 7.0F), e8m0_rule::up) == 2.0F);
+  CHECK(scale(fp4, std::nextafter(7.0F, 0.0F), e8m0_rule::even) == 1.0F);
+  CHECK(scale(fp4, 7.0F, e8m0_rule::even) == 2.0F);  // 1.75 rounds to 2
+  CHECK(scale(fp4, 7.99F, e8m0_rule::floor) == 1.0F);
+  CHECK(scale(dtype::float8_e4m3fn, 448.0F, e8m0_rule::up) == 1.0F);
+  CHECK(scale(dtype::float8_e4m3fn, 449.0F, e8m0_rule::up) == 2.0F);
+  CHECK(scale(dtype::float8_e5m2, 57344.0F, e8m0_rule::up) == 1.0F);
+  for (const dtype d : {fp4, dtype::float8_e4m3fn, dtype::float8_e5m2}) {
+    lutra::random_stream r(2);
+    for (int i = 0; i < 5000; ++i) {
+      const float m =
+          static_cast<float>(std::ldexp(1.0 + r.uniform(), static_cast<int>(r.below(200)) - 100));
+      const float up = scale(d, m, e8m0_rule::up);
+      CHECK(m / up <= lutra::info(d).quant_max);          // nothing is cut,
+      CHECK(m / (up / 2.0F) > lutra::info(d).quant_max);  // and half of it would cut
+      for (const auto rule : {e8m0_rule::floor, e8m0_rule::ceil, e8m0_rule::even, e8m0_rule::up}) {
+        const float s = scale(d, m, rule);
+        CHECK((std::bit_cast<std::uint32_t>(s) & 0x007FFFFFU) == 0);
+        CHECK(s >= scale(d, m, e8m0_rule::floor));
+        CHECK(s <= scale(d, m, e8m0_rule::ceil));
+      }
+    }
+    for (const auto rule : {e8m0_rule::ceil, e8m0_rule::even, e8m0_rule::up}) {
+      CHECK(scale(d, 0.0F, rule) == 0x1p-126F);
+      CHECK(scale(d, 1e-40F, rule) == 0x1p-126F);
+    }
+  }
+}
+
+TEST_CASE("scale_rules: without clipping both ends keep within half a scale") {
+  lutra::random_stream r(3);
+  for (int i = 0; i < 2000; ++i) {
+    const float lo = static_cast<float>(-r.uniform() * 10.0);
+    const float hi = static_cast<float>(r.uniform() * 10.0);
+    for (const auto d : {dtype::int2, dtype::int4, dtype::int8, dtype::uint8}) {
+      for (const auto scheme : {qscheme::symmetric, qscheme::symmetric_with_clipping}) {
+        for (const auto form : {lutra::qformulation::zp, lutra::qformulation::minval}) {
+          const quantization_spec spec{.dtype = d, .qscheme = scheme, .qformulation = form};
+          const qparams p = derive(spec, lo, hi, {.no_clipping = true});
+          const auto u = lutra::unit_of(p, 0);
+          for (const float end : {lo, hi}) {
+            CHECK(std::abs(lutra::fake_quantize_one(end, u) - end) <= 0.5001F * p.scale[0]);
+            const float t = lutra::unclamped_one(end, u, lutra::quotient::exact);
+            CHECK(t >= p.quant_min);
+            CHECK(t <= p.quant_max);
+          }
+        }
+      }
+    }
+  }
+  // The reference's scale saturates the positive end of int8 (spec section 21, point 9).
+  CHECK(derive({}, 0.0F, 3.0F, {.no_clipping = true}).scale[0] == 3.0F / 127.0F);
+  CHECK(derive({}, -3.0F, 0.0F, {.no_clipping = true}).scale[0] == 3.0F / 128.0F);
+  CHECK_ERROR(derive({.dtype = dtype::int1}, -1.0F, 1.0F, {.no_clipping = true}), invalid_argument,
+              "positive level", "int1");
+}
+
+TEST_CASE("scale_rules: the relative floor") {
+  const std::vector<float> lo = {-1e-7F, -1e-9F, 0.0F};
+  const std::vector<float> hi = {1e-7F, 1e-20F, 0.0F};
+  const auto absolute = lutra::qparams_from_range({}, lo, hi, scale_rules{});
+  CHECK(absolute.scale == std::vector<float>(3, 0x1p-23F));
+  const auto relative =
+      lutra::qparams_from_range({}, lo, hi, scale_rules{.floor = lutra::scale_floor::relative});
+  CHECK(relative.scale[0] == 1e-7F / 127.5F);
+  CHECK(relative.scale[1] == 1e-9F / 127.5F);
+  CHECK(relative.scale[2] == relative.scale[0] * 0x1p-23F);
+  CHECK(derive({}, 0.0F, 0.0F, {.floor = lutra::scale_floor::relative}).scale[0] == 0x1p-126F);
+}
+
+TEST_CASE("scale_rules: scales stored as float16 and bfloat16") {
+  const quantization_spec spec{.dtype = dtype::uint8, .qscheme = qscheme::asymmetric};
+  for (const auto type : {dtype::float16, dtype::bfloat16}) {
+    const qparams p = derive(spec, -1.3F, 2.9F, {.scale_type = type});
+    const float stored = type == dtype::float16 ? static_cast<float>(lutra::half(p.scale[0]))
+                                                : static_cast<float>(lutra::bfloat16(p.scale[0]));
+    CHECK(stored == p.scale[0]);
+    CHECK(p.scale[0] == doctest::Approx(4.2F / 255.0F).epsilon(0.005));
+    CHECK(static_cast<float>(p.zero_point[0]) == lutra::round_half_even(1.3F / p.scale[0]));
+  }
+  CHECK_ERROR(derive(spec, 0.0F, 1e30F, {.scale_type = dtype::float16}), non_finite, "does not fit",
+              "float16");
+  CHECK_ERROR(derive(spec, 0.0F, 1.0F, {.scale_type = dtype::int8}), invalid_argument, "scale_type",
+              "int8");
+  CHECK_ERROR(derive(spec, 1.0F, 0.0F, {}), invalid_argument, "reversed");
+}
+
+TEST_CASE("scale_rules: two-level scales of float4") {
+  lutra::random_stream r(4);
+  std::vector<float> lo;
+  std::vector<float> hi;
+  for (int i = 0; i < 100; ++i) {
+    hi.push_back(static_cast<float>(r.uniform() * std::ldexp(1.0, -static_cast<int>(r.below(6)))));
+    lo.push_back(-0.5F * hi.back());
+  }
+  const auto s = lutra::two_level_from_range({.dtype = dtype::float4_e2m1fn}, lo, hi);
+  const float largest = *std::ranges::max_element(hi);
+  CHECK(s.tensor_scale == largest / (6.0F * 448.0F));
+  for (std::size_t i = 0; i < 100; ++i) {
+    const float scale = static_cast<float>(s.unit_scale[i]) * s.tensor_scale;
+    CHECK(s.params.scale[i] == scale);
+    CHECK(scale == doctest::Approx(hi[i] / 6.0F).epsilon(0.0626));  // e4m3: half of 1/8
+  }
+  lutra::check(s.params, "test");
+  const std::vector<float> zero = {0.0F, 0.0F};
+  const auto nothing = lutra::two_level_from_range({.dtype = dtype::float4_e2m1fn}, zero, zero);
+  lutra::check(nothing.params, "test");
+  CHECK_ERROR(lutra::two_level_from_range({}, zero, zero), invalid_argument, "float4", "int8");
+}
+
+}  // namespace

@@ -1,0 +1,71 @@
+#include <lutra/affine/quantize.hpp>
+#include <lutra/fake_quant/saturation.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "fake_quant/cases.hpp"
+#include "levels.hpp"
+
+namespace {
+
+using lutra::quantized_element;
+
+TEST_CASE("saturation: one element by the reference's definition") {
+  lutra::unit_params u{lutra::dtype::int8, true, 0.5F, 0, 0, -128, 127};
+  const auto at = [&](float x) { return lutra::quantized_one(x, u, lutra::quotient::exact); };
+  CHECK(at(63.5F).inside);         // 127
+  CHECK(at(63.7F).inside);         // 127.4 rounds to 127
+  CHECK_FALSE(at(63.75F).inside);  // 127.5 rounds to 128
+  CHECK(at(-64.25F).inside);       // -128.5 rounds to -128
+  CHECK_FALSE(at(-64.3F).inside);
+  CHECK(at(63.75F).slope == 127.0F);
+  CHECK(at(-1000.0F).slope == -128.0F);
+  CHECK(at(1.2F).slope == doctest::Approx(2.0 - 2.4));
+  const quantized_element nan = at(std::nanf(""));
+  CHECK_FALSE(nan.inside);
+  CHECK_FALSE(nan.beyond);
+  CHECK(nan.slope == 0.0F);
+}
+
+template <class V, lutra::unit_form Form, lutra::quotient_method Method>
+void compare(const std::vector<float>& x, const lutra::unit_params& u, lutra::quotient q) {
+  constexpr auto lanes = static_cast<std::size_t>(lutra::simd::lanes<V>);
+  const auto c = lutra::spread<V>(lutra::constants_of(u));
+  const auto ends = lutra::level_bounds_of(u);
+  const lutra::level_bounds<V> b{V(ends.lo), V(ends.hi)};
+  for (std::size_t i = 0; i + lanes <= x.size(); i += lanes) {
+    const auto l = lutra::quantized<Form, Method>(lutra::simd::load<V>(x.data() + i), c, b);
+    const std::uint32_t inside = lutra::simd::mask_to_bits(lutra::is_inside(l));
+    float slope[lanes];
+    lutra::simd::store(slope, V(l.clamped - l.quotient));
+    for (std::size_t k = 0; k < lanes; ++k) {
+      CAPTURE(x[i + k]);
+      const quantized_element e = lutra::quantized_one(x[i + k], u, q);
+      CHECK_UNARY(((inside >> k) & 1U) == (e.inside ? 1U : 0U));
+      if (e.inside) CHECK_UNARY(slope[k] == e.slope);
+    }
+  }
+}
+
+TEST_CASE("saturation: registers agree with single elements at every level, form and quotient") {
+  for (const auto& spec : specs_of_every_form()) {
+    CAPTURE(lutra::name_of(spec.dtype));
+    const float lo = -3.0F;
+    const float hi = 5.0F;
+    const lutra::qparams p = lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1});
+    const lutra::unit_params u = lutra::unit_of(p, 0);
+    const std::vector<float> x = mixed_data(4096, p.scale[0], 5);
+    for (const auto q : {lutra::quotient::exact, lutra::quotient::reciprocal}) {
+      for_each_level([&](auto level) {
+        using Level = decltype(level);
+        lutra::with_form<Level>(p, q, [&](auto form, auto method) {
+          compare<lutra::simd::floats<Level>, form(), method()>(x, u, q);
+        });
+      });
+    }
+  }
+}
+
+}  // namespace
