@@ -10,7 +10,7 @@
 #pragma once
 
 #include <lutra/core/executor.hpp>
-#include <lutra/runtime/conv_block.hpp>
+#include <lutra/runtime/conv/worker.hpp>
 #include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {

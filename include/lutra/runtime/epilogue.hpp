@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <lutra/core/error.hpp>
+#include <lutra/simd/primitives.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -84,5 +85,19 @@ void check_epilogue(const requantize& e, index_t rows, std::string_view where) {
 constexpr std::int32_t bias_of(const std::vector<std::int32_t>& bias, index_t row) noexcept {
   return bias.empty() ? 0 : bias[static_cast<std::size_t>(row)];
 }
+
+// Constants of the rounding step; nothing unless the epilogue requantizes. uint8 outputs are made as
+// int8 ones and flipped.
+template <class A, class Epilogue, class Out> struct row_rounding {
+  explicit row_rounding(const Epilogue&) {}
+};
+template <class A, class Out> struct row_rounding<A, requantize, Out> {
+  static constexpr int shift = std::is_unsigned_v<Out> ? 128 : 0;
+  explicit row_rounding(const requantize& e)
+      : limits(simd::limits(e.zero_point - shift, e.lo - shift, e.hi - shift, A{})),
+        highest(splat_floats(static_cast<float>(e.hi - e.zero_point), A{})) {}
+  decltype(simd::limits(0, 0, 0, A{})) limits;
+  simd::floats_of<A> highest;
+};
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -9,8 +9,8 @@
 #pragma once
 
 #include <lutra/core/executor.hpp>
-#include <lutra/runtime/finish.hpp>
-#include <lutra/runtime/multiply_panel.hpp>
+#include <lutra/runtime/gemm/finish.hpp>
+#include <lutra/runtime/gemm/panel.hpp>
 #include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {

@@ -9,7 +9,7 @@
 // bits on every level. Views may have any strides; out must not overlap x.
 #pragma once
 
-#include <lutra/runtime/pool_plane.hpp>
+#include <lutra/runtime/pool/worker.hpp>
 #include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {

@@ -16,35 +16,4 @@ template <class A> using floats_of = decltype(splat_floats(0.0F, A{}));
 template <class A> inline constexpr index_t vector_size = vector_bytes(A{});  // in bytes
 template <class A> inline constexpr index_t int_lanes = vector_size<A> / 4;   // of 32 bits
 
-// Calls f(level) for every level whose code can be compiled with the current flags.
-template <class F> void for_each_level(F&& f) {
-  f(portable{});
-#if !LUTRA_PORTABLE && defined(__SSE2__)
-  f(sse2{});
-#if defined(__SSE4_1__) && defined(__SSSE3__)
-  f(sse4_1{});
-#endif
-#ifdef __AVX2__
-  f(avx2{});
-#endif
-#ifdef __AVXVNNI__
-  f(avxvnni{});
-#endif
-#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-  f(avx512bw{});
-#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
-  f(avx512vnni_vbmi{});
-#endif
-#endif
-#elif !LUTRA_PORTABLE && defined(__aarch64__)
-  f(neon64{});
-#ifdef __ARM_FEATURE_DOTPROD
-  f(neon64_dotprod{});
-#ifdef __ARM_FEATURE_MATMUL_INT8
-  f(neon64_i8mm{});
-#endif
-#endif
-#endif
-}
-
 }  // namespace lutra::inline LUTRA_ABI::simd

@@ -14,20 +14,6 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// Constants of the rounding step; nothing unless the epilogue requantizes. uint8 outputs are made as
-// int8 ones and flipped.
-template <class A, class Epilogue, class Out> struct row_rounding {
-  explicit row_rounding(const Epilogue&) {}
-};
-template <class A, class Out> struct row_rounding<A, requantize, Out> {
-  static constexpr int shift = std::is_unsigned_v<Out> ? 128 : 0;
-  explicit row_rounding(const requantize& e)
-      : limits(simd::limits(e.zero_point - shift, e.lo - shift, e.hi - shift, A{})),
-        highest(splat_floats(static_cast<float>(e.hi - e.zero_point), A{})) {}
-  decltype(simd::limits(0, 0, 0, A{})) limits;
-  simd::floats_of<A> highest;
-};
-
 template <class A, class Epilogue, class Out> class row_finisher {
  public:
   row_finisher(const lut_matrix& w, const Epilogue& e, tensor_view<Out> out, bool unsigned_x)

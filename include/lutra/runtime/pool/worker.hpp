@@ -1,4 +1,4 @@
-// lutra: pool_plane.hpp - pooling of one image plane, rows first, then columns.
+// lutra: worker.hpp - pooling of one image plane, rows first, then columns.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Both poolings are separable: a vector pass over the rows of a window gives one padded line per

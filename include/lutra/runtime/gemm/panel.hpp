@@ -1,13 +1,13 @@
-// lutra: multiply_panel.hpp - one panel of a lut_matrix times a block of activation rows.
+// lutra: panel.hpp - one panel of a lut_matrix times a block of activation rows.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Chooses the instance of multiply.hpp: how the weights are stored, what is promised about them, and
 // as many strips and columns at once as the registers hold.
 #pragma once
 
-#include <lutra/runtime/activations.hpp>
+#include <lutra/runtime/gemm/activations.hpp>
+#include <lutra/runtime/gemm/multiply.hpp>
 #include <lutra/runtime/lut_matrix.hpp>
-#include <lutra/runtime/multiply.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 

@@ -1,4 +1,4 @@
-// lutra: conv_block.hpp - one image and channel group of a convolution, block of positions by block.
+// lutra: worker.hpp - one image and channel group of a convolution, block of positions by block.
 // SPDX-License-Identifier: Apache-2.0
 //
 // A block is one vector of positions: consecutive ones of the planes, gaps between rows included, or
@@ -8,9 +8,9 @@
 #pragma once
 
 #include <cstring>
-#include <lutra/runtime/finish.hpp>
-#include <lutra/runtime/panel.hpp>
-#include <lutra/runtime/planes.hpp>
+#include <lutra/runtime/conv/panel.hpp>
+#include <lutra/runtime/conv/planes.hpp>
+#include <lutra/runtime/epilogue.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -148,8 +148,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
       p += count;
     }
   }
-  simd::bytes_of<A> gathered(index_t k) const {
-    alignas(64) std::int8_t block[static_cast<std::size_t>(size)];
+  simd::bytes_of<A> gathered(index_t k) {
+    std::int8_t* block = gathered_.data();
     const std::int8_t* tap = planes_.data() + taps_[static_cast<std::size_t>(k)];
     for (const output_run& run : runs_) {
       copy_run(block + run.from, tap + run.in_planes, static_cast<std::size_t>(run.count));
@@ -176,7 +176,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   }
 
   [[gnu::always_inline]] void finish(index_t n, index_t row, simd::ints_of<A> (&sum)[4]) {
-    alignas(64) Out block[static_cast<std::size_t>(size)];
+    Out* block = finished_.data();
     const auto r = static_cast<std::size_t>(row);
     if (!job_.constants.zero_point.empty()) {
       const auto factor = splat_ints(-job_.constants.zero_point[r], A{});
@@ -249,6 +249,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
   row_rounding<A, Epilogue, Out> rounding_;
   std::vector<std::int8_t> panel_;
   std::vector<std::int8_t> planes_;
+  // One vector of positions each. On the heap: g++ 12 takes copy_run for out of bounds of an array.
+  std::vector<std::int8_t> gathered_ = std::vector<std::int8_t>(static_cast<std::size_t>(size));
+  std::vector<Out> finished_ = std::vector<Out>(static_cast<std::size_t>(size));
   std::vector<index_t> taps_;
   std::vector<output_run> runs_;
   alignas(64) std::int32_t activation_sums_[static_cast<std::size_t>(size)] = {};

@@ -1,0 +1,189 @@
+#include <doctest/doctest.h>
+
+#include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/reference.hpp>
+
+#include "errors.hpp"
+#include "kernel_levels.hpp"
+#include "runtime/palettes.hpp"
+
+using namespace lutra;
+
+namespace {
+
+struct geometry {
+  index_t n, channels, filters;  // channels and filters per group
+  index_t height, width;
+  index_t kernel_height, kernel_width;
+  conv2d_options options;
+};
+
+shape output_of(const geometry& g) {
+  return {g.n, g.filters * g.options.groups,
+          output_extent(g.options.window, 0, g.height, g.kernel_height),
+          output_extent(g.options.window, 1, g.width, g.kernel_width)};
+}
+
+// Every level, from memory that ends at a guard page, against the reference.
+bool all_levels_agree(random_stream& r, const geometry& g, const test::palette_options& o) {
+  const index_t groups = g.options.groups;
+  const auto p = test::random_palette(
+      r, shape{g.filters * groups, g.channels, g.kernel_height, g.kernel_width}, o);
+  const auto w = reference::integer_weights(p);
+  const shape image{g.n, g.channels * groups, g.height, g.width};
+  test::guarded<std::int8_t> input(image.size());
+  test::fill<std::int8_t>(r, input.elements());
+  const tensor_view<const std::int8_t> x(input.data(), image);
+  tensor<std::int32_t> expected(output_of(g));
+  reference::conv2d<std::int8_t>(view(w), x, g.options.window, groups, g.options.padding_value,
+                                 view(expected));
+  requantize e;
+  for (index_t row = 0; row < expected.extent(1); ++row) {
+    e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
+    e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+  }
+  e.zero_point = static_cast<std::int32_t>(test::pick(r, -128, 127));
+  e.lo = static_cast<std::int32_t>(test::pick(r, -128, 0));
+  bool good = true;
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix m = make_lut_matrix(p, level);
+    test::fenced<std::int32_t> sums(expected.size(), 3);
+    conv2d(m, x, g.options, tensor_view<std::int32_t>(sums.data(), expected.extents()), level);
+    test::guarded<std::int8_t> bytes(expected.size());
+    conv2d(m, x, g.options, e, tensor_view<std::int8_t>(bytes.data(), expected.extents()), level);
+    tensor<float> floats(expected.extents());
+    conv2d(m, x, g.options, dequantize_rows{e.multiplier, e.bias}, floats, level);
+    bool same = sums.intact();
+    const index_t image_size = expected.extent(2) * expected.extent(3);
+    for (index_t i = 0; i < expected.size(); ++i) {
+      const auto row = static_cast<std::size_t>(i / image_size % expected.extent(1));
+      const std::int32_t sum = expected[i];
+      same = same && sums.data()[i] == sum &&
+             bytes.data()[i] == reference::requantize(sum, e.bias[row], e.multiplier[row],
+                                                      e.zero_point, e.lo, e.hi) &&
+             floats[i] == reference::dequantize(sum, e.bias[row], e.multiplier[row]);
+    }
+    if (!same) {
+      good = false;
+      MESSAGE("level " << std::string(decltype(level)::name) << ", weight "
+                       << text_of(p.weight_shape) << ", image " << text_of(image) << ", out "
+                       << text_of(expected.extents()));
+    }
+  });
+  return good;
+}
+
+struct backwards {
+  template <class F> void bulk(index_t n, F&& f) const {
+    for (index_t i = n; i-- > 0;) f(i);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("conv: random windows, groups and palettes equal the reference at every level") {
+  random_stream r(1);
+  bool good = true;
+  for (int i = 0; i < (test::quick() ? 60 : 600); ++i) {
+    geometry g{.n = test::pick(r, 1, 3),
+               .channels = test::pick(r, 1, 5),
+               .filters = test::pick(r, 1, 20),
+               .height = test::pick(r, 1, 20),
+               .width = test::pick(r, 1, 40),
+               .kernel_height = test::pick(r, 1, 4),
+               .kernel_width = test::pick(r, 1, 4),
+               .options = {}};
+    for (std::size_t a = 0; a < 2; ++a) {
+      g.options.window.stride[a] = test::pick(r, 1, 3);
+      g.options.window.padding[a] = test::pick(r, 0, 3);
+      g.options.window.padding_end[a] = test::pick(r, 0, 3);
+      g.options.window.dilation[a] = test::pick(r, 1, 3);
+    }
+    g.options.groups = test::pick(r, 1, 4);
+    g.options.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
+    if (i % 5 == 0) g.channels = g.filters = 1;  // depthwise
+    const test::palette_options o{.bits = static_cast<int>(test::pick(r, 1, 8)),
+                                  .group_rows = std::array<index_t, 4>{0, 1, 4, 6}[r.below(4)],
+                                  .lowest = i % 2 ? -128 : -127,
+                                  .zero_points = i % 3 == 0};
+    good = all_levels_agree(r, g, o) && good;
+  }
+  CHECK(good);
+}
+
+TEST_CASE("conv: layers of the usual networks, more rows than fit one set of planes") {
+  random_stream r(2);
+  const auto same = [](index_t padding, index_t stride = 1) {
+    return conv2d_options{.window = window2d::symmetric({stride, stride}, {padding, padding}),
+                          .padding_value = -3};
+  };
+  CHECK(all_levels_agree(r, {2, 1, 32, 28, 28, 3, 3, same(1)}, {}));
+  CHECK(all_levels_agree(r, {1, 16, 8, 14, 14, 1, 1, same(0)}, {}));
+  CHECK(all_levels_agree(r, {1, 3, 12, 33, 33, 7, 7, same(3, 2)}, {}));
+  if (!test::quick()) CHECK(all_levels_agree(r, {1, 40, 4, 90, 90, 3, 3, same(1)}, {}));
+  auto one_dimension = same(0);
+  one_dimension.window = window2d::symmetric({1, 2}, {0, 4}, {1, 3});
+  CHECK(all_levels_agree(r, {2, 4, 6, 1, 100, 1, 5, one_dimension}, {}));
+}
+
+TEST_CASE("conv: extreme values stay exact") {
+  random_stream r(3);
+  for (const int w : {-128, 127}) {
+    for (const int x : {-128, 127}) {
+      auto p = test::random_palette(r, shape{5, 64, 3, 3}, {});
+      std::ranges::fill(p.lut_codes, static_cast<std::uint8_t>(w));
+      tensor<std::int8_t> image(shape{1, 64, 6, 6});
+      std::ranges::fill(image.elements(), static_cast<std::int8_t>(x));
+      for_each_kernel_level([&](auto level) {
+        tensor<std::int32_t> out(shape{1, 5, 4, 4});
+        conv2d(make_lut_matrix(p, level), image, {}, out, level);
+        for (const std::int32_t y : out.elements()) CHECK(y == w * x * 576);
+      });
+    }
+  }
+}
+
+TEST_CASE("conv: strided views (channels last), empty outputs, executors") {
+  random_stream r(4);
+  const auto p = test::random_palette(r, shape{6, 3, 3, 3}, {});
+  const auto pixels = test::random_tensor<std::int8_t>(r, shape{2, 9, 11, 3});  // NHWC
+  const std::array<index_t, 4> channels_last{9 * 11 * 3, 1, 11 * 3, 3};
+  const tensor_view<const std::int8_t> x(pixels.data(), shape{2, 3, 9, 11}, channels_last);
+  const auto dense = tensor<std::int8_t>::copy_of(x);
+  const conv2d_options o{.window = window2d::symmetric({2, 1}, {1, 1}), .padding_value = 9};
+  tensor<std::int32_t> expected(shape{2, 6, 5, 11});
+  conv2d(make_lut_matrix(p), dense, o, expected);
+  for_each_kernel_level([&](auto level) {
+    tensor<std::int32_t> out(shape{2, 5, 11, 6});
+    const std::array<index_t, 4> out_strides{5 * 11 * 6, 1, 11 * 6, 6};
+    const tensor_view<std::int32_t> as_nchw(out.data(), shape{2, 6, 5, 11}, out_strides);
+    conv2d(make_lut_matrix(p, level), x, o, as_nchw, level);
+    CHECK(tensor<std::int32_t>::copy_of(as_nchw) == expected);
+  });
+  tensor<std::int32_t> in_any_order(expected.extents());
+  conv2d(backwards{}, make_lut_matrix(p), dense, o, in_any_order);
+  CHECK(in_any_order == expected);
+  tensor<std::int32_t> nothing(shape{0, 6, 5, 11}), too_small(shape{2, 6, 0, 11});
+  conv2d(make_lut_matrix(p), tensor<std::int8_t>(shape{0, 3, 9, 11}), o, nothing);
+  conv2d(make_lut_matrix(p), tensor<std::int8_t>(shape{2, 3, 0, 11}), o, too_small);
+}
+
+TEST_CASE("conv: shapes, groups and windows are checked") {
+  random_stream r(5);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 2, 3, 3}, {}));
+  const tensor<std::int8_t> x(shape{1, 2, 5, 5});
+  tensor<std::int32_t> out(shape{1, 4, 3, 3});
+  conv2d(w, x, {}, out);
+  CHECK_ERROR(conv2d(w, x, {.groups = 3}, out), invalid_argument, "groups", "got 3",
+              "divisor of 4");
+  CHECK_ERROR(conv2d(w, x, {.groups = 2}, out), shape_mismatch, "x does not match", "4, h, w");
+  CHECK_ERROR(conv2d(w, tensor<std::int8_t>(shape{2, 5, 5}), {}, out), shape_mismatch, "[2, 5, 5]");
+  tensor<std::int32_t> wrong(shape{1, 4, 3, 4});
+  CHECK_ERROR(conv2d(w, x, {}, wrong), shape_mismatch, "[1, 4, 3, 4]", "[1, 4, 3, 3]");
+  CHECK_ERROR(conv2d(w, x, {.window = {.stride = {0, 1}}}, out), invalid_argument, "stride", "0");
+  CHECK_ERROR(conv2d(w, x, {.window = {.padding = {0, -1}}}, out), invalid_argument, "padding");
+  const lut_matrix flat = make_lut_matrix(test::random_palette(r, shape{4, 18}, {}));
+  CHECK_ERROR(conv2d(flat, x, {}, out), shape_mismatch, "four axes", "[4, 18]");
+  tensor<std::int8_t> q(shape{1, 4, 3, 3});
+  CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
+}

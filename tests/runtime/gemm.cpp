@@ -1,0 +1,208 @@
+#include <doctest/doctest.h>
+
+#include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/reference.hpp>
+
+#include "errors.hpp"
+#include "kernel_levels.hpp"
+#include "runtime/palettes.hpp"
+
+using namespace lutra;
+
+namespace {
+
+// Reference sums of a palette's matrix times x.
+template <class X> tensor<std::int32_t> sums(const packed_palette& p, const tensor<X>& x) {
+  const auto w = reference::integer_weights(p);
+  const index_t rows = p.weight_shape[0], depth = p.weight_shape[1];
+  tensor<std::int32_t> out(shape{x.extent(0), rows});
+  reference::gemm<X>({w.data(), shape{rows, depth}}, view(x), view(out));
+  return out;
+}
+
+// gemm at every level from memory that ends at a guard page into fenced, misaligned memory.
+template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X>& x) {
+  const auto expected = sums(p, x);
+  const index_t m = x.extent(0), rows = p.weight_shape[0];
+  bool good = true;
+  test::guarded<X> input(x.size());
+  std::ranges::copy(x.elements(), input.data());
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix w = make_lut_matrix(p, level);
+    test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
+    gemm(w, tensor_view<const X>(input.data(), x.extents()),
+         tensor_view<std::int32_t>(out.data(), shape{m, rows}), level);
+    const bool same =
+        std::equal(expected.elements().begin(), expected.elements().end(), out.data());
+    if (!same || !out.intact()) {
+      good = false;
+      MESSAGE("level " << std::string(decltype(level)::name) << ", " << p.n_bits << " bits, "
+                       << text_of(p.weight_shape) << ", m " << m);
+    }
+  });
+  return good;
+}
+
+struct backwards {
+  template <class F> void bulk(index_t n, F&& f) const {
+    for (index_t i = n; i-- > 0;) f(i);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("gemm: every row and depth tail, at every level, equals the reference") {
+  random_stream r(1);
+  const index_t step = test::quick() ? 7 : 1;
+  bool good = true;
+  for (index_t rows = 1; rows <= 40; rows += step) {
+    for (index_t depth = 1; depth <= 40; depth += step) {
+      const auto p = test::random_palette(r, shape{rows, depth}, {});
+      good = all_levels_agree(p, test::random_tensor<std::int8_t>(r, shape{3, depth})) && good;
+    }
+  }
+  CHECK(good);
+}
+
+TEST_CASE("gemm: widths of 1 to 8 bits, groups with a short last one, zero points, uint8") {
+  random_stream r(2);
+  bool good = true;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const index_t group : {0, 1, 2, 3, 4, 7, 12, 16, 64}) {
+      for (const int lowest : {-127, -128}) {
+        const index_t rows = test::pick(r, 1, 150), depth = test::pick(r, 1, 130);
+        const auto p = test::random_palette(
+            r, shape{rows, depth},
+            {.bits = bits, .group_rows = group, .lowest = lowest, .zero_points = group % 2 == 1});
+        const index_t m = test::pick(r, 1, 9);
+        good = all_levels_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+        good = all_levels_agree(p, test::random_tensor<std::uint8_t>(r, shape{m, depth})) && good;
+      }
+    }
+  }
+  CHECK(good);
+}
+
+TEST_CASE("gemm: every number of columns, and more than one chunk of them") {
+  random_stream r(3);
+  bool good = true;
+  for (index_t m = 1; m <= 35; m += test::quick() ? 9 : 1) {
+    for (const index_t rows : {5, 70}) {
+      const auto p = test::random_palette(r, shape{rows, 65}, {.lowest = m % 2 ? -127 : -128});
+      good = all_levels_agree(p, test::random_tensor<std::int8_t>(r, shape{m, 65})) && good;
+    }
+  }
+  if (!test::quick()) {  // 256 KiB of activations make a chunk
+    const auto p = test::random_palette(r, shape{20, 6001}, {});
+    good = all_levels_agree(p, test::random_tensor<std::int8_t>(r, shape{101, 6001})) && good;
+  }
+  CHECK(good);
+}
+
+TEST_CASE("gemm: extreme weights and activations, up to the longest exact depth") {
+  random_stream r(4);
+  const auto check = [&](std::int32_t w, auto x, index_t depth) {
+    using X = decltype(x);
+    auto p = test::random_palette(r, shape{2, depth}, {});
+    std::ranges::fill(p.lut_codes, static_cast<std::uint8_t>(w));
+    tensor<X> activations(shape{2, depth});
+    std::ranges::fill(activations.elements(), x);
+    for_each_kernel_level([&](auto level) {
+      const lut_matrix matrix = make_lut_matrix(p, level);
+      tensor<std::int32_t> out(shape{2, 2});
+      gemm(matrix, activations, out, level);
+      const auto sum = static_cast<std::int32_t>(std::int64_t{w} * x * depth);
+      CAPTURE(std::string(decltype(level)::name));
+      for (const std::int32_t got : out.elements()) CHECK(got == sum);
+    });
+  };
+  for (const std::int32_t w : {-128, -127, 127}) {
+    for (const int x : {-128, -127, 127}) {
+      check(w, static_cast<std::int8_t>(x), 1024);
+      check(w, static_cast<std::int8_t>(x), 131071);
+    }
+    check(w, std::uint8_t{255}, 65793);
+    check(w, std::uint8_t{0}, 65793);
+  }
+}
+
+TEST_CASE("gemm: strided views, in and out") {
+  random_stream r(5);
+  const auto p = test::random_palette(r, shape{37, 29}, {});
+  const auto wide = test::random_tensor<std::int8_t>(r, shape{10, 60});
+  // Every second row, backwards; every second element.
+  const std::array<index_t, 2> strides{-120, 2};
+  const tensor_view<const std::int8_t> x(wide.data() + 8 * 60, shape{5, 29}, strides);
+  const auto dense = tensor<std::int8_t>::copy_of(x);
+  const auto expected = sums(p, dense);
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix w = make_lut_matrix(p, level);
+    tensor<std::int32_t> transposed(shape{37, 5});
+    const std::array<index_t, 2> columns{1, 5};
+    const tensor_view<std::int32_t> out(transposed.data(), shape{5, 37}, columns);
+    gemm(w, x, out, level);
+    CHECK(tensor<std::int32_t>::copy_of(out) == expected);
+    // Broadcast: a stride of zero.
+    const std::array<index_t, 2> same_row{0, 1};
+    tensor<std::int32_t> repeated(shape{5, 37});
+    gemm(w, tensor_view<const std::int8_t>(dense.data(), shape{5, 29}, same_row), repeated, level);
+    for (index_t i = 0; i < repeated.size(); ++i) CHECK(repeated[i] == expected[i % 37]);
+  });
+}
+
+TEST_CASE("gemm: empty matrices and batches") {
+  random_stream r(6);
+  for_each_kernel_level([&](auto level) {
+    for (const shape& s : {shape{0, 5}, shape{5, 0}, shape{0, 0}, shape{5, 3}}) {
+      const lut_matrix w = make_lut_matrix(test::random_palette(r, s, {}), level);
+      for (const index_t m : {0, 3}) {
+        tensor<std::int8_t> x(shape{m, s[1]});
+        tensor<std::int32_t> out(shape{m, s[0]},
+                                 std::vector<std::int32_t>(static_cast<std::size_t>(m * s[0]), 9));
+        gemm(w, x, out, level);
+        for (const std::int32_t y : out.elements()) CHECK(y == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("gemm: gemv is gemm of one row; an executor changes nothing") {
+  random_stream r(7);
+  const auto p = test::random_palette(r, shape{300, 50}, {.group_rows = 8});
+  const auto x = test::random_tensor<std::int8_t>(r, shape{1, 50});
+  const lut_matrix w = make_lut_matrix(p);
+  const auto expected = sums(p, x);
+  std::vector<std::int32_t> y(300);
+  gemv(w, x.elements(), y);
+  CHECK(y == expected.elements());
+  tensor<std::int32_t> out(shape{1, 300});
+  gemm(backwards{}, w, x, out);
+  CHECK(out == expected);
+  std::vector<float> scaled(300);
+  gemv(w, x.elements(), dequantize_rows{std::vector<float>(300, 0.5F), {}}, scaled);
+  CHECK(scaled[7] == static_cast<float>(y[7]) * 0.5F);
+}
+
+TEST_CASE("gemm: shapes, depth and level are checked before anything is written") {
+  random_stream r(8);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 6}, {}));
+  tensor<std::int8_t> x(shape{2, 6});
+  tensor<std::int32_t> out(shape{2, 4});
+  CHECK_ERROR(gemm(w, tensor<std::int8_t>(shape{2, 5}), out), shape_mismatch, "gemm", "[2, 5]",
+              "[m, 6]");
+  CHECK_ERROR(gemm(w, tensor<std::int8_t>(shape{12}), out), shape_mismatch, "[12]");
+  tensor<std::int32_t> short_out(shape{2, 3});
+  CHECK_ERROR(gemm(w, x, short_out), shape_mismatch, "[2, 3]", "[2, 4]");
+  CHECK_ERROR(gemv(w, x, short_out), shape_mismatch, "gemv", "one axis");
+  const lut_matrix deep = make_lut_matrix(test::random_palette(r, shape{1, 131072}, {.bits = 1}));
+  tensor<std::int32_t> one(shape{1, 1});
+  CHECK_ERROR(gemm(deep, tensor<std::int8_t>(shape{1, 131072}), one), unsupported, "131072",
+              "131071");
+  const lut_matrix less = make_lut_matrix(test::random_palette(r, shape{1, 65794}, {.bits = 1}));
+  gemm(less, tensor<std::int8_t>(shape{1, 65794}), one);
+  CHECK_ERROR(gemm(less, tensor<std::uint8_t>(shape{1, 65794}), one), unsupported, "65794",
+              "65793");
+  if constexpr (!std::is_same_v<simd::native, simd::portable>) {
+    CHECK_ERROR(gemm(w, x, out, simd::portable{}), incompatible, "another level", "portable");
+  }
+}

@@ -1,0 +1,111 @@
+#include <doctest/doctest.h>
+
+#include <lutra/runtime/lut_matrix.hpp>
+#include <lutra/runtime/reference.hpp>
+
+#include "errors.hpp"
+#include "kernel_levels.hpp"
+#include "runtime/palettes.hpp"
+
+using namespace lutra;
+
+TEST_CASE("lut_matrix: every weight, row sum and scale survives the layout of every level") {
+  random_stream r(1);
+  bool good = true;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const index_t group : {0, 1, 3, 4, 8, 20}) {
+      const index_t rows = test::pick(r, 1, 90);
+      const shape s{rows, test::pick(r, 1, 4), test::pick(r, 1, 5)};
+      auto p = test::random_palette(r, s,
+                                    {.bits = bits, .group_rows = group, .zero_points = group == 3});
+      if (bits % 2 == 0) {
+        for (index_t i = 0; i < rows; ++i) p.row_scale.push_back(static_cast<float>(r.uniform()));
+      }
+      const auto w = reference::integer_weights(p);
+      for_each_kernel_level([&](auto level) {
+        const lut_matrix m = make_lut_matrix(p, level);
+        good = good && m.rows() == rows && m.depth() == s[1] * s[2] && m.n_bits() == bits &&
+               m.weight_shape() == s && m.level() == decltype(level)::name;
+        for (index_t row = 0; row < rows; ++row) {
+          std::int32_t sum = 0;
+          for (index_t k = 0; k < m.depth(); ++k) {
+            good = good && m.weight(row, k) == w[row * m.depth() + k];
+            sum += w[row * m.depth() + k];
+          }
+          const auto g = static_cast<std::size_t>(row / p.block[0]);
+          const float scale = p.row_scale.empty()
+                                  ? p.scale[g]
+                                  : p.scale[g] * p.row_scale[static_cast<std::size_t>(row)];
+          good = good && m.row_sum(row) == sum && m.row_scale(row) == scale &&
+                 m.zero_point(row) == p.zero_point[g];
+        }
+      });
+    }
+  }
+  CHECK(good);
+}
+
+TEST_CASE("lut_matrix: four bits per weight stay four where the level can look them up") {
+  random_stream r(2);
+  for_each_kernel_level([&](auto level) {
+    constexpr bool lookup = has_byte_lookup(level);
+    const auto made = [&](int bits, index_t group) {
+      return make_lut_matrix(
+          test::random_palette(r, shape{256, 512}, {.bits = bits, .group_rows = group}), level);
+    };
+    CHECK(made(4, 0).packed() == lookup);
+    CHECK(made(2, 0).packed() == lookup);
+    CHECK(made(4, 4).packed() == lookup);
+    CHECK(made(4, 2).packed() == false);
+    CHECK(made(5, 0).packed() == false);
+    CHECK(made(4, 0).bytes() < 256 * 512 / (lookup ? 2 : 1) + 1024);
+  });
+}
+
+TEST_CASE("lut_matrix: depth limits follow from the largest products") {
+  random_stream r(3);
+  auto p = test::random_palette(r, shape{2, 4}, {});
+  CHECK(make_lut_matrix(p).max_depth<std::int8_t>() == 131071);
+  CHECK(make_lut_matrix(p).max_depth<std::uint8_t>() == 65793);
+  p.zero_point = {127};  // weights from -255 on
+  CHECK(make_lut_matrix(p).max_depth<std::int8_t>() == 65793);
+  CHECK(make_lut_matrix(p).max_depth<std::uint8_t>() == 33025);
+  CHECK(make_lut_matrix(test::random_palette(r, shape{2, 4}, {.lowest = -127})).small_weights());
+  p.lut_codes[3] = 0x80;
+  CHECK(!make_lut_matrix(p).small_weights());
+}
+
+TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
+  random_stream r(4);
+  const auto good = test::random_palette(r, shape{8, 6}, {.group_rows = 3});
+  const auto with = [&](auto change) {
+    auto p = good;
+    change(p);
+    return p;
+  };
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.lut_dtype = dtype::float32; })), unsupported,
+              "int8 tables", "float32");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.lut_dtype = dtype::uint8; })), unsupported,
+              "uint8");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) {
+                p.block = shape{8, 3};
+              })),
+              unsupported, "another axis", "[8, 3]");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.block = shape{8}; })), shape_mismatch, "rank");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.n_bits = 9; })), corrupt_data, "n_bits", "9");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.codes.pop_back(); })), corrupt_data, "codes",
+              "23", "24");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.lut_codes.pop_back(); })), corrupt_data,
+              "lut_codes", "47", "48");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.scale.pop_back(); })), corrupt_data, "scale");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.zero_point.pop_back(); })), corrupt_data,
+              "zero_point");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.zero_point[1] = 128; })), corrupt_data,
+              "zero_point", "128");
+  CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.row_scale = {1.0F}; })), corrupt_data,
+              "row_scale", "8");
+  packed_palette scalar;
+  scalar.weight_shape = shape{};
+  scalar.block = shape{};
+  CHECK_ERROR(make_lut_matrix(scalar), shape_mismatch, "at least one axis");
+}
