@@ -3,7 +3,7 @@
 //
 // Minimises sum of weight * (x - centroid(x))^2 over all choices of k centroids: equal values are
 // merged into weighted atoms, the atoms are cut into k intervals by dynamic programming
-// (interval_dp.hpp), and Lloyd steps on the atoms remove what rounding left.
+// (certified_1d.hpp, interval_dp.hpp), and Lloyd steps on the atoms remove what rounding left.
 //
 // Numeric contract: everything in IEEE double with compensated sums; centroids are the means of the
 // original values, ascending; an element belongs to the nearest centroid, decided against midpoints,
@@ -15,6 +15,7 @@
 
 #include <cmath>
 #include <lutra/cluster/atoms.hpp>
+#include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
 #include <ranges>
 
@@ -99,6 +100,22 @@ inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
   }
 }
 
+// First atom of each interval. Many atoms are solved coarse to fine (certified_1d.hpp), which is the
+// same optimum found sooner; where cancellation could hide it, by the plain programme, which counts in
+// double-double when it must.
+template <class A>
+std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit) {
+  constexpr index_t few = 256;
+  if (atoms.size() > few) {
+    const line l = line_of_points(atoms.value, atoms.weight);
+    certified_clusters found = certified_1d<A>(l, k);
+    if (found.excess <= 1e-10 * found.inertia && l.rounding() <= 1e-10 * found.inertia) {
+      return std::move(found.starts);
+    }
+  }
+  return optimal_intervals<A>(atoms.value, atoms.weight, k, table_limit);
+}
+
 // The optimal clustering of atoms into min(k, atoms.size()) intervals.
 template <class A = simd::native>
 atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
@@ -109,7 +126,7 @@ atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
     clusters.centroids = atoms.value;
     return clusters;
   }
-  clusters.starts = optimal_intervals<A>(atoms.value, atoms.weight, k, table_limit);
+  clusters.starts = optimal_starts<A>(atoms, k, table_limit);
   measure(atoms, clusters);
   polish(atoms, clusters);
   return clusters;

@@ -11,6 +11,7 @@
 #include <concepts>
 #include <lutra/cluster/exact_1d.hpp>
 #include <lutra/core/progress.hpp>
+#include <lutra/palette/large_group.hpp>
 #include <lutra/palette/lut_quantize.hpp>
 #include <lutra/palette/palette.hpp>
 #include <lutra/palette/reference_fast.hpp>
@@ -23,13 +24,15 @@ LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
 enum class palettize_mode : unsigned char {
-  certified,      // inertia proven close to the optimum; today the same as exact
+  certified,      // large groups: inertia proven to be within max_gap of the optimum; else exact
   exact,          // the global optimum
   reference_fast  // the reference's default with its rounding (palette/reference_fast.hpp)
 };
 
 struct palettize_options {
   palettize_mode mode = palettize_mode::certified;
+  // Proven inertia / optimum - 1 that `certified` asks for; 0: 1e-4 up to 16 entries, else 1e-2.
+  double max_gap = 0;
   // Positive weight of every element in the objective, of the weight's shape; none: all 1.
   tensor_view<const float> importance{};
   // With per-channel scale, weigh the normalised values by scale^2, which makes the objective the
@@ -64,26 +67,58 @@ template <weight_element E, class A = simd::native> class group_palettizer {
                  : static_cast<std::size_t>(grid.extents().product(1, grid.extents().rank()))),
         out_(out) {}
 
-  void operator()(index_t group) const {
+  // Runs on the calling thread, but for large groups, whose passes `executor` may share.
+  template <executor Executor = serial_executor>
+  void operator()(index_t group, const Executor& executor = {}) const {
     const auto g = static_cast<std::size_t>(group);
-    std::vector<double> values, weights;
-    gather(group, values, weights);
-    double bound = 0;
-    const std::vector<float> table = options_.mode == palettize_mode::reference_fast
-                                         ? cluster_as_reference(group, values, weights)
-                                         : cluster_optimally(group, values, weights, bound);
+    std::vector<float> table;
+    if (!cluster_large(group, executor, table)) {
+      std::vector<double> values, weights;
+      gather(group, values, weights);
+      double bound = 0;
+      table = options_.mode == palettize_mode::reference_fast
+                  ? cluster_as_reference(group, values, weights)
+                  : cluster_optimally(group, values, weights, bound);
+      out_.inertia[g] = measure_error(group, table);
+      out_.lower_bound[g] = std::min(out_.inertia[g], bound);
+    }
     store_table(g, table);
     out_.used_entries[g] = 1;
     for (std::size_t k = 1; k < table.size(); ++k) {
       out_.used_entries[g] += table[k] != table[k - 1] ? 1 : 0;
     }
-    out_.inertia[g] = measure_error(group, table);
-    out_.lower_bound[g] = std::min(out_.inertia[g], bound);
     out_.error[g] = out_.inertia[g];
     if (spec_.lut_qspec.enabled) quantize_table(group, table);
   }
 
  private:
+  // A large group of plain floats by counting. false: nothing was done, because the group is small,
+  // weighted or of another type.
+  template <executor Executor>
+  bool cluster_large(index_t group, const Executor& executor, std::vector<float>& table) const {
+    if constexpr (!std::same_as<value_type, float>) {
+      return false;
+    } else {
+      const group_elements<float> elements(weight_, grid_, group);
+      if (options_.mode != palettize_mode::certified || !importance_.empty() ||
+          !out_.row_scale.empty() || elements.size() < large_group) {
+        return false;
+      }
+      const double usual_gap = out_.entries() <= 16 ? 1e-4 : 1e-2;
+      const double gap = options_.max_gap > 0 ? options_.max_gap : usual_gap;
+      large_palette p = palettize_large<A>(elements.values(), out_.entries(), gap,
+                                           elements.place_for(out_.codes), executor);
+      elements.move_to(out_.codes);
+      const auto g = static_cast<std::size_t>(group);
+      out_.inertia[g] = p.inertia;
+      out_.lower_bound[g] = p.lower_bound;
+      out_.status[g] = p.inertia <= (1 + gap) * p.lower_bound ? palette_status::certified
+                                                              : palette_status::not_certified;
+      table = std::move(p.table);
+      return true;
+    }
+  }
+
   // The optimal table, and the nearest entry for every element. `bound` becomes the optimum.
   std::vector<float> cluster_optimally(index_t group, std::span<const double> values,
                                        std::span<const double> weights, double& bound) const {

@@ -128,7 +128,11 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   for (index_t done = 0; done < grid.count(); done += batch) {
     const index_t count = std::min(batch, grid.count() - done);
     report_progress(options.progress, options.where, done, grid.count());
-    executor.bulk(count, [&, done](index_t i) { task(done + i); });
+    if (grid.count() == 1) {
+      task(0, executor);  // the passes over one large group are shared out instead
+    } else {
+      executor.bulk(count, [&, done](index_t i) { task(done + i, serial_executor{}); });
+    }
   }
   return out;
 }

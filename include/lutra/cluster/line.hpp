@@ -1,0 +1,109 @@
+// lutra: line.hpp - sorted weighted atoms on a line, ready for interval clustering.
+// SPDX-License-Identifier: Apache-2.0
+//
+// An atom is a set of neighbouring values that is never cut: a single value (points), or all values of
+// one bucket. Position i lies before atom i; the atoms of cluster c are those between two positions.
+// Prefix sums run outwards from the middle atom, and values are relative to it, so that a few huge
+// outliers at the ends spoil the precision of nobody's cost but their own.
+//   cost(i, j) = (Q_j - Q_i) - (S_j - S_i)^2 / (W_j - W_i)
+// with Q the sum of the atoms' squares: S_a^2 / W_a for an atom that is known by its mean only, so that
+// the cost is the weighted squared distance of the atoms' means to the mean of all, and what lies
+// within atoms is the constant `within`, the same for every clustering.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/core/types.hpp>
+#include <span>
+#include <vector>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+struct line {
+  std::vector<double> w, s, q;  // prefix sums at each position, 0 at the middle one
+  std::vector<double> spread;   // prefix sums of sqrt(weight * distance to the next atom)
+  std::vector<double> lo,
+      hi;             // least and largest value an atom can hold; hi empty: atoms are points
+  double origin = 0;  // what values are relative to
+  double within = 0;  // at least the weighted squared distances to the atoms' own means
+  double blur = 0;    // at least sqrt(sum of weight * (distance to the original value)^2)
+
+  index_t size() const noexcept { return static_cast<index_t>(lo.size()); }
+  double least(index_t atom) const noexcept { return lo[static_cast<std::size_t>(atom)]; }
+  double largest(index_t atom) const noexcept {
+    return hi.empty() ? least(atom) : hi[static_cast<std::size_t>(atom)];
+  }
+  double weight(index_t i, index_t j) const noexcept {
+    return w[static_cast<std::size_t>(j)] - w[static_cast<std::size_t>(i)];
+  }
+  double mean(index_t i, index_t j) const noexcept {
+    return (s[static_cast<std::size_t>(j)] - s[static_cast<std::size_t>(i)]) / weight(i, j);
+  }
+  double centre(index_t atom) const noexcept {
+    return hi.empty() ? least(atom) : mean(atom, atom + 1);
+  }
+  double cost(index_t i, index_t j) const noexcept {
+    if (i == j) return 0;
+    const double moment = s[static_cast<std::size_t>(j)] - s[static_cast<std::size_t>(i)];
+    const double square = q[static_cast<std::size_t>(j)] - q[static_cast<std::size_t>(i)];
+    return std::max(0.0, square - moment * moment / weight(i, j));
+  }
+  // Bounds of a cost between the values on the line and the originals: distances in the space of all
+  // values differ by at most `blur`.
+  double blurred_up(double cost) const noexcept {
+    const double root = std::sqrt(cost) + blur;
+    return blur > 0 ? root * root : cost;
+  }
+  double blurred_down(double cost) const noexcept {
+    const double root = std::sqrt(std::max(0.0, cost)) - blur;
+    return blur > 0 ? (root > 0 ? root * root : 0) : std::max(0.0, cost);
+  }
+  // What rounding may do to a total cost: a few units in the last place of the largest prefix sum.
+  double rounding() const noexcept { return 0x1.0p-50 * (q.back() - q.front()); }
+};
+
+// Fills the prefix sums from the weight and the sums of weight * x and weight * x^2 per atom, x relative
+// to the origin. Preconditions: weights > 0, means ascending, lo (and hi) set.
+inline void accumulate(line& l, std::span<const double> weight, std::span<const double> moment,
+                       std::span<const double> square) {
+  const std::size_t n = weight.size();
+  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) sums->assign(n + 1, 0.0);
+  const std::size_t middle = n / 2;
+  for (std::size_t i = middle; i < n; ++i) {
+    l.w[i + 1] = l.w[i] + weight[i];
+    l.s[i + 1] = l.s[i] + moment[i];
+    l.q[i + 1] = l.q[i] + square[i];
+  }
+  for (std::size_t i = middle; i-- > 0;) {
+    l.w[i] = l.w[i + 1] - weight[i];
+    l.s[i] = l.s[i + 1] - moment[i];
+    l.q[i] = l.q[i + 1] - square[i];
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const double gap = i + 1 < n ? l.lo[i + 1] - l.lo[i] : 0.0;
+    l.spread[i + 1] = l.spread[i] + std::sqrt(weight[i] * gap);
+  }
+}
+
+// Distinct ascending values with positive weights.
+inline line line_of_points(std::span<const double> value, std::span<const double> weight) {
+  line l;
+  if (value.empty()) return l;
+  l.origin = value[value.size() / 2];
+  std::vector<double> moment(value.size()), square(value.size());
+  l.lo.resize(value.size());
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    l.lo[i] = value[i] - l.origin;
+    moment[i] = weight[i] * l.lo[i];
+    square[i] = moment[i] * l.lo[i];
+  }
+  accumulate(l, weight, moment, square);
+  return l;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,225 @@
+// lutra: line_of_values.hpp - many values to the line that the clustering works on.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Values are counted into the buckets of a lattice (lattice.hpp) whose ends come from a sample; the few
+// values outside become points. Sums are exact on the lattice, and line::blur bounds what rounding to
+// its 2^42 steps does. Work is cut into shards of 2^18 values whose integer sums are added up, so the
+// line does not depend on the executor.
+#pragma once
+
+#include <cmath>
+#include <lutra/cluster/lattice.hpp>
+#include <lutra/cluster/line.hpp>
+#include <lutra/core/executor.hpp>
+#include <lutra/core/random.hpp>
+#include <optional>
+#include <utility>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+// Calls f(x) for about 16,384 values, one from each of as many equal stretches.
+template <class T, class F> void for_each_sample(std::span<const T> values, F&& f) {
+  constexpr std::uint64_t samples = 16384;
+  const std::uint64_t n = values.size();
+  const std::uint64_t stride = std::max<std::uint64_t>(1, n / samples);
+  for (std::uint64_t i = 0; i + stride <= n; i += stride) {
+    f(static_cast<double>(values[i + mix64(i) % stride]));
+  }
+}
+
+// Smallest and largest value of the sample, a little widened. Empty if all are equal, or too far apart
+// to be subtracted.
+template <class T>
+std::optional<std::pair<double, double>> sample_range(std::span<const T> values) {
+  double lo = std::numeric_limits<double>::infinity();
+  double hi = -lo;
+  for_each_sample(values, [&](double x) {
+    lo = std::min(lo, x);
+    hi = std::max(hi, x);
+  });
+  const double margin = (hi - lo) * 0.125;
+  if (!(margin > 0 && std::isfinite(8 * margin))) return {};
+  return std::pair(lo - margin, hi + margin);
+}
+
+// Whether the sample holds so few distinct values that all of them may be counted one by one.
+template <class T> bool sample_is_coarse(std::span<const T> values) {
+  std::vector<double> sample;
+  for_each_sample(values, [&](double x) { sample.push_back(x); });
+  std::sort(sample.begin(), sample.end());
+  const auto distinct = std::unique(sample.begin(), sample.end()) - sample.begin();
+  return 8 * distinct < static_cast<std::ptrdiff_t>(sample.size());
+}
+
+// A lattice over the range of `l` whose cells have about `buckets` buckets in all, given out by the
+// square root of their shares.
+inline lattice lattice_by_share(const lattice& l, std::span<const double> share, double buckets) {
+  double sum = 0;
+  for (const double s : share) sum += std::sqrt(s);
+  std::vector<std::uint8_t> bits(lattice::cells, lattice::least_bucket_bits);
+  for (std::size_t c = 0; c < share.size(); ++c) {
+    double room = sum > 0 ? buckets * std::sqrt(share[c]) / sum : 0;
+    for (; room >= 6 && bits[c] < 20; room /= 2) ++bits[c];
+  }
+  return {l, bits};
+}
+
+// What the buckets of a lattice hold.
+struct lattice_totals {
+  std::vector<std::uint64_t> count, rest;  // by bucket
+  std::vector<double> outside;             // ascending
+};
+
+template <class T, executor Executor>
+lattice_totals count_values(const lattice& l, std::span<const T> values, const Executor& executor) {
+  constexpr index_t at_once = 4;
+  const auto n = static_cast<index_t>(values.size());
+  const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
+  std::vector<lattice_counts> counts(static_cast<std::size_t>(std::min(shards, at_once)),
+                                     lattice_counts(l.buckets()));
+  std::vector<std::vector<double>> outside(counts.size());
+  lattice_totals totals{
+      std::vector<std::uint64_t>(l.buckets()), std::vector<std::uint64_t>(l.buckets()), {}};
+  for (index_t first = 0; first < shards; first += at_once) {
+    const index_t wave = std::min(at_once, shards - first);
+    executor.bulk(wave, [&](index_t i) {
+      const index_range r = shard(n, shards, first + i);
+      const auto u = static_cast<std::size_t>(i);
+      counts[u].add(
+          l, values.subspan(static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.size())),
+          outside[u]);
+    });
+    for (std::size_t u = 0; u < static_cast<std::size_t>(wave); ++u) {
+      counts[u].move_to(totals.count, totals.rest);
+      totals.outside.insert(totals.outside.end(), outside[u].begin(), outside[u].end());
+      outside[u].clear();
+    }
+  }
+  std::sort(totals.outside.begin(), totals.outside.end());
+  return totals;
+}
+
+// Sums over values, relative to an origin; `square` of buckets counts their means only.
+struct moments {
+  double weight = 0, moment = 0, square = 0;
+  moments& operator+=(const moments& m) noexcept {
+    weight += m.weight;
+    moment += m.moment;
+    square += m.square;
+    return *this;
+  }
+};
+
+// Builds a line from atoms given in ascending order of their values.
+class line_builder {
+ public:
+  explicit line_builder(double origin) { line_.origin = origin; }
+  index_t size() const noexcept { return line_.size(); }
+
+  moments of_point(double x, double weight) const noexcept {
+    const double d = x - line_.origin;
+    return {weight, weight * d, weight * d * d};
+  }
+  // A bucket with the sum of its values.
+  moments of_bucket(double weight, double sum) const noexcept {
+    const double moment = sum - line_.origin * weight;
+    return {weight, moment, moment * moment / weight};
+  }
+  // What is lost by knowing only the mean of values in [lo, hi], at most.
+  void hide(double lo, double hi, const moments& m) noexcept {
+    const double mean = line_.origin + m.moment / m.weight;
+    line_.within += m.weight * std::max(0.0, (mean - lo) * (hi - mean));
+  }
+  void atom(double lo, double hi, const moments& m) {
+    line_.lo.push_back(lo - line_.origin);
+    line_.hi.push_back(hi - line_.origin);
+    weight_.push_back(m.weight);
+    moment_.push_back(m.moment);
+    square_.push_back(m.square);
+    total_ += m.weight;
+  }
+  // Equal points in a row become one atom.
+  void point(double x, double weight) {
+    const double d = x - line_.origin;
+    if (!line_.lo.empty() && line_.lo.back() == d && line_.hi.back() == d) {
+      const moments m = of_point(x, weight);
+      weight_.back() += m.weight;
+      moment_.back() += m.moment;
+      square_.back() += m.square;
+      total_ += weight;
+    } else {
+      atom(x, x, of_point(x, weight));
+    }
+  }
+  // Every value was moved by at most `distance`.
+  line finish(double distance) && {
+    line_.blur = distance * std::sqrt(total_);
+    accumulate(line_, weight_, moment_, square_);
+    return std::move(line_);
+  }
+
+ private:
+  line line_;
+  std::vector<double> weight_, moment_, square_;
+  double total_ = 0;
+};
+
+// Calls f(cell, bucket, lowest value, highest value, count, sum of the values) for every bucket that
+// holds something, in ascending order.
+template <class F> void for_each_bucket(const lattice& l, const lattice_totals& totals, F&& f) {
+  for (std::size_t cell = 0; cell < lattice::cells; ++cell) {
+    const int shift = l.shift(cell);
+    const std::size_t buckets = std::size_t{1} << (lattice::in_cell_bits - shift);
+    const auto start = static_cast<double>(cell << lattice::in_cell_bits);
+    const auto width = static_cast<double>(std::size_t{1} << shift);
+    for (std::size_t b = 0; b < buckets; ++b) {
+      const std::size_t bucket = l.first_bucket(cell) + b;
+      if (totals.count[bucket] == 0) continue;
+      const double first = start + static_cast<double>(b) * width;
+      const auto count = static_cast<double>(totals.count[bucket]);
+      f(cell, bucket, l.value(first - 0.5), l.value(first + width - 0.5), count,
+        count * l.value(first) + l.step() * static_cast<double>(totals.rest[bucket]));
+    }
+  }
+}
+
+struct bucket_line {
+  line atoms;
+  index_t leading = 0;  // atoms before those of the buckets: points left of the lattice
+};
+
+// A value near the middle of all: the start of the bucket that holds the median.
+inline double median_bucket(const lattice& l, const lattice_totals& totals) {
+  double all = 0;
+  for (const std::uint64_t c : totals.count) all += static_cast<double>(c);
+  double seen = 0;
+  double median = l.lo();
+  for_each_bucket(l, totals,
+                  [&](std::size_t, std::size_t, double lo, double, double count, double) {
+                    if (2 * seen <= all) median = lo;
+                    seen += count;
+                  });
+  return median;
+}
+
+// One atom per bucket that holds something, and one per distinct value outside.
+inline bucket_line line_of_buckets(const lattice& l, const lattice_totals& totals) {
+  line_builder builder(median_bucket(l, totals));
+  auto far = totals.outside.begin();
+  for (; far != totals.outside.end() && *far < l.lo(); ++far) builder.point(*far, 1);
+  const index_t leading = builder.size();
+  for_each_bucket(l, totals,
+                  [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
+                    const moments m = builder.of_bucket(count, sum);
+                    builder.hide(lo, hi, m);
+                    builder.atom(lo, hi, m);
+                  });
+  for (; far != totals.outside.end(); ++far) builder.point(*far, 1);
+  return {std::move(builder).finish(l.step() * 0.5), leading};
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

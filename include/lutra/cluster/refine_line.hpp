@@ -1,0 +1,167 @@
+// lutra: refine_line.hpp - a finer line where the boundaries of an optimal clustering can be.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A solve on buckets leaves a window for each boundary (certified_1d.hpp). Two ways to look closer:
+// `finer_lattice` cuts the cells that windows touch into more buckets, and `line_of_windows` replaces
+// the buckets inside windows by the values they hold and joins all others into one atom between each
+// two windows.
+#pragma once
+
+#include <lutra/cluster/certified_1d.hpp>
+#include <lutra/cluster/line_of_values.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+using position_windows = std::vector<std::pair<index_t, index_t>>;
+
+// Windows of one line as positions of another line of the same values.
+inline position_windows moved_windows(const position_windows& windows, const line& from,
+                                      const line& to) {
+  const double shift = from.origin - to.origin;
+  position_windows moved;
+  for (const auto& [begin, end] : windows) {
+    const double lo =
+        begin > 0 ? from.largest(begin - 1) + shift : -std::numeric_limits<double>::infinity();
+    const double hi =
+        end < from.size() ? from.least(end) + shift : std::numeric_limits<double>::infinity();
+    // Atoms that lie left of the window altogether, and those that do not lie right of it.
+    moved.emplace_back(std::lower_bound(to.hi.begin(), to.hi.end(), lo) - to.hi.begin(),
+                       std::upper_bound(to.lo.begin(), to.lo.end(), hi) - to.lo.begin());
+  }
+  return moved;
+}
+
+// 1 for every atom inside a window, where a boundary may be.
+inline std::vector<std::uint8_t> atoms_in_windows(index_t atoms, const position_windows& windows) {
+  std::vector<std::uint8_t> inside(static_cast<std::size_t>(atoms));
+  for (const auto& [from, to] : windows) {
+    std::fill(inside.begin() + from, inside.begin() + to, std::uint8_t{1});
+  }
+  return inside;
+}
+
+// A lattice of about `buckets` buckets: cells that windows touch share them by sqrt(count).
+inline lattice finer_lattice(const lattice& l, const lattice_totals& totals, index_t leading,
+                             std::span<const std::uint8_t> inside, double buckets) {
+  std::vector<double> share(lattice::cells);
+  auto atom = static_cast<std::size_t>(leading);
+  for_each_bucket(l, totals,
+                  [&](std::size_t cell, std::size_t, double, double, double count, double) {
+                    if (inside[atom++] != 0) share[cell] += count;
+                  });
+  return lattice_by_share(l, share, buckets);
+}
+
+struct windowed_line {
+  line atoms;
+  position_windows windows;
+};
+
+// The values of the marked buckets, ascending.
+template <class T>
+std::vector<T> values_of_buckets(const lattice& l, std::span<const T> values,
+                                 std::span<const std::uint8_t> marked, std::size_t expected) {
+  std::vector<T> found;
+  found.reserve(expected);
+  l.locate(
+      values,
+      [&](std::size_t i, std::uint64_t t) {
+        if (marked[l.bucket_of(t)] != 0) found.push_back(values[i]);
+      },
+      [](std::size_t) {});
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// Preconditions: `windows` are positions of `buckets`, `inside` says which of its atoms they hold.
+template <class T>
+windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
+                              const bucket_line& buckets, std::span<const T> values,
+                              std::span<const std::uint8_t> inside,
+                              const position_windows& windows) {
+  const auto leading = static_cast<std::size_t>(buckets.leading);
+  std::vector<std::uint8_t> marked(l.buckets());
+  double expected = 0;
+  std::size_t atom = leading;
+  for_each_bucket(l, totals,
+                  [&](std::size_t, std::size_t bucket, double, double, double count, double) {
+                    marked[bucket] = inside[atom++];
+                    if (marked[bucket] != 0) expected += count;
+                  });
+  const std::vector<T> found = values_of_buckets(l, values, std::span<const std::uint8_t>(marked),
+                                                 static_cast<std::size_t>(expected));
+
+  // Atoms that no window touches are joined until the next window begins or ends.
+  std::vector<std::uint8_t> cut(inside.size() + 1);
+  for (const auto& [from, to] : windows) {
+    cut[static_cast<std::size_t>(from)] = 1;
+    cut[static_cast<std::size_t>(to)] = 1;
+  }
+  std::vector<index_t> moved(inside.size() + 1);  // old position -> new position, where cut
+  line_builder builder(buckets.atoms.origin);
+  moments joined;
+  double joined_lo = 0;
+  double joined_hi = 0;
+  const auto flush = [&] {
+    if (joined.weight > 0) builder.atom(joined_lo, joined_hi, joined);
+    joined = {};
+  };
+  const auto join = [&](double lo, double hi, const moments& m) {
+    if (joined.weight == 0) joined_lo = lo;
+    joined_hi = hi;
+    joined += m;
+  };
+  const auto begin_atom = [&](std::size_t a) {
+    if (cut[a] == 0) return;
+    flush();
+    moved[a] = builder.size();
+  };
+  atom = 0;
+  const auto points = [&](auto first, auto last) {
+    while (first != last) {
+      auto next = std::upper_bound(first, last, *first);
+      begin_atom(atom);
+      const auto weight = static_cast<double>(next - first);
+      if (inside[atom] != 0) {
+        flush();
+        builder.point(*first, weight);
+      } else {
+        join(*first, *first, builder.of_point(*first, weight));
+      }
+      ++atom;
+      first = next;
+    }
+  };
+  const auto lattice_begin = std::lower_bound(totals.outside.begin(), totals.outside.end(), l.lo());
+  points(totals.outside.begin(), lattice_begin);
+  auto value = found.begin();
+  for_each_bucket(l, totals,
+                  [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
+                    begin_atom(atom);
+                    if (inside[atom++] == 0) {
+                      const moments m = builder.of_bucket(count, sum);
+                      builder.hide(lo, hi, m);
+                      join(lo, hi, m);
+                      return;
+                    }
+                    flush();
+                    const auto end = value + static_cast<std::ptrdiff_t>(count);
+                    for (; value != end; ++value) builder.point(static_cast<double>(*value), 1);
+                  });
+  points(lattice_begin, totals.outside.end());
+  begin_atom(atom);
+  flush();
+  if (cut[atom] != 0) moved[atom] = builder.size();
+  windowed_line result{std::move(builder).finish(l.step() * 0.5), {}};
+  for (const auto& [from, to] : windows) {
+    result.windows.emplace_back(moved[static_cast<std::size_t>(from)],
+                                moved[static_cast<std::size_t>(to)]);
+  }
+  return result;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,81 @@
+#include <lutra/cluster/atoms.hpp>
+#include <lutra/cluster/refine_line.hpp>
+
+#include <doctest/doctest.h>
+
+#include "samples.hpp"
+
+namespace {
+
+using lutra::index_t;
+using lutra::lattice;
+using lutra::line;
+
+struct solved {
+  lattice l;
+  lutra::lattice_totals totals;
+  lutra::bucket_line buckets;
+  lutra::certified_clusters clusters;
+  std::vector<std::uint8_t> inside;
+};
+
+solved solve(const std::vector<float>& x, index_t k) {
+  const auto range = lutra::sample_range(std::span<const float>(x));
+  const lattice l(range->first, range->second, 2);
+  auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
+  auto buckets = lutra::line_of_buckets(l, totals);
+  auto clusters = lutra::certified_1d(buckets.atoms, k, {.final_windows = true});
+  auto inside = lutra::atoms_in_windows(buckets.atoms.size(), clusters.windows);
+  return {l, std::move(totals), std::move(buckets), std::move(clusters), std::move(inside)};
+}
+
+TEST_CASE("refine_line: the values of the windows give the exact optimum") {
+  for (const char* name : {"normal", "bimodal", "student3", "outlier 1e3"}) {
+    const std::vector<float> x = samples::draw(name, 60000);
+    const lutra::atoms_1d atoms =
+        lutra::make_atoms(std::span<const float>(x), std::span<const float>());
+    const line all = lutra::line_of_points(atoms.value, atoms.weight);
+    for (const index_t k : {2, 16}) {
+      const solved s = solve(x, k);
+      const auto w =
+          lutra::line_of_windows(s.l, s.totals, s.buckets, std::span<const float>(x),
+                                 std::span<const std::uint8_t>(s.inside), s.clusters.windows);
+      CAPTURE(name);
+      CAPTURE(k);
+      CHECK(w.atoms.weight(0, w.atoms.size()) == 60000);
+      REQUIRE(w.windows.size() == static_cast<std::size_t>(k - 1));
+      const auto exact = lutra::certified_1d(w.atoms, k, {.windows = w.windows});
+      const auto want = lutra::certified_1d(all, k);
+      // The same cuts: as many values left of every boundary.
+      for (std::size_t c = 0; c < static_cast<std::size_t>(k); ++c) {
+        CHECK(w.atoms.weight(0, exact.starts[c]) == all.weight(0, want.starts[c]));
+      }
+    }
+  }
+}
+
+TEST_CASE("refine_line: windows keep their values on another line") {
+  const std::vector<float> x = samples::draw("normal", 60000);
+  const solved s = solve(x, 8);
+  const lattice fine = lutra::finer_lattice(s.l, s.totals, s.buckets.leading, s.inside, 100000);
+  CHECK(fine.buckets() > s.l.buckets());
+  const auto totals =
+      lutra::count_values(fine, std::span<const float>(x), lutra::serial_executor{});
+  const lutra::bucket_line finer = lutra::line_of_buckets(fine, totals);
+  CHECK(finer.atoms.size() > s.buckets.atoms.size());
+  const auto moved = lutra::moved_windows(s.clusters.windows, s.buckets.atoms, finer.atoms);
+  const auto want = lutra::certified_1d(finer.atoms, 8, {.final_windows = true});
+  const auto got = lutra::certified_1d(finer.atoms, 8, {.windows = moved});
+  CHECK(got.starts == want.starts);
+  for (std::size_t q = 0; q < moved.size(); ++q) {
+    CHECK(moved[q].first <= want.starts[q + 1]);
+    CHECK(moved[q].second >= want.starts[q + 1]);
+  }
+}
+
+TEST_CASE("refine_line: atoms in windows") {
+  const lutra::position_windows windows = {{2, 4}, {4, 4}, {6, 7}};
+  CHECK(lutra::atoms_in_windows(8, windows) == std::vector<std::uint8_t>{0, 0, 1, 1, 0, 0, 1, 0});
+}
+
+}  // namespace

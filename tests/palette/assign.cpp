@@ -1,0 +1,122 @@
+#include <lutra/cluster/double_double.hpp>
+#include <lutra/core/random.hpp>
+#include <lutra/palette/assign.hpp>
+
+#include <doctest/doctest.h>
+
+#include "levels.hpp"
+
+namespace {
+
+using lutra::index_t;
+
+// Runs pieces backwards: nothing may depend on the order.
+struct backward_executor {
+  template <class F> void bulk(index_t n, F&& f) const {
+    while (n-- > 0) f(n);
+  }
+};
+
+std::vector<float> sorted_table(std::size_t entries, std::uint64_t seed) {
+  lutra::random_stream random(seed);
+  std::vector<float> table;
+  for (std::size_t i = 0; i < entries; ++i) table.push_back(static_cast<float>(random.normal()));
+  std::sort(table.begin(), table.end());
+  return table;
+}
+
+// Values of every kind, many of them exactly halfway between two entries.
+std::vector<float> values_for(const std::vector<float>& table, std::size_t n) {
+  lutra::random_stream random(n);
+  std::vector<float> x;
+  for (std::size_t i = 0; i < n; ++i) {
+    x.push_back(static_cast<float>(2 * random.normal()));
+    if (i % 5 == 0 && table.size() > 1) {
+      const std::size_t k = 1 + random.below(table.size() - 1);
+      const double mid = (static_cast<double>(table[k - 1]) + static_cast<double>(table[k])) / 2;
+      x.back() = static_cast<float>(mid);
+      if (i % 10 == 0) x.back() = std::nextafter(x.back(), random.uniform() < 0.5 ? -9.0F : 9.0F);
+    }
+  }
+  return x;
+}
+
+// The number of midpoints below x, in exact arithmetic: 2 x against the exact sum of two entries.
+std::size_t nearest_by_search(const std::vector<float>& table, float x) {
+  std::size_t below = 0;
+  for (std::size_t k = 1; k < table.size(); ++k) {
+    const lutra::double_double sum =
+        lutra::two_sum(static_cast<double>(table[k - 1]), static_cast<double>(table[k]));
+    const double twice = 2 * static_cast<double>(x);
+    below += twice > sum.hi || (twice == sum.hi && sum.lo < 0) ? 1U : 0U;
+  }
+  return below;
+}
+
+TEST_CASE("assign: the nearest entry for every size of table and every tail, on every level") {
+  for (const std::size_t entries :
+       std::vector<std::size_t>{1, 2, 3, 8, 16, 17, 18, 32, 100, 255, 256}) {
+    const std::vector<float> table = sorted_table(entries, entries);
+    const lutra::nearest_entry nearest(table);
+    for (const std::size_t n : std::vector<std::size_t>{0, 1, 7, 15, 16, 17, 33, 100, 1000}) {
+      const std::vector<float> x = values_for(table, n);
+      double first_loss = -1;
+      for_each_level([&]<class Level>(Level) {
+        std::vector<std::uint8_t> codes(n + 1, 0xAA);
+        const double loss = nearest.assign<Level>(std::span<const float>(x), codes.data());
+        long double want = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+          CAPTURE(entries);
+          CAPTURE(x[i]);
+          REQUIRE(table[codes[i]] == table[nearest_by_search(table, x[i])]);
+          const long double d =
+              static_cast<long double>(x[i]) - static_cast<long double>(table[codes[i]]);
+          want += d * d;
+        }
+        CHECK(codes[n] == 0xAA);
+        CHECK(loss == doctest::Approx(static_cast<double>(want)).epsilon(1e-13));
+        if (first_loss < 0) first_loss = loss;
+        CHECK(loss == first_loss);
+      });
+    }
+  }
+}
+
+TEST_CASE("assign: entries that crowd, and that lie at the ends of float") {
+  const std::vector<std::vector<float>> tables = {{0.0F, 0.0F, 0.0F},
+                                                  {-3e38F, 0.0F, 3e38F},
+                                                  {1e-45F, 2e-45F, 3e-45F},
+                                                  {1.0F, std::nextafter(1.0F, 2.0F)}};
+  for (const std::vector<float>& table : tables) {
+    const lutra::nearest_entry nearest(table);
+    for (const float x : {-3.4e38F, -1.0F, 0.0F, 1e-45F, 2e-45F, 1.0F, 2.0F, 3.4e38F}) {
+      std::uint8_t code = 9;
+      nearest.assign(std::span<const float>(&x, 1), &code);
+      CHECK(table[code] == table[nearest_by_search(table, x)]);
+    }
+  }
+  std::vector<float>
+      crowded;  // 200 neighbouring floats and one far away: one stretch holds them all
+  for (float v = 1.0F; crowded.size() < 200; v = std::nextafter(v, 2.0F)) crowded.push_back(v);
+  crowded.push_back(1e6F);
+  const lutra::nearest_entry nearest(crowded);
+  for (const float x : {1.0F, crowded[57], crowded[199], 5.0F, 1e7F}) {
+    std::uint8_t code = 0;
+    nearest.assign(std::span<const float>(&x, 1), &code);
+    CHECK(crowded[code] == crowded[nearest_by_search(crowded, x)]);
+  }
+}
+
+TEST_CASE("assign: many blocks, any executor") {
+  const std::vector<float> table = sorted_table(16, 3);
+  const std::vector<float> x = values_for(table, 3 * 4096 * 256 + 5);
+  std::vector<std::uint8_t> a(x.size()), b(x.size());
+  const double loss =
+      lutra::assign_nearest(std::span<const float>(x), std::span<const float>(table),
+                            std::span<std::uint8_t>(a), lutra::serial_executor{});
+  CHECK(loss == lutra::assign_nearest(std::span<const float>(x), std::span<const float>(table),
+                                      std::span<std::uint8_t>(b), backward_executor{}));
+  CHECK(a == b);
+}
+
+}  // namespace

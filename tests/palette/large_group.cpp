@@ -1,0 +1,77 @@
+#include <lutra/palette/large_group.hpp>
+#include <lutra/palette/palettize.hpp>
+
+#include <doctest/doctest.h>
+
+#include "cluster/samples.hpp"
+
+namespace {
+
+using lutra::index_t;
+using lutra::shape;
+
+// Runs pieces backwards: nothing may depend on the order.
+struct backward_executor {
+  template <class F> void bulk(index_t n, F&& f) const {
+    while (n-- > 0) f(n);
+  }
+};
+
+lutra::tensor_view<const float> as_tensor(const std::vector<float>& x, const shape& s) {
+  return {x.data(), s};
+}
+
+TEST_CASE("large_group: as good as the optimum, proven, for groups in one piece and in many") {
+  for (const char* name : {"normal", "student3", "duplicates"}) {
+    const std::vector<float> x = samples::draw(name, 512 * 520);
+    for (const int axis : {0, 1}) {
+      const lutra::palettization_spec spec{
+          .granularity = lutra::granularity::per_grouped_channel(axis == 0 ? 256 : 260, axis)};
+      const auto w = as_tensor(x, {512, 520});
+      const auto got = lutra::palettize(w, spec);
+      const auto best = lutra::palettize(w, spec, {.mode = lutra::palettize_mode::exact});
+      CAPTURE(name);
+      CAPTURE(axis);
+      REQUIRE(got.groups().count() == 2);
+      for (std::size_t g = 0; g < 2; ++g) {
+        CHECK(got.status[g] == lutra::palette_status::certified);
+        CHECK(got.inertia[g] <= best.inertia[g] * (1 + 1e-6));
+        CHECK(got.lower_bound[g] <= best.inertia[g] * (1 + 1e-12));
+        CHECK(got.inertia[g] <= got.lower_bound[g] * (1 + 1e-4));
+      }
+      // The codes lie where they belong: the loss of the whole tensor is that of the groups.
+      double loss = 0;
+      got.groups().for_each_run([&](index_t first, index_t length, index_t group) {
+        for (index_t i = first; i < first + length; ++i) {
+          const auto u = static_cast<std::size_t>(i);
+          const double d =
+              static_cast<double>(x[u]) -
+              static_cast<double>(got.lut[static_cast<std::size_t>(group) * 16 + got.codes[u]]);
+          loss += d * d;
+        }
+      });
+      CHECK(loss == doctest::Approx(got.inertia[0] + got.inertia[1]).epsilon(1e-10));
+    }
+  }
+}
+
+TEST_CASE("large_group: any executor, same bits") {
+  const std::vector<float> x = samples::draw("laplace", 700000);
+  const auto w = as_tensor(x, {700, 1000});
+  const auto a = lutra::palettize(w, {.n_bits = 8});
+  const auto b = lutra::palettize(w, {.n_bits = 8}, {}, backward_executor{});
+  CHECK(a.codes == b.codes);
+  CHECK(a.lut == b.lut);
+  CHECK(a.inertia == b.inertia);
+  CHECK(a.lower_bound == b.lower_bound);
+  CHECK(a.status[0] == lutra::palette_status::certified);
+}
+
+TEST_CASE("large_group: an unreachable gap is not certified, or the optimum was found by sorting") {
+  const std::vector<float> x = samples::draw("normal", 200000);
+  const auto p = lutra::palettize(as_tensor(x, {200000}), {.n_bits = 8}, {.max_gap = 1e-15});
+  CHECK(p.inertia[0] >= p.lower_bound[0]);
+  CHECK(p.inertia[0] <= p.lower_bound[0] * (1 + 1e-9));
+}
+
+}  // namespace
