@@ -6,7 +6,10 @@
 // tensor/eigen_tensor.hpp.
 #pragma once
 
+#include <lutra/affine/error_report.hpp>
 #include <lutra/affine/program_pass.hpp>
+#include <lutra/affine/row_quantize.hpp>
+#include <lutra/affine/scale_rules.hpp>
 #include <lutra/core/executor_openmp.hpp>
 #include <lutra/core/random.hpp>
 #include <lutra/fake_quant/gradient.hpp>
@@ -20,6 +23,5 @@
 #include <lutra/number/e8m0.hpp>
 #include <lutra/observe/known_range.hpp>
 #include <lutra/observe/range/ort_entropy.hpp>
-#include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <lutra/tensor/eigen.hpp>
