@@ -102,9 +102,9 @@ lattice_totals count_values(const lattice& l, std::span<const T> values, const E
 }
 
 // Sums over values, relative to an origin; `square` of buckets counts their means only.
-struct moments {
+struct mass {
   double weight = 0, moment = 0, square = 0;
-  moments& operator+=(const moments& m) noexcept {
+  mass& operator+=(const mass& m) noexcept {
     weight += m.weight;
     moment += m.moment;
     square += m.square;
@@ -118,21 +118,21 @@ class line_builder {
   explicit line_builder(double origin) { line_.origin = origin; }
   index_t size() const noexcept { return line_.size(); }
 
-  moments of_point(double x, double weight) const noexcept {
+  mass of_point(double x, double weight) const noexcept {
     const double d = x - line_.origin;
     return {weight, weight * d, weight * d * d};
   }
   // A bucket with the sum of its values.
-  moments of_bucket(double weight, double sum) const noexcept {
+  mass of_bucket(double weight, double sum) const noexcept {
     const double moment = sum - line_.origin * weight;
     return {weight, moment, moment * moment / weight};
   }
   // What is lost by knowing only the mean of values in [lo, hi], at most.
-  void hide(double lo, double hi, const moments& m) noexcept {
+  void hide(double lo, double hi, const mass& m) noexcept {
     const double mean = line_.origin + m.moment / m.weight;
     line_.within += m.weight * std::max(0.0, (mean - lo) * (hi - mean));
   }
-  void atom(double lo, double hi, const moments& m) {
+  void atom(double lo, double hi, const mass& m) {
     line_.lo.push_back(lo - line_.origin);
     line_.hi.push_back(hi - line_.origin);
     weight_.push_back(m.weight);
@@ -144,7 +144,7 @@ class line_builder {
   void point(double x, double weight) {
     const double d = x - line_.origin;
     if (!line_.lo.empty() && line_.lo.back() == d && line_.hi.back() == d) {
-      const moments m = of_point(x, weight);
+      const mass m = of_point(x, weight);
       weight_.back() += m.weight;
       moment_.back() += m.moment;
       square_.back() += m.square;
@@ -212,7 +212,7 @@ inline bucket_line line_of_buckets(const lattice& l, const lattice_totals& total
   const index_t leading = builder.size();
   for_each_bucket(l, totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
-                    const moments m = builder.of_bucket(count, sum);
+                    const mass m = builder.of_bucket(count, sum);
                     builder.hide(lo, hi, m);
                     builder.atom(lo, hi, m);
                   });

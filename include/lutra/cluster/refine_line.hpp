@@ -101,14 +101,14 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
   }
   std::vector<index_t> moved(inside.size() + 1);  // old position -> new position, where cut
   line_builder builder(buckets.atoms.origin);
-  moments joined;
+  mass joined;
   double joined_lo = 0;
   double joined_hi = 0;
   const auto flush = [&] {
     if (joined.weight > 0) builder.atom(joined_lo, joined_hi, joined);
     joined = {};
   };
-  const auto join = [&](double lo, double hi, const moments& m) {
+  const auto join = [&](double lo, double hi, const mass& m) {
     if (joined.weight == 0) joined_lo = lo;
     joined_hi = hi;
     joined += m;
@@ -141,7 +141,7 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
                     begin_atom(atom);
                     if (inside[atom++] == 0) {
-                      const moments m = builder.of_bucket(count, sum);
+                      const mass m = builder.of_bucket(count, sum);
                       builder.hide(lo, hi, m);
                       join(lo, hi, m);
                       return;
