@@ -85,6 +85,15 @@ TEST_CASE("row_quantize: NaN, infinities, zeros, denormals, the largest and smal
   CHECK(none.sum == 0);
 }
 
+TEST_CASE("row_quantize: the sum of a long row of equal elements") {
+  const std::vector<float> x((1 << 21) + 37, -3.0F);
+  std::vector<std::int8_t> q(x.size());
+  for_each_level([&](auto level) {
+    const auto n = static_cast<index_t>(x.size());
+    CHECK(lutra::quantize_row<decltype(level)>(x.data(), n, q.data()).sum == -127 * n);
+  });
+}
+
 TEST_CASE("row_quantize: rows of any view, and what does not fit") {
   const std::vector<float> x = normal(3 * 5 * 40, 2, 7.0F);
   std::vector<std::int8_t> q(600);

@@ -90,7 +90,7 @@ TEST_CASE(
           CHECK(same_bits(y, expected));
           for (index_t i = 0; i < n; ++i) {
             const bool inside = lutra::quantized_one(x[i], lutra::unit_of(p, 0), q).inside;
-            CHECK_UNARY(lutra::bits_at(mask, i, 1) == (inside ? 1U : 0U));
+            CHECK_UNARY(lutra::bit_at(mask, i) == inside);
           }
           std::vector<float> dy = normal(n, 4);
           std::vector<float> dx(static_cast<std::size_t>(n) + 1, -77.0F);
@@ -98,7 +98,7 @@ TEST_CASE(
           CHECK(dx.back() == -77.0F);
           for (index_t i = 0; i < n; ++i) {
             const auto k = static_cast<std::size_t>(i);
-            CHECK_UNARY(dx[k] == (lutra::bits_at(mask, i, 1) != 0 ? dy[k] : 0.0F));
+            CHECK_UNARY(dx[k] == (lutra::bit_at(mask, i) ? dy[k] : 0.0F));
           }
         });
       }

@@ -39,7 +39,7 @@ void compare(const std::vector<float>& x, const lutra::unit_params& u, lutra::qu
     const auto l = lutra::quantized<Form, Method>(lutra::simd::load<V>(x.data() + i), c, b);
     const std::uint32_t inside = lutra::simd::mask_to_bits(lutra::is_inside(l));
     float slope[lanes];
-    lutra::simd::store(slope, V(l.clamped - l.quotient));
+    lutra::simd::store(slope, V(l.rounded - l.quotient));
     for (std::size_t k = 0; k < lanes; ++k) {
       CAPTURE(x[i + k]);
       const quantized_element e = lutra::quantized_one(x[i + k], u, q);

@@ -10,6 +10,7 @@
 
 #include <lutra/affine/loops.hpp>
 #include <lutra/simd/masks.hpp>
+#include <lutra/simd/primitives.hpp>
 #include <lutra/tensor/view.hpp>
 #include <span>
 
@@ -49,10 +50,22 @@ template <class Level> float finite_abs_max(const float* x, index_t n) noexcept 
   return largest;
 }
 
-// Sum of int8 values.
+// Sum of at most 2^24 int8 values.
 template <class Level> std::int32_t sum_of(const std::int8_t* q, index_t n) noexcept {
+  constexpr Level level{};
+  constexpr index_t width = simd::vector_size<Level>;
+  constexpr index_t vectors = index_t{1} << 14;  // few enough for biased sums in 32 bits
   std::int32_t sum = 0;
-  for (index_t i = 0; i < n; ++i) sum += q[i];
+  index_t i = 0;
+  while (i + width <= n) {
+    const index_t count = std::min(vectors, (n - i) / width);
+    auto lanes = simd::splat_ints(0, level);
+    for (index_t k = 0; k < count; ++k, i += width) {
+      lanes = simd::add_bytes(lanes, simd::load_bytes(q + i, level), level);
+    }
+    sum += simd::total(lanes, count, level);
+  }
+  for (; i < n; ++i) sum += q[i];
   return sum;
 }
 

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <lutra/core/types.hpp>
 #include <span>
 
@@ -15,15 +17,19 @@ constexpr index_t mask_bytes(index_t n) noexcept { return n / 8 + (n % 8 != 0 ? 
 class bit_writer {
  public:
   explicit bit_writer(std::uint8_t* out) noexcept : out_(out) {}
-  // The low `count` bits, count in [0, 32]; higher ones are 0.
-  void push(std::uint32_t bits, index_t count) noexcept {
-    held_ |= static_cast<std::uint64_t>(bits) << fill_;
-    fill_ += count;
-    if (fill_ < 32) return;
-    for (int i = 0; i < 4; ++i) out_[i] = static_cast<std::uint8_t>(held_ >> (8 * i));
-    out_ += 4;
-    held_ >>= 32;
-    fill_ -= 32;
+  // The low `count` bits, count in [0, 64]; higher ones are 0.
+  void push(std::uint64_t bits, index_t count) noexcept {
+    held_ |= bits << fill_;
+    if (fill_ + count < 64) {
+      fill_ += count;
+      return;
+    }
+    std::array<std::uint8_t, 8> bytes{};  // one store: the compiler sees through it
+    for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(held_ >> (8 * i));
+    std::memcpy(out_, bytes.data(), 8);
+    out_ += 8;
+    held_ = fill_ == 0 ? 0 : bits >> (64 - fill_);
+    fill_ += count - 64;
   }
   void finish() noexcept {
     for (; fill_ > 0; fill_ -= 8, held_ >>= 8) *out_++ = static_cast<std::uint8_t>(held_);
@@ -32,18 +38,23 @@ class bit_writer {
  private:
   std::uint8_t* out_;
   std::uint64_t held_ = 0;
-  index_t fill_ = 0;
+  index_t fill_ = 0;  // below 64
 };
 
-// The `count` bits of elements [at, at + count), count in [0, 16].
-inline std::uint32_t bits_at(std::span<const std::uint8_t> mask, index_t at,
-                             index_t count) noexcept {
-  std::uint32_t bits = 0;
-  const auto first = static_cast<std::size_t>(at / 8);
-  for (std::size_t i = 0; i < 3 && first + i < mask.size(); ++i) {
-    bits |= static_cast<std::uint32_t>(mask[first + i]) << (8 * i);
-  }
-  return (bits >> (at % 8)) & ((1U << count) - 1U);
+// The bit of element i.
+inline bool bit_at(std::span<const std::uint8_t> mask, index_t i) noexcept {
+  return ((mask[static_cast<std::size_t>(i / 8)] >> (i % 8)) & 1U) != 0;
+}
+
+// The bits of elements [i, i + 64), all of which the mask has.
+inline std::uint64_t word_at(std::span<const std::uint8_t> mask, index_t i) noexcept {
+  const std::uint8_t* from = mask.data() + i / 8;
+  std::array<std::uint8_t, 8> bytes{};
+  std::memcpy(bytes.data(), from, 8);
+  std::uint64_t word = 0;
+  for (std::size_t k = 0; k < 8; ++k) word |= std::uint64_t{bytes[k]} << (8 * k);
+  const index_t shift = i % 8;
+  return shift == 0 ? word : word >> shift | std::uint64_t{from[8]} << (64 - shift);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -31,27 +31,23 @@ inline void check_mask(index_t n, std::size_t bytes, const char* where) {
   }
 }
 
-// Calls step(i, count) for registers [i, i + lanes) covering n elements: the first ones unaligned until
-// `out` is aligned for streaming (if wanted), the last one short. store(i, v) is chosen by the caller.
+// Calls whole(i, store) for chunks of 64 elements and part(i, count) for what is left at the ends: where
+// streaming is wanted, `out` is aligned before the first chunk. store(p, register) is plain or streaming.
 template <class V, class Whole, class Part>
-void for_each_register(float* out, index_t n, bool stream, Whole&& whole, Part&& part) {
-  constexpr index_t lanes = simd::lanes<V>;
+void for_each_chunk(float* out, index_t n, bool stream, Whole&& whole, Part&& part) {
+  constexpr index_t chunk = 64;
+  constexpr auto register_bytes = static_cast<std::uintptr_t>(simd::lanes<V>) * sizeof(float);
   index_t i = 0;
-  if (stream) {
-    constexpr auto register_bytes = static_cast<std::uintptr_t>(lanes) * sizeof(float);
-    const auto past = reinterpret_cast<std::uintptr_t>(out) % register_bytes;
-    const auto head =
-        static_cast<index_t>((register_bytes - past) % register_bytes / sizeof(float));
-    if (past % sizeof(float) != 0) stream = false;
-    if (stream && head != 0 && head < n) {
-      part(index_t{0}, head);
-      i = head;
-    }
+  const auto past = reinterpret_cast<std::uintptr_t>(out) % register_bytes;
+  if (stream && past != 0) {
+    const auto head = static_cast<index_t>((register_bytes - past) / sizeof(float));
+    stream = past % sizeof(float) == 0 && head < n;
+    if (stream) part(index_t{0}, i = head);
   }
   if (stream) {
-    for (; i + lanes <= n; i += lanes) whole(i, [](float* to, const V& v) { simd::stream(to, v); });
+    for (; i + chunk <= n; i += chunk) whole(i, [](float* to, const V& v) { simd::stream(to, v); });
   } else {
-    for (; i + lanes <= n; i += lanes) whole(i, [](float* to, const V& v) { simd::store(to, v); });
+    for (; i + chunk <= n; i += chunk) whole(i, [](float* to, const V& v) { simd::store(to, v); });
   }
   if (i < n) part(i, n - i);
 }
@@ -59,34 +55,37 @@ void for_each_register(float* out, index_t n, bool stream, Whole&& whole, Part&&
 // fake_quantize of a run, appending the bits.
 template <class Level, unit_form Form, quotient_method Method>
 void masked_loop(const float* x, float* out, index_t n, const unit_params& u, bool stream,
-                 bit_writer& bits) noexcept {
+                 bit_writer& writer) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   const unit_constants<V> c = spread<V>(constants_of(u));
   const level_bounds<float> ends = level_bounds_of(u);
   const level_bounds<V> b{V(ends.lo), V(ends.hi)};
-  const auto value = [&](const quantized_lanes<V>& l) {
-    if constexpr (Form == unit_form::minval) {
-      return V(l.clamped * c.scale + c.float_offset);
-    } else {
-      return V(l.clamped * c.scale);
+  bit_writer bits = writer;
+  // 64 elements; their bits.
+  const auto chunk = [&](const float* from, float* to, auto store) __attribute__((always_inline)) {
+    std::uint64_t word = 0;
+    for (index_t i = 0; i < 64; i += lanes) {
+      const auto l = quantized<Form, Method>(simd::load<V>(from + i), c, b);
+      word |= static_cast<std::uint64_t>(simd::mask_to_bits(is_inside(l))) << i;
+      if constexpr (Form == unit_form::minval) {
+        store(to + i, V(l.rounded * c.scale + c.float_offset));
+      } else {
+        store(to + i, V(l.rounded * c.scale));
+      }
     }
+    return word;
   };
-  for_each_register<V>(
-      out, n, stream,
-      [&](index_t i, auto store) {
-        const auto l = quantized<Form, Method>(simd::load<V>(x + i), c, b);
-        bits.push(simd::mask_to_bits(is_inside(l)), lanes);
-        store(out + i, value(l));
-      },
+  for_each_chunk<V>(
+      out, n, stream, [&](index_t i, auto store) { bits.push(chunk(x + i, out + i, store), 64); },
       [&](index_t i, index_t count) {
-        float buffer[static_cast<std::size_t>(lanes)] = {};
-        std::copy_n(x + i, std::min(count, lanes), buffer);
-        const auto l = quantized<Form, Method>(simd::load<V>(buffer), c, b);
-        bits.push(simd::mask_to_bits(is_inside(l)) & ((1U << count) - 1U), count);
-        simd::store(buffer, value(l));
-        std::copy_n(buffer, std::min(count, lanes), out + i);
+        float buffer[64] = {};
+        std::copy_n(x + i, std::min<index_t>(count, 63), buffer);
+        const auto plain = [](float* to, const V& v) { simd::store(to, v); };
+        bits.push(chunk(buffer, buffer, plain) & ((std::uint64_t{1} << count) - 1U), count);
+        std::copy_n(buffer, std::min<index_t>(count, 63), out + i);
       });
+  writer = bits;
 }
 
 // fake_quantize, and for straight_through() one bit per element: 1 where the value did not saturate.
@@ -129,17 +128,20 @@ void straight_through(tensor_view<const float> dy, std::span<const std::uint8_t>
   check_mask(dy.size(), mask.size(), where);
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
+  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
   on_dense(dy, dx, [&](const float* from, float* to) {
     const bool stream = from != to && dy.size() >= stream_bytes / index_t{sizeof(float)};
-    for_each_register<V>(
+    for_each_chunk<V>(
         to, dy.size(), stream,
         [&](index_t i, auto store) {
-          store(to + i, simd::keep_where(bits_at(mask, i, lanes), simd::load<V>(from + i)));
+          const std::uint64_t bits = word_at(mask, i);
+          for (index_t k = 0; k < 64; k += lanes) {
+            const auto low = static_cast<std::uint32_t>(bits >> k) & every_lane;
+            store(to + i + k, simd::keep_where(low, simd::load<V>(from + i + k)));
+          }
         },
         [&](index_t i, index_t count) {
-          const std::uint32_t bits = bits_at(mask, i, count);
-          for (index_t k = 0; k < count; ++k)
-            to[i + k] = ((bits >> k) & 1U) != 0 ? from[i + k] : 0.0F;
+          for (index_t k = i; k < i + count; ++k) to[k] = bit_at(mask, k) ? from[k] : 0.0F;
         });
     if (stream) simd::stream_fence();
   });
@@ -199,19 +201,25 @@ gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_
   simd::double_sums<V> slopes[registers];
   simd::double_sums<V> outside[registers];
   const index_t whole = n - n % gradient_lanes::count;
+  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
   for (index_t i = 0; i < whole; i += gradient_lanes::count) {
     for (std::size_t r = 0; r < registers; ++r) {
       const index_t at = i + static_cast<index_t>(r) * lanes;
       const V g = simd::load<V>(dy + at);
       const auto l = quantized<Form, Method>(simd::load<V>(x + at), c, b);
       const auto inside = is_inside(l);
-      const auto above = simd::above(l.rounded, l.hi);
-      const auto below = simd::above(l.lo, l.rounded);
-      const V zero(0.0F);
-      const V bound = simd::select(above, l.hi, simd::select(below, l.lo, zero));
-      slopes[r].add_product(g, simd::select(inside, V(l.clamped - l.quotient), bound));
-      outside[r].add(simd::select(above, g, simd::select(below, g, zero)));
-      const V d = simd::select(inside, g, zero);
+      V slope = l.rounded - l.quotient;
+      V d = g;
+      if (simd::mask_to_bits(inside) != every_lane) {  // rare: elsewhere the sums beyond gain 0
+        const auto above = simd::above(l.level, b.hi);
+        const auto below = simd::above(b.lo, l.level);
+        const V zero(0.0F);
+        const V bound = simd::select(above, b.hi, simd::select(below, b.lo, zero));
+        outside[r].add(simd::select(above, g, simd::select(below, g, zero)));
+        slope = simd::select(inside, slope, bound);
+        d = simd::select(inside, g, zero);
+      }
+      slopes[r].add_product(g, slope);
       stream ? simd::stream(dx + at, d) : simd::store(dx + at, d);
     }
   }

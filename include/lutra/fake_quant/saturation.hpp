@@ -15,9 +15,9 @@ namespace lutra::inline LUTRA_ABI {
 // A register of elements, quantized: what both directions need.
 template <class V> struct quantized_lanes {
   V quotient;  // q; beyond the bounds anything on the right side of them
-  V rounded;   // m, unclamped likewise
-  V clamped;   // m in [lo, hi]
-  V lo, hi;
+  V level;     // what the bounds apply to, likewise: m for integers, q for floats
+  V limited;   // level within the bounds
+  V rounded;   // m of limited: the quantized value less qo
 };
 
 template <unit_form Form>
@@ -30,8 +30,8 @@ inline level_bounds<float> level_bounds_of(const unit_params& u) noexcept {
 }
 
 template <unit_form Form, quotient_method Method, class V>
-quantized_lanes<V> quantized(const V& x, const unit_constants<V>& c,
-                             const level_bounds<V>& b) noexcept {
+[[gnu::always_inline]] inline quantized_lanes<V> quantized(const V& x, const unit_constants<V>& c,
+                                                           const level_bounds<V>& b) noexcept {
   // Clamped two levels beyond the bounds: far enough to tell, near enough for the exact quotient.
   const V margin = is_integer_form<Form> ? V(2.0F) * c.scale : c.highest;
   const V shifted = Form == unit_form::minval ? V(x - c.float_offset) : x;
@@ -39,17 +39,18 @@ quantized_lanes<V> quantized(const V& x, const unit_constants<V>& c,
   const V q = divided<Method>(near, c);
   if constexpr (is_integer_form<Form>) {
     const V m = (q + V(round_magic)) - V(round_magic);
-    return {q, m, simd::min(b.hi, simd::max(b.lo, m)), b.lo, b.hi};
+    const V limited = simd::min(b.hi, simd::max(b.lo, m));
+    return {q, m, limited, limited};
   } else {
     const V t = simd::min(b.hi, simd::max(b.lo, q));
-    if constexpr (Form == unit_form::e4m3fn)
-      return {q, q, round_to_format<3, -6>(t, x), b.lo, b.hi};
-    if constexpr (Form == unit_form::e5m2) return {q, q, round_to_format<2, -14>(t, x), b.lo, b.hi};
-    if constexpr (Form == unit_form::e2m1fn) return {q, q, round_to_format<1, 0>(t, x), b.lo, b.hi};
+    if constexpr (Form == unit_form::e4m3fn) return {q, q, t, round_to_format<3, -6>(t, x)};
+    if constexpr (Form == unit_form::e5m2) return {q, q, t, round_to_format<2, -14>(t, x)};
+    if constexpr (Form == unit_form::e2m1fn) return {q, q, t, round_to_format<1, 0>(t, x)};
   }
 }
-template <class V> auto is_inside(const quantized_lanes<V>& l) noexcept {
-  return simd::both(simd::at_least(l.rounded, l.lo), simd::at_least(l.hi, l.rounded));
+template <class V>
+[[gnu::always_inline]] inline auto is_inside(const quantized_lanes<V>& l) noexcept {
+  return simd::equal(l.level, l.limited);  // false for NaN
 }
 
 // One element, any scale.

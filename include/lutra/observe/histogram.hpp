@@ -194,6 +194,12 @@ class histogram {
   static void move_counts(std::span<const std::uint64_t> from, const bin_lattice& old,
                           const bin_lattice& to, std::span<std::uint64_t> counts) noexcept {
     const int shift = to.exponent - old.exponent;
+    if (shift == 0) {  // bins past the end of `counts` are empty
+      const auto at = static_cast<std::size_t>(old.first - to.first);
+      const std::size_t n = std::min(from.size(), counts.size() - at);
+      for (std::size_t i = 0; i < n; ++i) counts[at + i] += from[i];
+      return;
+    }
     for (std::size_t i = 0; i < from.size(); ++i) {
       if (from[i] == 0) continue;
       const std::int64_t at = ((old.first + static_cast<std::int64_t>(i)) >> shift) - to.first;

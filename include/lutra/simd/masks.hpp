@@ -10,7 +10,7 @@ namespace lutra::inline LUTRA_ABI::simd {
 
 inline bool at_least(float a, float b) noexcept { return a >= b; }
 inline bool above(float a, float b) noexcept { return a > b; }
-inline bool both(bool a, bool b) noexcept { return a && b; }
+inline bool equal(float a, float b) noexcept { return a == b; }
 inline float select(bool m, float yes, float no) noexcept { return m ? yes : no; }
 // Lane i as bit i.
 inline std::uint32_t mask_to_bits(bool m) noexcept { return m ? 1U : 0U; }
@@ -27,8 +27,8 @@ template <class A> lane_mask<A> at_least(const fbatch<A>& a, const fbatch<A>& b)
 template <class A> lane_mask<A> above(const fbatch<A>& a, const fbatch<A>& b) noexcept {
   return a > b;
 }
-template <class A> lane_mask<A> both(const lane_mask<A>& a, const lane_mask<A>& b) noexcept {
-  return a & b;
+template <class A> lane_mask<A> equal(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+  return a == b;
 }
 template <class A>
 fbatch<A> select(const lane_mask<A>& m, const fbatch<A>& yes, const fbatch<A>& no) noexcept {

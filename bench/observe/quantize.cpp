@@ -1,0 +1,192 @@
+// Quantization and fake-quantization, forward and backward, at the sizes and names of the performance goals;
+// compared with the literal definitions (affine/element.hpp, fake_quant/saturation.hpp) before timing.
+#include <lutra/affine/row_quantize.hpp>
+#include <lutra/fake_quant/gradient.hpp>
+#include <lutra/observe/unit_range.hpp>
+
+#include "observe/data.hpp"
+
+namespace {
+
+using namespace lutra;
+using bench::aligned;
+using bench::size_class;
+
+shape matrix(const size_class& size) { return {64, size.bytes / 4 / 64}; }
+
+qparams params_of(const quantization_spec& spec, const aligned<float>& x, const shape& extents) {
+  const auto r = ranges_of(bench::view_of(x, extents), grid_of(spec.granularity, extents, "bench"));
+  return qparams_from_range(spec, r.lo, r.hi);
+}
+
+template <class F> bool every_element(const qparams& p, const shape& extents, F&& f) {
+  bool right = true;
+  units_of(p, extents, "bench").for_each_run([&](index_t first, index_t n, index_t at) {
+    const unit_params u = unit_of(p, at);
+    for (index_t i = first; i < first + n; ++i) right = right && f(i, u);
+  });
+  return right;
+}
+
+void forward(benchmark::State& state, const size_class& size, const quantization_spec& spec,
+             quotient q, bool with_mask) {
+  const shape extents = matrix(size);
+  const aligned<float> x = bench::normal(extents.size());
+  aligned<float> y(extents.size());
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())));
+  const qparams p = params_of(spec, x, extents);
+  const tensor_view<float> out(y.data(), extents);
+  const auto run = [&] {
+    with_mask ? fake_quantize_with_mask(bench::view_of(x, extents), p, out, mask, q)
+              : fake_quantize(bench::view_of(x, extents), p, out, q);
+  };
+  run();
+  const bool right = every_element(p, extents, [&](index_t i, const unit_params& u) {
+    return y[i] == fake_quantize_one(x[i], u, q) &&
+           (!with_mask || bit_at(mask, i) == quantized_one(x[i], u, q).inside);
+  });
+  if (!right) return state.SkipWithError("wrong answer");
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
+  state.SetItemsProcessed(state.iterations() * extents.size());
+}
+
+void straight(benchmark::State& state, const size_class& size) {
+  const shape extents = matrix(size);
+  const aligned<float> dy = bench::normal(extents.size());
+  aligned<float> dx(extents.size());
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())), 0xD7);
+  const auto run = [&] {
+    straight_through(bench::view_of(dy, extents), mask, tensor_view<float>(dx.data(), extents));
+  };
+  run();
+  for (index_t i = 0; i < extents.size(); ++i) {
+    if (dx[i] != (bit_at(mask, i) ? dy[i] : 0.0F)) return state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
+  state.SetItemsProcessed(state.iterations() * extents.size());
+}
+
+void learnable(benchmark::State& state, const size_class& size) {
+  const shape extents = matrix(size);
+  const aligned<float> x = bench::normal(extents.size(), 1);
+  const aligned<float> dy = bench::normal(extents.size(), 2);
+  aligned<float> dx(extents.size());
+  qparams p = params_of({}, x, extents);
+  p.scale[0] *= 0.5F;  // so that some saturate
+  const auto run = [&] {
+    return learnable_backward(bench::view_of(x, extents), bench::view_of(dy, extents), p,
+                              tensor_view<float>(dx.data(), extents));
+  };
+  const qparam_gradients g = run();
+  double scale = 0;
+  const bool right = every_element(p, extents, [&](index_t i, const unit_params& u) {
+    const quantized_element e = quantized_one(x[i], u, quotient::exact);
+    scale += static_cast<double>(dy[i]) * static_cast<double>(e.slope);
+    return dx[i] == (e.inside ? dy[i] : 0.0F);
+  });
+  if (!right || std::abs(g.scale[0] - scale) > 1e-6 * std::abs(scale) + 1e-6) {
+    return state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(run());
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 3 * size.bytes);
+  state.SetItemsProcessed(state.iterations() * extents.size());
+}
+
+void to_int8(benchmark::State& state, const size_class& size) {
+  const shape extents = matrix(size);
+  const aligned<float> x = bench::normal(extents.size());
+  aligned<std::int8_t> codes(extents.size());
+  const qparams p = params_of({}, x, extents);
+  const auto run = [&] {
+    quantize(bench::view_of(x, extents), p, tensor_view<std::int8_t>(codes.data(), extents));
+  };
+  run();
+  if (!every_element(p, extents, [&](index_t i, const unit_params& u) {
+        return codes[i] == encode_one(x[i], u);
+      })) {
+    return state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));
+  state.SetItemsProcessed(state.iterations() * extents.size());
+}
+
+// Rows of 4096, as the integer kernels read their activations.
+void rows_to_int8(benchmark::State& state, const size_class& size) {
+  const shape extents{size.bytes / 4 / 4096, 4096};
+  const aligned<float> x = bench::normal(extents.size());
+  aligned<std::int8_t> codes(extents.size());
+  std::vector<quantized_row> rows(static_cast<std::size_t>(extents[0]));
+  const auto run = [&] {
+    quantize_rows(bench::view_of(x, extents), tensor_view<std::int8_t>(codes.data(), extents),
+                  rows);
+  };
+  run();
+  for (index_t r = 0; r < extents[0]; ++r) {
+    std::int32_t sum = 0;
+    const quantized_row& row = rows[static_cast<std::size_t>(r)];
+    for (index_t i = r * 4096; i < (r + 1) * 4096; ++i) {
+      sum += codes[i];
+      if (codes[i] != round_half_even(x[i] / row.scale)) return state.SkipWithError("wrong answer");
+    }
+    if (sum != row.sum) return state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));
+  state.SetItemsProcessed(state.iterations() * extents.size());
+}
+
+const bool registered = [] {
+  const granularity block = granularity::per_block(32, 1);
+  const quantization_spec int8{};
+  const quantization_spec channel_int4{.dtype = dtype::int4,
+                                       .granularity = granularity::per_channel(0)};
+  const auto add_forward = [](const char* name, const size_class& size,
+                              const quantization_spec& spec, quotient q = quotient::exact,
+                              bool with_mask = false) {
+    const std::string end = size.name;
+    bench::add(std::string(name) + '/' + end, "vs roof/nt_copy/" + end + " roof/memcpy/" + end,
+               [=](benchmark::State& s) { forward(s, size, spec, q, with_mask); });
+  };
+  for (const size_class& size : {bench::small, bench::large}) {
+    add_forward("fake_quantize/f32/per_tensor/int8", size, int8);
+    add_forward("fake_quantize_reciprocal/f32/per_tensor/int8", size, int8, quotient::reciprocal);
+    add_forward("fake_quantize_with_mask/f32/per_tensor/int8", size, int8, quotient::exact, true);
+    const std::string end = size.name;
+    bench::add("quantize/f32_to_i8/" + end, "vs roof/read/" + end,
+               [=](benchmark::State& s) { to_int8(s, size); });
+    bench::add("quantize_rows/f32_to_i8/" + end, "vs roof/read/" + end,
+               [=](benchmark::State& s) { rows_to_int8(s, size); });
+  }
+  add_forward("fake_quantize/f32/per_channel/int4", bench::large, channel_int4);
+  add_forward("fake_quantize/f32/per_block32/int4", bench::large,
+              {.dtype = dtype::int4, .granularity = block});
+  add_forward("fake_quantize/f32/per_block32/e2m1", bench::large,
+              {.dtype = dtype::float4_e2m1fn, .granularity = block});
+  add_forward("fake_quantize/f32/per_block32/e4m3", bench::large,
+              {.dtype = dtype::float8_e4m3fn, .granularity = block});
+  bench::add("fake_quantize_backward/straight_through/f32/64MiB", "vs roof/nt_copy/64MiB",
+             [](benchmark::State& s) { straight(s, bench::large); });
+  bench::add("fake_quantize_backward/learnable/f32/64MiB", "vs roof/nt_copy/64MiB",
+             [](benchmark::State& s) { learnable(s, bench::large); });
+  return true;
+}();
+
+}  // namespace

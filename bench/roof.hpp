@@ -1,0 +1,110 @@
+// What the machine can do at a size, measured in the same run as what is judged by it: a read of everything,
+// a fill with a byte that is not zero (zero has a fast path), memcpy, and a copy that writes around the caches.
+// bytes_per_second counts what is read plus what is written. Include in one file per executable.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <lutra/simd/floats.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+using lutra::index_t;
+
+// n elements at a multiple of 64 bytes, touched.
+template <class T> class aligned {
+ public:
+  explicit aligned(index_t n, T value = {})
+      : memory_(static_cast<std::size_t>(n) + 64 / sizeof(T), value),
+        data_(memory_.data()),
+        size_(n) {
+    while (reinterpret_cast<std::uintptr_t>(data_) % 64 != 0) ++data_;
+  }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  index_t size() const { return size_; }
+  T& operator[](index_t i) { return data_[i]; }
+  const T& operator[](index_t i) const { return data_[i]; }
+
+ private:
+  std::vector<T> memory_;
+  T* data_;
+  index_t size_;
+};
+
+struct size_class {
+  const char* name;
+  index_t bytes;
+};
+inline constexpr size_class small{"256KiB", index_t{1} << 18};
+inline constexpr size_class large{"64MiB", index_t{1} << 26};
+
+inline void read_all(benchmark::State& state, index_t bytes) {
+  using V = lutra::simd::floats<lutra::simd::native>;
+  constexpr index_t lanes = lutra::simd::lanes<V>;
+  const aligned<float> x(bytes / 4, 1.0F);
+  V a(0.0F), b(0.0F), c(0.0F), d(0.0F);
+  for (auto _ : state) {
+    for (index_t i = 0; i + 4 * lanes <= x.size(); i += 4 * lanes) {
+      a = lutra::simd::max(a, lutra::simd::load<V>(x.data() + i));
+      b = lutra::simd::max(b, lutra::simd::load<V>(x.data() + i + lanes));
+      c = lutra::simd::max(c, lutra::simd::load<V>(x.data() + i + 2 * lanes));
+      d = lutra::simd::max(d, lutra::simd::load<V>(x.data() + i + 3 * lanes));
+    }
+    float sink[static_cast<std::size_t>(lanes)];
+    lutra::simd::store(sink, lutra::simd::max(lutra::simd::max(a, b), lutra::simd::max(c, d)));
+    benchmark::DoNotOptimize(sink);
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * bytes);
+}
+inline void fill(benchmark::State& state, index_t bytes) {
+  aligned<char> out(bytes, 1);
+  for (auto _ : state) {
+    std::memset(out.data(), 0x5a, static_cast<std::size_t>(bytes));
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * bytes);
+}
+inline void copy(benchmark::State& state, index_t bytes) {
+  const aligned<char> x(bytes, 1);
+  aligned<char> out(bytes, 2);
+  for (auto _ : state) {
+    std::memcpy(out.data(), x.data(), static_cast<std::size_t>(bytes));
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 2 * bytes);
+}
+inline void nt_copy(benchmark::State& state, index_t bytes) {
+  using V = lutra::simd::floats<lutra::simd::native>;
+  constexpr index_t lanes = lutra::simd::lanes<V>;
+  const aligned<float> x(bytes / 4, 1.0F);
+  aligned<float> out(bytes / 4, 2.0F);
+  for (auto _ : state) {
+    for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
+      lutra::simd::stream(out.data() + i, lutra::simd::load<V>(x.data() + i));
+    }
+    lutra::simd::stream_fence();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 2 * bytes);
+}
+
+inline void add_roofs() {
+  for (const size_class& size : {small, large}) {
+    const auto add = [&](const char* name, void (*function)(benchmark::State&, index_t)) {
+      benchmark::RegisterBenchmark((std::string("roof/") + name + '/' + size.name).c_str(),
+                                   [=](benchmark::State& state) { function(state, size.bytes); });
+    };
+    add("read", read_all);
+    add("memset_nonzero", fill);
+    add("memcpy", copy);
+    add("nt_copy", nt_copy);
+  }
+}
+
+}  // namespace bench
