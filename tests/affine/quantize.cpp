@@ -122,6 +122,10 @@ TEST_CASE("quantize: every granularity gives the bits of element.hpp") {
       {granularity::per_block({1, 2, -1}), {3, 4, 5}},
       {granularity::per_block({-1, 3, 1}), {2, 6, 4}},
       {granularity::per_grouped_channel(2, 0), {6, 9}},
+      {granularity::per_block(16, 1), {3, 48}},
+      {granularity::per_block(48, 1), {2, 96}},
+      {granularity::per_channel(1), {2, 4500}},
+      {granularity::per_block(64, 1), {2, 4480}},
       {granularity::per_tensor(), {2, 3, 4, 5}},
       {granularity::per_tensor(), shape{}}};
   for (quantization_spec s : cases::specs()) {

@@ -10,6 +10,7 @@
 // x / scale, so it is the rounded quotient unless a midpoint of two floats lies as near as that.
 // tests/affine/lanes.cpp solves for all operands with a midpoint twice as near (some 40 million) and finds
 // every one rounded as by division. Every other level divides.
+// The functions of one register are always inlined: a call costs more than they do.
 // All this needs scales well inside the exponent range (is_regular); other units are left to element.hpp.
 #pragma once
 
@@ -58,7 +59,8 @@ inline unit_constants<float> constants_of(const unit_params& u) noexcept {
           u.float_offset,
           u.integer_offset};
 }
-template <class V> unit_constants<V> spread(const unit_constants<float>& c) noexcept {
+template <class V>
+[[gnu::always_inline]] inline unit_constants<V> spread(const unit_constants<float>& c) noexcept {
   return {V(c.scale),   V(c.reciprocal),   V(c.lowest),
           V(c.highest), V(c.float_offset), V(c.integer_offset)};
 }
@@ -72,7 +74,7 @@ inline bool is_regular(float scale) noexcept {
 inline constexpr float round_magic = 0x1.8p23F;
 
 template <quotient_method Method, class V>
-V divided(const V& x, const unit_constants<V>& c) noexcept {
+[[gnu::always_inline]] inline V divided(const V& x, const unit_constants<V>& c) noexcept {
   if constexpr (Method == quotient_method::divide) {
     return x / c.scale;
   } else {
@@ -85,7 +87,8 @@ V divided(const V& x, const unit_constants<V>& c) noexcept {
   }
 }
 
-template <class V> V saturated(const V& x, const unit_constants<V>& c) noexcept {
+template <class V>
+[[gnu::always_inline]] inline V saturated(const V& x, const unit_constants<V>& c) noexcept {
   return simd::min(c.highest, simd::max(c.lowest, x));
 }
 
@@ -93,7 +96,7 @@ template <class V> V saturated(const V& x, const unit_constants<V>& c) noexcept 
 // |t|, with the sign of `sign`; t is within the format's range. Adding a large power of two leaves
 // just the bits the format has. NaN stays NaN.
 template <int Significand, int MinExponent, class V>
-V round_to_format(const V& t, const V& sign) noexcept {
+[[gnu::always_inline]] inline V round_to_format(const V& t, const V& sign) noexcept {
   constexpr auto power = [](int e) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
   };
@@ -103,7 +106,8 @@ V round_to_format(const V& t, const V& sign) noexcept {
 }
 
 template <unit_form Form, quotient_method Method, class V>
-V fake_quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
+[[gnu::always_inline]] inline V fake_quantize_lanes(const V& x,
+                                                    const unit_constants<V>& c) noexcept {
   if constexpr (Form == unit_form::zp) {
     const V m = (divided<Method>(saturated(x, c), c) + V(round_magic)) - V(round_magic);
     return m * c.scale;
@@ -121,14 +125,14 @@ V fake_quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
 
 // A float whose low byte is the stored integer. NaN gives the integer of zero (zp) or quant_min (minval).
 template <unit_form Form, quotient_method Method, class V>
-V quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
+[[gnu::always_inline]] inline V quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
   static_assert(Form == unit_form::zp || Form == unit_form::minval);
   const V shifted = simd::nan_to(Form == unit_form::minval ? V(x - c.float_offset) : x, V(0.0F));
   return (divided<Method>(saturated(shifted, c), c) + V(round_magic)) + c.integer_offset;
 }
 
 template <unit_form Form, class V>
-V dequantize_lanes(const V& q, const unit_constants<V>& c) noexcept {
+[[gnu::always_inline]] inline V dequantize_lanes(const V& q, const unit_constants<V>& c) noexcept {
   if constexpr (Form == unit_form::minval) {
     return (q - c.integer_offset) * c.scale + c.float_offset;
   } else {

@@ -18,7 +18,7 @@ namespace lutra::inline LUTRA_ABI {
 template <class V> class uniform_constants {
  public:
   explicit uniform_constants(const unit_constants<float>& c) noexcept : constants_(spread<V>(c)) {}
-  unit_constants<V> at(index_t) const noexcept { return constants_; }
+  [[gnu::always_inline]] unit_constants<V> at(index_t) const noexcept { return constants_; }
 
  private:
   unit_constants<V> constants_;
@@ -39,8 +39,19 @@ class row_constants {
                              c.highest, c.float_offset, c.integer_offset};
     for (index_t f = 0; f < 6; ++f) values_[static_cast<std::size_t>(f * stride_ + i)] = fields[f];
   }
-  template <class V> unit_constants<V> load(index_t i) const noexcept {
-    const float* p = values_.data() + i;
+  const float* data() const noexcept { return values_.data(); }
+  index_t stride() const noexcept { return stride_; }  // from one field to the next
+
+ private:
+  index_t stride_;
+  std::vector<float> values_;
+};
+template <class V> class varying_constants {
+ public:
+  explicit varying_constants(const row_constants& row) noexcept
+      : first_(row.data()), stride_(row.stride()) {}
+  [[gnu::always_inline]] unit_constants<V> at(index_t i) const noexcept {
+    const float* p = first_ + i;
     return {simd::load<V>(p),
             simd::load<V>(p + stride_),
             simd::load<V>(p + 2 * stride_),
@@ -50,45 +61,38 @@ class row_constants {
   }
 
  private:
+  const float* first_;
   index_t stride_;
-  std::vector<float> values_;
-};
-template <class V> class varying_constants {
- public:
-  explicit varying_constants(const row_constants& row) noexcept : row_(&row) {}
-  unit_constants<V> at(index_t i) const noexcept { return row_->load<V>(i); }
-
- private:
-  const row_constants* row_;
 };
 
 // Above this many bytes an output does not fit the caches anyway; writing around them saves reading it.
 inline constexpr index_t stream_bytes = index_t{1} << 24;
 
-template <class Level, unit_form Form, quotient_method Method, class Source>
-void fake_quantize_loop(const float* x, float* out, index_t n, const Source& source,
-                        bool stream) noexcept {
-  const Source constants = source;
+// Stores a register, around the caches if Stream (p is then aligned).
+template <bool Stream, class V>
+[[gnu::always_inline]] inline void put(float* p, const V& v) noexcept {
+  if constexpr (Stream) {
+    simd::stream(p, v);
+  } else {
+    simd::store(p, v);
+  }
+}
+// Elements before the first address where a register may be streamed to; -1 if there is none.
+template <class V> index_t elements_before_aligned(const float* p) noexcept {
+  constexpr auto register_bytes = static_cast<std::uintptr_t>(simd::lanes<V>) * sizeof(float);
+  const auto past = reinterpret_cast<std::uintptr_t>(p) % register_bytes;
+  if (past % sizeof(float) != 0) return -1;
+  return past == 0 ? 0 : static_cast<index_t>((register_bytes - past) / sizeof(float));
+}
+
+template <class Level, unit_form Form, quotient_method Method, bool Stream, class Source>
+void fake_quantize_from(index_t i, const float* x, float* out, index_t n,
+                        const Source& source) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  const auto step = [&](index_t i) {
-    return fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), constants.at(i));
-  };
-  index_t i = 0;
-  if (stream) {
-    constexpr auto register_bytes = static_cast<std::uintptr_t>(lanes) * sizeof(float);
-    const auto past = reinterpret_cast<std::uintptr_t>(out) % register_bytes;
-    const index_t head =
-        past == 0 ? 0 : static_cast<index_t>((register_bytes - past) / sizeof(float));
-    if (head > 0 && head < n) {
-      fake_quantize_loop<Level, Form, Method>(x, out, head, source, false);
-      i = head;
-    }
-    if (past % sizeof(float) == 0) {
-      for (; i + lanes <= n; i += lanes) simd::stream(out + i, step(i));
-    }
-  } else {
-    for (; i + lanes <= n; i += lanes) simd::store(out + i, step(i));
+  const Source constants = source;
+  for (; i + lanes <= n; i += lanes) {
+    put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), constants.at(i)));
   }
   const index_t rest = n - i;
   if (rest <= 0) return;
@@ -96,6 +100,43 @@ void fake_quantize_loop(const float* x, float* out, index_t n, const Source& sou
   std::copy_n(x + i, std::min(rest, lanes), buffer);
   simd::store(buffer, fake_quantize_lanes<Form, Method>(simd::load<V>(buffer), constants.at(i)));
   std::copy_n(buffer, std::min(rest, lanes), out + i);
+}
+
+template <class Level, unit_form Form, quotient_method Method, class Source>
+void fake_quantize_loop(const float* x, float* out, index_t n, const Source& source,
+                        bool stream) noexcept {
+  const index_t head = stream ? elements_before_aligned<simd::floats<Level>>(out) : -1;
+  if (head < 0 || head >= n) {
+    fake_quantize_from<Level, Form, Method, false>(0, x, out, n, source);
+    return;
+  }
+  fake_quantize_from<Level, Form, Method, false>(0, x, out, head, source);
+  fake_quantize_from<Level, Form, Method, true>(head, x, out, n, source);
+}
+
+// `count` units of `length` elements each, a multiple of the register.
+template <class Level, unit_form Form, quotient_method Method, bool Stream>
+void fake_quantize_units(const float* x, float* out, index_t length, index_t count,
+                         const unit_constants<float>* units) noexcept {
+  using V = simd::floats<Level>;
+  constexpr index_t lanes = simd::lanes<V>;
+  index_t end = 0;
+  index_t i = 0;
+  for (index_t k = 0; k < count; ++k) {
+    const unit_constants<V> c = spread<V>(units[k]);
+    for (end += length; i < end; i += lanes) {
+      put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
+    }
+  }
+}
+template <class Level, unit_form Form, quotient_method Method>
+void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
+                          const unit_constants<float>* units, bool stream) noexcept {
+  if (stream && elements_before_aligned<simd::floats<Level>>(out) == 0) {
+    fake_quantize_units<Level, Form, Method, true>(x, out, length, count, units);
+  } else {
+    fake_quantize_units<Level, Form, Method, false>(x, out, length, count, units);
+  }
 }
 
 template <class Level, unit_form Form, quotient_method Method, class Source>

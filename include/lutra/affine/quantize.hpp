@@ -14,7 +14,7 @@
 #pragma once
 
 #include <array>
-#include <lutra/affine/loops.hpp>
+#include <lutra/affine/pieces.hpp>
 #include <lutra/affine/qparams.hpp>
 #include <lutra/tensor/view.hpp>
 #include <type_traits>
@@ -73,53 +73,6 @@ inline block_grid units_of(const qparams& p, const shape& extents, std::string_v
   return units;
 }
 
-// Covers the elements with calls of run(first, n, parameter) for n elements of one unit, or of
-// row(first, n, constants) where runs are short. Units that are not regular only get run().
-template <class Run, class Row>
-void for_each_piece(const qparams& p, const block_grid& units, Run&& run, Row&& row) {
-  constexpr index_t short_run = 32;  // below, loading constants beats restarting the loop
-  constexpr index_t piece = 256;     // elements worth a restart
-  const index_t run_length = units.run_length();
-  const index_t row_length = units.row_length();
-  if (run_length >= short_run || run_length >= row_length) {
-    units.for_each_run(run);
-    return;
-  }
-  // If no outer axis is cut, every row has the same parameters, and several make one piece.
-  const index_t size = units.extents().size();
-  const index_t row_runs = (row_length + run_length - 1) / run_length;
-  const bool repeats = units.count() == row_runs;
-  const index_t rows = repeats ? std::max<index_t>(1, piece / row_length) : 1;
-  row_constants constants(rows * row_length);
-  bool regular = true;
-  const auto fill = [&](index_t parameter) {
-    regular = true;
-    for (index_t i = 0; i < rows * row_length; ++i) {
-      const index_t at = parameter + i % row_length / run_length;
-      const unit_params u = unit_of(p, at);
-      regular = regular && is_regular(u.scale);
-      constants.set(i, constants_of(u));
-    }
-  };
-  index_t filled = -1;
-  index_t covered = 0;  // elements before this one are done
-  units.for_each_row([&](index_t first, index_t parameter) {
-    if (first < covered) return;
-    if (parameter != filled) fill(filled = parameter);
-    const index_t n = std::min(rows * row_length, size - first);
-    covered = first + n;
-    if (regular) {
-      row(first, n, constants);
-      return;
-    }
-    for (index_t at = 0; at < n; at += row_length) {
-      for (index_t i = 0; i < row_length; i += run_length) {
-        run(first + at + i, std::min(run_length, row_length - i), parameter + i / run_length);
-      }
-    }
-  });
-}
-
 // Calls f with the form of `p` and the method of Level as compile-time constants.
 template <class Level, class F> void with_form(const qparams& p, quotient q, F&& f) {
   const auto with_method = [&](auto form) {
@@ -162,13 +115,19 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
     if (!is_integer(p.dtype)) return units.for_each_run(literal);
     with_form<Level>(p, q, [&](auto form, auto method) {
       if constexpr (form == unit_form::zp || form == unit_form::minval) {
-        for_each_piece(
+        for_each_piece<simd::lanes<V>>(
             p, units,
             [&](index_t first, index_t n, index_t at) {
               const unit_params u = unit_of(p, at);
               if (!is_regular(u.scale)) return literal(first, n, at);
               quantize_loop<Level, form(), method()>(from + first, to + first, n,
                                                      uniform_constants<V>(constants_of(u)));
+            },
+            [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+              for (index_t k = 0; k < count; ++k, first += n) {
+                quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                       uniform_constants<V>(c[k]));
+              }
             },
             [&](index_t first, index_t n, const row_constants& row) {
               quantize_loop<Level, form(), method()>(from + first, to + first, n,
@@ -203,11 +162,17 @@ void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
       return;
     }
     with_form<Level>(p, quotient::exact, [&](auto form, auto) {
-      for_each_piece(
+      for_each_piece<simd::lanes<V>>(
           p, units,
           [&](index_t first, index_t n, index_t at) {
             dequantize_loop<Level, form()>(from + first, to + first, n,
                                            uniform_constants<V>(constants_of(unit_of(p, at))));
+          },
+          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+            for (index_t k = 0; k < count; ++k, first += n) {
+              dequantize_loop<Level, form()>(from + first, to + first, n,
+                                             uniform_constants<V>(c[k]));
+            }
           },
           [&](index_t first, index_t n, const row_constants& row) {
             dequantize_loop<Level, form()>(from + first, to + first, n, varying_constants<V>(row));
@@ -246,7 +211,7 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
   on_dense(x, out, [&](const float* from, float* to) {
     const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
     with_form<Level>(p, q, [&](auto form, auto method) {
-      for_each_piece(
+      for_each_piece<simd::lanes<V>>(
           p, units,
           [&](index_t first, index_t n, index_t at) {
             const unit_params u = unit_of(p, at);
@@ -256,6 +221,10 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
               return;
             }
             for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
+          },
+          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+            fake_quantize_blocks<Level, form(), method()>(from + first, to + first, n, count, c,
+                                                          stream);
           },
           [&](index_t first, index_t n, const row_constants& row) {
             fake_quantize_loop<Level, form(), method()>(from + first, to + first, n,

@@ -30,17 +30,18 @@ struct dtype_info {
   float quant_max;
 };
 
+inline constexpr std::array<std::string_view, 16> integer_dtype_names = {
+    "int1",  "int2",  "int3",  "int4",  "int5",  "int6",  "int7",  "int8",
+    "uint1", "uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8"};
+
 constexpr dtype_info info(dtype d) noexcept {
-  constexpr std::array<std::string_view, 16> names = {
-      "int1",  "int2",  "int3",  "int4",  "int5",  "int6",  "int7",  "int8",
-      "uint1", "uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8"};
   const auto i = static_cast<int>(d);
   if (i < 16) {
     const int bits = i % 8 + 1;
     const bool is_signed = i < 8;
     const int lo = is_signed ? -(1 << (bits - 1)) : 0;
     const int hi = is_signed ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
-    return {names[static_cast<std::size_t>(i)],
+    return {integer_dtype_names[static_cast<std::size_t>(i)],
             bits,
             true,
             is_signed,
@@ -65,7 +66,7 @@ constexpr dtype_info info(dtype d) noexcept {
   }
 }
 constexpr std::string_view name_of(dtype d) noexcept { return info(d).name; }
-constexpr bool is_integer(dtype d) noexcept { return info(d).integer; }
+constexpr bool is_integer(dtype d) noexcept { return d <= dtype::uint8; }
 constexpr int bits_of(dtype d) noexcept { return info(d).bits; }
 
 // Accepts the canonical names and the aliases float8_e4m3, float8_e8m0, float4_e2m1fn_x2.
