@@ -59,6 +59,8 @@ struct quantization_spec {
   float averaging_constant = 0.01F;                // of "moving_average", in (0, 1]
   float_range_t float_range{};
   std::optional<lutra::dtype> scale_dtype{};  // absent: float32 (float4: e8m0)
+  // May the last block of an axis be short? If not, a tensor that blocks do not divide stays as it is.
+  lutra::short_groups short_groups = lutra::short_groups::forbid;
   bool enabled = true;
 
   friend bool operator==(const quantization_spec&, const quantization_spec&) = default;

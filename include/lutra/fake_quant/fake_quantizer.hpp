@@ -153,6 +153,7 @@ class fake_quantizer {
   std::string mismatch(const shape& extents) const {
     const block_grid units =
         grid_of(spec_.granularity, extents, "fake_quantizer", short_groups::allow);
+    if (spec_.short_groups == short_groups::allow) return {};
     for (int i = 0; i < extents.rank(); ++i) {
       if (extents[i] % units.block()[i] != 0) {
         return "block size " + text_of(units.block()[i]) + " does not divide extent " +
@@ -206,6 +207,7 @@ class fake_quantizer {
       w.f32(end.value_or(0.0F));
     }
     w.text(name_of(scale_dtype_of(spec_)));
+    w.u8(spec_.short_groups == short_groups::allow ? 1 : 0);
   }
   void check_identity(state_reader& in) const {
     state_writer mine;

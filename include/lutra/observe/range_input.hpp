@@ -15,7 +15,9 @@ namespace lutra::inline LUTRA_ABI {
 class range_input {
  public:
   explicit range_input(const quantization_spec& spec)
-      : granularity_(spec.granularity), pinned_(spec.float_range) {}
+      : granularity_(spec.granularity),
+        pinned_(spec.float_range),
+        short_groups_(spec.short_groups) {}
 
   index_t units() const noexcept { return units_; }
   std::int64_t samples() const noexcept { return samples_; }
@@ -23,7 +25,7 @@ class range_input {
 
   // The units of a tensor. Raises shape_mismatch if there are not as many as before.
   block_grid units_of(const shape& extents) const {
-    block_grid units = grid_of(granularity_, extents, "observe");
+    block_grid units = grid_of(granularity_, extents, "observe", short_groups_);
     if (extents.size() != 0 && units_ != 0 && units.count() != units_) {
       raise(errc::shape_mismatch, "number of units differs from earlier tensors", "observe",
             text_of(units.count()) + " for shape " + text_of(extents), text_of(units_));
@@ -65,6 +67,7 @@ class range_input {
   // Before merging or appending: raises incompatible if the two do not describe the same units.
   void check_same(const range_input& other, std::string_view where) const {
     if (granularity_ != other.granularity_ || pinned_ != other.pinned_ ||
+        short_groups_ != other.short_groups_ ||
         (units_ != 0 && other.units_ != 0 && units_ != other.units_)) {
       raise(errc::incompatible, "observers describe different units", std::string(where),
             text_of(other.granularity_) + ", " + text_of(other.units_) + " units",
@@ -101,6 +104,7 @@ class range_input {
  private:
   lutra::granularity granularity_;
   float_range_t pinned_;
+  lutra::short_groups short_groups_;
   index_t units_ = 0;
   std::int64_t samples_ = 0;
   std::int64_t nonfinite_ = 0;
