@@ -66,6 +66,9 @@ class lut_matrix {
            strip % panel_strips * strip_bytes();
   }
   index_t step_bytes(index_t panel) const noexcept { return strips_of(panel) * strip_bytes(); }
+  // Per row, readable in whole vectors up to the end of the last strip.
+  const std::int32_t* row_sums() const noexcept { return row_sum_.data(); }
+  const std::int32_t* zero_points() const noexcept { return zero_point_.data(); }
   // One vector of table entries: 16 per line.
   const std::uint8_t* table(index_t strip) const noexcept {
     return bytes_of(tables_) + (table_per_strip_ ? strip * 4 * lanes_ : 0);
@@ -170,8 +173,6 @@ template <class A> class lut_matrix_builder {
       set_weights();
     } else {  // no weights, no tables: rows of empty sums
       m_.row_scale_.assign(static_cast<std::size_t>(m_.rows_), 1.0F);
-      m_.row_sum_.resize(static_cast<std::size_t>(m_.rows_));
-      m_.zero_point_.resize(static_cast<std::size_t>(m_.rows_));
       m_.weights_ = lines(0);
       m_.tables_ = lines(4 * m_.lanes_ * std::max<index_t>(m_.strips(), 1));
     }
@@ -202,6 +203,8 @@ template <class A> class lut_matrix_builder {
     m_.n_bits_ = palette_.n_bits;
     m_.bias_ = weight_bias(A{});
     m_.level_ = A::name;
+    m_.row_sum_.resize(static_cast<std::size_t>(m_.strips() * m_.lanes_));
+    m_.zero_point_.resize(m_.row_sum_.size());
     m_.packed_ =
         palette_.n_bits <= 4 && has_byte_lookup(A{}) && (one_group() || group_rows() % 4 == 0);
     m_.table_per_strip_ = m_.packed_ && !one_group();
@@ -215,10 +218,7 @@ template <class A> class lut_matrix_builder {
   }
 
   void set_rows() {
-    const auto rows = static_cast<std::size_t>(m_.rows_);
-    m_.row_scale_.resize(rows);
-    m_.row_sum_.resize(rows);
-    m_.zero_point_.resize(rows);
+    m_.row_scale_.resize(static_cast<std::size_t>(m_.rows_));
     for (index_t row = 0; row < m_.rows_; ++row) {
       const auto r = static_cast<std::size_t>(row);
       const std::size_t group = group_of(row);
