@@ -3,13 +3,14 @@
 Google Benchmark, so that the ratio table can put the peers beside ours. Needs torch (Debian: python3-torch);
 onnxruntime is optional.
 
-    torch_observers.py [--out FILE] [--mib N]   the benchmark rows
+    torch_observers.py [--out FILE] [--mib N] [--filter REGEX]   the benchmark rows
     torch_observers.py --golden                 the tables in tests/observe (same numbers as our generator)
 """
 import argparse
 import contextlib
 import io
 import json
+import re
 import sys
 import time
 
@@ -176,10 +177,13 @@ def print_entropy_golden():
 
 
 class Rows:
-    def __init__(self):
+    def __init__(self, pattern):
         self.rows = []
+        self.pattern = re.compile(pattern)
 
     def add(self, name, function, elements, bytes_moved, repeats=7):
+        if not self.pattern.search(name):
+            return
         function()
         best = min(self.once(function) for _ in range(repeats))
         self.rows.append({
@@ -254,6 +258,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out")
     parser.add_argument("--mib", type=int, default=64)
+    parser.add_argument("--filter", default=".")
     parser.add_argument("--golden", action="store_true")
     options = parser.parse_args()
     try:
@@ -269,7 +274,7 @@ def main():
         with contextlib.suppress(ImportError):
             print_entropy_golden()
         return 0
-    rows = Rows()
+    rows = Rows(options.filter)
     if torch:
         time_fake_quantize(torch, rows, options.mib)
         time_observers(torch, rows, options.mib)

@@ -73,58 +73,90 @@ struct qparams_options {
   dtype arithmetic = dtype::float32;  // or float16, bfloat16
 };
 
+// The parameters of one unit; zero_point and minval mean nothing for float dtypes.
+struct unit_values {
+  float scale = 0;
+  std::int32_t zero_point = 0;
+  float minval = 0;
+};
+
+// How one range becomes the parameters of its unit, for one spec (which is valid).
+class range_rule {
+ public:
+  explicit range_rule(const quantization_spec& spec, const qparams_options& options = {})
+      : bounds_(bounds_of(spec)),
+        dtype_(spec.dtype),
+        arithmetic_(options.arithmetic),
+        integer_(is_integer(spec.dtype)),
+        asymmetric_(spec.qscheme == qscheme::asymmetric),
+        e8m0_(scale_dtype_of(spec) == dtype::float8_e8m0fnu) {}
+
+  // Raises non_finite for a NaN or infinite end or a width that overflows, invalid_argument for lo > hi.
+  unit_values operator()(float lo, float hi) const {
+    const char* where = "qparams_from_range";
+    if (!(lo - lo == 0.0F) || !(hi - hi == 0.0F)) {
+      raise(errc::non_finite, "range is not finite", where, range_text(lo, hi), "finite");
+    }
+    if (lo > hi) {
+      raise(errc::invalid_argument, "range is reversed", where, range_text(lo, hi), "lo <= hi");
+    }
+    const float n = rounded(std::min(lo, 0.0F));
+    const float p = rounded(std::max(hi, 0.0F));
+    const float largest = std::max(-n, p);
+    const quant_bounds q = bounds_;
+    unit_values u;
+    if (e8m0_) {
+      u.scale = e8m0_scale(dtype_, largest);
+    } else {
+      u.scale = asymmetric_ ? rounded(rounded(p - n) / (q.max - q.min))
+                            : rounded(largest / ((q.max - q.min) / 2.0F));
+      u.scale = std::max(u.scale, min_scale);
+    }
+    if (!(u.scale - u.scale == 0.0F)) {
+      raise(errc::non_finite, "range is too wide for float32", where, range_text(lo, hi),
+            "hi - lo below 2^128");
+    }
+    if (!integer_) return u;
+    const float zero = asymmetric_
+                           ? rounded(q.min - round_half_even(rounded(n / u.scale)))
+                           : static_cast<float>(static_cast<int>((q.max + q.min + 1.0F) / 2.0F));
+    u.zero_point = static_cast<std::int32_t>(std::min(std::max(zero, q.min), q.max));
+    u.minval = asymmetric_ ? n : -largest;
+    return u;
+  }
+
+ private:
+  float rounded(float x) const {  // to the type the arithmetic runs in
+    if (arithmetic_ == dtype::bfloat16) return static_cast<float>(bfloat16(x));
+    if (arithmetic_ == dtype::float16) return static_cast<float>(half(x));
+    return x;
+  }
+  quant_bounds bounds_;
+  dtype dtype_, arithmetic_;
+  bool integer_, asymmetric_, e8m0_;
+};
+
 // One set of parameters per range; lo and hi have the grid's count. Ranges need not contain zero,
 // the result does. Raises non_finite for a NaN or infinite end and for a range whose width overflows,
 // shape_mismatch for spans of different length, invalid_argument for lo > hi or a bad spec.
 inline qparams qparams_from_range(const quantization_spec& spec, std::span<const float> lo,
                                   std::span<const float> hi, const qparams_options& options = {}) {
-  const std::string where = "qparams_from_range";
+  const char* where = "qparams_from_range";
   check(spec, where);
   if (lo.size() != hi.size()) {
     raise(errc::shape_mismatch, "lo and hi differ in length", where,
           text_of(static_cast<index_t>(hi.size())), text_of(static_cast<index_t>(lo.size())));
   }
-  const auto rounded = [&](float x) {  // to the type the arithmetic runs in
-    if (options.arithmetic == dtype::bfloat16) return static_cast<float>(bfloat16(x));
-    if (options.arithmetic == dtype::float16) return static_cast<float>(half(x));
-    return x;
-  };
+  const range_rule rule(spec, options);
   const quant_bounds q = bounds_of(spec);
-  const bool integer = is_integer(spec.dtype);
-  const bool asymmetric = spec.qscheme == qscheme::asymmetric;
-  const bool e8m0 = scale_dtype_of(spec) == dtype::float8_e8m0fnu;
   qparams out{spec.dtype, spec.qformulation, q.min, q.max, spec.granularity, {}, {}, {}};
   out.scale.reserve(lo.size());
   for (std::size_t i = 0; i < lo.size(); ++i) {
-    if (!(lo[i] - lo[i] == 0.0F) || !(hi[i] - hi[i] == 0.0F)) {
-      raise(errc::non_finite, "range is not finite", where, range_text(lo[i], hi[i]), "finite");
-    }
-    if (lo[i] > hi[i]) {
-      raise(errc::invalid_argument, "range is reversed", where, range_text(lo[i], hi[i]),
-            "lo <= hi");
-    }
-    const float n = rounded(std::min(lo[i], 0.0F));
-    const float p = rounded(std::max(hi[i], 0.0F));
-    const float largest = std::max(-n, p);
-    float scale = 0;
-    if (e8m0) {
-      scale = e8m0_scale(spec.dtype, largest);
-    } else {
-      scale = asymmetric ? rounded(rounded(p - n) / (q.max - q.min))
-                         : rounded(largest / ((q.max - q.min) / 2.0F));
-      scale = std::max(scale, min_scale);
-    }
-    if (!(scale - scale == 0.0F)) {
-      raise(errc::non_finite, "range is too wide for float32", where, range_text(lo[i], hi[i]),
-            "hi - lo below 2^128");
-    }
-    out.scale.push_back(scale);
-    if (!integer) continue;
-    const float zero = asymmetric
-                           ? rounded(q.min - round_half_even(rounded(n / scale)))
-                           : static_cast<float>(static_cast<int>((q.max + q.min + 1.0F) / 2.0F));
-    out.zero_point.push_back(static_cast<std::int32_t>(std::min(std::max(zero, q.min), q.max)));
-    out.minval.push_back(asymmetric ? n : -largest);
+    const unit_values u = rule(lo[i], hi[i]);
+    out.scale.push_back(u.scale);
+    if (!is_integer(spec.dtype)) continue;
+    out.zero_point.push_back(u.zero_point);
+    out.minval.push_back(u.minval);
   }
   return out;
 }

@@ -1,12 +1,13 @@
 // lutra: mse.hpp - selection "mse": the range whose quantization error has the least square.
 // SPDX-License-Identifier: Apache-2.0
 //
-// The values are taken to be spread evenly within each bin. Prefix sums of count, value and square then
-// give the squared error of a set of levels in O(levels): level v takes everything between the midpoints
-// to its neighbours, the outermost levels everything beyond them, at second - 2 v first + v^2 count. The
-// levels are those that qparams_from_range derives, so every scheme, width and float format is
-// searched by what it really does. All in double with + - * / only: the same range everywhere.
-// About 200 evaluations for symmetric schemes, at most 1700 for asymmetric ones.
+// The values are taken to be spread evenly within each bin. Levels v_0 < v_1 < ... with midpoints m_i between
+// v_i-1 and v_i, every value going to the nearest level, have the squared error
+//   sum (x - v_last)^2 - sum over i of 2 (v_i - v_i-1) H(m_i),   H(t) = sum over x < t of (t - x)
+// so that a prefix table of H gives the error of a whole set of levels in O(levels). The levels are those
+// that qparams_from_range derives, so every scheme, width and float format is searched by what it
+// really does. All in double with + - * / only: the same range everywhere.
+// About 100 evaluations for symmetric schemes, at most 1000 for asymmetric ones.
 #pragma once
 
 #include <array>
@@ -17,52 +18,48 @@
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// Count, sum and sum of squares of the values below any point. In units of the bin width.
-class bin_sums {
+// Distances to the values on one side of a point, in bin widths from the lower edge of bin 0.
+class hinge_sums {
  public:
-  struct sums {
-    double count = 0, first = 0, second = 0;
-    friend sums operator-(const sums& a, const sums& b) noexcept {
-      return {a.count - b.count, a.first - b.first, a.second - b.second};
-    }
-  };
-
-  explicit bin_sums(const histogram& h)
-      : start_(static_cast<double>(h.lattice().first)),
-        bin_(static_cast<std::size_t>(h.bins()) + 1) {
-    sums below;
+  explicit hinge_sums(const histogram& h) : bin_(static_cast<std::size_t>(h.bins()) + 1) {
+    double count = 0;
+    double sum = 0;
     for (std::size_t i = 0; i < h.counts().size(); ++i) {
       const auto c = static_cast<double>(h.counts()[i]);
-      const double centre = start_ + static_cast<double>(i) + 0.5;
-      bin_[i] = {below, c};
-      below.count += c;
-      below.first += c * centre;
-      below.second += c * (centre * centre + 1.0 / 12.0);
+      const double edge = static_cast<double>(i);
+      const double centre = edge + 0.5;
+      bin_[i] = {count * edge - sum, count, 0.5 * c};
+      count += c;
+      sum += c * centre;
+      square_ += c * (centre * centre + 1.0 / 12.0);
     }
-    bin_.back() = {below, 0};
+    const auto end = static_cast<double>(h.bins());
+    bin_.back() = {count * end - sum, count, 0};
+    sum_ = sum;
   }
-  sums total() const noexcept { return bin_.back().below; }
-  sums below(double t) const noexcept {
-    const double at = t - start_;
+  // H(t): sum of t - x over the values x below t.
+  double below(double t) const noexcept {
+    if (!(t > 0.0)) return 0.0;
     const auto last = static_cast<double>(bin_.size() - 1);
-    if (!(at > 0.0)) return {};
-    if (at >= last) return total();
-    const auto i = static_cast<std::size_t>(at);
-    const auto& [s, count] = bin_[i];
-    const double edge = start_ + static_cast<double>(i);
+    const double edge = t < last ? std::floor(t) : last;
+    const bin& b = bin_[static_cast<std::size_t>(edge)];
     const double f = t - edge;
-    const double square = edge * edge;
-    return {s.count + count * f, s.first + count * f * (edge + 0.5 * f),
-            s.second + count * f * (square + f * (edge + f * (1.0 / 3.0)))};
+    return b.hinge + f * (b.count + f * b.half);
+  }
+  // Sum of (x - v)^2 over all values.
+  double square_about(double v) const noexcept {
+    return square_ - v * (2.0 * sum_ - v * bin_.back().count);
   }
 
  private:
   struct bin {
-    sums below;
-    double count = 0;
+    double hinge = 0;  // H at its lower edge
+    double count = 0;  // of the values below
+    double half = 0;   // half of its own
   };
-  double start_;
   std::vector<bin> bin_;
+  double sum_ = 0;
+  double square_ = 0;
 };
 
 // The levels of one dtype in ascending order, divided by the scale; integers before the zero point.
@@ -89,35 +86,48 @@ inline std::vector<double> levels_of(const quantization_spec& spec) {
 class squared_error {
  public:
   squared_error(const histogram& h, const quantization_spec& spec)
-      : sums_(h), levels_(levels_of(spec)), spec_(spec), width_(h.width()) {}
+      : sums_(h),
+        levels_(levels_of(spec)),
+        rule_(spec),
+        integer_(is_integer(spec.dtype)),
+        minval_(integer_ && spec.qformulation == qformulation::minval),
+        width_(h.width()),
+        first_(static_cast<double>(h.lattice().first)) {}
 
   // Sum of the squared errors, in squared bin widths, if the range is [lo, hi].
   double operator()(const value_range& r) const {
-    const qparams p = qparams_from_range(spec_, {&r.lo, 1}, {&r.hi, 1});
-    const unit_params u = unit_of(p, 0);
+    const unit_values u = rule_(r.lo, r.hi);
     const double scale = static_cast<double>(u.scale) / width_;
-    const double offset = static_cast<double>(u.float_offset) / width_;
-    const auto zero = static_cast<double>(u.integer_offset);
-    double error = 0;
-    bin_sums::sums before;
-    double value = (levels_[0] - zero) * scale + offset;
-    for (std::size_t i = 0; i < levels_.size(); ++i) {
-      const bool last = i + 1 == levels_.size();
-      const double next = last ? value : (levels_[i + 1] - zero) * scale + offset;
-      const bin_sums::sums upto = last ? sums_.total() : sums_.below(0.5 * (value + next));
-      const bin_sums::sums own = upto - before;
-      error += own.second - value * (2.0 * own.first - value * own.count);
-      before = upto;
-      value = next;
+    // Of level v, in bin widths from bin 0: v * scale + offset.
+    double offset = -first_;
+    if (minval_) {
+      offset += static_cast<double>(u.minval) / width_ - levels_[0] * scale;
+    } else if (integer_) {
+      offset -= static_cast<double>(u.zero_point) * scale;
     }
-    return error;
+    double saved = 0;
+    if (integer_) {
+      const double start = (levels_[0] + 0.5) * scale + offset;
+      for (std::size_t i = 1; i < levels_.size(); ++i) {
+        saved += sums_.below(start + scale * static_cast<double>(i - 1));
+      }
+    } else {
+      for (std::size_t i = 1; i < levels_.size(); ++i) {
+        const double middle = 0.5 * (levels_[i - 1] + levels_[i]);
+        saved += (levels_[i] - levels_[i - 1]) * sums_.below(middle * scale + offset);
+      }
+    }
+    return sums_.square_about(levels_.back() * scale + offset) - 2.0 * scale * saved;
   }
 
  private:
-  bin_sums sums_;
+  hinge_sums sums_;
   std::vector<double> levels_;
-  quantization_spec spec_;
+  range_rule rule_;
+  bool integer_;
+  bool minval_;
   double width_;
+  double first_;
 };
 
 // Value type without options.
@@ -172,10 +182,10 @@ struct mse_range {
     for (int round = 0; round < 4; ++round) {
       const value_range start = best.range();
       const double before = best.error();
-      const qparams p = qparams_from_range(spec, {&start.lo, 1}, {&start.hi, 1});
+      const int zero_point = range_rule(spec)(start.lo, start.hi).zero_point;
       const double width = static_cast<double>(start.hi) - static_cast<double>(start.lo);
       for (const int move : {0, -1, 1, -2, 2, -4, 4, -8, 8}) {
-        const auto zero = static_cast<float>(p.zero_point[0] + move);
+        const auto zero = static_cast<float>(zero_point + move);
         if (zero < q.min || zero > q.max) continue;
         for (int i = -8; i <= 8; ++i) best.visit(range_at(zero, width * (1.0 + 0.01 * i)));
       }
@@ -209,6 +219,8 @@ struct mse_range {
           best[0] = {share, e};
         } else if (e < best[1].error) {
           best[1] = {share, e};
+        } else if (e > 16.0 * best[0].error) {
+          break;  // clipping alone costs more by now, and ever more
         }
       }
       point winner = best[0];
@@ -219,8 +231,10 @@ struct mse_range {
           if (e < winner.error) winner = {share, e};
         }
       };
-      for (const point& p : best) scan(p.share, 0.008, 10);
-      scan(winner.share, 0.0004, 40);
+      scan(best[0].share, 0.01, 8);
+      const double apart = best[1].share / best[0].share;
+      if (apart < 0.9 || apart > 1.1) scan(best[1].share, 0.01, 8);
+      scan(winner.share, 0.0005, 20);
     }
 
     double visit(const value_range& r) {
