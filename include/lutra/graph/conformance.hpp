@@ -46,7 +46,7 @@ template <readable_graph G> class graph_checker {
     return text;
   }
   void check_nodes() {
-    for (const node_id& n : traits::nodes(g_)) {
+    for (auto&& n : traits::nodes(g_)) {
       if (!position_.emplace(n, index_t(order_.size())).second) {
         problem("nodes() lists " + node_text(n) + " twice");
         continue;
@@ -57,7 +57,7 @@ template <readable_graph G> class graph_checker {
       if (std::string_view(traits::op_type(g_, n)).empty()) {
         problem(node_text(n) + " has an empty op_type");
       }
-      for (const value_id& v : traits::results(g_, n)) {
+      for (auto&& v : traits::results(g_, n)) {
         const auto [maker, inserted] = producer_.emplace(v, n);
         if (!inserted) {
           problem("a value is listed as a result of " + node_text(maker->second) + " and of " +
@@ -73,12 +73,12 @@ template <readable_graph G> class graph_checker {
   void check_uses() {
     for (const node_id& n : order_) {
       index_t slot = 0;
-      for (const value_id& v : traits::operands(g_, n)) {
+      for (auto&& v : traits::operands(g_, n)) {
         check_use(v, node_text(n) + ", operand " + text_of(slot++));
       }
     }
     index_t slot = 0;
-    for (const value_id& v : traits::outputs(g_)) check_use(v, "graph output " + text_of(slot++));
+    for (auto&& v : traits::outputs(g_)) check_use(v, "graph output " + text_of(slot++));
   }
   void check_use(const value_id& v, const std::string& where) {
     const value_role role = traits::role_of(g_, v);
@@ -192,13 +192,14 @@ template <editable_graph G> class edit_checker {
       problem("erase: the graph differs from what it was before insert_fake_quant");
     }
   }
+  static bool same(const value_id& a, const value_id& b) { return a == b; }
   // The new node is listed, reads the source, and says what it is.
   void check_inserted(const value_id& source, const value_id& made) {
-    for (const auto& n : traits::nodes(std::as_const(g_))) {
+    for (auto&& n : traits::nodes(std::as_const(g_))) {
       bool makes = false, reads = false;
-      for (const value_id& v : traits::results(std::as_const(g_), n)) makes = makes || v == made;
+      for (auto&& v : traits::results(std::as_const(g_), n)) makes = makes || same(v, made);
       if (!makes) continue;
-      for (const value_id& v : traits::operands(std::as_const(g_), n)) reads = reads || v == source;
+      for (auto&& v : traits::operands(std::as_const(g_), n)) reads = reads || same(v, source);
       if (!reads) problem("insert_fake_quant: the new node does not read the value");
       const std::string op(traits::op_type(std::as_const(g_), n));
       if (op != "fake_quant") {

@@ -194,7 +194,7 @@ template <readable_graph G> class graph_reader {
   }
   void read_nodes() {
     std::vector<index_t> repeats;  // of op types, for default names
-    for (const node_id_t<G>& n : traits::nodes(g_)) {
+    for (auto&& n : traits::nodes(g_)) {
       const index_t node = index_t(result_.nodes.size());
       result_.nodes.push_back(n);
       const index_t op = op_number(canonical_op(traits::op_type(g_, n)));
@@ -207,12 +207,12 @@ template <readable_graph G> class graph_reader {
         index().name.push_back(index().op_types[to_size(op)] +
                                (repeat > 0 ? "_" + text_of(repeat) : ""));
       }
-      for (const value_id_t<G>& v : traits::operands(g_, n)) {
+      for (auto&& v : traits::operands(g_, n)) {
         index().operands.items.push_back(number(v));
         index().operand_node.push_back(node);
       }
       index().operands.end_row();
-      for (const value_id_t<G>& v : traits::results(g_, n)) make_result(node, number(v));
+      for (auto&& v : traits::results(g_, n)) make_result(node, number(v));
       index().results.end_row();
     }
     label_repeated_names();
@@ -249,7 +249,7 @@ template <readable_graph G> class graph_reader {
     index().results.items.push_back(v);
   }
   void read_outputs() {
-    for (const value_id_t<G>& v : traits::outputs(g_)) index().outputs.push_back(number(v));
+    for (auto&& v : traits::outputs(g_)) index().outputs.push_back(number(v));
   }
   void read_value(index_t v) {
     const value_id_t<G>& id = result_.values[to_size(v)];
@@ -299,7 +299,7 @@ template <readable_graph G> class graph_reader {
       for (const auto& path : traits::module_paths(g_)) modules.add(path);
     }
     index_t last = 0;  // nodes of one module are often neighbours
-    for (const node_id_t<G>& n : result_.nodes) {
+    for (auto&& n : result_.nodes) {
       if constexpr (requires { traits::module_path(g_, n); }) {
         const auto& path = traits::module_path(g_, n);
         if (modules.path(last) != path) last = modules.add(path);
