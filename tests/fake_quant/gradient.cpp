@@ -151,6 +151,31 @@ TEST_CASE("gradient: per channel and block, short and long runs, mask and parame
   }
 }
 
+TEST_CASE("gradient: byte masks say what bit masks say") {
+  for (const auto& spec : specs_of_every_form()) {
+    const qparams p = params_for(spec, granularity::per_channel(0), 6);
+    const shape extents{6, 40};
+    const std::vector<float> x = mixed_data(240, p.scale[0], 12);
+    const std::vector<float> dy = normal(240, 13);
+    std::vector<float> y(240);
+    std::vector<std::uint8_t> bits(30);
+    std::vector<std::uint8_t> bytes(240);
+    lutra::fake_quantize_with_mask(view(x.data(), extents), p, out_view(y.data(), extents), bits);
+    lutra::straight_through_mask(view(x.data(), extents), p,
+                                 lutra::tensor_view<std::uint8_t>(bytes.data(), extents));
+    for (index_t i = 0; i < 240; ++i) {
+      CHECK_UNARY((bytes[static_cast<std::size_t>(i)] == 1) == lutra::bit_at(bits, i));
+    }
+    std::vector<float> by_bits(240);
+    std::vector<float> by_bytes(240);
+    lutra::straight_through(view(dy.data(), extents), bits, out_view(by_bits.data(), extents));
+    lutra::straight_through_gradient(view(dy.data(), extents),
+                                     lutra::tensor_view<const std::uint8_t>(bytes.data(), extents),
+                                     out_view(by_bytes.data(), extents));
+    CHECK(by_bits == by_bytes);
+  }
+}
+
 // Where the output saturates it is linear in the parameters; there finite differences are exact derivatives.
 TEST_CASE("gradient: finite differences of scale and minval where they exist") {
   const quantization_spec spec{.dtype = lutra::dtype::int4,

@@ -147,6 +147,34 @@ void straight_through(tensor_view<const float> dy, std::span<const std::uint8_t>
   });
 }
 
+// The same with one byte per element, 1 or 0, for those who keep masks as tensors.
+inline void straight_through_mask(tensor_view<const float> x, const qparams& p,
+                                  tensor_view<std::uint8_t> inside) {
+  const char* where = "straight_through_mask";
+  check_same_extents(x.extents(), inside.extents(), where);
+  const block_grid units = units_of(p, x.extents(), where);
+  on_dense(x, inside, [&](const float* from, std::uint8_t* to) {
+    units.for_each_run([&](index_t first, index_t n, index_t at) {
+      const unit_params u = unit_of(p, at);
+      for (index_t i = first; i < first + n; ++i) {
+        to[i] = quantized_one(from[i], u, quotient::exact).inside ? 1 : 0;
+      }
+    });
+  });
+}
+// dx = dy where inside, else 0. dx may be dy.
+inline void straight_through_gradient(tensor_view<const float> dy,
+                                      tensor_view<const std::uint8_t> inside,
+                                      tensor_view<float> dx) {
+  const char* where = "straight_through_gradient";
+  check_same_extents(dy.extents(), inside.extents(), where);
+  check_same_extents(dy.extents(), dx.extents(), where);
+  const std::vector<std::uint8_t> mask = to_vector<std::uint8_t>(inside);
+  on_dense(dy, dx, [&](const float* from, float* to) {
+    for (std::size_t i = 0; i < mask.size(); ++i) to[i] = mask[i] != 0 ? from[i] : 0.0F;
+  });
+}
+
 // Of the loss, per unit. `offset`: by zero_point (zp) or minval; empty for float dtypes.
 struct qparam_gradients {
   std::vector<double> scale;
