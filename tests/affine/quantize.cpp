@@ -2,11 +2,15 @@
 
 #include "../errors.hpp"
 
+#include <cmath>
 #include <cstdlib>
 #include <lutra/tensor/tensor.hpp>
 
 #include "cases.hpp"
 #include "levels.hpp"
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 using namespace lutra;
 
@@ -136,6 +140,36 @@ TEST_CASE("quantize: every granularity gives the bits of element.hpp") {
     }
   }
 }
+
+#if defined(__SSE2__)
+TEST_CASE("quantize: under flush-to-zero subnormal inputs count as zero and nothing else changes") {
+  random_stream random(36);
+  const unsigned saved = _mm_getcsr();
+  for (quantization_spec s : cases::specs()) {
+    s.granularity = granularity::per_channel(0);
+    const shape extents{6, 50};
+    const qparams p = cases::params(s, extents, random);
+    const block_grid units = grid_of(s.granularity, extents, "test");
+    std::vector<float> x = cases::inputs(p, units, random);
+    std::vector<float> flushed = x;
+    for (float& e : flushed) {
+      if (std::fpclassify(e) == FP_SUBNORMAL) e = std::copysign(0.0F, e);
+    }
+    const expectation want = expected(flushed, p, units, quotient::exact);
+    for_each_level([&](auto level) {
+      INFO(cases::name(s), ", level ", std::string(decltype(level)::name));
+      std::vector<float> out(x.size());
+      std::vector<std::uint8_t> codes(x.size());
+      _mm_setcsr(saved | 0x8040U);
+      fake_quantize<decltype(level)>({x.data(), extents}, p, {out.data(), extents});
+      quantize_bytes<decltype(level)>({x.data(), extents}, p, codes.data(), quotient::exact);
+      _mm_setcsr(saved);
+      CHECK(cases::same_bits(out, want.fake));
+      CHECK(codes == want.codes);
+    });
+  }
+}
+#endif
 
 TEST_CASE("quantize: large outputs are written around the caches with the same bits") {
   if (quick()) return;

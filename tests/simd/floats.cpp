@@ -143,3 +143,32 @@ TEST_CASE("floats: streamed stores arrive") {
     CHECK(std::memcmp(out, in.data(), sizeof(out)) == 0);
   });
 }
+
+TEST_CASE("floats: word operations") {
+  random_stream random(6);
+  for_each_level([&](auto level) {
+    using V = simd::floats<decltype(level)>;
+    constexpr auto n = static_cast<std::size_t>(simd::lanes<V>);
+    int wrong = 0;
+    for (int round = 0; round < 1000; ++round) {
+      const auto a = operands(random, n), b = operands(random, n), c = operands(random, n);
+      const V va = simd::load<V>(a.data()), vb = simd::load<V>(b.data()),
+              vc = simd::load<V>(c.data());
+      std::vector<float> out(n);
+      const auto check = [&](const V& v, auto&& portable) {
+        simd::store(out.data(), v);
+        for (std::size_t i = 0; i < n; ++i) wrong += !same(out[i], portable(a[i], b[i], c[i]));
+      };
+      check(simd::add_words(va, vb), [](float x, float y, float) { return simd::add_words(x, y); });
+      check(simd::and_words(va, vb), [](float x, float y, float) { return simd::and_words(x, y); });
+      check(simd::shift_words<21>(va),
+            [](float x, float, float) { return simd::shift_words<21>(x); });
+      check(simd::where_nan(va, vb, vc),
+            [](float x, float y, float z) { return std::isnan(x) ? y : z; });
+      check(simd::words<V>(0x80000001U),
+            [](float, float, float) { return std::bit_cast<float>(0x80000001U); });
+    }
+    CHECK(wrong == 0);
+  });
+  CHECK(std::bit_cast<std::uint32_t>(simd::add_words(-0.0F, -0.0F)) == 0);
+}

@@ -123,12 +123,39 @@ template <unit_form Form, quotient_method Method, class V>
   }
 }
 
-// A float whose low byte is the stored integer. NaN gives the integer of zero (zp) or quant_min (minval).
+// Its code, in the low byte of the word; NaN gives NanCode. With r = |t| rounded as above to a multiple of
+// unit / 2^Significand, the low bits of the sum count those multiples, and every binade above the
+// smallest normal adds 2^Significand codes.
+template <int Significand, int MinExponent, std::uint32_t Sign, std::uint32_t NanCode, class V>
+[[gnu::always_inline]] inline V encode_format(const V& t, const V& x) noexcept {
+  constexpr auto power = [](int e) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
+  };
+  constexpr std::uint32_t below_normal = static_cast<std::uint32_t>(MinExponent + 127)
+                                         << Significand;
+  constexpr int sign_shift = std::countl_zero(Sign);
+  const V unit = simd::max(V(power(MinExponent)), simd::binade(t));
+  const V sum = simd::magnitude(t) + unit * V(power(23 - Significand));
+  const V binades =
+      simd::add_words(simd::shift_words<23 - Significand>(unit), simd::words<V>(0U - below_normal));
+  const V sign = simd::and_words(simd::shift_words<sign_shift>(x), simd::words<V>(Sign));
+  const V nan = NanCode == 0 ? simd::words<V>(0) : simd::add_words(sign, simd::words<V>(NanCode));
+  return simd::where_nan(x, nan, simd::add_words(simd::add_words(sum, binades), sign));
+}
+
+// A word whose low byte is the stored code. NaN gives the integer of zero (zp), quant_min (minval), the NaN
+// code (fp8) or 0 (fp4).
 template <unit_form Form, quotient_method Method, class V>
 [[gnu::always_inline]] inline V quantize_lanes(const V& x, const unit_constants<V>& c) noexcept {
-  static_assert(Form == unit_form::zp || Form == unit_form::minval);
-  const V shifted = simd::nan_to(Form == unit_form::minval ? V(x - c.float_offset) : x, V(0.0F));
-  return (divided<Method>(saturated(shifted, c), c) + V(round_magic)) + c.integer_offset;
+  if constexpr (Form == unit_form::zp || Form == unit_form::minval) {
+    const V shifted = simd::nan_to(Form == unit_form::minval ? V(x - c.float_offset) : x, V(0.0F));
+    return (divided<Method>(saturated(shifted, c), c) + V(round_magic)) + c.integer_offset;
+  } else {
+    const V t = divided<Method>(saturated(x, c), c);
+    if constexpr (Form == unit_form::e4m3fn) return encode_format<3, -6, 0x80, 0x7F>(t, x);
+    if constexpr (Form == unit_form::e5m2) return encode_format<2, -14, 0x80, 0x7F>(t, x);
+    if constexpr (Form == unit_form::e2m1fn) return encode_format<1, 0, 0x08, 0>(t, x);
+  }
 }
 
 template <unit_form Form, class V>

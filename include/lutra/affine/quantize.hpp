@@ -112,28 +112,25 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
         to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
       }
     };
-    if (!is_integer(p.dtype)) return units.for_each_run(literal);
     with_form<Level>(p, q, [&](auto form, auto method) {
-      if constexpr (form == unit_form::zp || form == unit_form::minval) {
-        for_each_piece<simd::lanes<V>>(
-            p, units,
-            [&](index_t first, index_t n, index_t at) {
-              const unit_params u = unit_of(p, at);
-              if (!is_regular(u.scale)) return literal(first, n, at);
+      for_each_piece<simd::lanes<V>>(
+          p, units,
+          [&](index_t first, index_t n, index_t at) {
+            const unit_params u = unit_of(p, at);
+            if (!is_regular(u.scale)) return literal(first, n, at);
+            quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                   uniform_constants<V>(constants_of(u)));
+          },
+          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+            for (index_t k = 0; k < count; ++k, first += n) {
               quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                     uniform_constants<V>(constants_of(u)));
-            },
-            [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
-              for (index_t k = 0; k < count; ++k, first += n) {
-                quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                       uniform_constants<V>(c[k]));
-              }
-            },
-            [&](index_t first, index_t n, const row_constants& row) {
-              quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                     varying_constants<V>(row));
-            });
-      }
+                                                     uniform_constants<V>(c[k]));
+            }
+          },
+          [&](index_t first, index_t n, const row_constants& row) {
+            quantize_loop<Level, form(), method()>(from + first, to + first, n,
+                                                   varying_constants<V>(row));
+          });
     });
   });
 }
@@ -228,7 +225,7 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
           },
           [&](index_t first, index_t n, const row_constants& row) {
             fake_quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                        varying_constants<V>(row), false);
+                                                        varying_constants<V>(row), stream);
           });
     });
     if (stream) simd::stream_fence();

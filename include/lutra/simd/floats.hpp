@@ -65,6 +65,20 @@ inline float binade(float v) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & 0x7F800000U);
 }
 inline float nan_to(float v, float replacement) noexcept { return v == v ? v : replacement; }
+// Registers as 32-bit words: sum modulo 2^32, bitwise and, logical shift; `a` where v is NaN, else b.
+inline float add_words(float a, float b) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) + std::bit_cast<std::uint32_t>(b));
+}
+inline float and_words(float a, float b) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) & std::bit_cast<std::uint32_t>(b));
+}
+template <int Count> float shift_words(float a) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) >> Count);
+}
+inline float where_nan(float v, float a, float b) noexcept { return v == v ? b : a; }
+template <class V>
+requires std::is_same_v<V, float> V words(std::uint32_t w)
+noexcept { return std::bit_cast<float>(w); }
 // Rounded once; slow where there is no instruction for it (see has_fma).
 inline float fma(float a, float b, float c) noexcept { return std::fma(a, b, c); }
 inline float fnma(float a, float b, float c) noexcept { return std::fma(-a, b, c); }  // c - a * b
@@ -100,20 +114,36 @@ template <class A> fbatch<A> max(const fbatch<A>& a, const fbatch<A>& b) noexcep
 template <class A> fbatch<A> min(const fbatch<A>& a, const fbatch<A>& b) noexcept {
   return xsimd::min(a, b);
 }
-template <class A> fbatch<A> bits(std::uint32_t b) noexcept {
-  return fbatch<A>(std::bit_cast<float>(b));
-}
+template <class V>
+requires is_float_batch<V> V words(std::uint32_t w)
+noexcept { return V(std::bit_cast<float>(w)); }
 template <class A> fbatch<A> magnitude(const fbatch<A>& v) noexcept {
-  return v & bits<A>(0x7FFFFFFFU);
+  return v & words<fbatch<A>>(0x7FFFFFFFU);
 }
 template <class A> fbatch<A> with_sign_of(const fbatch<A>& m, const fbatch<A>& s) noexcept {
-  return m | (s & bits<A>(0x80000000U));
+  return m | (s & words<fbatch<A>>(0x80000000U));
 }
 template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
-  return v & bits<A>(0x7F800000U);
+  return v & words<fbatch<A>>(0x7F800000U);
 }
 template <class A> fbatch<A> nan_to(const fbatch<A>& v, const fbatch<A>& replacement) noexcept {
   return xsimd::select(v == v, v, replacement);
+}
+template <class A> auto as_words(const fbatch<A>& v) noexcept {
+  return xsimd::bitwise_cast<std::uint32_t>(v);
+}
+template <class A> fbatch<A> add_words(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+  return xsimd::bitwise_cast<float>(as_words(a) + as_words(b));
+}
+template <class A> fbatch<A> and_words(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+  return a & b;
+}
+template <int Count, class A> fbatch<A> shift_words(const fbatch<A>& a) noexcept {
+  return xsimd::bitwise_cast<float>(as_words(a) >> Count);
+}
+template <class A>
+fbatch<A> where_nan(const fbatch<A>& v, const fbatch<A>& a, const fbatch<A>& b) noexcept {
+  return xsimd::select(v == v, b, a);
 }
 // Rounded once.
 template <class A>
