@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <thread>
+
 #include "levels.hpp"
 #include "observe/check_merge.hpp"
 #include "observe/distributions.hpp"
@@ -68,6 +70,23 @@ TEST_CASE("histogram_observer: the boxed forms, by key") {
   CHECK_ERROR(average.merge(lutra::make_observer("histogram_mse", {})), incompatible, "kinds");
   CHECK_ERROR(lutra::make_observer("histogram", {}), invalid_argument, "'histogram'",
               "histogram_mse");
+}
+
+TEST_CASE("histogram_observer: two threads observe, each into its own object, then merge") {
+  const std::vector<float> x = draw(distributions[3], 40'000, 8);
+  lutra::histogram_mse parts[2] = {lutra::histogram_mse({}), lutra::histogram_mse({})};
+  const auto observe = [&](int part) {
+    for (int batch = part; batch < 40; batch += 2) {
+      parts[part].observe(view(x.data() + 1000 * batch, {1000}));
+    }
+  };
+  std::thread other(observe, 1);
+  observe(0);
+  other.join();
+  parts[0].merge(parts[1]);
+  lutra::histogram_mse whole({});
+  whole.observe(view(x.data(), {40'000}));
+  CHECK(bytes_of(parts[0]) == bytes_of(whole));
 }
 
 TEST_CASE("histogram_observer: other selections, bins and units do not merge") {

@@ -86,10 +86,10 @@ template <bool forward, class Level> class monotone_rows {
           const batch dw = forward ? w - wc : wc - w;
           const batch ds = s - batch::load_unaligned(s_ + c);
           const batch v =
-              batch::load_unaligned(base_ + c) - ds * ds / xsimd::select(dw < small, small, dw);
+              batch::load_unaligned(base_ + c) - ds * ds / select(dw < small, small, dw);
           const auto better = v < low;  // dw >= 0 by the choice of c0 and c1
-          low = xsimd::select(better, v, low);
-          arg = xsimd::select(better, at, arg);
+          low = select(better, v, low);
+          arg = select(better, at, arg);
           at = at + step;
         }
         std::array<double, batch::size> values{}, args{};
@@ -145,10 +145,10 @@ template <bool forward, class Level> class monotone_rows {
         for (std::size_t p = 0; p < parts; ++p) {
           const batch dw = forward ? w[p] - wc : wc - w[p];
           const batch ds = s[p] - sc;
-          const batch v = base - ds * ds / xsimd::select(dw < small, small, dw);
+          const batch v = base - ds * ds / select(dw < small, small, dw);
           const auto better = (dw >= zero) & (v < lows[p]);
-          lows[p] = xsimd::select(better, v, lows[p]);
-          args[p] = xsimd::select(better, at, args[p]);
+          lows[p] = select(better, v, lows[p]);
+          args[p] = select(better, at, args[p]);
         }
       }
       for (std::size_t p = 0; p < parts; ++p) {

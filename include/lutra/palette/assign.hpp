@@ -111,8 +111,8 @@ class nearest_entry {
         floats e(table_[0]);
         for (std::size_t k = 0; k < threshold_.size(); ++k) {
           const auto above = v > floats(threshold_[k]);
-          c = xsimd::select(xsimd::batch_bool_cast<std::int32_t>(above), c + ints(1), c);
-          e = xsimd::select(above, floats(table_[k + 1]), e);
+          c = select(batch_bool_cast<std::int32_t>(above), c + ints(1), c);
+          e = select(above, floats(table_[k + 1]), e);
         }
         c.store_unaligned(code.data() + i);
         e.store_unaligned(entry + i);

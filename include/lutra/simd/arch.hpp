@@ -57,6 +57,7 @@ using native = portable;
 
 #if LUTRA_PORTABLE
 inline constexpr bool has_xsimd = false;
+template <class T, class Level> struct batch;  // never completed: portable code has no registers
 #else
 inline constexpr bool has_xsimd = true;
 

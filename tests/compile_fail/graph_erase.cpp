@@ -1,0 +1,10 @@
+// CONCEPT: editable_graph
+// A graph adapter without erase().
+#if defined(LUTRA_WRONG)
+#define LEFT_OUT_ERASE
+#endif
+#include <lutra/flow/quantizer.hpp>
+
+#include "graph.hpp"
+
+void compress(tape& g) { lutra::quantizer<tape>(g, {}).prepare(); }

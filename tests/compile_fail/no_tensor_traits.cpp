@@ -1,0 +1,13 @@
+// CONCEPT: readable_tensor
+// A tensor type without any adapter.
+#include <lutra/palette/palettize.hpp>
+
+struct blob {
+  float data[4];
+};
+#if !defined(LUTRA_WRONG)
+template <> struct lutra::tensor_traits<blob> {
+  static tensor_view<const float> view(const blob& b) { return {b.data, shape{4}}; }
+};
+#endif
+lutra::palette<float> compress(const blob& b) { return lutra::palettize(b, {}); }
