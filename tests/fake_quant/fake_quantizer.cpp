@@ -202,12 +202,12 @@ TEST_CASE("fake_quantizer: saved before data, and disabled") {
   f.load(empty.save());
   CHECK_FALSE(f.initialized());
   CHECK(f.samples() == 0);
-  fake_quantizer off(s, target::weight);
-  forward(off, sample(shape{7}, 13));
-  REQUIRE(off.disabled());
-  f.load(off.save());
+  fake_quantizer disabled(s, target::weight);
+  forward(disabled, sample(shape{7}, 13));
+  REQUIRE(disabled.disabled());
+  f.load(disabled.save());
   CHECK(f.disabled());
-  CHECK(f.disabled_reason() == off.disabled_reason());
+  CHECK(f.disabled_reason() == disabled.disabled_reason());
 }
 
 TEST_CASE("fake_quantizer: damaged states are refused and change nothing") {

@@ -94,12 +94,12 @@ TEST_CASE("conformance: adapters that lie when read") {
 }
 
 TEST_CASE("conformance: adapters that lie when edited") {
-  for (const auto& [lie, text] :
+  for (const auto& lie_and_text :
        {std::pair("operand", "set_operand has no effect"), std::pair("output", "set_output has no"),
         std::pair("erase", "erase: the graph differs"),
         std::pair("inserted op", "not 'fake_quant'"),
         std::pair("constant", "constant() does not return the new elements")}) {
-    liar g = net(lie);
-    CHECK_MESSAGE(mentions(edit_conformance(g), text), lie);
+    liar g = net(lie_and_text.first);
+    CHECK_MESSAGE(mentions(edit_conformance(g), lie_and_text.second), lie_and_text.first);
   }
 }

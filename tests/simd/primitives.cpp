@@ -4,6 +4,7 @@
 #include <cmath>
 #include <lutra/core/random.hpp>
 #include <lutra/simd/primitives.hpp>
+#include <string>
 #include <vector>
 
 #include "kernel_levels.hpp"
