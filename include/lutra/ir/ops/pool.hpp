@@ -35,23 +35,28 @@ inline pool_shape pool_shape_of(const node& n, int axes, const shape& in) {
   return s;
 }
 
-// Calls f(plane, y, x, window rows [y0, y1), columns [x0, x1)) for every output, clipped to the input.
-template <class F> void for_each_window(const window& w, F&& f) {
-  const auto range = [&](std::size_t axis, index_t at) {
-    const index_t first = at * w.stride[axis] - w.padding[axis];
-    return std::array<index_t, 2>{std::max<index_t>(first, 0),
-                                  std::min(first + w.kernel[axis], w.input[axis])};
-  };
-  for (index_t y = 0; y < w.output[0]; ++y) {
-    const auto rows = range(0, y);
-    for (index_t x = 0; x < w.output[1]; ++x) {
-      const auto columns = range(1, x);
-      f(y * w.output[1] + x, rows[0], rows[1], columns[0], columns[1]);
+// One row of outputs: out[x] = combine(out[x], in) for the window's positions inside the plane, row by
+// row of the window. Outputs are the inner loop, so they vectorise and keep the order of a sum.
+template <class F>
+void slide_row(const window& w, const float* plane, index_t y, float* out, F&& combine) {
+  const index_t step = w.stride[1];
+  for (index_t a = 0; a < w.kernel[0]; ++a) {
+    const index_t row = y * w.stride[0] - w.padding[0] + a;
+    if (row < 0 || row >= w.input[0]) continue;
+    for (index_t b = 0; b < w.kernel[1]; ++b) {
+      const index_t shift = b - w.padding[1];  // output x reads column x * step + shift
+      const index_t first = shift < 0 ? (step - 1 - shift) / step : 0;
+      const index_t inside = w.input[1] - shift;  // columns to the right of `shift`
+      const index_t last = std::min(w.output[1], (inside + step - 1) / step);
+      const float* in = plane + row * w.input[1];
+      for (index_t x = first; x < last; ++x) out[x] = combine(out[x], in[x * step + shift]);
     }
   }
 }
 
-inline tensor<float> max_pool(const call& c, int axes) {
+// Every output starts as `start`, combines its window and goes through finish.
+template <class F, class Finish>
+tensor<float> pool(const call& c, int axes, float start, F&& combine, Finish&& finish) {
   expect_operands(c, 1, 1);
   const float_view& x = c.operand(0);
   const pool_shape s = pool_shape_of(c.at, axes, x.extents());
@@ -60,47 +65,33 @@ inline tensor<float> max_pool(const call& c, int axes) {
     raise(errc::unsupported, "dilated pooling", label(c.at), "dilation above 1", "1");
   }
   tensor<float> out(result_shape(w, axes, s.batch, s.channels));
-  const index_t area = w.input[0] * w.input[1];
-  const index_t result_area = w.output[0] * w.output[1];
-  for (index_t plane = 0; plane < s.batch * s.channels; ++plane) {
-    const float* in = x.data() + plane * area;
-    float* y = out.data() + plane * result_area;
-    for_each_window(w, [&](index_t at, index_t y0, index_t y1, index_t x0, index_t x1) {
-      float best = -std::numeric_limits<float>::infinity();
-      for (index_t i = y0; i < y1; ++i) {
-        for (index_t j = x0; j < x1; ++j) {
-          const float v = in[i * w.input[1] + j];
-          best = v > best || v != v ? v : best;
-        }
-      }
-      y[at] = best;
-    });
+  std::ranges::fill(out.elements(), start);
+  const float* plane = x.data();
+  float* row = out.data();
+  for (index_t p = 0; p < s.batch * s.channels; ++p, plane += w.input[0] * w.input[1]) {
+    for (index_t y = 0; y < w.output[0]; ++y, row += w.output[1]) {
+      slide_row(w, plane, y, row, combine);
+    }
   }
+  for (float& y : out.elements()) y = finish(w, y);
   return out;
+}
+
+inline tensor<float> max_pool(const call& c, int axes) {
+  return pool(
+      c, axes, -std::numeric_limits<float>::infinity(),
+      [](float best, float v) { return v > best || v != v ? v : best; },
+      [](const window&, float best) { return best; });
 }
 inline tensor<float> max_pool1d(const call& c) { return max_pool(c, 1); }
 inline tensor<float> max_pool2d(const call& c) { return max_pool(c, 2); }
 
 inline tensor<float> avg_pool(const call& c, int axes) {
-  expect_operands(c, 1, 1);
-  const float_view& x = c.operand(0);
-  const pool_shape s = pool_shape_of(c.at, axes, x.extents());
-  const window& w = s.geometry;
-  tensor<float> out(result_shape(w, axes, s.batch, s.channels));
-  const index_t area = w.input[0] * w.input[1];
-  const auto count = static_cast<float>(w.kernel[0] * w.kernel[1]);
-  for (index_t plane = 0; plane < s.batch * s.channels; ++plane) {
-    const float* in = x.data() + plane * area;
-    float* y = out.data() + plane * w.output[0] * w.output[1];
-    for_each_window(w, [&](index_t at, index_t y0, index_t y1, index_t x0, index_t x1) {
-      float sum = 0;
-      for (index_t i = y0; i < y1; ++i) {
-        for (index_t j = x0; j < x1; ++j) sum += in[i * w.input[1] + j];
-      }
-      y[at] = sum / count;
-    });
-  }
-  return out;
+  return pool(
+      c, axes, 0.0F, [](float sum, float v) { return sum + v; },
+      [](const window& w, float sum) {
+        return sum / static_cast<float>(w.kernel[0] * w.kernel[1]);
+      });
 }
 inline tensor<float> avg_pool1d(const call& c) { return avg_pool(c, 1); }
 inline tensor<float> avg_pool2d(const call& c) { return avg_pool(c, 2); }
