@@ -3,14 +3,29 @@
 //
 // Code i occupies the bits [i*bits, (i+1)*bits) of the stream, bit b of the stream is bit b%8 of byte
 // b/8. n codes take exactly ceil(n*bits/8) bytes; unused top bits of the last byte are 0.
-// Eight codes fill `bits` whole bytes: the loops move them through one 64-bit word.
+// Eight codes fill `bits` whole bytes: the plain loops move them through one 64-bit word, and define the
+// result; every level moves 8 to 64 codes per step (simd/bit_codes) and leaves the last few to the plain
+// loops. Nothing outside the spans is touched. Cost: about that of copying the unpacked codes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <lutra/core/error.hpp>
+#include <lutra/simd/bit_codes.hpp>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 namespace lutra::inline LUTRA_ABI {
+
+// Calls f with `bits` as a constant; 1 <= bits <= 8.
+template <class F> void with_bits(int bits, F&& f) {
+  [&]<int... B>(std::integer_sequence<int, B...>) {
+    ((bits == B + 1 ? f(std::integral_constant<int, B + 1>{}) : void()), ...);
+  }
+  (std::make_integer_sequence<int, 8>{});
+}
 
 // Bytes of n codes. n >= 0, 1 <= bits <= 8 (checked).
 inline index_t packed_bytes(index_t n, int bits) {
@@ -22,18 +37,9 @@ inline index_t packed_bytes(index_t n, int bits) {
   return n / 8 * bits + (n % 8 * bits + 7) / 8;
 }
 
-// Writes the stream of `codes` to `out`, which has exactly packed_bytes(codes.size(), bits) bytes
-// (checked). Bits of a code above `bits` are ignored.
-inline void pack_bits(std::span<const std::uint8_t> codes, int bits, std::span<std::uint8_t> out) {
-  const auto n = static_cast<index_t>(codes.size());
-  const index_t bytes = packed_bytes(n, bits);
-  if (static_cast<index_t>(out.size()) != bytes) {
-    raise(errc::shape_mismatch, "wrong size of the packed stream", "pack_bits",
-          text_of(static_cast<index_t>(out.size())) + " bytes", text_of(bytes));
-  }
+// n codes into packed_bytes(n, bits) bytes, from the definition; no checks.
+inline void pack_plainly(const std::uint8_t* from, index_t n, int bits, std::uint8_t* to) noexcept {
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
-  const std::uint8_t* from = codes.data();
-  std::uint8_t* to = out.data();
   const auto put = [&](index_t count, index_t width) {
     std::uint64_t word = 0;
     for (index_t i = 0; i < count; ++i) word |= (from[i] & mask) << (i * bits);
@@ -42,20 +48,12 @@ inline void pack_bits(std::span<const std::uint8_t> codes, int bits, std::span<s
     to += width;
   };
   for (index_t i = 0; i < n / 8; ++i) put(8, bits);
-  put(n % 8, bytes - n / 8 * bits);
+  put(n % 8, (n % 8 * bits + 7) / 8);
 }
-
-// The reverse. `in` has exactly packed_bytes(codes.size(), bits) bytes (checked).
-inline void unpack_bits(std::span<const std::uint8_t> in, int bits, std::span<std::uint8_t> codes) {
-  const auto n = static_cast<index_t>(codes.size());
-  const index_t bytes = packed_bytes(n, bits);
-  if (static_cast<index_t>(in.size()) != bytes) {
-    raise(errc::shape_mismatch, "wrong size of the packed stream", "unpack_bits",
-          text_of(static_cast<index_t>(in.size())) + " bytes", text_of(bytes));
-  }
+// The reverse.
+inline void unpack_plainly(const std::uint8_t* from, index_t n, int bits,
+                           std::uint8_t* to) noexcept {
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
-  const std::uint8_t* from = in.data();
-  std::uint8_t* to = codes.data();
   const auto take = [&](index_t count, index_t width) {
     std::uint64_t word = 0;
     for (index_t b = 0; b < width; ++b) word |= std::uint64_t{from[b]} << (8 * b);
@@ -66,7 +64,92 @@ inline void unpack_bits(std::span<const std::uint8_t> in, int bits, std::span<st
     to += count;
   };
   for (index_t i = 0; i < n / 8; ++i) take(8, bits);
-  take(n % 8, bytes - n / 8 * bits);
+  take(n % 8, (n % 8 * bits + 7) / 8);
+}
+
+// How many steps of `step` codes fit n codes, when each touches `reach` of the `bytes` of the stream and
+// moves `moved` of them.
+constexpr index_t steps_within(index_t n, index_t step, index_t bytes, index_t reach,
+                               index_t moved) noexcept {
+  const index_t by_stream = bytes < reach ? 0 : (bytes - reach) / moved + 1;
+  return std::min(n / step, by_stream);
+}
+
+// Steps of the level, then those of eight codes; returns the codes done.
+template <class Level, int Bits>
+index_t pack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
+                      index_t bytes) noexcept {
+  constexpr index_t step = simd::code_step(Level{});
+  constexpr index_t moved = step * Bits / 8;
+  const index_t steps = steps_within(n, step, bytes, simd::pack_reach<Bits>(Level{}), moved);
+  for (index_t i = 0; i < steps; ++i) {
+    simd::pack_step<Bits>(from + i * step, to + i * moved, Level{});
+  }
+  const index_t done = steps * step;
+  if constexpr (std::is_same_v<Level, simd::portable>) return done;
+  return done + pack_in_steps<simd::portable, Bits>(from + done, n - done, to + steps * moved,
+                                                    bytes - steps * moved);
+}
+template <class Level, int Bits>
+index_t unpack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
+                        index_t bytes) noexcept {
+  constexpr index_t step = simd::code_step(Level{});
+  constexpr index_t moved = step * Bits / 8;
+  const index_t steps = steps_within(n, step, bytes, simd::unpack_reach<Bits>(Level{}), moved);
+  for (index_t i = 0; i < steps; ++i) {
+    simd::unpack_step<Bits>(from + i * moved, to + i * step, Level{});
+  }
+  const index_t done = steps * step;
+  if constexpr (std::is_same_v<Level, simd::portable>) return done;
+  return done + unpack_in_steps<simd::portable, Bits>(from + steps * moved, n - done, to + done,
+                                                      bytes - steps * moved);
+}
+
+// Writes the stream of `codes` to `out`, which has exactly packed_bytes(codes.size(), bits) bytes
+// (checked). Bits of a code above `bits` are ignored.
+template <class Level = simd::native>
+void pack_bits(std::span<const std::uint8_t> codes, int bits, std::span<std::uint8_t> out) {
+  const auto n = static_cast<index_t>(codes.size());
+  const index_t bytes = packed_bytes(n, bits);
+  if (static_cast<index_t>(out.size()) != bytes) {
+    raise(errc::shape_mismatch, "wrong size of the packed stream", "pack_bits",
+          text_of(static_cast<index_t>(out.size())) + " bytes", text_of(bytes));
+  }
+  if (n == 0) return;
+  if (bits == 8) {
+    std::memcpy(out.data(), codes.data(), codes.size());
+    return;
+  }
+  index_t done = 0;
+  if constexpr (simd::little_endian) {
+    with_bits(bits, [&](auto b) {
+      if constexpr (b() < 8) done = pack_in_steps<Level, b()>(codes.data(), n, out.data(), bytes);
+    });
+  }
+  pack_plainly(codes.data() + done, n - done, bits, out.data() + done / 8 * bits);
+}
+
+// The reverse. `in` has exactly packed_bytes(codes.size(), bits) bytes (checked).
+template <class Level = simd::native>
+void unpack_bits(std::span<const std::uint8_t> in, int bits, std::span<std::uint8_t> codes) {
+  const auto n = static_cast<index_t>(codes.size());
+  const index_t bytes = packed_bytes(n, bits);
+  if (static_cast<index_t>(in.size()) != bytes) {
+    raise(errc::shape_mismatch, "wrong size of the packed stream", "unpack_bits",
+          text_of(static_cast<index_t>(in.size())) + " bytes", text_of(bytes));
+  }
+  if (n == 0) return;
+  if (bits == 8) {
+    std::memcpy(codes.data(), in.data(), codes.size());
+    return;
+  }
+  index_t done = 0;
+  if constexpr (simd::little_endian) {
+    with_bits(bits, [&](auto b) {
+      if constexpr (b() < 8) done = unpack_in_steps<Level, b()>(in.data(), n, codes.data(), bytes);
+    });
+  }
+  unpack_plainly(in.data() + done / 8 * bits, n - done, bits, codes.data() + done);
 }
 
 // True if the unused top bits of the last byte of a stream of n codes are 0.

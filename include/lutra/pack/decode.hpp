@@ -1,0 +1,169 @@
+// lutra: decode.hpp - a stream of codes and a table to the table's entries.
+// SPDX-License-Identifier: Apache-2.0
+//
+// out[i] = table[code number first + i] for entries of 1, 2 or 4 bytes (float, half, bfloat16, int8, ...),
+// copied bit for bit: scale factors are applied to the table, which is short. Where a level has a look-up
+// for the table (simd/bit_codes) codes go from stream to entries in registers; else they are unpacked a
+// few hundred at a time. The first and last few elements take the same steps through a small buffer.
+// Cost: about that of filling `out` up to 16 entries, and at any size where the level has vpermi2b.
+#pragma once
+
+#include <array>
+#include <lutra/pack/bit_pack.hpp>
+#include <lutra/simd/floats.hpp>
+#include <type_traits>
+
+namespace lutra::inline LUTRA_ABI {
+
+template <class T>
+concept table_entry = std::is_trivially_copyable_v<T> &&
+    (sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4);
+
+// Codes by blocks, entries by plain loads; `first` is a multiple of 8.
+template <class Level, int Bits, class T>
+void decode_plainly(const std::uint8_t* stream, index_t bytes, index_t first, const T* table,
+                    T* out, index_t n) noexcept {
+  constexpr index_t block = 512;
+  std::array<std::uint8_t, static_cast<std::size_t>(block)> codes;
+  for (index_t i = 0; i < n; i += block) {
+    const index_t count = std::min(block, n - i);
+    const index_t at = (first + i) / 8 * Bits;
+    index_t done = count;
+    if constexpr (Bits == 8) {
+      std::memcpy(codes.data(), stream + at, static_cast<std::size_t>(count));
+    } else {
+      done = simd::little_endian
+                 ? unpack_in_steps<Level, Bits>(stream + at, count, codes.data(), bytes - at)
+                 : 0;
+      unpack_plainly(stream + at + done / 8 * Bits, count - done, Bits, codes.data() + done);
+    }
+    for (index_t k = 0; k < count; ++k) out[i + k] = table[codes[static_cast<std::size_t>(k)]];
+  }
+}
+
+// The loops of one table, prepared once.
+template <class Level, int Bits, class T> class decoder {
+ public:
+  explicit decoder(const T* table) noexcept : table_(table), lookup_(table) {}
+
+  // `bytes` is the length of the stream; no checks.
+  void run(const std::uint8_t* stream, index_t bytes, index_t first, T* out, index_t n,
+           simd::stores stores) const noexcept {
+    if constexpr (!vectors) {
+      const index_t head = std::min(n, (8 - first % 8) % 8);
+      from_buffer(stream, bytes, first, out, head);
+      decode_plainly<Level, Bits>(stream, bytes, first + head, table_, out + head, n - head);
+    } else {
+      const index_t head = n < 2 * step ? 0 : head_of(first, out);
+      const bool aligned = is_aligned(out + head);
+      for (index_t i = 0; i < head; i += step) {
+        from_buffer(stream, bytes, first + i, out + i, std::min(step, head - i));
+      }
+      index_t i = head;
+      if (lookup::fits(shift_of(first + i))) {
+        i += stores == simd::stores::streaming && aligned
+                 ? in_steps<simd::stores::streaming>(stream, bytes, first + i, out + i, n - i)
+                 : in_steps<simd::stores::cached>(stream, bytes, first + i, out + i, n - i);
+      }
+      for (; i < n; i += step) {
+        from_buffer(stream, bytes, first + i, out + i, std::min(step, n - i));
+      }
+    }
+  }
+
+ private:
+  using lookup = simd::code_lookup<Level, sizeof(T), Bits>;
+  static constexpr bool vectors = lookup::available && simd::little_endian;
+  struct no_lookup {
+    explicit no_lookup(const T*) {}
+  };
+  using held_lookup = std::conditional_t<vectors, lookup, no_lookup>;
+  static constexpr index_t step = [] {
+    if constexpr (vectors) return lookup::step;
+    return index_t{8};
+  }();
+
+  static int shift_of(index_t code) noexcept { return static_cast<int>(code % 8 * Bits % 8); }
+  static bool is_aligned(const T* p) noexcept {
+    return reinterpret_cast<std::uintptr_t>(p) % lookup::alignment == 0;
+  }
+  // Elements until both output and stream allow full speed; if they never do, until the stream does.
+  static index_t head_of(index_t first, const T* out) noexcept {
+    const auto past =
+        static_cast<index_t>(reinterpret_cast<std::uintptr_t>(out) % lookup::alignment);
+    constexpr auto size = static_cast<index_t>(sizeof(T));
+    constexpr auto alignment = static_cast<index_t>(lookup::alignment);
+    const index_t head = (alignment - past) % alignment / size;
+    if (past % size == 0 && lookup::fits(shift_of(first + head))) return head;
+    return (8 - first % 8) % 8;
+  }
+
+  template <simd::stores S>
+  index_t in_steps(const std::uint8_t* stream, index_t bytes, index_t first, T* out,
+                   index_t n) const noexcept {
+    constexpr index_t moved = step * Bits / 8;
+    const index_t at = first / 8 * Bits + first % 8 * Bits / 8;
+    const int shift = shift_of(first);
+    const index_t steps = steps_within(n, step, bytes - at, lookup::reach, moved);
+    const lookup table = lookup_;  // stores to `out` must not look as if they changed it
+    const std::uint8_t* from = stream + at;
+    for (index_t i = 0; i < steps; ++i) {
+      table.template look_up<S>(from + i * moved, shift, out + i * step);
+    }
+    return steps * step;
+  }
+
+  // At most `step` elements from anywhere, through buffers.
+  void from_buffer(const std::uint8_t* stream, index_t bytes, index_t first, T* out,
+                   index_t n) const noexcept {
+    if (n == 0) return;
+    const index_t skipped = first % 8;
+    const index_t begin = first / 8 * Bits;
+    if constexpr (!vectors) {
+      std::array<std::uint8_t, 24> codes;  // step + 7, in eights
+      unpack_plainly(stream + begin, std::min(skipped + n, index_t{16}), Bits, codes.data());
+      for (index_t i = 0; i < n; ++i) out[i] = table_[codes[static_cast<std::size_t>(skipped + i)]];
+    } else {
+      // Two steps: the elements skipped may push the last ones into the second.
+      constexpr index_t moved = step * Bits / 8;
+      std::array<std::uint8_t, static_cast<std::size_t>(2 * moved + lookup::reach)> in{};
+      std::array<T, static_cast<std::size_t>(2 * step)> entries;
+      std::memcpy(in.data(), stream + begin,
+                  static_cast<std::size_t>(std::min(2 * moved, bytes - begin)));
+      lookup_.template look_up<simd::stores::cached>(in.data(), 0, entries.data());
+      if (skipped + n > step) {
+        lookup_.template look_up<simd::stores::cached>(in.data() + moved, 0, entries.data() + step);
+      }
+      std::memcpy(out, entries.data() + skipped, static_cast<std::size_t>(n) * sizeof(T));
+    }
+  }
+
+  const T* table_;
+  held_lookup lookup_;
+};
+
+// Decodes out.size() codes of `stream` from number `first` on. Checked: 1 <= bits <= 8, a table of 2^bits
+// entries, a stream that holds those codes. With stores::streaming the entries go around the caches.
+template <class Level = simd::native, table_entry T>
+void decode(std::span<const std::uint8_t> stream, int bits, index_t first, std::span<const T> table,
+            std::span<T> out, simd::stores stores = simd::stores::cached) {
+  const auto n = static_cast<index_t>(out.size());
+  const auto bytes = static_cast<index_t>(stream.size());
+  if (first < 0)
+    raise(errc::invalid_argument, "negative position", "decode", text_of(first), ">= 0");
+  if (const index_t needed = packed_bytes(first + n, bits); bytes < needed) {
+    raise(errc::shape_mismatch, "the packed stream is too short", "decode",
+          text_of(bytes) + " bytes", text_of(needed));
+  }
+  if (table.size() != std::size_t{1} << bits) {
+    raise(errc::shape_mismatch, "wrong number of table entries", "decode",
+          text_of(static_cast<index_t>(table.size())), text_of(index_t{1} << bits));
+  }
+  if (n == 0) return;
+  with_bits(bits, [&](auto b) {
+    decoder<Level, b(), T>(table.data()).run(stream.data(), bytes, first, out.data(), n, stores);
+  });
+  if (stores == simd::stores::streaming) simd::stream_fence();
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,183 @@
+// lutra: avx2.hpp - streams of codes on avx2, avxvnni and avx512bw, 32 codes at a time (contract: generic.hpp).
+// SPDX-License-Identifier: Apache-2.0
+//
+// As sse4_1, in two 128-bit lines of 16 codes each. Look-ups: tables of up to 16 entries fit the byte and
+// float permutations; larger ones are left to plain loads (a gather is no faster).
+#pragma once
+
+#include <lutra/simd/bit_codes/sse.hpp>
+
+#if !LUTRA_PORTABLE && defined(__AVX2__)
+
+namespace lutra::inline LUTRA_ABI::simd {
+
+[[gnu::always_inline]] inline __m256i line_twice(const void* p) {
+  return _mm256_broadcastsi128_si256(load_line(p));
+}
+// The codes of 32 consecutive ones that begin at a byte, 16 per line.
+template <int Bits> [[gnu::always_inline]] inline __m256i unpack_lines(const std::uint8_t* from) {
+  if constexpr (Bits == 4) {
+    const __m256i x = _mm256_cvtepu8_epi16(load_line(from));
+    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(15));
+  } else {
+    const __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(load_line(from)),
+                                              load_line(from + 2 * Bits), 1);
+    const __m256i even =
+        _mm256_mullo_epi16(_mm256_shuffle_epi8(x, line_twice(spread<Bits, false>.byte.data())),
+                           line_twice(spread<Bits, false>.factor.data()));
+    const __m256i odd =
+        _mm256_mullo_epi16(_mm256_shuffle_epi8(x, line_twice(spread<Bits, true>.byte.data())),
+                           line_twice(spread<Bits, true>.factor.data()));
+    const __m256i both =
+        _mm256_or_si256(_mm256_srli_epi16(even, 8),
+                        _mm256_and_si256(odd, _mm256_set1_epi16(static_cast<short>(0xFF00))));
+    return _mm256_and_si256(both, _mm256_set1_epi8((1 << Bits) - 1));
+  }
+}
+
+constexpr index_t code_step(avx2) { return 32; }
+template <int Bits> constexpr index_t unpack_reach(avx2) { return Bits == 4 ? 16 : 2 * Bits + 16; }
+template <int Bits> constexpr index_t pack_reach(avx2) { return Bits == 4 ? 16 : 2 * Bits + 16; }
+
+template <int Bits>
+[[gnu::always_inline]] inline void unpack_step(const std::uint8_t* from, std::uint8_t* to, avx2) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), unpack_lines<Bits>(from));
+}
+template <int Bits>
+[[gnu::always_inline]] inline void pack_step(const std::uint8_t* from, std::uint8_t* to, avx2) {
+  const __m256i codes = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
+                                         _mm256_set1_epi8((1 << Bits) - 1));
+  const __m256i pairs =
+      _mm256_maddubs_epi16(_mm256_set1_epi16(static_cast<short>(1 | (1 << (8 + Bits)))), codes);
+  auto* const line = reinterpret_cast<__m128i*>(to);
+  if constexpr (Bits == 4) {
+    const __m256i bytes = _mm256_packus_epi16(pairs, pairs);
+    _mm_storeu_si128(line, _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0x08)));
+  } else {
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(1 | (1 << (16 + 2 * Bits))));
+    // The lower four to the top of its half, then both down: they meet.
+    const __m256i up = _mm256_sllv_epi32(fours, _mm256_set1_epi64x(32 - 4 * Bits));
+    const __m256i eights = _mm256_srli_epi64(up, 32 - 4 * Bits);
+    const __m256i bytes = _mm256_shuffle_epi8(eights, line_twice(collect<Bits>.byte.data()));
+    _mm_storeu_si128(line, _mm256_castsi256_si128(bytes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * Bits), _mm256_extracti128_si256(bytes, 1));
+  }
+}
+
+template <stores S> [[gnu::always_inline]] inline void put(void* p, __m256i v) {
+  if constexpr (S == stores::streaming) {
+    _mm256_stream_si256(static_cast<__m256i*>(p), v);
+  } else {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), v);
+  }
+}
+
+// The 2^Bits entries of Size bytes, repeated to fill Size * 16 bytes.
+template <int Size, int Bits> struct repeated_table {
+  alignas(64) std::array<std::uint8_t, static_cast<std::size_t>(Size) * 16> byte{};
+  explicit repeated_table(const void* table) {
+    constexpr std::size_t own = std::size_t{Size} << Bits;
+    for (std::size_t at = 0; at < byte.size(); at += own) std::memcpy(byte.data() + at, table, own);
+  }
+};
+
+// Floats: the code in the low bits of every 32-bit lane picks one of eight; two tables for 16.
+template <int Bits>
+requires(Bits <= 4) struct code_lookup<avx2, 4, Bits> {
+  static constexpr bool available = true;
+  static constexpr index_t step = 32;
+  static constexpr index_t reach = 3 * Bits + 4;
+  static constexpr std::uintptr_t alignment = 32;
+  static constexpr bool fits(int shift) { return shift + 8 * Bits <= 32; }
+
+  explicit code_lookup(const void* table) {
+    const repeated_table<4, Bits> t(table);
+    low_ = _mm256_load_ps(reinterpret_cast<const float*>(t.byte.data()));
+    high_ = _mm256_load_ps(reinterpret_cast<const float*>(t.byte.data()) + 8);
+  }
+  template <stores S>
+  [[gnu::always_inline]] void look_up(const std::uint8_t* from, int shift, void* to) const {
+    const __m256i first =
+        _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(Bits));
+    const __m256i down = _mm256_add_epi32(first, _mm256_set1_epi32(shift));
+    unroll<4>([&](auto v) __attribute__((always_inline)) {
+      std::int32_t eight;
+      std::memcpy(&eight, from + v * Bits, 4);
+      const __m256i word = _mm256_set1_epi32(eight);
+      const __m256i code = _mm256_srlv_epi32(word, down);
+      __m256 value = _mm256_permutevar8x32_ps(low_, code);
+      if constexpr (Bits == 4) {
+        // Bit 3 of the code to the sign.
+        const __m256i sign = _mm256_sllv_epi32(word, _mm256_sub_epi32(_mm256_set1_epi32(28), down));
+        value = _mm256_blendv_ps(value, _mm256_permutevar8x32_ps(high_, code),
+                                 _mm256_castsi256_ps(sign));
+      }
+      put<S>(static_cast<std::uint8_t*>(to) + 32 * v, _mm256_castps_si256(value));
+    });
+  }
+
+ private:
+  __m256 low_, high_;
+};
+
+// Bytes, and 16-bit values as two planes of bytes.
+template <int Bits>
+requires(Bits <= 4) struct code_lookup<avx2, 1, Bits> {
+  static constexpr bool available = true;
+  static constexpr index_t step = 32;
+  static constexpr index_t reach = unpack_reach<Bits>(avx2{});
+  static constexpr std::uintptr_t alignment = 32;
+  static constexpr bool fits(int shift) { return shift == 0; }
+
+  explicit code_lookup(const void* table)
+      : table_(line_twice(repeated_table<1, Bits>(table).byte.data())) {}
+  template <stores S>
+  [[gnu::always_inline]] void look_up(const std::uint8_t* from, int, void* to) const {
+    put<S>(to, _mm256_shuffle_epi8(table_, unpack_lines<Bits>(from)));
+  }
+
+ private:
+  __m256i table_;
+};
+template <int Bits>
+requires(Bits <= 4) struct code_lookup<avx2, 2, Bits> {
+  static constexpr bool available = true;
+  static constexpr index_t step = 32;
+  static constexpr index_t reach = unpack_reach<Bits>(avx2{});
+  static constexpr std::uintptr_t alignment = 32;
+  static constexpr bool fits(int shift) { return shift == 0; }
+
+  explicit code_lookup(const void* table) {
+    const repeated_table<2, Bits> t(table);
+    alignas(16) std::array<std::uint8_t, 16> plane[2];
+    for (std::size_t i = 0; i < 16; ++i) {
+      plane[0][i] = t.byte[2 * i];
+      plane[1][i] = t.byte[2 * i + 1];
+    }
+    low_ = line_twice(plane[0].data());
+    high_ = line_twice(plane[1].data());
+  }
+  template <stores S>
+  [[gnu::always_inline]] void look_up(const std::uint8_t* from, int, void* to) const {
+    // Quarters 0 2 1 3, so that interleaving within lines gives natural order.
+    const __m256i codes = _mm256_permute4x64_epi64(unpack_lines<Bits>(from), 0xD8);
+    const __m256i low = _mm256_shuffle_epi8(low_, codes);
+    const __m256i high = _mm256_shuffle_epi8(high_, codes);
+    put<S>(to, _mm256_unpacklo_epi8(low, high));
+    put<S>(static_cast<std::uint8_t*>(to) + 32, _mm256_unpackhi_epi8(low, high));
+  }
+
+ private:
+  __m256i low_, high_;
+};
+template <int Size, int Bits>
+struct code_lookup<avxvnni, Size, Bits> : code_lookup<avx2, Size, Bits> {
+  using code_lookup<avx2, Size, Bits>::code_lookup;
+};
+template <int Size, int Bits>
+struct code_lookup<avx512bw, Size, Bits> : code_lookup<avx2, Size, Bits> {
+  using code_lookup<avx2, Size, Bits>::code_lookup;
+};
+
+}  // namespace lutra::inline LUTRA_ABI::simd
+#endif

@@ -1,0 +1,56 @@
+// lutra: cache.hpp - the size of the last-level cache, and from which size on outputs are written around it.
+// SPDX-License-Identifier: Apache-2.0
+//
+// An output that does not fit the cache need not be read into it before it is overwritten: non-temporal
+// stores save that read. One that fits is written several times faster through the cache. The switch is at
+// half of the last-level cache, since the inputs live there too. Results never depend on it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <lutra/core/types.hpp>
+#if __has_include(<unistd.h>)
+#include <unistd.h>
+#endif
+
+namespace lutra::inline LUTRA_ABI::simd {
+
+// How a loop writes its output.
+enum class stores : unsigned char { cached, streaming };
+
+// Bytes of the last-level cache as the system tells: the smaller of what Linux and the C library say (the
+// latter multiplies by the wrong number of cores on some machines); 32 MiB where neither knows.
+inline index_t detect_last_level_cache() {
+  index_t bytes = index_t{1} << 62;
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+  index_t amount = 0;
+  char unit = ' ';
+  if (file >> amount && amount > 0) {
+    file >> unit;
+    bytes = std::min(bytes, unit == 'M' ? amount << 20 : unit == 'K' ? amount << 10 : amount);
+  }
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  const index_t said = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (said > 0) bytes = std::min(bytes, said);
+#endif
+  return bytes == index_t{1} << 62 ? index_t{1} << 25 : bytes;
+}
+
+inline std::atomic<index_t>& stream_threshold_setting() noexcept {
+  static std::atomic<index_t> bytes = detect_last_level_cache() / 2;
+  return bytes;
+}
+// Outputs of more bytes are streamed. Thread-safe.
+inline index_t stream_threshold() noexcept {
+  return stream_threshold_setting().load(std::memory_order_relaxed);
+}
+// Overrides the system's answer, for the whole program; thread-safe.
+inline void set_stream_threshold(index_t bytes) noexcept {
+  stream_threshold_setting().store(bytes, std::memory_order_relaxed);
+}
+inline stores stores_for(index_t bytes) noexcept {
+  return bytes > stream_threshold() ? stores::streaming : stores::cached;
+}
+
+}  // namespace lutra::inline LUTRA_ABI::simd

@@ -1,0 +1,18 @@
+#include <lutra/simd/cache.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace lutra;
+
+TEST_CASE("cache: the threshold is half of a believable cache, and can be overridden") {
+  const index_t cache = simd::detect_last_level_cache();
+  CHECK(cache >= index_t{1} << 16);
+  CHECK(cache <= index_t{1} << 34);
+  const index_t before = simd::stream_threshold();
+  CHECK(before == cache / 2);
+  simd::set_stream_threshold(1000);
+  CHECK(simd::stream_threshold() == 1000);
+  CHECK(simd::stores_for(1000) == simd::stores::cached);
+  CHECK(simd::stores_for(1001) == simd::stores::streaming);
+  simd::set_stream_threshold(before);
+}
