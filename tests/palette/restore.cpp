@@ -4,7 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+#include <string>
+
 #include "errors.hpp"
+#include "kernel_levels.hpp"
 
 namespace {
 
@@ -80,6 +84,73 @@ TEST_CASE("restore: every rank, grouping and table type follows the formula") {
       }
     }
   }
+}
+
+template <class T> bool same_bits(const lutra::tensor<T>& x, const std::vector<float>& expected) {
+  bool same = static_cast<std::size_t>(x.size()) == expected.size();
+  for (std::size_t i = 0; same && i < expected.size(); ++i) {
+    const T e(expected[i]);
+    same = std::memcmp(&x.elements()[i], &e, sizeof(T)) == 0;
+  }
+  return same;
+}
+
+TEST_CASE(
+    "restore: float, half and bfloat16 of every width and level have the bits of the formula") {
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const lutra::shape& s :
+         {lutra::shape{3, 700}, lutra::shape{37, 11}, lutra::shape{5, 3, 50}}) {
+      for (const bool grouped : {false, true}) {
+        for (const bool scaled : {false, true}) {
+          const auto p = lutra::palettize(
+              weight(s, 5), {.n_bits = bits,
+                             .lut_qspec = lutra::int8_symmetric_with_clipping,
+                             .granularity = grouped ? lutra::granularity::per_grouped_channel(45, 1)
+                                                    : lutra::granularity::per_tensor(),
+                             .enable_per_channel_scale = scaled});
+          const auto packed = lutra::pack(p);
+          const auto expected = by_definition(packed);
+          for_each_kernel_level([&](auto level) {
+            using A = decltype(level);
+            const std::string name(A::name);
+            CAPTURE(name);
+            CAPTURE(bits);
+            CAPTURE(s[0]);
+            CHECK(same_bits(lutra::restore<float, A>(packed), expected));
+            CHECK(same_bits(lutra::restore<lutra::half, A>(packed), expected));
+            CHECK(same_bits(lutra::restore<lutra::bfloat16, A>(packed), expected));
+            // Codes of the table.
+            const auto codes = lutra::restore<std::int8_t, A>(packed);
+            for (index_t i = 0; i < codes.size(); ++i) {
+              const auto flat = static_cast<std::size_t>(i);
+              const index_t group = grouped ? i / s.product(2, s.rank()) % s[1] / 45 : 0;
+              const auto at = static_cast<std::size_t>((group << bits) + p.codes[flat]);
+              REQUIRE(codes[i] == static_cast<std::int8_t>(packed.lut_codes[at]));
+            }
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("restore: around the caches gives the same") {
+  const auto packed = lutra::pack(lutra::palettize(weight({37, 111}, 3), {.n_bits = 4}));
+  const auto expected = lutra::restore(packed);
+  const index_t threshold = lutra::simd::stream_threshold();
+  lutra::simd::set_stream_threshold(1);
+  CHECK(lutra::restore(packed) == expected);
+  lutra::simd::set_stream_threshold(threshold);
+}
+
+TEST_CASE("restore: codes of another type than the table's are refused") {
+  const auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  CHECK_ERROR(lutra::restore<std::int8_t>(packed), unsupported, "restore", "float32", "int8");
+  const auto u = lutra::pack(lutra::palettize(
+      weight({3, 4}, 7),
+      {.n_bits = 2, .lut_qspec = lutra::quantization_spec{.dtype = dtype::uint8}}));
+  CHECK(lutra::restore<std::uint8_t>(u).size() == 12);
+  CHECK_ERROR(lutra::restore<std::int8_t>(u), unsupported, "uint8");
 }
 
 TEST_CASE("restore: into a strided view, the gaps stay") {

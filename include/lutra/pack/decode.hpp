@@ -41,18 +41,35 @@ void decode_plainly(const std::uint8_t* stream, index_t bytes, index_t first, co
   }
 }
 
+// The same from any position.
+template <class Level, int Bits, class T>
+void decode_unprepared(const std::uint8_t* stream, index_t bytes, index_t first, const T* table,
+                       T* out, index_t n) noexcept {
+  const index_t skipped = first % 8;
+  const index_t head = std::min(n, (8 - skipped) % 8);
+  if (head > 0) {
+    std::array<std::uint8_t, 8> codes;
+    unpack_plainly(stream + first / 8 * Bits, skipped + head, Bits, codes.data());
+    for (index_t i = 0; i < head; ++i) {
+      out[i] = table[codes[static_cast<std::size_t>(skipped + i)]];
+    }
+  }
+  decode_plainly<Level, Bits>(stream, bytes, first + head, table, out + head, n - head);
+}
+
 // The loops of one table, prepared once.
 template <class Level, int Bits, class T> class decoder {
  public:
   explicit decoder(const T* table) noexcept : table_(table), lookup_(table) {}
 
+  // Whether preparing a table pays off for n elements.
+  static constexpr bool worth_it(index_t n) noexcept { return vectors && n >= index_t{1} << Bits; }
+
   // `bytes` is the length of the stream; no checks.
   void run(const std::uint8_t* stream, index_t bytes, index_t first, T* out, index_t n,
            simd::stores stores) const noexcept {
     if constexpr (!vectors) {
-      const index_t head = std::min(n, (8 - first % 8) % 8);
-      from_buffer(stream, bytes, first, out, head);
-      decode_plainly<Level, Bits>(stream, bytes, first + head, table_, out + head, n - head);
+      decode_unprepared<Level, Bits>(stream, bytes, first, table_, out, n);
     } else {
       const index_t head = n < 2 * step ? 0 : head_of(first, out);
       const bool aligned = is_aligned(out + head);
@@ -119,23 +136,17 @@ template <class Level, int Bits, class T> class decoder {
     if (n == 0) return;
     const index_t skipped = first % 8;
     const index_t begin = first / 8 * Bits;
-    if constexpr (!vectors) {
-      std::array<std::uint8_t, 24> codes;  // step + 7, in eights
-      unpack_plainly(stream + begin, std::min(skipped + n, index_t{16}), Bits, codes.data());
-      for (index_t i = 0; i < n; ++i) out[i] = table_[codes[static_cast<std::size_t>(skipped + i)]];
-    } else {
-      // Two steps: the elements skipped may push the last ones into the second.
-      constexpr index_t moved = step * Bits / 8;
-      std::array<std::uint8_t, static_cast<std::size_t>(2 * moved + lookup::reach)> in{};
-      std::array<T, static_cast<std::size_t>(2 * step)> entries;
-      std::memcpy(in.data(), stream + begin,
-                  static_cast<std::size_t>(std::min(2 * moved, bytes - begin)));
-      lookup_.template look_up<simd::stores::cached>(in.data(), 0, entries.data());
-      if (skipped + n > step) {
-        lookup_.template look_up<simd::stores::cached>(in.data() + moved, 0, entries.data() + step);
-      }
-      std::memcpy(out, entries.data() + skipped, static_cast<std::size_t>(n) * sizeof(T));
+    // Two steps: the elements skipped may push the last ones into the second.
+    constexpr index_t moved = step * Bits / 8;
+    std::array<std::uint8_t, static_cast<std::size_t>(2 * moved + lookup::reach)> in{};
+    std::array<T, static_cast<std::size_t>(2 * step)> entries;
+    std::memcpy(in.data(), stream + begin,
+                static_cast<std::size_t>(std::min(2 * moved, bytes - begin)));
+    lookup_.template look_up<simd::stores::cached>(in.data(), 0, entries.data());
+    if (skipped + n > step) {
+      lookup_.template look_up<simd::stores::cached>(in.data() + moved, 0, entries.data() + step);
     }
+    std::memcpy(out, entries.data() + skipped, static_cast<std::size_t>(n) * sizeof(T));
   }
 
   const T* table_;
@@ -161,7 +172,12 @@ void decode(std::span<const std::uint8_t> stream, int bits, index_t first, std::
   }
   if (n == 0) return;
   with_bits(bits, [&](auto b) {
-    decoder<Level, b(), T>(table.data()).run(stream.data(), bytes, first, out.data(), n, stores);
+    using table_decoder = decoder<Level, b(), T>;
+    if (table_decoder::worth_it(n)) {
+      table_decoder(table.data()).run(stream.data(), bytes, first, out.data(), n, stores);
+    } else {
+      decode_unprepared<Level, b()>(stream.data(), bytes, first, table.data(), out.data(), n);
+    }
   });
   if (stores == simd::stores::streaming) simd::stream_fence();
 }

@@ -1,10 +1,16 @@
 // lutra: restore.hpp - a packed palette back to a dense weight.
 // SPDX-License-Identifier: Apache-2.0
 //
-// value = (table[code] - zero_point) * scale [* row_scale[row]], each product rounded to float.
-// Cost: one pass; about as fast as the output can be written is the aim, not the promise.
+// value = (table[code] - zero_point) * scale [* row_scale[row]], each product rounded to float; half and
+// bfloat16 are that float rounded once more. int8 and uint8 are the codes of an integer table as stored,
+// without scales. All arithmetic is done on the tables, which are short: decoding copies entries
+// (pack/decode.hpp), so the bits do not depend on the level.
+// Cost: one pass, about as long as filling the output; large outputs are written around the caches.
 #pragma once
 
+#include <lutra/number/bfloat16.hpp>
+#include <lutra/number/half.hpp>
+#include <lutra/pack/decode.hpp>
 #include <lutra/palette/pack.hpp>
 #include <lutra/tensor/tensor.hpp>
 
@@ -35,18 +41,112 @@ inline tensor<float> restore(const palette<float>& p) {
   return tensor<float>(p.weight_shape, dense_values(p));
 }
 
-// The dense weight of a packed palette. Raises corrupt_data as check() does.
-inline tensor<float> restore(const packed_palette& p) { return restore(unpack(p)); }
+// What a packed palette can be restored to.
+template <class T>
+concept restorable_value =
+    std::same_as<T, float> || std::same_as<T, half> || std::same_as<T, bfloat16>;
+template <class T>
+concept restorable =
+    restorable_value<T> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
 
-// The same into a view of the weight's shape (checked), strided or not.
-inline void restore(const packed_palette& p, tensor_view<float> out) {
+// The tables as T, [groups, 2^n_bits]. `p` has passed check().
+template <restorable T> std::vector<T> table_entries(const packed_palette& p) {
+  std::vector<T> entries;
+  if constexpr (restorable_value<T>) {
+    const std::vector<float> values = table_values(p);
+    entries.reserve(values.size());
+    for (const float x : values) entries.push_back(T(x));
+  } else {
+    const dtype wanted = std::same_as<T, std::int8_t> ? dtype::int8 : dtype::uint8;
+    if (p.lut_dtype != wanted) {
+      raise(errc::unsupported, "the table holds other codes", "restore",
+            std::string(name_of(p.lut_dtype)), std::string(name_of(wanted)));
+    }
+    for (const std::uint8_t c : p.lut_codes) entries.push_back(static_cast<T>(c));
+  }
+  return entries;
+}
+
+// n elements from `first` on, of one row: the scale goes to the table, or for few elements to them.
+template <class Level, int Bits, restorable_value T>
+void restore_scaled(const packed_palette& p, const float* table, float scale, index_t first, T* out,
+                    index_t n, simd::stores stores) {
+  const auto bytes = static_cast<index_t>(p.codes.size());
+  constexpr index_t block = 256;
+  if (decoder<Level, Bits, T>::worth_it(n / 2)) {
+    std::array<T, std::size_t{1} << Bits> scaled;
+    for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] = T(table[i] * scale);
+    decoder<Level, Bits, T>(scaled.data()).run(p.codes.data(), bytes, first, out, n, stores);
+    return;
+  }
+  std::array<float, static_cast<std::size_t>(block)> values;
+  for (index_t i = 0; i < n; i += block) {
+    const index_t count = std::min(block, n - i);
+    decode_unprepared<Level, Bits>(p.codes.data(), bytes, first + i, table, values.data(), count);
+    for (index_t k = 0; k < count; ++k) out[i + k] = T(values[static_cast<std::size_t>(k)] * scale);
+  }
+}
+
+// All elements, row-major. `p` has passed check().
+template <class Level, int Bits, restorable T> void restore_dense(const packed_palette& p, T* out) {
+  const index_t size = p.weight_shape.size();
+  const auto bytes = static_cast<index_t>(p.codes.size());
+  const simd::stores stores = simd::stores_for(size * static_cast<index_t>(sizeof(T)));
+  if constexpr (restorable_value<T>) {
+    if (!p.row_scale.empty() && size > 0) {
+      const std::vector<float> tables = table_values(p);
+      const index_t row = size / p.weight_shape[0];
+      p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
+        const float* const table = tables.data() + (group << Bits);
+        for (index_t at = first, end = first + length; at < end;) {
+          const index_t n = std::min(end, (at / row + 1) * row) - at;
+          restore_scaled<Level, Bits>(p, table, p.row_scale[static_cast<std::size_t>(at / row)], at,
+                                      out + at, n, stores);
+          at += n;
+        }
+      });
+      return simd::stream_fence();
+    }
+  }
+  using table_decoder = decoder<Level, Bits, T>;
+  const std::vector<T> tables = table_entries<T>(p);
+  p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
+    const T* const table = tables.data() + (group << Bits);
+    if (table_decoder::worth_it(length)) {
+      table_decoder(table).run(p.codes.data(), bytes, first, out + first, length, stores);
+    } else {
+      decode_unprepared<Level, Bits>(p.codes.data(), bytes, first, table, out + first, length);
+    }
+  });
+  simd::stream_fence();
+}
+
+// The dense weight into a view of its shape (checked), strided or not. Raises corrupt_data as check()
+// does, and `unsupported` for the codes of a table that holds others. Writes nothing if it raises.
+template <class Level = simd::native, restorable T>
+void restore(const packed_palette& p, tensor_view<T> out) {
   if (!(out.extents() == p.weight_shape)) {
     raise(errc::shape_mismatch, "output shape differs from the weight's", "restore",
           text_of(out.extents()), text_of(p.weight_shape));
   }
-  const std::vector<float> values = dense_values(unpack(p));
+  check(p, "restore");
+  const auto dense = [&](T* to) {
+    with_bits(p.n_bits, [&](auto bits) { restore_dense<Level, bits(), T>(p, to); });
+  };
+  if (out.is_contiguous()) return dense(out.data());
+  std::vector<T> values(static_cast<std::size_t>(out.size()));
+  dense(values.data());
   std::size_t next = 0;
-  for_each_element(out, [&](float& x) { x = values[next++]; });
+  for_each_element(out, [&](T& x) { x = values[next++]; });
+}
+
+// The dense weight; restore<half>(p) and so on.
+template <restorable T = float, class Level = simd::native>
+tensor<T> restore(const packed_palette& p) {
+  check(p, "restore");
+  tensor<T> out(p.weight_shape);
+  restore<Level>(p, tensor_view<T>(out.data(), p.weight_shape));
+  return out;
 }
 
 }  // namespace lutra::inline LUTRA_ABI
