@@ -4,7 +4,7 @@
 
 #include <bit>
 #include <chrono>
-#include <lutra/core/executor.hpp>
+#include <lutra/core/executor_ref.hpp>
 #include <mnist/data.hpp>
 #if defined(LUTRA_EXAMPLES_TBB)
 #include <lutra/core/executor_tbb.hpp>
@@ -19,12 +19,13 @@ template <class F> double seconds_of(F&& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Calls f(executor) with `threads` threads: oneTBB if the program was built with it, else serial.
-template <class F> auto with_executor(int threads, F&& f) {
+// Calls f(executor) with `threads` threads: oneTBB if the program was built with it, else serial. One type
+// for both, so that the whole job is compiled once.
+template <std::invocable<lutra::executor_ref> F> auto with_executor(int threads, F&& f) {
 #if defined(LUTRA_EXAMPLES_TBB)
-  if (threads > 1) return f(lutra::tbb_executor(threads));
+  if (threads > 1) return f(lutra::executor_ref(lutra::tbb_executor(threads)));
 #endif
-  return f(lutra::serial_executor{});
+  return f(lutra::executor_ref(lutra::serial_executor{}));
 }
 
 // Logits [n, 10] of `model` (a callable on one float batch). Images are independent of each other, so

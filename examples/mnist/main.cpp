@@ -5,6 +5,7 @@
 //             -> a fresh object reads the file -> integer program
 // and four models are compared on the test set. `mnist --help` lists the options.
 #include <common/model_file.hpp>
+#include <common/table.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <lutra/ir/lower.hpp>
@@ -20,6 +21,15 @@ void make_parent_folder(const std::string& path) {
   if (failed)
     lutra::raise(lutra::errc::io_error, "cannot make the folder", parent.string(),
                  failed.message());
+}
+
+// Bytes of a weight's tensors in a file: the dense one, or codes, tables, scales.
+lutra::index_t weight_bytes(const safetensors_reader& file, const std::string& name) {
+  std::uint64_t bytes = 0;
+  for (const tensor_entry& t : file.tensors()) {
+    if (t.name == name || t.name.starts_with(name + ".")) bytes += t.bytes();
+  }
+  return static_cast<lutra::index_t>(bytes);
 }
 
 // Everything but the command line.
@@ -38,7 +48,7 @@ mnist_figures compress_and_evaluate(const mnist_options& o) {
   safetensors_reader file(o.model);
   ir::graph graph = mnist_graph(file);
 
-  with_executor(o.threads, [&](const auto& executor) {
+  with_executor(o.threads, [&](executor_ref executor) {
     const auto evaluate = [&](model_accuracy& result, auto&& model) {
       tensor<float> logits;
       result.seconds = seconds_of([&] { logits = logits_of(images, executor, model); });
@@ -105,7 +115,7 @@ int main(int argc, char** argv) {
     const mnist_figures f = compress_and_evaluate(o);
     std::fputs(table_text(f).c_str(), stdout);
     make_parent_folder(o.report);
-    const std::string json = json_of(f, o).dump(2) + "\n";
+    const std::string json = json_text(f, o);
     write_file(o.report, std::array{bytes_of(json)});
     std::printf("model  %s\nreport %s\n", o.output.c_str(), o.report.c_str());
   } catch (const std::exception& e) {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <lutra/affine/kernels.hpp>
 #include <lutra/affine/pieces.hpp>
 #include <lutra/affine/qparams.hpp>
 #include <lutra/tensor/view.hpp>
@@ -73,29 +74,6 @@ inline block_grid units_of(const qparams& p, const shape& extents, std::string_v
   return units;
 }
 
-// Calls f with the form of `p` and the method of Level as compile-time constants.
-template <class Level, class F> void with_form(const qparams& p, quotient q, F&& f) {
-  const auto with_method = [&](auto form) {
-    if (q == quotient::exact) {
-      f(form, std::integral_constant<quotient_method, method_of<Level>(quotient::exact)>{});
-    } else {
-      f(form, std::integral_constant<quotient_method, method_of<Level>(quotient::reciprocal)>{});
-    }
-  };
-  switch (form_of(p)) {
-    case unit_form::zp:
-      return with_method(std::integral_constant<unit_form, unit_form::zp>{});
-    case unit_form::minval:
-      return with_method(std::integral_constant<unit_form, unit_form::minval>{});
-    case unit_form::e4m3fn:
-      return with_method(std::integral_constant<unit_form, unit_form::e4m3fn>{});
-    case unit_form::e5m2:
-      return with_method(std::integral_constant<unit_form, unit_form::e5m2>{});
-    case unit_form::e2m1fn:
-      return with_method(std::integral_constant<unit_form, unit_form::e2m1fn>{});
-  }
-}
-
 template <class Level, class Code>
 void quantize_to(const tensor_view<const float>& x, const qparams& p, const tensor_view<Code>& out,
                  quotient q) {
@@ -112,26 +90,22 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
         to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
       }
     };
-    with_form<Level>(p, q, [&](auto form, auto method) {
-      for_each_piece<simd::lanes<V>>(
-          p, units,
-          [&](index_t first, index_t n, index_t at) {
-            const unit_params u = unit_of(p, at);
-            if (!is_regular(u.scale)) return literal(first, n, at);
-            quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                   uniform_constants<V>(constants_of(u)));
-          },
-          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
-            for (index_t k = 0; k < count; ++k, first += n) {
-              quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                     uniform_constants<V>(c[k]));
-            }
-          },
-          [&](index_t first, index_t n, const row_constants& row) {
-            quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                   varying_constants<V>(row));
-          });
-    });
+    const quantize_kernels kernels = quantize_kernels_of<Level>(p, q);
+    for_each_piece<simd::lanes<V>>(
+        p, units,
+        [&](index_t first, index_t n, index_t at) {
+          const unit_params u = unit_of(p, at);
+          if (!is_regular(u.scale)) return literal(first, n, at);
+          kernels.run(from + first, to + first, n, constants_of(u));
+        },
+        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+          for (index_t k = 0; k < count; ++k, first += n) {
+            kernels.run(from + first, to + first, n, c[k]);
+          }
+        },
+        [&](index_t first, index_t n, const row_constants& row) {
+          kernels.row(from + first, to + first, n, row);
+        });
   });
 }
 
@@ -158,23 +132,20 @@ void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
       });
       return;
     }
-    with_form<Level>(p, quotient::exact, [&](auto form, auto) {
-      for_each_piece<simd::lanes<V>>(
-          p, units,
-          [&](index_t first, index_t n, index_t at) {
-            dequantize_loop<Level, form()>(from + first, to + first, n,
-                                           uniform_constants<V>(constants_of(unit_of(p, at))));
-          },
-          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
-            for (index_t k = 0; k < count; ++k, first += n) {
-              dequantize_loop<Level, form()>(from + first, to + first, n,
-                                             uniform_constants<V>(c[k]));
-            }
-          },
-          [&](index_t first, index_t n, const row_constants& row) {
-            dequantize_loop<Level, form()>(from + first, to + first, n, varying_constants<V>(row));
-          });
-    });
+    const auto kernels = dequantize_kernels_of<Level, Code>(p);
+    for_each_piece<simd::lanes<V>>(
+        p, units,
+        [&](index_t first, index_t n, index_t at) {
+          kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)));
+        },
+        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+          for (index_t k = 0; k < count; ++k, first += n) {
+            kernels.run(from + first, to + first, n, c[k]);
+          }
+        },
+        [&](index_t first, index_t n, const row_constants& row) {
+          kernels.row(from + first, to + first, n, row);
+        });
   });
 }
 
@@ -207,27 +178,23 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
   using V = simd::floats<Level>;
   on_dense(x, out, [&](const float* from, float* to) {
     const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
-    with_form<Level>(p, q, [&](auto form, auto method) {
-      for_each_piece<simd::lanes<V>>(
-          p, units,
-          [&](index_t first, index_t n, index_t at) {
-            const unit_params u = unit_of(p, at);
-            if (is_regular(u.scale)) {
-              fake_quantize_loop<Level, form(), method()>(
-                  from + first, to + first, n, uniform_constants<V>(constants_of(u)), stream);
-              return;
-            }
-            for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
-          },
-          [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
-            fake_quantize_blocks<Level, form(), method()>(from + first, to + first, n, count, c,
-                                                          stream);
-          },
-          [&](index_t first, index_t n, const row_constants& row) {
-            fake_quantize_loop<Level, form(), method()>(from + first, to + first, n,
-                                                        varying_constants<V>(row), stream);
-          });
-    });
+    const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
+    for_each_piece<simd::lanes<V>>(
+        p, units,
+        [&](index_t first, index_t n, index_t at) {
+          const unit_params u = unit_of(p, at);
+          if (is_regular(u.scale)) {
+            kernels.run(from + first, to + first, n, constants_of(u), stream);
+            return;
+          }
+          for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
+        },
+        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+          kernels.blocks(from + first, to + first, n, count, c, stream);
+        },
+        [&](index_t first, index_t n, const row_constants& row) {
+          kernels.row(from + first, to + first, n, row, stream);
+        });
     if (stream) simd::stream_fence();
   });
 }

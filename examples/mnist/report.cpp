@@ -1,0 +1,110 @@
+// lutra examples: mnist/report.cpp - writes the two forms of the figures.
+// SPDX-License-Identifier: Apache-2.0
+#include <common/table.hpp>
+#include <cstdlib>
+#include <lutra/core/version.hpp>
+#include <mnist/report.hpp>
+#include <nlohmann/json.hpp>
+
+namespace lutra_examples {
+
+std::string table_text(const mnist_figures& f) {
+  const auto bits = [](double bytes, double elements) { return fixed(8.0 * bytes / elements, 2); };
+  double elements = 0;
+  for (const auto& w : f.weights.weights) {
+    if (w.status == lutra::tensor_status::compressed) elements += double(w.extents.size());
+  }
+  const std::string packed = thousands(f.bytes_after);
+  const std::string packed_bits = bits(double(f.bytes_after), elements);
+  table models({"model", "accuracy", "weight bytes", "bits/weight", "seconds"});
+  const auto model = [&](const char* name, const model_accuracy& m, const std::string& bytes,
+                         const std::string& width) {
+    models.row({name, fixed(f.percent(m), 2) + " %", bytes, width, fixed(m.seconds, 2)});
+  };
+  model("float", f.original, thousands(f.bytes_before), "32.00");
+  model("palettized, float", f.palettized, packed, packed_bits);
+  model("simulated", f.simulated, packed, packed_bits);
+  model("integer", f.integer, packed, packed_bits);
+
+  table layers({"weight", "bits", "groups", "bytes", "bits/weight", "SQNR dB", "inertia"});
+  for (const auto& w : f.weights.weights) {
+    if (w.status != lutra::tensor_status::compressed) continue;
+    layers.row({w.name, std::to_string(w.n_bits), std::to_string(w.groups),
+                thousands(w.bytes_after), fixed(w.bits_per_weight(), 2), fixed(w.sqnr_db(), 2),
+                fixed(w.inertia, 8)});
+  }
+  table activations({"activation", "scale", "zero point", "shared by"});
+  for (const auto& a : f.activations.activations) {
+    std::string values;
+    for (const std::string& v : a.values) values.append(values.empty() ? "" : ", ").append(v);
+    activations.row(
+        {a.name, lutra::text_of(a.scale.at(0)), std::to_string(a.zero_point.at(0)), values});
+  }
+  const auto& d = f.integer_logits;
+  return models.text() + "\n" + layers.text() + "\n" + activations.text() + "\n" +
+         "finalized simulation equals the calibrated fake-quant model: " +
+         (f.simulated_equals_fake_quant ? "bit for bit" : "NO") + "\n" +
+         "integer logits that differ from it: " + thousands(d.differing) + " of " +
+         thousands(d.total) + ", by at most " + thousands(d.largest) +
+         (d.largest == 1 ? " step" : " steps") + "\n" + "palettize " +
+         fixed(f.palettize_seconds, 2) + " s, calibrate " + fixed(f.calibrate_seconds, 2) + " s (" +
+         thousands(f.calibration_images) + " images), evaluate " + fixed(f.evaluate_seconds(), 2) +
+         " s (" + thousands(f.images) + " images)\n";
+}
+
+std::string json_text(const mnist_figures& f, const mnist_options& o) {
+  using object = nlohmann::ordered_json;
+  // The double whose shortest text is that of the float.
+  const auto exact = [](float x) { return std::strtod(lutra::text_of(x).c_str(), nullptr); };
+  const auto with_digits = [](double x, int digits) {
+    return std::strtod(fixed(x, digits).c_str(), nullptr);
+  };
+  object layers = object::array();
+  for (const auto& w : f.weights.weights) {
+    if (w.status != lutra::tensor_status::compressed) continue;
+    layers.push_back({{"name", w.name},
+                      {"bits", w.n_bits},
+                      {"groups", w.groups},
+                      {"bytes", w.bytes_after},
+                      {"sqnr_db", with_digits(w.sqnr_db(), 4)},
+                      {"inertia", w.inertia}});
+  }
+  object activations = object::array();
+  for (const auto& a : f.activations.activations) {
+    activations.push_back({{"name", a.name},
+                           {"scale", exact(a.scale.at(0))},
+                           {"zero_point", a.zero_point.at(0)},
+                           {"values", a.values}});
+  }
+  const auto ms = [&](double seconds) { return with_digits(seconds, 3); };
+  const object report{
+      {"lutra", LUTRA_VERSION_STRING},
+      {"options",
+       {{"bits", o.bits},
+        {"group_size", o.group_size},
+        {"lut_scheme", std::string(name_of(o.lut_scheme))},
+        {"calibration_images", f.calibration_images},
+        {"test_images", f.images}}},
+      {"accuracy",
+       {{"float", f.percent(f.original)},
+        {"palettized", f.percent(f.palettized)},
+        {"simulated", f.percent(f.simulated)},
+        {"integer", f.percent(f.integer)}}},
+      {"weights", {{"bytes_before", f.bytes_before}, {"bytes_after", f.bytes_after}}},
+      {"layers", layers},
+      {"activations", activations},
+      {"checks",
+       {{"simulated_equals_fake_quant", f.simulated_equals_fake_quant},
+        {"integer_logits",
+         {{"total", f.integer_logits.total},
+          {"differing", f.integer_logits.differing},
+          {"largest_difference_in_steps", f.integer_logits.largest}}}}},
+      {"seconds",
+       {{"palettize", ms(f.palettize_seconds)},
+        {"calibrate", ms(f.calibrate_seconds)},
+        {"evaluate", ms(f.evaluate_seconds())},
+        {"evaluate_integer", ms(f.integer.seconds)}}}};
+  return report.dump(2) + "\n";
+}
+
+}  // namespace lutra_examples

@@ -1,0 +1,111 @@
+// lutra: kernels.hpp - the loops of one kind of units behind pointers, chosen once per tensor.
+// SPDX-License-Identifier: Apache-2.0
+//
+// There are ten kinds: five forms of units, exact or by reciprocal. Only the loops themselves are compiled
+// for each; cutting the tensor into pieces is not. A call through a pointer is nothing beside a piece.
+#pragma once
+
+#include <lutra/affine/loops.hpp>
+#include <lutra/affine/qparams.hpp>
+#include <type_traits>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// f(form, method) with the form of `p` and the method of Level as compile-time constants.
+template <class Level, class F> auto with_form(const qparams& p, quotient q, F&& f) {
+  const auto with_method = [&](auto form) {
+    if (q == quotient::exact) {
+      return f(form, std::integral_constant<quotient_method, method_of<Level>(quotient::exact)>{});
+    } else {
+      return f(form,
+               std::integral_constant<quotient_method, method_of<Level>(quotient::reciprocal)>{});
+    }
+  };
+  switch (form_of(p)) {
+    case unit_form::zp:
+      return with_method(std::integral_constant<unit_form, unit_form::zp>{});
+    case unit_form::minval:
+      return with_method(std::integral_constant<unit_form, unit_form::minval>{});
+    case unit_form::e4m3fn:
+      return with_method(std::integral_constant<unit_form, unit_form::e4m3fn>{});
+    case unit_form::e5m2:
+      return with_method(std::integral_constant<unit_form, unit_form::e5m2>{});
+    default:
+      return with_method(std::integral_constant<unit_form, unit_form::e2m1fn>{});
+  }
+}
+
+// x, out: n elements of one unit (run), `count` units of `length` elements (blocks), n elements with
+// constants of their own (row).
+struct fake_quantize_kernels {
+  void (*run)(const float* x, float* out, index_t n, const unit_constants<float>& unit,
+              bool stream);
+  void (*blocks)(const float* x, float* out, index_t length, index_t count,
+                 const unit_constants<float>* units, bool stream);
+  void (*row)(const float* x, float* out, index_t n, const row_constants& units, bool stream);
+};
+template <class Level>
+fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
+  using V = simd::floats<Level>;
+  return with_form<Level>(p, q, [](auto form, auto method) {
+    constexpr unit_form f = decltype(form)::value;
+    constexpr quotient_method m = decltype(method)::value;
+    return fake_quantize_kernels{
+        [](const float* x, float* out, index_t n, const unit_constants<float>& unit, bool stream) {
+          fake_quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit), stream);
+        },
+        [](const float* x, float* out, index_t length, index_t count,
+           const unit_constants<float>* units, bool stream) {
+          fake_quantize_blocks<Level, f, m>(x, out, length, count, units, stream);
+        },
+        [](const float* x, float* out, index_t n, const row_constants& units, bool stream) {
+          fake_quantize_loop<Level, f, m>(x, out, n, varying_constants<V>(units), stream);
+        }};
+  });
+}
+
+struct quantize_kernels {
+  void (*run)(const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit);
+  void (*row)(const float* x, std::uint8_t* out, index_t n, const row_constants& units);
+};
+template <class Level> quantize_kernels quantize_kernels_of(const qparams& p, quotient q) {
+  using V = simd::floats<Level>;
+  return with_form<Level>(p, q, [](auto form, auto method) {
+    constexpr unit_form f = decltype(form)::value;
+    constexpr quotient_method m = decltype(method)::value;
+    return quantize_kernels{
+        [](const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit) {
+          quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit));
+        },
+        [](const float* x, std::uint8_t* out, index_t n, const row_constants& units) {
+          quantize_loop<Level, f, m>(x, out, n, varying_constants<V>(units));
+        }};
+  });
+}
+
+// Of integers; the few values of a float format are looked up instead.
+template <class Code> struct dequantize_kernels {
+  void (*run)(const Code* q, float* out, index_t n, const unit_constants<float>& unit);
+  void (*row)(const Code* q, float* out, index_t n, const row_constants& units);
+};
+template <class Level, class Code>
+dequantize_kernels<Code> dequantize_kernels_of(const qparams& p) {
+  using V = simd::floats<Level>;
+  const auto of = [](auto form) {
+    constexpr unit_form f = decltype(form)::value;
+    return dequantize_kernels<Code>{
+        [](const Code* q, float* out, index_t n, const unit_constants<float>& unit) {
+          dequantize_loop<Level, f>(q, out, n, uniform_constants<V>(unit));
+        },
+        [](const Code* q, float* out, index_t n, const row_constants& units) {
+          dequantize_loop<Level, f>(q, out, n, varying_constants<V>(units));
+        }};
+  };
+  if (p.qformulation == qformulation::zp)
+    return of(std::integral_constant<unit_form, unit_form::zp>{});
+  return of(std::integral_constant<unit_form, unit_form::minval>{});
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END
