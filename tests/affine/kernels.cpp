@@ -1,7 +1,7 @@
 #include <lutra/affine/kernels.hpp>
 
-#include <array>
 #include <doctest/doctest.h>
+#include <array>
 
 #include "cases.hpp"
 #include "levels.hpp"
