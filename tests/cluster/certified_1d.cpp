@@ -50,7 +50,9 @@ line buckets_of(const std::vector<double>& x, const std::vector<double>& w, std:
     l.within += total * std::max(0.0, (mean - x[i]) * (x[end - 1] - mean));
     i = end;
   }
-  lutra::accumulate(l, weight, moment, square);
+  lutra::accumulate(
+      l, weight, [&](std::size_t a) { return moment[a]; },
+      [&](std::size_t a) { return square[a]; });
   return l;
 }
 

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <limits>
+#include <lutra/cluster/sort_floats.hpp>
 #include <lutra/core/error.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <span>
@@ -27,6 +30,10 @@ struct atoms_1d {
 // Raises non_finite if any value is NaN or infinite, naming how many and the first position.
 template <std::floating_point T>
 void check_finite(std::span<const T> values, std::string_view where) {
+  // No branch in the loop that as a rule finds nothing.
+  bool all_finite = true;
+  for (const T x : values) all_finite &= std::fabs(x) <= std::numeric_limits<T>::max();
+  if (all_finite) return;
   index_t bad = 0;
   index_t first = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -55,29 +62,52 @@ void check_weights(std::span<const T> weights, std::size_t count, std::string_vi
   }
 }
 
-// Sorts and merges. Preconditions: finite values; weights empty or one positive weight per value.
+// Sorts and merges into `atoms`, whose old content goes. Preconditions: finite values; weights empty or
+// one positive weight per value.
+template <std::floating_point T, std::floating_point W>
+void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d& atoms,
+                float_sorter& sorter) {
+  // Equal neighbours are overwritten until their weight is complete: no branch that depends on data.
+  const auto merge = [&](std::size_t n, auto&& value, auto&& weight) {
+    atoms.value.resize(n);
+    atoms.weight.resize(n);
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto x = static_cast<double>(value(i));
+      const bool same = i > 0 && atoms.value[last] == x;
+      last += i > 0 && !same ? 1 : 0;
+      atoms.value[last] = x;
+      atoms.weight[last] = weight(i) + (same ? atoms.weight[last] : 0.0);
+    }
+    atoms.value.resize(n == 0 ? 0 : last + 1);
+    atoms.weight.resize(n == 0 ? 0 : last + 1);
+  };
+  const std::size_t n = values.size();
+  if (!weights.empty()) {
+    std::vector<std::pair<T, W>> sorted(n);
+    for (std::size_t i = 0; i < n; ++i) sorted[i] = {values[i] + T{0}, weights[i]};  // -0 becomes 0
+    std::sort(sorted.begin(), sorted.end());
+    merge(
+        n, [&](std::size_t i) { return sorted[i].first; },
+        [&](std::size_t i) { return static_cast<double>(sorted[i].second); });
+  } else if constexpr (std::same_as<T, float>) {
+    const std::span<const float> sorted = sorter(values);
+    merge(
+        n, [&](std::size_t i) { return sorted[i]; }, [](std::size_t) { return 1.0; });
+  } else {
+    std::vector<T> sorted(values.begin(), values.end());
+    for (T& x : sorted) x += T{0};
+    std::sort(sorted.begin(), sorted.end());
+    merge(
+        n, [&](std::size_t i) { return sorted[i]; }, [](std::size_t) { return 1.0; });
+  }
+}
+
 template <std::floating_point T, std::floating_point W>
 atoms_1d make_atoms(std::span<const T> values, std::span<const W> weights) {
   atoms_1d atoms;
-  const auto push = [&](double value, double weight) {
-    if (!atoms.value.empty() && atoms.value.back() == value) {
-      atoms.weight.back() += weight;
-    } else {
-      atoms.value.push_back(value);
-      atoms.weight.push_back(weight);
-    }
-  };
-  if (weights.empty()) {
-    std::vector<T> sorted(values.begin(), values.end());
-    for (T& x : sorted) x += T{0};  // -0 becomes 0
-    std::sort(sorted.begin(), sorted.end());
-    for (const T x : sorted) push(static_cast<double>(x), 1.0);
-  } else {
-    std::vector<std::pair<T, W>> sorted(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) sorted[i] = {values[i] + T{0}, weights[i]};
-    std::sort(sorted.begin(), sorted.end());
-    for (const auto& [x, w] : sorted) push(static_cast<double>(x), static_cast<double>(w));
-  }
+  float_sorter sorter;
+  make_atoms(values, weights, atoms, sorter);
   return atoms;
 }
 

@@ -100,18 +100,31 @@ inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
   return best;
 }
 
-// One solve; make, run once. Preconditions: 1 <= k < atoms.
+// Solves one line after the other, keeping its memory. Not shared between threads.
 template <class Level> class certified_solver {
  public:
-  certified_solver(const line& l, index_t k, const certified_options& options)
-      : line_(l), k_(k), options_(options), from_(size(k + 1), 0), to_(size(k + 1), l.size()) {
+  // Preconditions: 1 <= k < atoms.
+  certified_clusters solve(const line& l, index_t k, const certified_options& options = {}) {
+    line_ = &l;
+    k_ = k;
+    options_ = options;
+    result_ = {};
+    floor_ = -infinity;
+    from_.assign(size(k + 1), 0);
+    to_.assign(size(k + 1), l.size());
     to_.front() = 0;
     from_.back() = l.size();
     for (std::size_t q = 0; q < options.windows.size(); ++q) {
       from_[q + 1] = options.windows[q].first;
       to_[q + 1] = options.windows[q].second;
     }
+    return run();
   }
+
+ private:
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  index_t boundaries() const noexcept { return k_ - 1; }
 
   certified_clusters run() {
     start();
@@ -119,94 +132,110 @@ template <class Level> class certified_solver {
     for (;;) {
       ++result_.levels;
       const bool finest = make_grid(blocks);
-      const double slack = bound_slack();
+      // Blocks that are points are never cut.
+      const double slack = finest && line_->hi.empty() ? 0.0 : bound_slack();
       const double limit = limit_of(slack);
       forward(limit);
       improve(finest);
-      floor_ = std::max(floor_, least_.back() - slack - line_.rounding());
-      const bool proven = known() <= (1 + options_.max_gap) * line_.blurred_down(floor_);
-      const bool done = finest || proven || slack < line_.rounding();
+      floor_ = std::max(floor_, least_.back() - slack - line_->rounding());
+      const bool proven = known() <= (1 + options_.max_gap) * line_->blurred_down(floor_);
+      const bool done = finest || proven || slack < line_->rounding();
       if (!done || options_.final_windows) shrink_windows(std::min(limit, limit_of(slack)));
       if (done) break;
-      if (next_rows(4 * blocks) > options_.row_limit) break;
-      blocks *= 4;
+      const index_t finer = next_rows(4 * blocks);
+      if (finer > options_.row_limit) break;
+      // When windows hold hardly more positions than the finer grid, take them all at once.
+      const index_t all = next_rows(infinity);
+      blocks = all <= 2 * finer && all <= options_.row_limit ? infinity : 4 * blocks;
     }
-    best_ = std::min(best_, polish(line_, result_.starts, 100));
+    best_ = std::min(best_, polish(*line_, result_.starts, 100));
     result_.inertia = known();
     result_.excess = std::max(0.0, best_ - floor_);
     for (index_t q = 1; q < k_; ++q) result_.windows.emplace_back(from_[size(q)], to_[size(q)]);
     return std::move(result_);
   }
 
- private:
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
-  index_t boundaries() const noexcept { return k_ - 1; }
-
   // Cost of the best clustering known, for the original values: at most this.
-  double known() const noexcept { return line_.blurred_up(best_ + line_.within); }
+  double known() const noexcept { return line_->blurred_up(best_ + line_->within); }
   // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum.
   double limit_of(double slack) const noexcept {
-    return line_.blurred_up(known()) + slack + line_.rounding();
+    return line_->blurred_up(known()) + slack + line_->rounding();
   }
 
   // A first clustering: equal shares of the spread, then Lloyd steps.
   void start() {
     std::vector<index_t> starts(size(k_));
     for (index_t c = 1; c < k_; ++c) {
-      const double target = line_.spread.back() * static_cast<double>(c) / static_cast<double>(k_);
-      const index_t at =
-          std::lower_bound(line_.spread.begin(), line_.spread.end(), target) - line_.spread.begin();
-      starts[size(c)] = std::clamp(at, starts[size(c - 1)] + 1, line_.size() - (k_ - c));
+      const double target = line_->spread.back() * static_cast<double>(c) / static_cast<double>(k_);
+      const index_t at = std::lower_bound(line_->spread.begin(), line_->spread.end(), target) -
+                         line_->spread.begin();
+      starts[size(c)] = std::clamp(at, starts[size(c - 1)] + 1, line_->size() - (k_ - c));
     }
-    best_ = polish(line_, starts, 20);
+    best_ = polish(*line_, starts, k_ <= 16 ? 4 : 20);
     result_.starts = std::move(starts);
   }
 
   // Grid positions: the ends of the windows, and between them steps of equal spread. Returns whether
   // it holds every position of every window.
   bool make_grid(double blocks) {
-    const double step = line_.spread.back() / blocks;
-    grid_.assign(1, 0);
+    const double step = line_->spread.back() / blocks;
+    const double* const spread = line_->spread.data();
+    grid_.resize(size(line_->size() + 1));
+    std::uint32_t* out = grid_.data();
+    *out = 0;
     bool finest = true;
     for (index_t q = 1; q < k_; ++q) {
-      index_t at = std::max<index_t>(from_[size(q)], grid_.back());
-      if (at > grid_.back()) grid_.push_back(static_cast<std::uint32_t>(at));
-      while (at < to_[size(q)]) {
+      const index_t end = to_[size(q)];
+      index_t at = std::max<index_t>(from_[size(q)], *out);
+      if (at > *out) *++out = static_cast<std::uint32_t>(at);
+      if (step == 0) {
+        while (at < end) *++out = static_cast<std::uint32_t>(++at);
+        continue;
+      }
+      while (at < end) {
         // The first position a step away, at least the next one.
-        const double target = line_.spread[size(at)] + step;
+        const double target = spread[at] + step;
         index_t a = at + 1;
-        if (line_.spread[size(a)] >= target) {
-          at = a;
-          grid_.push_back(static_cast<std::uint32_t>(at));
-          continue;
-        }
-        index_t stride = 1;
-        while (a + stride < to_[size(q)] && line_.spread[size(a + stride)] < target) stride *= 2;
-        index_t b = std::min(a + stride, to_[size(q)]);
-        while (a < b) {
-          const index_t m = a + (b - a) / 2;
-          if (line_.spread[size(m)] < target) {
-            a = m + 1;
-          } else {
-            b = m;
+        const index_t near = std::min(end, a + 16);
+        while (a < near && spread[a] < target) ++a;
+        if (a == near && a < end && spread[a] < target) {
+          index_t stride = 1;
+          while (a + stride < end && spread[a + stride] < target) stride *= 2;
+          index_t b = std::min(a + stride, end);
+          a += stride / 2;
+          while (a < b) {
+            const index_t m = a + (b - a) / 2;
+            const bool left = spread[m] < target;
+            a = left ? m + 1 : a;
+            b = left ? b : m;
           }
         }
         finest = finest && a == at + 1;
         at = a;
-        grid_.push_back(static_cast<std::uint32_t>(at));
+        *++out = static_cast<std::uint32_t>(at);
       }
     }
-    if (grid_.back() < line_.size()) grid_.push_back(static_cast<std::uint32_t>(line_.size()));
+    grid_.resize(static_cast<std::size_t>(out - grid_.data()) + 1);
+    if (grid_.back() < line_->size()) grid_.push_back(static_cast<std::uint32_t>(line_->size()));
+    load_grid();
+    return finest;
+  }
+  // The sums at the grid positions, and the rows of every layer.
+  void load_grid() {
     const std::size_t g = grid_.size();
     for (auto* a : {&w_, &s_, &q_, &minus_q_}) a->resize(g + 8);
-    base_.resize(g);
-    for (std::size_t i = 0; i < g + 8; ++i) {
-      const std::size_t p = grid_[std::min(i, g - 1)];
-      w_[i] = line_.w[p];
-      s_[i] = line_.s[p];
-      q_[i] = line_.q[p];
-      minus_q_[i] = -line_.q[p];
-    }
+    base_.resize(g + 8);
+    const auto copy = [&](std::vector<double>& to, const std::vector<double>& sums, double sign) {
+      const double* const from = sums.data();
+      const std::uint32_t* const at = grid_.data();
+      double* const sum = to.data();
+      for (std::size_t i = 0; i < g; ++i) sum[i] = sign * from[at[i]];
+      for (std::size_t i = g; i < g + 8; ++i) sum[i] = sum[g - 1];  // rows are read by eights
+    };
+    copy(w_, line_->w, 1);
+    copy(s_, line_->s, 1);
+    copy(q_, line_->q, 1);
+    copy(minus_q_, line_->q, -1);
     first_.resize(size(k_ + 1));
     last_.resize(size(k_ + 1));
     offset_.resize(size(k_ + 1));
@@ -219,7 +248,6 @@ template <class Level> class certified_solver {
     }
     least_.resize(size(rows));
     choice_.resize(size(rows));
-    return finest;
   }
   index_t grid_index(index_t position) const {
     return std::lower_bound(grid_.begin(), grid_.end(), static_cast<std::uint32_t>(position)) -
@@ -227,11 +255,11 @@ template <class Level> class certified_solver {
   }
   // Rows a grid of `blocks` would have, at most.
   index_t next_rows(double blocks) const {
-    const double step = line_.spread.back() / blocks;
+    const double step = line_->spread.back() / blocks;
     double rows = 0;
     for (index_t q = 1; q < k_; ++q) {
       const auto all = static_cast<double>(to_[size(q)] - from_[size(q)]);
-      const double spread = line_.spread[size(to_[size(q)])] - line_.spread[size(from_[size(q)])];
+      const double spread = line_->spread[size(to_[size(q)])] - line_->spread[size(from_[size(q)])];
       rows += step > 0 ? std::min(all, spread / step) : all;
     }
     return static_cast<index_t>(rows);
@@ -250,14 +278,14 @@ template <class Level> class certified_solver {
       double* least = least_.data() + offset_[size(q)];
       const index_t r0 = first_[size(q)];
       const index_t r1 = last_[size(q)];
-      std::fill(least + r0, least + r1 + 1, std::numeric_limits<double>::infinity());
+      std::fill(least + r0, least + r1 + 1, infinity);
       monotone_rows<true, Level>(w_.data(), s_.data(), base_.data(), least,
                                  choice_.data() + offset_[size(q)])
           .solve(r0, r1 + 1, first_[size(q - 1)], last_[size(q - 1)], q_.data(), limit);
       if (q == k_) continue;
       index_t r = r0;
       while (r < r1 && least[r] <= limit) ++r;
-      if (least[r] > limit) least[r] = std::numeric_limits<double>::infinity();
+      if (least[r] > limit) least[r] = infinity;
       last_[size(q)] = r;
     }
   }
@@ -274,26 +302,24 @@ template <class Level> class certified_solver {
       starts[size(c)] = std::max(starts[size(c)], starts[size(c - 1)] + 1);
     for (index_t c = k_ - 1; c >= 1; --c) {
       starts[size(c)] =
-          std::min(starts[size(c)], c + 1 < k_ ? starts[size(c + 1)] - 1 : line_.size() - 1);
+          std::min(starts[size(c)], c + 1 < k_ ? starts[size(c + 1)] - 1 : line_->size() - 1);
     }
-    const double cost = polish(line_, starts, finest ? 0 : 8);
+    const double cost = polish(*line_, starts, finest ? 0 : (k_ <= 16 ? 2 : 8));
     if (cost < best_) {
       best_ = cost;
       result_.starts = std::move(starts);
     }
   }
 
-  // M_a and what the bounds of the slack need of every block.
-  void measure_blocks() {
-    const std::size_t blocks = grid_.size() - 1;
-    for (auto* a : {&deviation_, &own_, &square_}) a->resize(blocks);
-    for (std::size_t b = 0; b < blocks; ++b) {
+  // M_a and what the bounds of the slack need of the blocks [b, end).
+  void measure_blocks(std::size_t b, std::size_t end) {
+    for (; b < end; ++b) {
       const index_t i = grid_[b];
       const index_t j = grid_[b + 1];
-      const double lo = line_.least(i);
-      const double hi = line_.largest(j - 1);
-      const double weight = line_.weight(i, j);
-      const double mean = line_.mean(i, j);
+      const double lo = line_->least(i);
+      const double hi = line_->largest(j - 1);
+      const double weight = line_->weight(i, j);
+      const double mean = line_->mean(i, j);
       const double inside = (mean - lo) * (hi - mean);
       // A bucket that holds one value is a point, wherever the value lies.
       const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > 1);
@@ -306,13 +332,17 @@ template <class Level> class certified_solver {
 
   // The slack of (1) at this level: the least that the three bounds of D allow.
   double bound_slack() {
-    measure_blocks();
+    for (auto* a : {&deviation_, &own_, &square_}) a->resize(grid_.size());
     struct boundary {
       double deviation = 0, own = 0, square = 0, reach = 0;
     };
     std::vector<boundary> all;
     double squares = 0;
+    index_t measured = 0;
     for (index_t q = 1; q < k_; ++q) {
+      measured = std::max(measured, first_[size(q)]);
+      measure_blocks(size(measured), size(last_[size(q)]));
+      measured = std::max(measured, last_[size(q)]);
       boundary b;
       for (index_t i = first_[size(q)]; i < last_[size(q)]; ++i) {
         b.deviation = std::max(b.deviation, deviation_[size(i)]);
@@ -320,8 +350,8 @@ template <class Level> class certified_solver {
         b.square = std::max(b.square, square_[size(i)]);
       }
       if (b.deviation == 0) continue;
-      b.reach = std::max(0.0, line_.largest(std::max<index_t>(to_[size(q + 1)], 1) - 1) -
-                                  line_.least(std::min(from_[size(q - 1)], line_.size() - 1)));
+      b.reach = std::max(0.0, line_->largest(std::max<index_t>(to_[size(q + 1)], 1) - 1) -
+                                  line_->least(std::min(from_[size(q - 1)], line_->size() - 1)));
       squares += b.square;
       all.push_back(b);
     }
@@ -342,7 +372,7 @@ template <class Level> class certified_solver {
     // Or: the D share the range of the data, and the dearest boundaries take what they can.
     std::sort(all.begin(), all.end(),
               [](const boundary& a, const boundary& b) { return a.deviation > b.deviation; });
-    double range = line_.largest(line_.size() - 1) - line_.least(0);
+    double range = line_->largest(line_->size() - 1) - line_->least(0);
     double by_range = 0;
     for (const boundary& b : all) {
       const double distance = std::min(range, b.reach);
@@ -355,8 +385,10 @@ template <class Level> class certified_solver {
 
   // G from the right, and with it (2): windows keep the blocks that may hold their boundary.
   void shrink_windows(double limit) {
-    std::vector<double> right(grid_.size()), next(grid_.size());
-    std::vector<std::uint32_t> unused(grid_.size());
+    std::vector<double>&right = right_, &next = next_right_;
+    right.resize(grid_.size());
+    next.resize(grid_.size());
+    unused_.resize(grid_.size());
     right.back() = 0;
     index_t c0 = last_.back(), c1 = last_.back();
     std::vector<index_t> from = from_, to = to_;
@@ -364,8 +396,8 @@ template <class Level> class certified_solver {
       const index_t r0 = first_[size(q)];
       const index_t r1 = std::min(last_[size(q)], c1);
       for (index_t c = c0; c <= c1; ++c) base_[size(c)] = right[size(c)] + q_[size(c)];
-      std::fill(next.begin() + r0, next.begin() + r1 + 1, std::numeric_limits<double>::infinity());
-      monotone_rows<false, Level>(w_.data(), s_.data(), base_.data(), next.data(), unused.data())
+      std::fill(next.begin() + r0, next.begin() + r1 + 1, infinity);
+      monotone_rows<false, Level>(w_.data(), s_.data(), base_.data(), next.data(), unused_.data())
           .solve(r0, r1 + 1, c0, c1, minus_q_.data(), limit);
       right.swap(next);
       const double* left = least_.data() + offset_[size(q)];
@@ -385,13 +417,15 @@ template <class Level> class certified_solver {
     to_.swap(to);
   }
 
-  const line& line_;
-  index_t k_;
+  const line* line_ = nullptr;
+  index_t k_ = 0;
   certified_options options_;
   std::vector<index_t> from_, to_;  // windows of the boundaries 0..k, in positions
   std::vector<std::uint32_t> grid_;
   std::vector<double> w_, s_, q_, minus_q_, base_;  // by grid index
-  std::vector<double> deviation_, own_, square_;    // by block: M_a, 2 r_a M_a, M_a^2 / n_a
+  std::vector<double> right_, next_right_;          // G by grid index, of two layers
+  std::vector<std::uint32_t> unused_;
+  std::vector<double> deviation_, own_, square_;  // by block: M_a, 2 r_a M_a, M_a^2 / n_a
   std::vector<index_t> first_, last_,
       offset_;  // grid indices of a layer's rows; row r is offset + r
   std::vector<double> least_;
@@ -399,13 +433,13 @@ template <class Level> class certified_solver {
   certified_clusters result_;
   double best_ = 0;  // cost on the line of the best clustering known, line::within left out
   // No clustering of the original values costs less than floor_ + what truly lies within the atoms.
-  double floor_ = -std::numeric_limits<double>::infinity();
+  double floor_ = 0;
 };
 
 // Least-cost clustering of the atoms into k clusters. 1 <= k < l.size().
 template <class Level = simd::native>
 certified_clusters certified_1d(const line& l, index_t k, const certified_options& options = {}) {
-  return certified_solver<Level>(l, k, options).run();
+  return certified_solver<Level>().solve(l, k, options);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -5,7 +5,7 @@
 // merged into weighted atoms, the atoms are cut into k intervals by dynamic programming
 // (certified_1d.hpp, interval_dp.hpp), and Lloyd steps on the atoms remove what rounding left.
 //
-// Numeric contract: everything in IEEE double with compensated sums; centroids are the means of the
+// Numeric contract: everything in IEEE double, long sums in compensated blocks; centroids are the means of the
 // original values, ascending; an element belongs to the nearest centroid, decided against midpoints,
 // the lower one on a tie. Fewer distinct values than k give fewer centroids and inertia 0. The result
 // depends on the multiset of (value, weight) only, and multiplying all values by a power of two
@@ -17,6 +17,7 @@
 #include <lutra/cluster/atoms.hpp>
 #include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
+#include <lutra/cluster/lane_sum.hpp>
 #include <ranges>
 
 LUTRA_STRICT_FP_BEGIN
@@ -56,24 +57,24 @@ inline std::vector<double> midpoints_of(std::span<const double> centroids) {
 // Means and inertia of given intervals.
 inline void measure(const atoms_1d& atoms, atom_clusters& clusters) {
   const std::size_t k = clusters.starts.size();
+  const double* const value = atoms.value.data();
+  const double* const weight = atoms.weight.data();
   clusters.centroids.resize(k);
   compensated_sum inertia;
   for (std::size_t c = 0; c < k; ++c) {
     const auto begin = static_cast<std::size_t>(clusters.starts[c]);
     const auto end =
         c + 1 < k ? static_cast<std::size_t>(clusters.starts[c + 1]) : atoms.value.size();
-    const double origin = atoms.value[begin];
-    compensated_sum weight, moment;
-    for (std::size_t i = begin; i < end; ++i) {
-      weight.add(atoms.weight[i]);
-      moment.add(exact_product(atoms.weight[i], atoms.value[i] - origin));
-    }
-    const double centroid = origin + moment.value() / weight.value();
-    for (std::size_t i = begin; i < end; ++i) {
-      const double d = atoms.value[i] - centroid;
-      inertia.add(atoms.weight[i] * d * d);
-    }
-    clusters.centroids[c] = centroid;
+    const double origin = value[begin];
+    const double total = sum_in_lanes(begin, end, [=](std::size_t i) { return weight[i]; });
+    const double moment =
+        sum_in_lanes(begin, end, [=](std::size_t i) { return weight[i] * (value[i] - origin); });
+    const double mean = moment / total;
+    inertia.add(sum_in_lanes(begin, end, [=](std::size_t i) {
+      const double d = (value[i] - origin) - mean;
+      return weight[i] * d * d;
+    }));
+    clusters.centroids[c] = origin + mean;
   }
   clusters.inertia = inertia.value();
 }
@@ -100,16 +101,25 @@ inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
   }
 }
 
+// Memory that clusterings one after the other share. Not shared between threads.
+template <class A> struct exact_workspace {
+  atoms_1d atoms;
+  float_sorter sorter;
+  line points;
+  certified_solver<A> solver;
+};
+
 // First atom of each interval. Many atoms are solved coarse to fine (certified_1d.hpp), which is the
 // same optimum found sooner; where cancellation could hide it, by the plain programme, which counts in
 // double-double when it must.
 template <class A>
-std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit) {
+std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit,
+                                    exact_workspace<A>& work) {
   constexpr index_t few = 256;
   if (atoms.size() > few) {
-    const line l = line_of_points(atoms.value, atoms.weight);
-    certified_clusters found = certified_1d<A>(l, k);
-    if (found.excess <= 1e-10 * found.inertia && l.rounding() <= 1e-10 * found.inertia) {
+    line_of_points<A>(atoms.value, atoms.weight, work.points);
+    certified_clusters found = work.solver.solve(work.points, k);
+    if (found.excess <= 1e-10 * found.inertia && work.points.rounding() <= 1e-10 * found.inertia) {
       return std::move(found.starts);
     }
   }
@@ -117,8 +127,8 @@ std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t ta
 }
 
 // The optimal clustering of atoms into min(k, atoms.size()) intervals.
-template <class A = simd::native>
-atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
+template <class A>
+atom_clusters cluster_atoms(const atoms_1d& atoms, int k, exact_workspace<A>& work,
                             std::size_t table_limit = interval_table_limit) {
   atom_clusters clusters;
   if (atoms.size() <= k) {
@@ -126,19 +136,21 @@ atom_clusters cluster_atoms(const atoms_1d& atoms, int k,
     clusters.centroids = atoms.value;
     return clusters;
   }
-  clusters.starts = optimal_starts<A>(atoms, k, table_limit);
+  clusters.starts = optimal_starts<A>(atoms, k, table_limit, work);
   measure(atoms, clusters);
   polish(atoms, clusters);
   return clusters;
 }
 
-// Exponent e with max |value| in [2^(e-1), 2^e), 0 if all are zero. Values are divided by 2^e before
-// they are squared, so neither very small nor very large data leave the range of double.
+// Exponent e with max |value| in [2^(e-1), 2^e); 0 if all are zero or if squares are far from the ends of
+// the range of double anyway. Values are divided by 2^e before they are squared, so neither very small
+// nor very large data leave that range.
 inline int common_exponent(std::span<const double> ascending) noexcept {
   if (ascending.empty()) return 0;
   int e = 0;
   std::frexp(std::max(std::fabs(ascending.front()), std::fabs(ascending.back())), &e);
-  return e;
+  constexpr int harmless = 160;  // all floats
+  return e >= -harmless && e <= harmless ? 0 : e;
 }
 
 // Preconditions (checked): 1 <= k <= 65536; finite values; weights empty (all 1) or one positive
@@ -154,10 +166,13 @@ exact_1d(const R& range, std::span<const double> weights, int k) {
   }
   check_finite(values, "exact_1d");
   check_weights(weights, values.size(), "exact_1d");
-  atoms_1d atoms = make_atoms(values, weights);
-  const int e = common_exponent(atoms.value);
-  for (double& x : atoms.value) x = std::ldexp(x, -e);
-  atom_clusters clusters = cluster_atoms<A>(atoms, k);
+  exact_workspace<A> work;
+  make_atoms(values, weights, work.atoms, work.sorter);
+  const int e = common_exponent(work.atoms.value);
+  if (e != 0) {
+    for (double& x : work.atoms.value) x = std::ldexp(x, -e);
+  }
+  const atom_clusters clusters = cluster_atoms(work.atoms, k, work);
   const std::vector<double> mids = midpoints_of(clusters.centroids);
   exact_1d_result result;
   result.inertia = std::ldexp(clusters.inertia, 2 * e);

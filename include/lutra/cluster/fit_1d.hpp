@@ -23,6 +23,7 @@ struct fit_options {
 
 struct fit_1d_result {
   std::vector<double> centroids;  // ascending
+  std::vector<double> weights;    // of their clusters, whose means they are
   double inertia = 0;             // at most; of the clustering the centroids were taken from
   double excess = 0;              // proven on the line, see certified_1d.hpp
   double blur = 0;                // of the line, see line.hpp
@@ -42,10 +43,11 @@ struct fit_1d_result {
 };
 
 inline fit_1d_result fit_result(const line& l, const certified_clusters& clusters, int passes) {
-  fit_1d_result r{{}, clusters.inertia, clusters.excess, l.blur, passes};
+  fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes};
   for (std::size_t c = 0; c < clusters.starts.size(); ++c) {
     const index_t end = c + 1 < clusters.starts.size() ? clusters.starts[c + 1] : l.size();
     r.centroids.push_back(l.origin + l.mean(clusters.starts[c], end));
+    r.weights.push_back(l.weight(clusters.starts[c], end));
   }
   return r;
 }
@@ -56,8 +58,8 @@ inline constexpr index_t small_table = 32;
 // Distinct values with weights, solved as points.
 template <class Level>
 fit_1d_result fit_atoms(const atoms_1d& atoms, index_t k, const fit_options& options) {
-  if (atoms.size() <= k) return {atoms.value, 0, 0, 0, 1};
-  const line l = line_of_points(atoms.value, atoms.weight);
+  if (atoms.size() <= k) return {atoms.value, atoms.weight, 0, 0, 0, 1};
+  const line l = line_of_points<Level>(atoms.value, atoms.weight);
   const double gap = options.exact || k <= small_table ? 0 : options.max_gap;
   return fit_result(l, certified_1d<Level>(l, k, {.max_gap = gap}), 1);
 }

@@ -15,7 +15,9 @@
 #include <cmath>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/core/types.hpp>
+#include <lutra/simd/arch.hpp>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
@@ -65,42 +67,66 @@ struct line {
   double rounding() const noexcept { return 0x1.0p-50 * (q.back() - q.front()); }
 };
 
-// Fills the prefix sums from the weight and the sums of weight * x and weight * x^2 per atom, x relative
-// to the origin. Preconditions: weights > 0, means ascending, lo (and hi) set.
-inline void accumulate(line& l, std::span<const double> weight, std::span<const double> moment,
-                       std::span<const double> square) {
+// out[i] = sqrt(weight[i] * (lo[i + 1] - lo[i])), 0 for the last one. (std::sqrt sets errno, which keeps
+// compilers from vectorising it.)
+template <class Level>
+void roots_of_gaps(std::span<const double> weight, std::span<const double> lo, double* out) {
+  const std::size_t n = lo.size();
+  std::size_t i = 0;
+  if constexpr (!std::is_same_v<Level, simd::portable>) {
+    using batch = simd::batch<double, Level>;
+    for (; i + batch::size + 1 <= n; i += batch::size) {
+      const batch gap = batch::load_unaligned(&lo[i + 1]) - batch::load_unaligned(&lo[i]);
+      sqrt(batch::load_unaligned(&weight[i]) * gap).store_unaligned(out + i);
+    }
+  }
+  for (; i + 1 < n; ++i) out[i] = std::sqrt(weight[i] * (lo[i + 1] - lo[i]));
+  if (n > 0) out[n - 1] = 0;
+}
+
+// Fills the prefix sums from the weight of every atom and the sums of weight * x and weight * x^2, x
+// relative to the origin. Preconditions: weights > 0, means ascending, lo (and hi) set.
+template <class Level = simd::native, class Moment, class Square>
+void accumulate(line& l, std::span<const double> weight, Moment&& moment, Square&& square) {
   const std::size_t n = weight.size();
-  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) sums->assign(n + 1, 0.0);
+  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) sums->resize(n + 1);
   const std::size_t middle = n / 2;
+  l.w[middle] = l.s[middle] = l.q[middle] = 0;
   for (std::size_t i = middle; i < n; ++i) {
     l.w[i + 1] = l.w[i] + weight[i];
-    l.s[i + 1] = l.s[i] + moment[i];
-    l.q[i + 1] = l.q[i] + square[i];
+    l.s[i + 1] = l.s[i] + moment(i);
+    l.q[i + 1] = l.q[i] + square(i);
   }
   for (std::size_t i = middle; i-- > 0;) {
     l.w[i] = l.w[i + 1] - weight[i];
-    l.s[i] = l.s[i + 1] - moment[i];
-    l.q[i] = l.q[i + 1] - square[i];
+    l.s[i] = l.s[i + 1] - moment(i);
+    l.q[i] = l.q[i + 1] - square(i);
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    const double gap = i + 1 < n ? l.lo[i + 1] - l.lo[i] : 0.0;
-    l.spread[i + 1] = l.spread[i] + std::sqrt(weight[i] * gap);
-  }
+  // Roots first: they need not wait for each other.
+  l.spread[0] = 0;
+  roots_of_gaps<Level>(weight, l.lo, l.spread.data() + 1);
+  for (std::size_t i = 0; i < n; ++i) l.spread[i + 1] += l.spread[i];
 }
 
-// Distinct ascending values with positive weights.
-inline line line_of_points(std::span<const double> value, std::span<const double> weight) {
+// Distinct ascending values with positive weights, into `l`, whose old content goes.
+template <class Level = simd::native>
+void line_of_points(std::span<const double> value, std::span<const double> weight, line& l) {
+  const std::size_t n = value.size();
+  l.hi.clear();
+  l.within = 0;
+  l.blur = 0;
+  l.origin = n == 0 ? 0.0 : value[n / 2];
+  l.lo.resize(n);
+  for (std::size_t i = 0; i < n; ++i) l.lo[i] = value[i] - l.origin;
+  accumulate<Level>(
+      l, weight, [&](std::size_t i) { return weight[i] * l.lo[i]; },
+      [&](std::size_t i) { return weight[i] * l.lo[i] * l.lo[i]; });
+}
+
+template <class Level = simd::native>
+line line_of_points(std::span<const double> value, std::span<const double> weight) {
   line l;
-  if (value.empty()) return l;
-  l.origin = value[value.size() / 2];
-  std::vector<double> moment(value.size()), square(value.size());
-  l.lo.resize(value.size());
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    l.lo[i] = value[i] - l.origin;
-    moment[i] = weight[i] * l.lo[i];
-    square[i] = moment[i] * l.lo[i];
-  }
-  accumulate(l, weight, moment, square);
+  line_of_points<Level>(value, weight, l);
   return l;
 }
 

@@ -156,7 +156,9 @@ class line_builder {
   // Every value was moved by at most `distance`.
   line finish(double distance) && {
     line_.blur = distance * std::sqrt(total_);
-    accumulate(line_, weight_, moment_, square_);
+    accumulate(
+        line_, weight_, [&](std::size_t i) { return moment_[i]; },
+        [&](std::size_t i) { return square_[i]; });
     return std::move(line_);
   }
 

@@ -24,8 +24,8 @@ LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
 // Rows and candidates lie in the same arrays W and S (prefix sums at the grid positions).
-// `forward`: candidates are at or left of the row, otherwise at or right of it. The arrays may be read
-// up to seven entries past the last row.
+// `forward`: candidates are at or left of the row, otherwise at or right of it. The arrays, and `base`,
+// may be read up to seven entries past the last row and the last candidate.
 template <bool forward, class Level> class monotone_rows {
  public:
   monotone_rows(const double* w, const double* s, const double* base, double* least,
@@ -75,34 +75,24 @@ template <bool forward, class Level> class monotone_rows {
     if constexpr (!std::is_same_v<Level, simd::portable>) {
       using batch = simd::batch<double, Level>;
       constexpr auto lanes = static_cast<index_t>(batch::size);
-      if (c1 - c0 >= 2 * lanes) {
-        std::array<double, batch::size> first{};
-        for (std::size_t i = 0; i < batch::size; ++i) first[i] = static_cast<double>(i);
-        const batch w(w_[r]), s(s_[r]), small(tiny), step(static_cast<double>(lanes));
-        batch at = batch::load_unaligned(first.data()) + batch(static_cast<double>(c0));
-        batch low(infinity), arg(at);
-        for (; c + lanes <= c1 + 1; c += lanes) {
-          const batch wc = batch::load_unaligned(w_ + c);
-          const batch dw = forward ? w - wc : wc - w;
-          const batch ds = s - batch::load_unaligned(s_ + c);
-          const batch v =
-              batch::load_unaligned(base_ + c) - ds * ds / select(dw < small, small, dw);
-          const auto better = v < low;  // dw >= 0 by the choice of c0 and c1
-          low = select(better, v, low);
-          arg = select(better, at, arg);
-          at = at + step;
-        }
-        std::array<double, batch::size> values{}, args{};
-        low.store_unaligned(values.data());
-        arg.store_unaligned(args.data());
-        for (std::size_t i = 0; i < batch::size; ++i) {
-          const auto a = static_cast<index_t>(args[i]);
-          if (values[i] < least || (values[i] == least && a < best)) {
-            least = values[i];
-            best = a;
-          }
-        }
+      std::array<double, batch::size> first{};
+      for (std::size_t i = 0; i < batch::size; ++i) first[i] = static_cast<double>(i);
+      const batch w(w_[r]), s(s_[r]), small(tiny), step(static_cast<double>(lanes)), far(infinity);
+      const batch last(static_cast<double>(c1));
+      batch at = batch::load_unaligned(first.data()) + batch(static_cast<double>(c0));
+      batch low(far), arg(static_cast<double>(c0));
+      for (; c <= c1; c += lanes) {
+        const batch wc = batch::load_unaligned(w_ + c);
+        const batch dw = forward ? w - wc : wc - w;
+        const batch ds = s - batch::load_unaligned(s_ + c);
+        const batch v = batch::load_unaligned(base_ + c) - ds * ds / select(dw < small, small, dw);
+        const auto better = (v < low) & (at <= last);  // dw >= 0 by the choice of c0 and c1
+        low = select(better, v, low);
+        arg = select(better, at, arg);
+        at = at + step;
       }
+      least = reduce_min(low);
+      best = static_cast<index_t>(reduce_min(select(low == batch(least), arg, far)));
     }
     for (; c <= c1; ++c) {
       const double v = value(w_[r], s_[r], c);

@@ -4,61 +4,43 @@
 // Gather the values of the group, cluster them, round the centroids to float, give every element its
 // nearest entry, and quantize the table where the spec asks for it. The numeric contract is that of
 // palettize.hpp.
-// Thread safety: one group_palettizer may run different groups concurrently; each writes its own
-// entries of the palette.
+// Thread safety: one group_palettizer may run different groups concurrently, each thread with a scratch
+// of its own; each group writes its own entries of the palette.
 #pragma once
 
-#include <concepts>
-#include <lutra/cluster/exact_1d.hpp>
-#include <lutra/core/progress.hpp>
-#include <lutra/palette/large_group.hpp>
+#include <lutra/palette/fit_patterns.hpp>
+#include <lutra/palette/group_elements.hpp>
 #include <lutra/palette/lut_quantize.hpp>
-#include <lutra/palette/palette.hpp>
+#include <lutra/palette/options.hpp>
 #include <lutra/palette/reference_fast.hpp>
 #include <lutra/palette/spec.hpp>
-#include <lutra/tensor/view.hpp>
-#include <string>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-enum class palettize_mode : unsigned char {
-  certified,      // large groups: inertia proven to be within max_gap of the optimum; else exact
-  exact,          // the global optimum
-  reference_fast  // the reference's default with its rounding (palette/reference_fast.hpp)
-};
-
-struct palettize_options {
-  palettize_mode mode = palettize_mode::certified;
-  // Proven inertia / optimum - 1 that `certified` asks for; 0: 1e-4 up to 16 entries, else 1e-2.
-  double max_gap = 0;
-  // Positive weight of every element in the objective, of the weight's shape; none: all 1.
-  tensor_view<const float> importance{};
-  // With per-channel scale, weigh the normalised values by scale^2, which makes the objective the
-  // error of the weight itself. false: the error of the normalised values (the reference's choice).
-  bool scale_squared_importance = true;
-  int rounding_precision = 4;       // decimals kept by reference_fast, 1..38
-  std::string where = "palettize";  // names the tensor in error messages
-  progress_callback progress{};
-};
-
-// Elements whose arithmetic is float or double, or that convert to float without loss.
-template <class E>
-concept weight_element = std::floating_point<E> ||
-    (!std::is_arithmetic_v<E> && requires(const E& e) { static_cast<float>(e); });
-
 // Palettizes the groups of one dense weight into a palette whose vectors have their final size. E is the
-// element type of the weight, converted to float (double stays) without loss.
+// element type of the weight; its elements are given as stored_element<E>, which holds them exactly.
 template <weight_element E, class A = simd::native> class group_palettizer {
  public:
-  using value_type = std::conditional_t<std::same_as<E, double>, double, float>;
+  using value_type = stored_element<E>;
 
+  // Memory that groups one after the other share.
+  struct scratch {
+    group_elements<value_type> elements;
+    std::vector<float> narrow;          // the values as floats
+    std::vector<float> scale, factor;   // row scale and importance of every value, or empty
+    std::vector<double> wide, weights;  // what is clustered, when it is not the values themselves
+    exact_workspace<A> work;
+  };
+
+  // `left_out`: ascending positions of elements that take no part and get the nearest entry.
   group_palettizer(std::span<const value_type> weight, std::span<const float> importance,
-                   const palettization_spec& spec, const palettize_options& options,
-                   const block_grid& grid, palette<float>& out)
+                   std::span<const index_t> left_out, const palettization_spec& spec,
+                   const palettize_options& options, const block_grid& grid, palette<float>& out)
       : weight_(weight),
         importance_(importance),
+        left_out_(left_out),
         spec_(spec),
         options_(options),
         grid_(grid),
@@ -69,94 +51,101 @@ template <weight_element E, class A = simd::native> class group_palettizer {
 
   // Runs on the calling thread, but for large groups, whose passes `executor` may share.
   template <executor Executor = serial_executor>
-  void operator()(index_t group, const Executor& executor = {}) const {
+  void operator()(index_t group, scratch& s, const Executor& executor = {}) const {
     const auto g = static_cast<std::size_t>(group);
-    std::vector<float> table;
-    if (!cluster_large(group, executor, table)) {
-      std::vector<double> values, weights;
-      gather(group, values, weights);
-      double bound = 0;
-      table = options_.mode == palettize_mode::reference_fast
-                  ? cluster_as_reference(group, values, weights)
-                  : cluster_optimally(group, values, weights, bound);
-      out_.inertia[g] = measure_error(group, table);
-      out_.lower_bound[g] = std::min(out_.inertia[g], bound);
-    }
-    store_table(g, table);
+    s.elements.gather(weight_, grid_, group, left_out_);
+    gather_factors(s);
+    group_fit fit = fit_values(s, executor);
+    s.elements.move_codes(out_.codes);
+    out_.status[g] = fit.status;
+    out_.inertia[g] = fit.inertia;
+    out_.lower_bound[g] = fit.lower_bound;
+    out_.error[g] = fit.inertia;
     out_.used_entries[g] = 1;
-    for (std::size_t k = 1; k < table.size(); ++k) {
-      out_.used_entries[g] += table[k] != table[k - 1] ? 1 : 0;
+    for (std::size_t k = 1; k < fit.table.size(); ++k) {
+      out_.used_entries[g] += fit.table[k] != fit.table[k - 1] ? 1 : 0;
     }
-    out_.error[g] = out_.inertia[g];
-    if (spec_.lut_qspec.enabled) quantize_table(group, table);
+    store_table(g, fit.table);
+    if (spec_.lut_qspec.enabled) quantize_table(g, fit.table, s);
+    code_left_out(g, s);
   }
 
  private:
-  // A large group of plain floats by counting. false: nothing was done, because the group is small,
-  // weighted or of another type.
-  template <executor Executor>
-  bool cluster_large(index_t group, const Executor& executor, std::vector<float>& table) const {
-    if constexpr (!std::same_as<value_type, float>) {
-      return false;
-    } else {
-      const group_elements<float> elements(weight_, grid_, group);
-      if (options_.mode != palettize_mode::certified || !importance_.empty() ||
-          !out_.row_scale.empty() || elements.size() < large_group) {
-        return false;
+  bool scaled() const noexcept { return !out_.row_scale.empty(); }
+  bool plain() const noexcept {
+    return importance_.empty() && !scaled() && options_.mode != palettize_mode::reference_fast &&
+           !std::same_as<value_type, double>;
+  }
+
+  template <class Executor> group_fit fit_values(scratch& s, const Executor& executor) const {
+    if (s.elements.size() == 0) {
+      return {.table = {0.0F}, .status = palette_status::empty};
+    }
+    const std::span<std::uint8_t> codes = s.elements.codes(out_.codes);
+    if constexpr (!std::same_as<value_type, double>) {
+      if (plain()) return fit_plain(s, codes, executor);
+    }
+    gather_wide(s);
+    group_fit fit = options_.mode == palettize_mode::reference_fast ? fit_as_reference(s, codes)
+                                                                    : fit_weighted(s, codes);
+    fit.inertia = error_of(fit.table, codes, s);
+    fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
+    return fit;
+  }
+
+  template <class Executor>
+  group_fit fit_plain(scratch& s, std::span<std::uint8_t> codes, const Executor& executor) const {
+    const std::span<const value_type> values = s.elements.values();
+    const bool large = values.size() >= large_group;
+    if constexpr (std::same_as<value_type, float>) {
+      if (large) {
+        const fit_group_options how{.entries = out_.entries(),
+                                    .exact = options_.mode == palettize_mode::exact,
+                                    .max_gap = options_.gap_for(out_.entries())};
+        if (auto fit = fit_counted<A>(values, how, codes, executor)) return std::move(*fit);
       }
-      const double usual_gap = out_.entries() <= 16 ? 1e-4 : 1e-2;
-      const double gap = options_.max_gap > 0 ? options_.max_gap : usual_gap;
-      large_palette p = palettize_large<A>(elements.values(), out_.entries(), gap,
-                                           elements.place_for(out_.codes), executor);
-      elements.move_to(out_.codes);
-      const auto g = static_cast<std::size_t>(group);
-      out_.inertia[g] = p.inertia;
-      out_.lower_bound[g] = p.lower_bound;
-      out_.status[g] = p.inertia <= (1 + gap) * p.lower_bound ? palette_status::certified
-                                                              : palette_status::not_certified;
-      table = std::move(p.table);
-      return true;
+      return fit_sorted(values, out_.entries(), codes, s.work);
+    } else {
+      if (large) return fit_patterns(values, out_.entries(), codes, s.work, executor);
+      s.narrow.resize(values.size());
+      std::transform(values.begin(), values.end(), s.narrow.begin(),
+                     [](value_type x) { return static_cast<float>(x); });
+      return fit_sorted(std::span<const float>(s.narrow), out_.entries(), codes, s.work);
     }
   }
 
-  // The optimal table, and the nearest entry for every element. `bound` becomes the optimum.
-  std::vector<float> cluster_optimally(index_t group, std::span<const double> values,
-                                       std::span<const double> weights, double& bound) const {
-    atoms_1d atoms = make_atoms(values, weights);
+  // The optimal table of weighted values, and the nearest entry for every element.
+  group_fit fit_weighted(scratch& s, std::span<std::uint8_t> codes) const {
+    atoms_1d& atoms = s.work.atoms;
+    make_atoms(std::span<const double>(s.wide), std::span<const double>(s.weights), atoms,
+               s.work.sorter);
     const int e = common_exponent(atoms.value);
-    for (double& x : atoms.value) x = std::ldexp(x, -e);
-    const atom_clusters clusters = cluster_atoms<A>(atoms, out_.entries());
-    std::vector<float> table;
-    for (const double c : clusters.centroids) {
-      const auto entry = static_cast<float>(std::ldexp(c, e));
-      if (table.empty() || table.back() != entry) table.push_back(entry);
+    if (e != 0) {
+      for (double& x : atoms.value) x = std::ldexp(x, -e);
     }
-    const std::vector<double> wide(table.begin(), table.end());
+    atom_clusters clusters = cluster_atoms(atoms, out_.entries(), s.work);
+    for (double& c : clusters.centroids) c = std::ldexp(c, e);
+    group_fit fit;
+    fit.table = float_table(clusters.centroids);
+    const std::vector<double> wide(fit.table.begin(), fit.table.end());
     const std::vector<double> mids = midpoints_of(wide);
-    std::size_t next = 0;
-    for_each_position(group, [&](index_t i) {
-      out_.codes[static_cast<std::size_t>(i)] =
-          static_cast<std::uint8_t>(nearest_index(mids, values[next++]));
-    });
-    out_.status[static_cast<std::size_t>(group)] = palette_status::optimal;
+    for (std::size_t i = 0; i < s.wide.size(); ++i) {
+      codes[i] = static_cast<std::uint8_t>(nearest_index(mids, s.wide[i]));
+    }
     // Without scale^2 the clustering minimises something else than the inertia that is reported.
-    const bool same_objective = out_.row_scale.empty() || options_.scale_squared_importance;
-    bound = same_objective ? std::ldexp(clusters.inertia, 2 * e) : 0.0;
-    return table;
+    const bool same_objective = !scaled() || options_.scale_squared_importance;
+    fit.lower_bound = same_objective ? std::ldexp(clusters.inertia, 2 * e) : 0.0;
+    return fit;
   }
 
-  std::vector<float> cluster_as_reference(index_t group, std::span<const double> values,
-                                          std::span<const double> weights) const {
+  group_fit fit_as_reference(scratch& s, std::span<std::uint8_t> codes) const {
     const reference_1d_result r =
-        reference_fast(values, weights, out_.entries(), options_.rounding_precision);
-    std::size_t next = 0;
-    for_each_position(group, [&](index_t i) {
-      out_.codes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(r.codes[next++]);
-    });
-    std::vector<float> table;
-    for (const double c : r.centroids) table.push_back(in_weight_type(c));
-    out_.status[static_cast<std::size_t>(group)] = palette_status::unproven;
-    return table;
+        reference_fast(s.wide, s.weights, out_.entries(), options_.rounding_precision);
+    for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(r.codes[i]);
+    group_fit fit;
+    for (const double c : r.centroids) fit.table.push_back(in_weight_type(c));
+    fit.status = palette_status::unproven;
+    return fit;
   }
 
   static float in_weight_type(double x) noexcept {
@@ -166,47 +155,54 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       return static_cast<float>(E(static_cast<float>(x)));
   }
 
+  // The value over its row scale, as the reference has it: in the type of the weight.
   static double normalised_as_reference(value_type x, float scale) noexcept {
-    const value_type y = x / static_cast<value_type>(scale);
     if constexpr (std::floating_point<E>)
-      return static_cast<double>(y);
+      return static_cast<double>(x / static_cast<value_type>(scale));
     else
-      return static_cast<double>(static_cast<float>(E(y)));
+      return static_cast<double>(static_cast<float>(E(static_cast<float>(x) / scale)));
   }
 
-  float row_scale(index_t position) const noexcept {
-    return out_.row_scale.empty() ? 1.0F
-                                  : out_.row_scale[static_cast<std::size_t>(position) / row_];
+  static double widened(value_type x) noexcept {
+    if constexpr (std::same_as<value_type, double>)
+      return x;
+    else
+      return static_cast<double>(static_cast<float>(x));
   }
-  double importance(index_t position) const noexcept {
-    return importance_.empty()
-               ? 1.0
-               : static_cast<double>(importance_[static_cast<std::size_t>(position)]);
-  }
-  template <class F> void for_each_position(index_t group, F&& f) const {
-    grid_.for_each_run_of(group, [&](index_t first, index_t length) {
-      for (index_t i = first; i < first + length; ++i) f(i);
+
+  // Row scale and importance of every value, where there are any.
+  void gather_factors(scratch& s) const {
+    s.scale.resize(scaled() ? s.elements.size() : 0);
+    s.factor.resize(importance_.empty() ? 0 : s.elements.size());
+    if (!scaled() && importance_.empty()) return;
+    s.elements.for_each([&](std::size_t i, std::size_t at) {
+      if (scaled()) s.scale[i] = out_.row_scale[at / row_];
+      if (!importance_.empty()) s.factor[i] = importance_[at];
     });
   }
 
-  void gather(index_t group, std::vector<double>& values, std::vector<double>& weights) const {
-    const bool scaled = !out_.row_scale.empty();
+  // The values to cluster and their weights.
+  void gather_wide(scratch& s) const {
     const bool as_reference = options_.mode == palettize_mode::reference_fast;
-    const bool squared = scaled && options_.scale_squared_importance && !as_reference;
-    for_each_position(group, [&](index_t i) {
-      const value_type x = weight_[static_cast<std::size_t>(i)];
-      const float s = row_scale(i);
-      if (!scaled) {
-        values.push_back(static_cast<double>(x));
-      } else if (as_reference) {  // normalises in the weight's type
-        values.push_back(normalised_as_reference(x, s));
+    const bool squared = scaled() && options_.scale_squared_importance && !as_reference;
+    const std::span<const value_type> values = s.elements.values();
+    const std::size_t n = values.size();
+    s.wide.resize(n);
+    s.weights.resize(importance_.empty() && !squared ? 0 : n);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!scaled()) {
+        s.wide[i] = widened(values[i]);
+      } else if (as_reference) {
+        s.wide[i] = normalised_as_reference(values[i], s.scale[i]);
       } else {
-        values.push_back(static_cast<double>(x) / static_cast<double>(s));
+        s.wide[i] = widened(values[i]) / static_cast<double>(s.scale[i]);
       }
-      if (importance_.empty() && !squared) return;
-      const auto wide = static_cast<double>(s);
-      weights.push_back(squared ? importance(i) * (wide * wide) : importance(i));
-    });
+    }
+    for (std::size_t i = 0; i < s.weights.size(); ++i) {
+      const double factor = s.factor.empty() ? 1.0 : static_cast<double>(s.factor[i]);
+      const double scale = squared ? static_cast<double>(s.scale[i]) : 1.0;
+      s.weights[i] = factor * (scale * scale);
+    }
   }
 
   void store_table(std::size_t g, std::span<const float> table) const {
@@ -216,19 +212,22 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     }
   }
 
-  double measure_error(index_t group, std::span<const float> table) const {
-    compensated_sum sum;
-    for_each_position(group, [&](index_t i) {
-      const auto u = static_cast<std::size_t>(i);
-      const double d = static_cast<double>(weight_[u]) - static_cast<double>(table[out_.codes[u]]) *
-                                                             static_cast<double>(row_scale(i));
-      sum.add(importance(i) * (d * d));
+  // Sum of importance * (w - row scale * table[code])^2 over the values.
+  double error_of(std::span<const float> table, std::span<const std::uint8_t> codes,
+                  const scratch& s) const {
+    const value_type* const values = s.elements.values().data();
+    const std::uint8_t* const code = codes.data();
+    const float* const scale = s.scale.empty() ? nullptr : s.scale.data();
+    const float* const factor = s.factor.empty() ? nullptr : s.factor.data();
+    return sum_in_lanes(0, codes.size(), [=](std::size_t i) {
+      const auto entry = static_cast<double>(table[code[i]]);
+      const double restored = scale == nullptr ? entry : entry * static_cast<double>(scale[i]);
+      const double d = widened(values[i]) - restored;
+      return factor == nullptr ? d * d : static_cast<double>(factor[i]) * (d * d);
     });
-    return sum.value();
   }
 
-  void quantize_table(index_t group, std::span<const float> table) const {
-    const auto g = static_cast<std::size_t>(group);
+  void quantize_table(std::size_t g, std::span<const float> table, scratch& s) const {
     const quantized_lut q = quantize_lut(table, spec_.lut_qspec);
     std::vector<float> values;
     for (const std::uint8_t code : q.codes) values.push_back(lut_value(q.scale, code));
@@ -243,11 +242,31 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       const bool lost = values[k] == values[k - 1] && table[k] != table[k - 1];
       out_.collapsed_entries[g] += lost ? 1 : 0;
     }
-    out_.error[g] = measure_error(group, values);
+    if (s.elements.size() == 0) return;
+    out_.error[g] = error_of(values, s.elements.codes(out_.codes), s);
+  }
+
+  // Elements that took no part: the nearest entry of their value, of 0 for NaN.
+  void code_left_out(std::size_t g, const scratch& s) const {
+    if (s.elements.excluded().empty()) return;
+    const auto entries = static_cast<std::size_t>(out_.entries());
+    const std::span<const float> table(out_.lut.data() + g * entries, entries);
+    const std::vector<double> wide(table.begin(), table.end());
+    const std::vector<double> mids = midpoints_of(wide);
+    for (const index_t position : s.elements.excluded()) {
+      const auto at = static_cast<std::size_t>(position);
+      const double x = widened(weight_[at]);
+      const double scale = scaled() ? static_cast<double>(out_.row_scale[at / row_]) : 1.0;
+      const std::size_t code = nearest_index(mids, std::isnan(x) ? 0.0 : x / scale);
+      // Not the padding behind the last entry in use.
+      out_.codes[at] = static_cast<std::uint8_t>(
+          std::lower_bound(wide.begin(), wide.end(), wide[code]) - wide.begin());
+    }
   }
 
   std::span<const value_type> weight_;
   std::span<const float> importance_;
+  std::span<const index_t> left_out_;
   const palettization_spec& spec_;
   const palettize_options& options_;
   const block_grid& grid_;

@@ -61,6 +61,7 @@ template <class T> struct palette {
   std::vector<double> lower_bound;  // proven: no table of this size has less inertia
   std::vector<double> error;        // the same sum with the values `lut` holds (quantized tables)
   std::vector<int> used_entries;    // distinct values of the float table
+  index_t ignored = 0;              // NaN and infinite elements, which are part of no sum
   std::vector<int> collapsed_entries;  // how many of them lost their own value to quantization
 
   int entries() const noexcept { return 1 << n_bits; }

@@ -1,4 +1,4 @@
-#include <lutra/palette/large_group.hpp>
+#include <lutra/palette/fit_group.hpp>
 #include <lutra/palette/palettize.hpp>
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ lutra::tensor_view<const float> as_tensor(const std::vector<float>& x, const sha
   return {x.data(), s};
 }
 
-TEST_CASE("large_group: as good as the optimum, proven, for groups in one piece and in many") {
+TEST_CASE("fit_group: as good as the optimum, proven, for groups in one piece and in many") {
   for (const char* name : {"normal", "student3", "duplicates"}) {
     const std::vector<float> x = samples::draw(name, 512 * 520);
     for (const int axis : {0, 1}) {
@@ -55,7 +55,7 @@ TEST_CASE("large_group: as good as the optimum, proven, for groups in one piece 
   }
 }
 
-TEST_CASE("large_group: any executor, same bits") {
+TEST_CASE("fit_group: any executor, same bits") {
   const std::vector<float> x = samples::draw("laplace", 700000);
   const auto w = as_tensor(x, {700, 1000});
   const auto a = lutra::palettize(w, {.n_bits = 8});
@@ -67,7 +67,7 @@ TEST_CASE("large_group: any executor, same bits") {
   CHECK(a.status[0] == lutra::palette_status::certified);
 }
 
-TEST_CASE("large_group: an unreachable gap is not certified, or the optimum was found by sorting") {
+TEST_CASE("fit_group: an unreachable gap is not certified, or the optimum was found by sorting") {
   const std::vector<float> x = samples::draw("normal", 200000);
   const auto p = lutra::palettize(as_tensor(x, {200000}), {.n_bits = 8}, {.max_gap = 1e-15});
   CHECK(p.inertia[0] >= p.lower_bound[0]);
