@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <lutra/pack/bit_pack.hpp>
 #include <lutra/simd/floats.hpp>
 #include <type_traits>
@@ -18,6 +19,29 @@ namespace lutra::inline LUTRA_ABI {
 template <class T>
 concept table_entry = std::is_trivially_copyable_v<T> &&
     (sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4);
+
+// Entries of up to four bytes, gathered in words: fewer loads and stores than one by one.
+template <class T>
+void look_up_plainly(const std::uint8_t* codes, index_t n, const T* table, T* out) noexcept {
+  using bits_of_entry =
+      std::conditional_t<sizeof(T) == 1, std::uint8_t,
+                         std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint32_t>>;
+  constexpr int per_word = 8 / static_cast<int>(sizeof(T));
+  index_t i = 0;
+  for (; simd::little_endian && i + 8 <= n; i += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, codes + i, 8);
+    for (int first = 0; first < 8; first += per_word) {
+      std::uint64_t word = 0;
+      for (int k = 0; k < per_word; ++k) {
+        const T entry = table[eight >> (8 * (first + k)) & 0xFF];
+        word |= std::uint64_t{std::bit_cast<bits_of_entry>(entry)} << (64 / per_word * k);
+      }
+      std::memcpy(static_cast<void*>(out + i + first), &word, 8);
+    }
+  }
+  for (; i < n; ++i) out[i] = table[codes[i]];
+}
 
 // Codes by blocks, entries by plain loads; `first` is a multiple of 8.
 template <class Level, int Bits, class T>
@@ -37,7 +61,7 @@ void decode_plainly(const std::uint8_t* stream, index_t bytes, index_t first, co
                  : 0;
       unpack_plainly(stream + at + done / 8 * Bits, count - done, Bits, codes.data() + done);
     }
-    for (index_t k = 0; k < count; ++k) out[i + k] = table[codes[static_cast<std::size_t>(k)]];
+    look_up_plainly(codes.data(), count, table, out + i);
   }
 }
 

@@ -55,10 +55,14 @@ template <int Bits>
     _mm_storeu_si128(line, _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0x08)));
   } else {
     const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(1 | (1 << (16 + 2 * Bits))));
-    // The lower four to the top of its half, then both down: they meet.
-    const __m256i up = _mm256_sllv_epi32(fours, _mm256_set1_epi64x(32 - 4 * Bits));
-    const __m256i eights = _mm256_srli_epi64(up, 32 - 4 * Bits);
-    const __m256i bytes = _mm256_shuffle_epi8(eights, line_twice(collect<Bits>.byte.data()));
+    __m256i joined = fours;  // whole bytes per 32-bit lane if Bits is even
+    if constexpr (Bits % 2 != 0) {
+      // The lower four to the top of its half, then both down: they meet.
+      const __m256i up = _mm256_sllv_epi32(fours, _mm256_set1_epi64x(32 - 4 * Bits));
+      joined = _mm256_srli_epi64(up, 32 - 4 * Bits);
+    }
+    constexpr int lane = Bits % 2 == 0 ? 4 : 8;
+    const __m256i bytes = _mm256_shuffle_epi8(joined, line_twice(collect<Bits, lane>.byte.data()));
     _mm_storeu_si128(line, _mm256_castsi256_si128(bytes));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * Bits), _mm256_extracti128_si256(bytes, 1));
   }
@@ -169,6 +173,76 @@ requires(Bits <= 4) struct code_lookup<avx2, 2, Bits> {
 
  private:
   __m256i low_, high_;
+};
+
+// More than 16 entries: planes of bytes, 16 entries at a time. The line a code is in gives an index of
+// four bits, any other one an index with its top bit set, for which the shuffle gives 0. Above 64 entries of
+// four bytes plain loads are no slower.
+template <int Size, int Bits>
+inline constexpr bool has_line_lookup = Bits > 4 && (Size << Bits) <= (Size == 4 ? 256 : 512);
+
+template <int Size, int Bits>
+requires has_line_lookup<Size, Bits>
+struct code_lookup<avx2, Size, Bits> {
+  static constexpr bool available = true;
+  static constexpr index_t step = 32;
+  static constexpr index_t reach = Bits == 8 ? 32 : unpack_reach<Bits>(avx2{});
+  static constexpr std::uintptr_t alignment = 32;
+  static constexpr bool fits(int shift) { return shift == 0; }
+
+  explicit code_lookup(const void* table) {
+    const auto* const bytes = static_cast<const std::uint8_t*>(table);
+    for (std::size_t p = 0; p < Size; ++p) {
+      for (std::size_t i = 0; i < plane_[p].size(); ++i) plane_[p][i] = bytes[Size * i + p];
+    }
+  }
+  template <stores S>
+  [[gnu::always_inline]] void look_up(const std::uint8_t* from, int, void* to) const {
+    __m256i codes = eight_bits(from);
+    // Quarters 0 2 1 3, or their halves likewise: interleaving within lines then gives natural order.
+    if constexpr (Size == 2) codes = _mm256_permute4x64_epi64(codes, 0xD8);
+    if constexpr (Size == 4) {
+      codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    }
+    __m256i found[static_cast<std::size_t>(Size)];
+    unroll<Size>([&](auto p) __attribute__((always_inline)) { found[p] = _mm256_setzero_si256(); });
+    for (int line = 0; line < 1 << (Bits - 4); ++line) {
+      const __m256i index =
+          _mm256_adds_epu8(_mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(16 * line))),
+                           _mm256_set1_epi8(0x70));
+      unroll<Size>([&](auto p) __attribute__((always_inline)) {
+        const __m256i entries = line_twice(plane_[p].data() + 16 * line);
+        found[p] = _mm256_or_si256(found[p], _mm256_shuffle_epi8(entries, index));
+      });
+    }
+    auto* const out = static_cast<std::uint8_t*>(to);
+    if constexpr (Size == 1) {
+      put<S>(out, found[0]);
+    } else {
+      const __m256i low = _mm256_unpacklo_epi8(found[0], found[1]);
+      const __m256i high = _mm256_unpackhi_epi8(found[0], found[1]);
+      if constexpr (Size == 2) {
+        put<S>(out, low);
+        put<S>(out + 32, high);
+      } else {
+        const __m256i top_low = _mm256_unpacklo_epi8(found[2], found[3]);
+        const __m256i top_high = _mm256_unpackhi_epi8(found[2], found[3]);
+        put<S>(out, _mm256_unpacklo_epi16(low, top_low));
+        put<S>(out + 32, _mm256_unpackhi_epi16(low, top_low));
+        put<S>(out + 64, _mm256_unpacklo_epi16(high, top_high));
+        put<S>(out + 96, _mm256_unpackhi_epi16(high, top_high));
+      }
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] static __m256i eight_bits(const std::uint8_t* from) {
+    if constexpr (Bits == 8) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return unpack_lines < Bits == 8 ? 7 : Bits > (from);
+  }
+
+  alignas(
+      16) std::array<std::uint8_t, std::size_t{1} << Bits> plane_[static_cast<std::size_t>(Size)];
 };
 template <int Size, int Bits>
 struct code_lookup<avxvnni, Size, Bits> : code_lookup<avx2, Size, Bits> {

@@ -67,27 +67,40 @@ template <int Bits>
   _mm512_storeu_si512(to, _mm512_and_si512(codes, _mm512_set1_epi8((1 << Bits) - 1)));
 }
 
-// The low Bits bytes of eight 64-bit lanes, back to back.
-template <int Bits> struct collect_lanes {
+// The bytes of codes in lanes of Lane bytes, back to back.
+template <int Bits, int Lane> struct collect_lanes {
   alignas(64) std::array<std::uint8_t, 64> byte{};
   constexpr collect_lanes() {
+    constexpr std::size_t used = Bits * Lane / 8;
     for (std::size_t i = 0; i < 8 * Bits; ++i) {
-      byte[i] = static_cast<std::uint8_t>(i / Bits * 8 + i % Bits);
+      byte[i] = static_cast<std::uint8_t>(i / used * Lane + i % used);
     }
   }
 };
-template <int Bits> inline constexpr collect_lanes<Bits> collected{};
+template <int Bits, int Lane> inline constexpr collect_lanes<Bits, Lane> collected{};
 
-template <int Bits>
-[[gnu::always_inline]] inline void pack_step(const std::uint8_t* from, std::uint8_t* to,
-                                             avx512vnni_vbmi) {
+// Joins neighbours until a lane holds whole bytes, which are then collected.
+template <int Bits> [[gnu::always_inline]] inline __m512i pack_64(const std::uint8_t* from) {
   const __m512i codes = _mm512_and_si512(load_64(from), _mm512_set1_epi8((1 << Bits) - 1));
   const __m512i pairs =
       _mm512_maddubs_epi16(_mm512_set1_epi16(static_cast<short>(1 | (1 << (8 + Bits)))), codes);
+  if constexpr (Bits == 4) {
+    return _mm512_permutexvar_epi8(load_64(collected<Bits, 2>.byte.data()), pairs);
+  }
   const __m512i fours = _mm512_madd_epi16(pairs, _mm512_set1_epi32(1 | (1 << (16 + 2 * Bits))));
+  if constexpr (Bits % 2 == 0) {
+    return _mm512_permutexvar_epi8(load_64(collected<Bits, 4>.byte.data()), fours);
+  }
+  // The lower four to the top of its half, then both down: they meet. (One shift and a bitwise choice
+  // are slower.)
   const __m512i up = _mm512_sllv_epi32(fours, _mm512_set1_epi64(32 - 4 * Bits));
   const __m512i eights = _mm512_srli_epi64(up, 32 - 4 * Bits);
-  const __m512i bytes = _mm512_permutexvar_epi8(load_64(collected<Bits>.byte.data()), eights);
+  return _mm512_permutexvar_epi8(load_64(collected<Bits, 8>.byte.data()), eights);
+}
+template <int Bits>
+[[gnu::always_inline]] inline void pack_step(const std::uint8_t* from, std::uint8_t* to,
+                                             avx512vnni_vbmi) {
+  const __m512i bytes = pack_64<Bits>(from);
   if constexpr (8 * Bits <= 16) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(bytes));
   } else if constexpr (8 * Bits <= 32) {

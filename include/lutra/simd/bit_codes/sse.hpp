@@ -29,18 +29,18 @@ template <int Bits, bool Odd> struct spread_constants {
 };
 template <int Bits, bool Odd> inline constexpr spread_constants<Bits, Odd> spread{};
 
-// The low Bits bytes of two 64-bit lanes, back to back.
-template <int Bits> struct collect_constants {
+// The bytes of codes in lanes of Lane bytes, back to back.
+template <int Bits, int Lane> struct collect_constants {
   alignas(16) std::array<std::uint8_t, 16> byte{};
   constexpr collect_constants() {
+    constexpr std::size_t used = Bits * Lane / 8;
     for (std::size_t i = 0; i < 16; ++i) {
-      byte[i] = static_cast<std::uint8_t>(i < Bits       ? i
-                                          : i < 2 * Bits ? 8 + i - Bits
-                                                         : std::size_t{0x80});
+      byte[i] =
+          static_cast<std::uint8_t>(i < 2 * Bits ? i / used * Lane + i % used : std::size_t{0x80});
     }
   }
 };
-template <int Bits> inline constexpr collect_constants<Bits> collect{};
+template <int Bits, int Lane> inline constexpr collect_constants<Bits, Lane> collect{};
 
 [[gnu::always_inline]] inline __m128i load_line(const void* p) {
   return _mm_loadu_si128(static_cast<const __m128i*>(p));
@@ -71,11 +71,15 @@ template <int Bits>
   const __m128i pairs =
       _mm_maddubs_epi16(_mm_set1_epi16(static_cast<short>(1 | (1 << (8 + Bits)))), codes);
   const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 | (1 << (16 + 2 * Bits))));
+  if constexpr (Bits % 2 == 0) {
+    return _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                            _mm_shuffle_epi8(fours, load_line(collect<Bits, 4>.byte.data())));
+  }
   const __m128i low = _mm_and_si128(fours, _mm_set1_epi64x((1LL << 4 * Bits) - 1));
   const __m128i high = _mm_slli_epi64(_mm_srli_epi64(fours, 32), 4 * Bits);
   const __m128i eights = _mm_or_si128(low, high);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                   _mm_shuffle_epi8(eights, load_line(collect<Bits>.byte.data())));
+                   _mm_shuffle_epi8(eights, load_line(collect<Bits, 8>.byte.data())));
 }
 
 }  // namespace lutra::inline LUTRA_ABI::simd
