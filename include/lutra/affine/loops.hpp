@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <lutra/affine/lanes.hpp>
+#include <lutra/simd/cache.hpp>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
@@ -65,8 +66,10 @@ template <class V> class varying_constants {
   index_t stride_;
 };
 
-// Above this many bytes an output does not fit the caches anyway; writing around them saves reading it.
-inline constexpr index_t stream_bytes = index_t{1} << 24;
+// Whether an output of n floats is written around the caches, which saves reading it.
+inline bool is_streamed(index_t n) noexcept {
+  return simd::stores_for(n * index_t{sizeof(float)}) == simd::stores::streaming;
+}
 
 // Stores a register, around the caches if Stream (p is then aligned).
 template <bool Stream, class V>

@@ -177,7 +177,7 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
   const block_grid units = units_of(p, x.extents(), where);
   using V = simd::floats<Level>;
   on_dense(x, out, [&](const float* from, float* to) {
-    const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    const bool stream = from != to && is_streamed(x.size());
     const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
     for_each_piece<simd::lanes<V>>(
         p, units,

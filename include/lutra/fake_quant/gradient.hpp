@@ -99,7 +99,7 @@ void fake_quantize_with_mask(tensor_view<const float> x, const qparams& p, tenso
   const block_grid units = units_of(p, x.extents(), where);
   on_dense(x, out, [&](const float* from, float* to) {
     bit_writer bits(mask.data());
-    const bool stream = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    const bool stream = from != to && is_streamed(x.size());
     with_form<Level>(p, q, [&](auto form, auto method) {
       units.for_each_run([&](index_t first, index_t n, index_t at) {
         const unit_params u = unit_of(p, at);
@@ -130,7 +130,7 @@ void straight_through(tensor_view<const float> dy, std::span<const std::uint8_t>
   constexpr index_t lanes = simd::lanes<V>;
   constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
   on_dense(dy, dx, [&](const float* from, float* to) {
-    const bool stream = from != to && dy.size() >= stream_bytes / index_t{sizeof(float)};
+    const bool stream = from != to && is_streamed(dy.size());
     for_each_chunk<V>(
         to, dy.size(), stream,
         [&](index_t i, auto store) {
@@ -294,7 +294,7 @@ qparam_gradients learnable_backward(tensor_view<const float> x, tensor_view<cons
   on_dense(dy, dx, [&](const float* from, float* to) {
     constexpr auto register_bytes =
         static_cast<std::uintptr_t>(simd::lanes<simd::floats<Level>>) * 4;
-    const bool large = from != to && x.size() >= stream_bytes / index_t{sizeof(float)};
+    const bool large = from != to && is_streamed(x.size());
     with_form<Level>(p, q, [&](auto form, auto method) {
       units.for_each_run([&](index_t first, index_t n, index_t at) {
         const unit_params u = unit_of(p, at);
