@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <initializer_list>
 #include <lutra/simd/floats.hpp>
 #include <memory>
 #include <string>
@@ -41,7 +42,14 @@ struct size_class {
   index_t bytes;
 };
 inline constexpr size_class small{"256KiB", index_t{1} << 18};
+inline constexpr size_class medium{"8MiB", index_t{1} << 23};
 inline constexpr size_class large{"64MiB", index_t{1} << 26};
+
+// What a kernel that reads little is measured by: the rate at which it fills its output.
+inline void count_written(benchmark::State& state, index_t bytes) {
+  state.counters["written_per_second"] =
+      benchmark::Counter(static_cast<double>(bytes), benchmark::Counter::kIsIterationInvariantRate);
+}
 
 inline void read_all(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
@@ -69,6 +77,7 @@ inline void fill(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * bytes);
+  count_written(state, bytes);
 }
 inline void copy(benchmark::State& state, index_t bytes) {
   const aligned<char> x(bytes, 1);
@@ -94,8 +103,8 @@ inline void nt_copy(benchmark::State& state, index_t bytes) {
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
 }
 
-inline void add_roofs() {
-  for (const size_class& size : {small, large}) {
+inline void add_roofs(std::initializer_list<size_class> sizes = {small, large}) {
+  for (const size_class& size : sizes) {
     const auto add = [&](const char* name, void (*function)(benchmark::State&, index_t)) {
       benchmark::RegisterBenchmark((std::string("roof/") + name + '/' + size.name).c_str(),
                                    [=](benchmark::State& state) { function(state, size.bytes); });

@@ -1,10 +1,13 @@
-// Prints the ratio table of one benchmark run. Usage: bench_summary [--json MERGED] RESULT.json...
+// Prints the ratio table of one benchmark run.
+// Usage: bench_summary [--json MERGED] [--goals FILE] RESULT.json...
 //
 // A benchmark is set against its peers and roofs of the same run:
 //   - every name listed in its label, as "vs NAME [NAME...]"
-//   - every "peer/<library>/X" where X is its own name or a leading part of it
+//   - every "peer/<library>/X" where X is its own name or, if the label lists none, a leading part of it
 // ratio > 1: faster than that peer. Roofs are given as the fraction reached. Rates are compared
-// where both sides count bytes or items, times otherwise.
+// where both sides count the same (output written, bytes, items), times otherwise. Roofs measured by the same
+// executable come first: they ran closest in time. Where both have an inertia, ours / theirs follows.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -17,15 +20,16 @@ namespace {
 
 using json = nlohmann::json;
 
+// All run on one thread: CPU time is what a busy machine does not spoil.
 double nanoseconds(const json& b) {
   const auto unit = b.at("time_unit").get<std::string>();
   const double factor = unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : 1;
-  return b.at("real_time").get<double>() * factor;
+  return b.at("cpu_time").get<double>() * factor;
 }
 
 // How many times faster `own` is than `other`.
 double ratio(const json& own, const json& other) {
-  for (const char* rate : {"bytes_per_second", "items_per_second"}) {
+  for (const char* rate : {"written_per_second", "bytes_per_second", "items_per_second"}) {
     if (own.contains(rate) && other.contains(rate)) {
       return own.at(rate).get<double>() / other.at(rate).get<double>();
     }
@@ -33,19 +37,37 @@ double ratio(const json& own, const json& other) {
   return nanoseconds(other) / nanoseconds(own);
 }
 
-std::vector<std::string> references_of(const std::string& name,
-                                       const std::map<std::string, json>& all) {
+// All results, file by file.
+using run = std::map<std::string, json>;
+const json* find(const std::vector<run>& runs, const run& own, const std::string& name) {
+  if (const auto at = own.find(name); at != own.end()) return &at->second;
+  for (const run& other : runs) {
+    if (const auto at = other.find(name); at != other.end()) return &at->second;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> references_of(const std::string& name, const json& result,
+                                       const std::vector<run>& runs) {
   std::vector<std::string> references;
-  std::istringstream label(all.at(name).value("label", ""));
+  const auto add = [&](const std::string& reference) {
+    if (std::ranges::find(references, reference) == references.end())
+      references.push_back(reference);
+  };
+  std::istringstream label(result.value("label", ""));
   std::string word;
   if (label >> word && word == "vs") {
-    while (label >> word) references.push_back(word);
+    while (label >> word) add(word);
   }
-  for (const auto& [other, result] : all) {
-    if (!other.starts_with("peer/")) continue;
-    const auto rest = other.find('/', 5);
-    if (rest != std::string::npos && (name + '/').starts_with(other.substr(rest + 1) + '/')) {
-      references.push_back(other);
+  const bool listed =
+      std::ranges::any_of(references, [](const auto& r) { return r.starts_with("peer/"); });
+  for (const run& r : runs) {
+    for (const auto& [other, peer] : r) {
+      if (!other.starts_with("peer/")) continue;
+      const auto rest = other.find('/', 5);
+      if (rest == std::string::npos) continue;
+      const std::string what = other.substr(rest + 1);
+      if (what == name || (!listed && (name + '/').starts_with(what + '/'))) add(other);
     }
   }
   return references;
@@ -61,21 +83,74 @@ void print_rate(const json& b) {
   }
 }
 
-void print_table(const std::map<std::string, json>& all) {
-  std::printf("%-52s %12s %15s  %s\n", "benchmark", "time [us]", "rate", "against");
-  for (const auto& [name, b] : all) {
-    std::printf("%-52s %12.3f ", name.c_str(), nanoseconds(b) / 1e3);
-    print_rate(b);
-    for (const auto& reference : references_of(name, all)) {
-      if (!all.contains(reference)) {
-        std::printf("  %s: not available", reference.c_str());
-      } else if (reference.starts_with("roof/")) {
-        std::printf("  %.0f %% of %s", 100 * ratio(b, all.at(reference)), reference.c_str());
-      } else {
-        std::printf("  %.2fx %s", ratio(b, all.at(reference)), reference.c_str());
-      }
+struct goal {
+  double must = 0, stretch = 0;
+};
+using goal_list =
+    std::map<std::pair<std::string, std::string>, goal>;  // of benchmark and reference
+
+goal_list read_goals(const std::string& file) {
+  goal_list goals;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string name, reference;
+    goal g;
+    if (!line.starts_with('#') && words >> name >> reference >> g.must >> g.stretch) {
+      goals[{name, reference}] = g;
     }
-    std::printf("\n");
+  }
+  return goals;
+}
+void print_goal(double reached, const goal& g) {
+  const char* verdict = reached >= g.stretch ? "stretch met" : reached >= g.must ? "met" : "MISSED";
+  std::printf(" [goal %g, stretch %g: %s]", g.must, g.stretch, verdict);
+}
+
+void print_reference(const json& own, const std::string& name, const json* reference,
+                     const goal* wanted) {
+  if (reference == nullptr) {
+    std::printf("  %s: not available", name.c_str());
+    return;
+  }
+  if (reference->contains("error_message")) {
+    std::printf("  %s: %s", name.c_str(),
+                reference->at("error_message").get<std::string>().c_str());
+    return;
+  }
+  if (name.starts_with("roof/")) {
+    std::printf("  %.0f %% of %s", 100 * ratio(own, *reference), name.c_str());
+  } else {
+    std::printf("  %.2fx %s", ratio(own, *reference), name.c_str());
+    if (own.contains("inertia") && reference->contains("inertia")) {
+      std::printf(" (inertia %.8f)",
+                  own.at("inertia").get<double>() / reference->at("inertia").get<double>());
+    }
+  }
+  if (wanted != nullptr) print_goal(ratio(own, *reference), *wanted);
+}
+
+void print_table(const std::vector<run>& runs, const goal_list& goals) {
+  std::printf("%-52s %12s %15s  %s\n", "benchmark", "time [us]", "rate", "against");
+  for (const run& own : runs) {
+    for (const auto& [name, b] : own) {
+      if (b.contains("error_message")) continue;
+      std::printf("%-52s %12.3f ", name.c_str(), nanoseconds(b) / 1e3);
+      print_rate(b);
+      if (b.contains("gap")) std::printf("  gap %.1e", b.at("gap").get<double>());
+      for (const auto& reference : references_of(name, b, runs)) {
+        const auto wanted = goals.find({name, reference});
+        print_reference(b, reference, find(runs, own, reference),
+                        wanted == goals.end() ? nullptr : &wanted->second);
+      }
+      std::printf("\n");
+    }
+  }
+  for (const run& own : runs) {
+    for (const auto& [name, b] : own) {
+      if (!b.contains("error_message")) continue;
+      std::printf("%s: %s\n", name.c_str(), b.at("error_message").get<std::string>().c_str());
+    }
   }
 }
 
@@ -84,27 +159,34 @@ void print_table(const std::map<std::string, json>& all) {
 int main(int argc, char** argv) {
   std::string merged_file;
   json merged;
-  std::map<std::string, json> all;
+  std::vector<run> runs;
+  goal_list goals;
+  bool any = false, wrong = false;
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--json" && i + 1 < argc) {
       merged_file = argv[++i];
       continue;
     }
+    if (std::string(argv[i]) == "--goals" && i + 1 < argc) {
+      goals = read_goals(argv[++i]);
+      continue;
+    }
     // An executable in which the filter matches nothing leaves an empty file.
     const json result = json::parse(std::ifstream(argv[i]), nullptr, false);
     if (result.is_discarded()) continue;
-    merged["context"] = result.at("context");
+    merged["context"].update(result.at("context"));
+    run& own = runs.emplace_back();
     for (const auto& b : result.at("benchmarks")) {
       merged["benchmarks"].push_back(b);
-      if (b.value("run_type", "") == "iteration" && !b.value("error_occurred", false)) {
-        all[b.at("name")] = b;
-      } else if (b.value("error_occurred", false)) {
-        std::printf("%s: %s\n", b.at("name").get<std::string>().c_str(),
-                    b.at("error_message").get<std::string>().c_str());
-      }
+      if (b.value("run_type", "iteration") != "iteration") continue;
+      const auto name = b.at("name").get<std::string>();
+      own[name] = b;
+      any = true;
+      // A peer may be missing, an answer of ours must not be wrong.
+      wrong |= b.value("error_occurred", false) && !name.starts_with("peer/");
     }
   }
-  print_table(all);
+  print_table(runs, goals);
   if (!merged_file.empty()) std::ofstream(merged_file) << merged.dump(1) << '\n';
-  return all.empty() ? 1 : 0;
+  return any && !wrong ? 0 : 1;
 }

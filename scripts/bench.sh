@@ -1,13 +1,16 @@
 #!/bin/sh
-# sh scripts/bench.sh [--smoke] [--json FILE] [FILTER] - sets up, builds and runs the benchmarks whose name
-# matches the regular expression FILTER, and prints each against its peers and roofs of the same run.
-# --smoke: only that they run; the figures mean nothing. --json: all results in one file.
+# sh scripts/bench.sh [--smoke] [--peers-slow] [--json FILE] [FILTER] - sets up, builds and runs the benchmarks
+# whose name matches the regular expression FILTER, and prints each against its peers and roofs of the same run.
+# --smoke: only that they run; the figures mean nothing, and peers are left out. --json: all results in one file.
+# Peers in Python (bench/peers) run if sh scripts/peers.sh has installed them; --peers-slow: also those that take
+# over 20 seconds. Roofs always run with what is measured by them.
 set -eu
 cd "$(dirname "$0")/.."
-time= json= filter=.
+time= json= filter=. smoke= slow=
 while [ $# -gt 0 ]; do
   case $1 in
-    --smoke) time=--benchmark_min_time=0.001 ;;
+    --smoke) time=--benchmark_min_time=0.001 smoke=1 ;;
+    --peers-slow) slow=--slow ;;
     --json) json=$2; shift ;;
     *) filter=$1 ;;
   esac
@@ -16,12 +19,30 @@ done
 sh scripts/setup.sh
 cmake --preset bench --log-level=WARNING
 cmake --build --preset bench
-rm -rf build/bench
-mkdir -p build/bench
+results=build/bench
+rm -rf $results
+mkdir -p $results/data
+wanted=$filter
+[ "$filter" = . ] || wanted="($filter)|^roof/|^peer/memcpy"
 for program in build/native/bench/bench_*; do
   name=$(basename "$program")
   [ "$name" = bench_summary ] && continue
-  "$program" "--benchmark_filter=$filter" ${time:+"$time"} "--benchmark_out=build/bench/$name.json" \
-    --benchmark_out_format=json > "build/bench/$name.log" 2>&1 || { cat "build/bench/$name.log"; exit 1; }
+  "$program" --benchmark_list_tests "--benchmark_filter=$filter" 2> /dev/null | grep -q . || continue
+  LUTRA_BENCH_DATA=$results/data "$program" "--benchmark_filter=$wanted" ${time:+"$time"} \
+    "--benchmark_out=$results/$name.json" --benchmark_out_format=json > "$results/$name.log" 2>&1 ||
+    { cat "$results/$name.log"; exit 1; }
 done
-build/native/bench/bench_summary ${json:+--json "$json"} build/bench/*.json
+
+# One thread, as ours. The interpreter that sees the packages of scripts/peers.sh, else the system's.
+python=.deps/peers/bin/python3
+[ -x $python ] || python=/usr/bin/python3
+peer() {
+  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $python "bench/peers/$1.py" --filter "$filter" $slow \
+    --out "$results/peer_$1.json" $2 > "$results/peer_$1.log" 2>&1 ||
+    { echo "peers of bench/peers/$1.py: not available (sh scripts/peers.sh)"; tail -n 1 "$results/peer_$1.log"; }
+}
+if [ -z "$smoke" ]; then
+  peer palettize_peers "--data $results/data"
+  peer torch_observers ""
+fi
+build/native/bench/bench_summary --goals bench/goals.txt ${json:+--json "$json"} $results/*.json

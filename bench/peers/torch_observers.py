@@ -6,15 +6,12 @@ onnxruntime is optional.
     torch_observers.py [--out FILE] [--mib N] [--filter REGEX]   the benchmark rows
     torch_observers.py --golden                 the tables in tests/observe (same numbers as our generator)
 """
-import argparse
 import contextlib
 import io
-import json
-import re
 import sys
-import time
 
 import numpy as np
+import rows as results
 
 MASK = (1 << 64) - 1
 
@@ -176,29 +173,6 @@ def print_entropy_golden():
         print(f"    {{{int(lo)}, {int(hi)}}},")
 
 
-class Rows:
-    def __init__(self, pattern):
-        self.rows = []
-        self.pattern = re.compile(pattern)
-
-    def add(self, name, function, elements, bytes_moved, repeats=7):
-        if not self.pattern.search(name):
-            return
-        function()
-        best = min(self.once(function) for _ in range(repeats))
-        self.rows.append({
-            "name": name, "run_name": name, "run_type": "iteration", "repetitions": 1, "threads": 1,
-            "repetition_index": 0, "iterations": repeats, "real_time": best * 1e9, "cpu_time": best * 1e9,
-            "time_unit": "ns", "items_per_second": elements / best, "bytes_per_second": bytes_moved / best})
-        print(f"{name:55} {best * 1e3:12.3f} ms {best / elements * 1e9:9.3f} ns/element", file=sys.stderr)
-
-    @staticmethod
-    def once(function):
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
-
-
 def time_fake_quantize(torch, rows, mib):
     n = (mib << 20) // 4
     label = f"{mib}MiB"
@@ -244,7 +218,7 @@ def time_entropy(rows):
 
         collector = entropy_collector(2048)
     except ImportError:
-        print("peer/onnxruntime/entropy: not available", file=sys.stderr)
+        rows.missing("peer/onnxruntime/entropy/2048")
         return None
     x = np.random.default_rng(3).normal(size=1 << 20).astype(np.float32)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -255,10 +229,8 @@ def time_entropy(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out")
+    parser = results.parser(__doc__)
     parser.add_argument("--mib", type=int, default=64)
-    parser.add_argument("--filter", default=".")
     parser.add_argument("--golden", action="store_true")
     options = parser.parse_args()
     try:
@@ -274,19 +246,16 @@ def main():
         with contextlib.suppress(ImportError):
             print_entropy_golden()
         return 0
-    rows = Rows(options.filter)
+    rows = results.Rows(options)
+    if not torch:
+        rows.missing("peer/torch/fake_quantize")
+        rows.missing("peer/torch/HistogramObserver")
     if torch:
         time_fake_quantize(torch, rows, options.mib)
         time_observers(torch, rows, options.mib)
     ort = time_entropy(rows)
     versions = {"torch": torch.__version__ if torch else "not available", "onnxruntime": ort or "not available"}
-    context = {**versions, "num_threads": 1}
-    text = json.dumps({"context": context, "benchmarks": rows.rows}, indent=1)
-    if options.out:
-        with open(options.out, "w", encoding="ascii") as file:
-            file.write(text)
-    else:
-        print(text)
+    rows.write(versions)
     return 0
 
 

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Times what people use today to palettize, unpack and decode weights, one thread: scikit-learn, faiss,
+kmeans1d, the default ("fast") path of Core ML's tools, numpy and torch. Prints the JSON of Google Benchmark.
+
+    palettize_peers.py [--out FILE] [--filter REGEX] [--slow] [--data FOLDER]
+
+FOLDER holds the weights of bench/palette/palettize.cpp (LUTRA_BENCH_DATA); without it others of the same
+distribution are drawn, and inertias are not comparable to the last digit. One
+initialisation and 25 iterations for scikit-learn and faiss, no subsampling; both only find a local optimum.
+"""
+import importlib.util
+import os
+import sys
+
+import numpy as np
+import rows as results
+
+
+def weights(folder, side):
+    if folder:
+        path = os.path.join(folder, f"normal_{side}.f32")
+        if os.path.exists(path):
+            return np.fromfile(path, dtype=np.float32).reshape(side, side)
+    return (np.random.default_rng(1).standard_normal((side, side)) * 0.02).astype(np.float32)
+
+
+def inertia_of(w):
+    """sum (w - lut[code])^2 in double, on the weights as given."""
+
+    def inertia(result):
+        lut, codes = result
+        error = w.ravel().astype(np.float64) - np.asarray(lut, dtype=np.float32).astype(np.float64)[codes]
+        return float(error @ error)
+
+    return inertia
+
+
+def sklearn_kmeans(w, k):
+    from sklearn.cluster import KMeans
+
+    found = KMeans(n_clusters=k, n_init=1, max_iter=25, random_state=0, algorithm="lloyd").fit(w.reshape(-1, 1))
+    return found.cluster_centers_.ravel(), found.labels_
+
+
+def faiss_kmeans(w, k):
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    x = w.reshape(-1, 1)
+    found = faiss.Kmeans(1, k, niter=25, seed=1, max_points_per_centroid=2**31 - 1, min_points_per_centroid=1)
+    found.train(x)
+    return found.centroids.ravel(), found.index.search(x, 1)[1].ravel()
+
+
+def kmeans1d_exact(w, k):
+    import kmeans1d
+
+    codes, centroids = kmeans1d.cluster(w.ravel(), k)
+    return np.array(centroids), np.array(codes)
+
+
+def weighted_kmeans1d():
+    """The clustering inside coremltools, loaded without the rest of the package."""
+    found = importlib.util.find_spec("coremltools")  # does not import it
+    if found is None:
+        raise ImportError("coremltools")
+    folder = os.path.join(found.submodule_search_locations[0], "_deps", "kmeans1d")
+    spec = importlib.util.spec_from_file_location("coremltools_kmeans1d", os.path.join(folder, "__init__.py"),
+                                                  submodule_search_locations=[folder])
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["coremltools_kmeans1d"] = module
+    spec.loader.exec_module(module)
+    return importlib.import_module("coremltools_kmeans1d.core").cluster
+
+
+def coreml_fast(w, k, cluster):
+    """Narrow to float16, round to 4 decimals, cluster the distinct values by their counts, relabel."""
+    rounded = np.round(w.ravel().astype(np.float16).astype(np.float32) * np.float32(1e4)) / np.float32(1e4)
+    values, inverse, counts = np.unique(rounded, return_inverse=True, return_counts=True)
+    codes, centroids = cluster(values.tolist(), k, weights=counts.tolist())
+    return np.array(centroids, dtype=np.float32), np.array(codes)[inverse]
+
+
+def coreml_fast_rows(w, k, cluster):
+    groups = [coreml_fast(row, k, cluster) for row in w]
+    return (np.concatenate([np.resize(lut, k) for lut, _ in groups]),
+            np.concatenate([codes + k * g for g, (_, codes) in enumerate(groups)]))
+
+
+def time_palettize(rows, folder):
+    def add(library, function, side, bits, slow=False, mode="certified", dtype="f32", end=""):
+        name = f"peer/{library}/palettize/{mode}/{dtype}/{side}x{side}/bits:{bits}{end}"
+        if not rows.wanted(name):
+            return
+        w = weights(folder, side)
+        if dtype == "bf16":
+            bits_of = w.view(np.uint32)
+            w = ((bits_of + 0x7FFF + ((bits_of >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+        rows.add(name, lambda: function(w, 1 << bits), w.size, w.size * (3 if dtype == "bf16" else 5), 3, slow,
+                 inertia_of(w))
+
+    try:
+        cluster = weighted_kmeans1d()
+    except ImportError as problem:
+        missing = str(problem)
+
+        def cluster(*_, **__):
+            raise ImportError(missing)
+
+    def fast(w, k):
+        return coreml_fast(w, k, cluster)
+
+    add("coreml_fast", fast, 4096, 4)
+    add("faiss", faiss_kmeans, 4096, 4, slow=True)
+    add("sklearn", sklearn_kmeans, 4096, 4, slow=True)
+    add("kmeans1d", kmeans1d_exact, 4096, 4, slow=True)
+    add("coreml_fast", fast, 4096, 8)
+    add("faiss", faiss_kmeans, 4096, 8, slow=True)
+    add("coreml_fast", fast, 4096, 4, dtype="bf16")
+    add("coreml_fast", fast, 1024, 4)
+    add("faiss", faiss_kmeans, 1024, 4)
+    add("sklearn", sklearn_kmeans, 1024, 4)
+    add("coreml_fast", lambda w, k: coreml_fast_rows(w, k, cluster), 1024, 4, end="/groups:1024")
+    add("kmeans1d", kmeans1d_exact, 1024, 4, mode="exact")
+
+
+def time_packing(rows):
+    n = 1 << 17
+    codes = np.random.default_rng(2).integers(0, 16, n, dtype=np.uint8)
+    packed = codes[0::2] | codes[1::2] << 4
+
+    def unpack(stream):
+        out = np.empty(2 * stream.size, dtype=np.uint8)
+        np.bitwise_and(stream, 15, out=out[0::2])
+        np.right_shift(stream, 4, out=out[1::2])
+        return out
+
+    assert (unpack(packed) == codes).all()
+    rows.add("peer/numpy/pack/bits:4", lambda: codes[0::2] | codes[1::2] << 4, n, n * 3 // 2, 50)
+    rows.add("peer/numpy/unpack/bits:4", lambda: unpack(packed), n, n * 3 // 2, 50)
+
+    n = 1 << 24
+    for bits in (4, 8):
+        name = f"decode/f32/4096x4096/bits:{bits}"
+        if not (rows.wanted("peer/numpy/" + name) or rows.wanted("peer/torch/" + name)):
+            continue
+        stream = np.random.default_rng(3).integers(0, 256, n * bits // 8, dtype=np.uint8)
+        lut = np.random.default_rng(4).standard_normal(1 << bits).astype(np.float32)
+        moved = n * 4 + stream.size
+
+        def codes_of(stream, bits=bits):
+            return unpack(stream) if bits == 4 else stream
+
+        rows.add("peer/numpy/" + name, lambda lut=lut, stream=stream: lut[codes_of(stream)], n, moved, 3)
+        try:
+            import torch
+
+            torch.set_num_threads(1)
+            table = torch.from_numpy(lut)
+            rows.add("peer/torch/" + name,
+                     lambda t=table, stream=stream: t[torch.from_numpy(codes_of(stream)).int().long()], n, moved, 3)
+        except ImportError:
+            rows.missing("peer/torch/" + name)
+
+
+def version_of(module):
+    try:
+        from importlib.metadata import version
+
+        return version(module)
+    except ImportError:
+        return "not available"
+
+
+def main():
+    parser = results.parser(__doc__)
+    parser.add_argument("--data")
+    options = parser.parse_args()
+    rows = results.Rows(options)
+    time_packing(rows)
+    time_palettize(rows, options.data)
+    rows.write({m: version_of(m) for m in ("numpy", "scikit-learn", "faiss", "kmeans1d", "coremltools")})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+#!/bin/sh
+# sh scripts/peers.sh - installs what the benchmarks are compared with, as far as it can be had: numpy,
+# scikit-learn, faiss and torch from Debian; kmeans1d and coremltools (for its clustering, without what it
+# depends on) from the Python registry into .deps/peers, which sees the Debian packages. What cannot be
+# installed is named and later shown as "not available".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+say() { echo "peers: $*"; }
+
+as_root=
+[ "$(id -u)" = 0 ] || as_root=sudo
+updated=
+for package in python3-venv python3-numpy python3-sklearn python3-faiss python3-torch; do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)
+  [ "$state" = installed ] && continue
+  say "installing $package"
+  [ -n "$updated" ] || $as_root apt-get -qq update
+  updated=1
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$package" \
+    > /dev/null || say "$package: not available"
+done
+
+# Debian's interpreter: another one first in PATH would not see Debian's packages.
+python=.deps/peers/bin/python3
+if [ ! -x $python ]; then
+  mkdir -p .deps
+  /usr/bin/python3 -m venv --system-site-packages .deps/peers || { say "no virtual environment"; exit 1; }
+fi
+for package in kmeans1d coremltools; do
+  $python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$package') is None)" ||
+    $python -m pip install -q --no-deps $package || say "$package: not available"
+done
+
+for module in numpy scikit-learn faiss torch kmeans1d coremltools; do
+  version=$($python -c "import importlib.metadata as m; print(m.version('$module'))" 2> /dev/null) ||
+    version="not available"
+  say "$module $version"
+done
