@@ -37,7 +37,7 @@ done
 python=.deps/peers/bin/python3
 [ -x $python ] || python=/usr/bin/python3
 peer() {
-  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $python "bench/peers/$1.py" --filter "$filter" $slow \
+  PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $python "bench/peers/$1.py" --filter "$filter" $slow \
     --out "$results/peer_$1.json" $2 > "$results/peer_$1.log" 2>&1 ||
     { echo "peers of bench/peers/$1.py: not available (sh scripts/peers.sh)"; tail -n 1 "$results/peer_$1.log"; }
 }
