@@ -30,6 +30,7 @@ struct group_fit {
   double inertia = 0;        // sum of (value - entry)^2
   double lower_bound = 0;    // no table of `entries` values has less
   palette_status status = palette_status::optimal;
+  bool counted = false;  // not from the atoms of the workspace
 };
 
 // Ascending centroids as a table of distinct floats.
@@ -84,6 +85,7 @@ std::optional<group_fit> fit_counted(std::span<const float> values,
       executor);
   if (options.exact && !found.proven(as_good_as_exact)) return {};
   group_fit fit;
+  fit.counted = true;
   fit.table = float_table(found.centroids);
   fit.inertia = assign_nearest<A>(values, std::span<const float>(fit.table), codes, executor);
   prove(fit, found, options);

@@ -33,7 +33,8 @@ void look_up_patterns(std::span<const T> values, std::span<const std::uint8_t> c
 template <class A, float16_pattern T, executor Executor>
 group_fit fit_patterns(std::span<const T> values, int entries, std::span<std::uint8_t> codes,
                        exact_workspace<A>& work, const Executor& executor) {
-  const atoms_1d atoms = atoms_of_patterns<T>(count_patterns(values, executor));
+  work.atoms = atoms_of_patterns<T>(count_patterns(values, executor));
+  const atoms_1d& atoms = work.atoms;
   const atom_clusters clusters = cluster_atoms(atoms, entries, work);
   group_fit fit;
   fit.table = float_table(clusters.centroids);

@@ -9,10 +9,10 @@
 #pragma once
 
 #include <lutra/palette/fit_patterns.hpp>
-#include <lutra/palette/group_elements.hpp>
-#include <lutra/palette/lut_quantize.hpp>
+#include <lutra/palette/group_scratch.hpp>
 #include <lutra/palette/options.hpp>
 #include <lutra/palette/reference_fast.hpp>
+#include <lutra/palette/refine_lut.hpp>
 #include <lutra/palette/spec.hpp>
 
 LUTRA_STRICT_FP_BEGIN
@@ -25,14 +25,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
  public:
   using value_type = stored_element<E>;
 
-  // Memory that groups one after the other share.
-  struct scratch {
-    group_elements<value_type> elements;
-    std::vector<float> narrow;          // the values as floats
-    std::vector<float> scale, factor;   // row scale and importance of every value, or empty
-    std::vector<double> wide, weights;  // what is clustered, when it is not the values themselves
-    exact_workspace<A> work;
-  };
+  using scratch = group_scratch<value_type, A>;
 
   // `left_out`: ascending positions of elements that take no part and get the nearest entry.
   group_palettizer(std::span<const value_type> weight, std::span<const float> importance,
@@ -56,7 +49,6 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     s.elements.gather(weight_, grid_, group, left_out_);
     gather_factors(s);
     group_fit fit = fit_values(s, executor);
-    s.elements.move_codes(out_.codes);
     out_.status[g] = fit.status;
     out_.inertia[g] = fit.inertia;
     out_.lower_bound[g] = fit.lower_bound;
@@ -66,7 +58,8 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       out_.used_entries[g] += fit.table[k] != fit.table[k - 1] ? 1 : 0;
     }
     store_table(g, fit.table);
-    if (spec_.lut_qspec.enabled) quantize_table(g, fit.table, s);
+    if (spec_.lut_qspec.enabled) quantize_table(g, fit, s, executor);
+    s.elements.move_codes(out_.codes);
     code_left_out(g, s);
   }
 
@@ -82,13 +75,13 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       return {.table = {0.0F}, .status = palette_status::empty};
     }
     const std::span<std::uint8_t> codes = s.elements.codes(out_.codes);
+    s.wide.clear();
     if constexpr (!std::same_as<value_type, double>) {
       if (plain()) return fit_plain(s, codes, executor);
     }
     gather_wide(s);
     group_fit fit = options_.mode == palettize_mode::reference_fast ? fit_as_reference(s, codes)
                                                                     : fit_weighted(s, codes);
-    fit.inertia = error_of(fit.table, codes, s);
     fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
     return fit;
   }
@@ -125,13 +118,10 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     }
     atom_clusters clusters = cluster_atoms(atoms, out_.entries(), s.work);
     for (double& c : clusters.centroids) c = std::ldexp(c, e);
+    for (double& x : atoms.value) x = e == 0 ? x : std::ldexp(x, e);
     group_fit fit;
     fit.table = float_table(clusters.centroids);
-    const std::vector<double> wide(fit.table.begin(), fit.table.end());
-    const std::vector<double> mids = midpoints_of(wide);
-    for (std::size_t i = 0; i < s.wide.size(); ++i) {
-      codes[i] = static_cast<std::uint8_t>(nearest_index(mids, s.wide[i]));
-    }
+    fit.inertia = s.assign(fit.table, codes, serial_executor{});
     // Without scale^2 the clustering minimises something else than the inertia that is reported.
     const bool same_objective = !scaled() || options_.scale_squared_importance;
     fit.lower_bound = same_objective ? std::ldexp(clusters.inertia, 2 * e) : 0.0;
@@ -144,7 +134,12 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(r.codes[i]);
     group_fit fit;
     for (const double c : r.centroids) fit.table.push_back(in_weight_type(c));
+    fit.inertia = s.error_of(fit.table, codes);
     fit.status = palette_status::unproven;
+    if (spec_.refine_lut) {
+      make_atoms(std::span<const double>(s.wide), std::span<const double>(s.weights), s.work.atoms,
+                 s.work.sorter);
+    }
     return fit;
   }
 
@@ -161,13 +156,6 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       return static_cast<double>(x / static_cast<value_type>(scale));
     else
       return static_cast<double>(static_cast<float>(E(static_cast<float>(x) / scale)));
-  }
-
-  static double widened(value_type x) noexcept {
-    if constexpr (std::same_as<value_type, double>)
-      return x;
-    else
-      return static_cast<double>(static_cast<float>(x));
   }
 
   // Row scale and importance of every value, where there are any.
@@ -212,25 +200,29 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     }
   }
 
-  // Sum of importance * (w - row scale * table[code])^2 over the values.
-  double error_of(std::span<const float> table, std::span<const std::uint8_t> codes,
-                  const scratch& s) const {
-    const value_type* const values = s.elements.values().data();
-    const std::uint8_t* const code = codes.data();
-    const float* const scale = s.scale.empty() ? nullptr : s.scale.data();
-    const float* const factor = s.factor.empty() ? nullptr : s.factor.data();
-    return sum_in_lanes(0, codes.size(), [=](std::size_t i) {
-      const auto entry = static_cast<double>(table[code[i]]);
-      const double restored = scale == nullptr ? entry : entry * static_cast<double>(scale[i]);
-      const double d = widened(values[i]) - restored;
-      return factor == nullptr ? d * d : static_cast<double>(factor[i]) * (d * d);
-    });
-  }
-
-  void quantize_table(std::size_t g, std::span<const float> table, scratch& s) const {
-    const quantized_lut q = quantize_lut(table, spec_.lut_qspec);
-    std::vector<float> values;
-    for (const std::uint8_t code : q.codes) values.push_back(lut_value(q.scale, code));
+  // The table in 8 bits: rounded, codes as they are, or made optimal in that form.
+  template <class Executor>
+  void quantize_table(std::size_t g, const group_fit& fit, scratch& s,
+                      const Executor& executor) const {
+    quantized_lut q = quantize_lut(fit.table, spec_.lut_qspec);
+    std::vector<float> values = values_of(q);
+    const bool some = s.elements.size() > 0;
+    const std::span<std::uint8_t> codes = s.elements.codes(out_.codes);
+    if (some) out_.error[g] = s.error_of(values, codes);
+    if (some && spec_.refine_lut && std::is_sorted(values.begin(), values.end())) {
+      const line l = s.clustered_line(fit.counted, executor);
+      const std::vector<float> rounded = values;
+      q = lut_refiner(l, fit.table, static_cast<std::size_t>(out_.entries()), spec_.lut_qspec)(q);
+      values = values_of(q);
+      double error = s.assign(values, codes, executor);
+      // The line may be an approximation; the rounded table is never worse than with its old codes.
+      if (error > out_.error[g]) {
+        q = quantize_lut(fit.table, spec_.lut_qspec);
+        values = rounded;
+        error = s.assign(values, codes, executor);
+      }
+      out_.error[g] = error;
+    }
     const auto entries = static_cast<std::size_t>(out_.entries());
     for (std::size_t k = 0; k < entries; ++k) {
       out_.lut_codes[g * entries + k] = q.codes[std::min(k, q.codes.size() - 1)];
@@ -238,12 +230,14 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     out_.scale[g] = q.scale.scale;
     if (!out_.zero_point.empty()) out_.zero_point[g] = q.scale.zero_point;
     store_table(g, values);
-    for (std::size_t k = 1; k < values.size(); ++k) {
-      const bool lost = values[k] == values[k - 1] && table[k] != table[k - 1];
-      out_.collapsed_entries[g] += lost ? 1 : 0;
-    }
-    if (s.elements.size() == 0) return;
-    out_.error[g] = error_of(values, s.elements.codes(out_.codes), s);
+    int distinct = 1;
+    for (std::size_t k = 1; k < values.size(); ++k) distinct += values[k] != values[k - 1] ? 1 : 0;
+    out_.collapsed_entries[g] = std::max(0, out_.used_entries[g] - distinct);
+  }
+  static std::vector<float> values_of(const quantized_lut& q) {
+    std::vector<float> values;
+    for (const std::uint8_t code : q.codes) values.push_back(lut_value(q.scale, code));
+    return values;
   }
 
   // Elements that took no part: the nearest entry of their value, of 0 for NaN.

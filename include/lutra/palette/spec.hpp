@@ -14,6 +14,7 @@ struct palettization_spec {
   int cluster_dim = 1;                // scalar palettes only in this version
   bool enable_per_channel_scale = false;
   lutra::short_groups short_groups = lutra::short_groups::allow;
+  bool refine_lut = false;  // look for the table, codes and scale that are best in 8 bits
   bool enabled = true;
 
   friend bool operator==(const palettization_spec&, const palettization_spec&) = default;
@@ -37,7 +38,13 @@ inline void check(const palettization_spec& s, std::string_view where) {
     raise(errc::invalid_argument, "granularity is not one of a palette", at, text_of(s.granularity),
           "per_tensor, per_grouped_channel, per_block with one size per axis");
   }
-  if (!s.lut_qspec.enabled) return;
+  if (!s.lut_qspec.enabled) {
+    if (s.refine_lut) {
+      raise(errc::invalid_argument, "refine_lut needs a quantized table", at, "lut_qspec off",
+            "lut_qspec of an 8-bit type");
+    }
+    return;
+  }
   check(s.lut_qspec, at);
   if (bits_of(s.lut_qspec.dtype) != 8) {
     raise(errc::invalid_argument, "lut_qspec.dtype is not an 8-bit type", at,

@@ -1,0 +1,41 @@
+#include <lutra/palette/group_scratch.hpp>
+
+#include <doctest/doctest.h>
+
+#include "cluster/samples.hpp"
+
+namespace {
+
+TEST_CASE("group_scratch: the line for levels holds every value once, whatever they are") {
+  for (const auto& name : samples::names()) {
+    const std::vector<float> x = samples::draw(name, 150000);
+    const lutra::line l = lutra::line_for_levels<lutra::simd::native>(std::span<const float>(x),
+                                                                      lutra::serial_executor{});
+    CAPTURE(name);
+    CHECK(l.weight(0, l.size()) == 150000.0);
+    const auto [lo, hi] = std::minmax_element(x.begin(), x.end());
+    CHECK(l.origin + l.least(0) <=
+          static_cast<double>(*lo) + 1e-6 * std::fabs(static_cast<double>(*lo)));
+    CHECK(l.origin + l.largest(l.size() - 1) >=
+          static_cast<double>(*hi) - 1e-6 * std::fabs(static_cast<double>(*hi)));
+  }
+}
+
+TEST_CASE("group_scratch: error and nearest codes with row scales and importance") {
+  lutra::group_scratch<float, lutra::simd::native> s;
+  const std::vector<float> x = {1, 2, 3, 40};
+  s.elements.gather(x, lutra::block_grid({4}, {4}), 0, {});
+  const std::vector<float> table = {1, 4};
+  std::vector<std::uint8_t> codes(4);
+  CHECK(s.assign(table, codes, lutra::serial_executor{}) == 1 + 1 + 36 * 36);
+  CHECK(codes == std::vector<std::uint8_t>{0, 0, 1, 1});
+  s.scale = {1, 1, 1, 10};
+  s.factor = {1, 1, 1, 0.5F};
+  s.wide = {1, 2, 3, 4};
+  CHECK(s.assign(table, codes, lutra::serial_executor{}) == 2);
+  s.elements.gather(x, lutra::block_grid({4}, {4}), 0, {});
+  codes = {0, 0, 1, 0};
+  CHECK(s.error_of(table, codes) == 1 + 1 + 0.5 * 30 * 30);
+}
+
+}  // namespace
