@@ -7,6 +7,7 @@
 //   NAME.scale       F32 [groups]           of 8-bit tables
 //   NAME.zero_point  I32 [groups]           of integer tables; left out when all are 0
 //   NAME.row_scale   F32 [rows]             with per-channel scale
+//   NAME.outlier_position  I64 [outliers], NAME.outlier_value  F32 [outliers]   where there are any
 // and the metadata says "lutra.palette.NAME": {"block":[..],"n_bits":n,"shape":[..]} and
 // "lutra.schema": "1". Reading checks everything (lutra::check) before anything is used.
 #pragma once
@@ -53,6 +54,11 @@ inline void add_palette(const std::string& name, const lutra::packed_palette& p,
   }
   if (!p.row_scale.empty()) {
     tensors.push_back(tensor_of(name + ".row_scale", {std::ssize(p.row_scale)}, p.row_scale));
+  }
+  if (!p.outliers.empty()) {
+    const lutra::shape count{std::ssize(p.outliers.position)};
+    tensors.push_back(tensor_of(name + ".outlier_position", count, p.outliers.position));
+    tensors.push_back(tensor_of(name + ".outlier_value", count, p.outliers.value));
   }
   const auto list = [](const lutra::shape& s) {
     return std::vector<lutra::index_t>(s.begin(), s.end());
@@ -136,6 +142,10 @@ inline lutra::packed_palette read_palette(safetensors_reader& file, const std::s
   }
   if (file.find(name + ".row_scale") != nullptr) {
     p.row_scale = file.read<float>(name + ".row_scale").elements();
+  }
+  if (file.find(name + ".outlier_position") != nullptr) {
+    p.outliers.position = file.read<std::int64_t>(name + ".outlier_position").elements();
+    p.outliers.value = file.read<float>(name + ".outlier_value").elements();
   }
   lutra::check(p, where);
   return p;

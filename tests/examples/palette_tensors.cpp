@@ -65,6 +65,21 @@ TEST_CASE("palette_tensors: every kind of table is read back as it was written")
   }
 }
 
+TEST_CASE("palette_tensors: outliers are read back, and checked") {
+  test::temporary_directory dir;
+  packed_palette p = make(lutra::int8_symmetric);
+  p.outliers = {{3, 41}, {100.0F, -7.5F}};
+  write_changed(dir.file("w"), p, [](auto&, auto&) {});
+  safetensors_reader reader(dir.file("w"));
+  CHECK(read_palette(reader, "w") == p);
+  p.outliers.position[1] = 42;
+  write_changed(dir.file("bad"), p, [](auto&, auto&) {});
+  const lutra::error error = read_error(dir.file("bad"));
+  CHECK(error.code() == errc::corrupt_data);
+  CHECK(mentions(error, "outlier position"));
+  CHECK(mentions(error, "42"));
+}
+
 TEST_CASE("palette_tensors: several palettes and dense tensors share a file") {
   test::temporary_directory dir;
   const packed_palette a = make(lutra::int8_symmetric);

@@ -240,7 +240,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     return values;
   }
 
-  // Elements that took no part: the nearest entry of their value, of 0 for NaN.
+  // Elements that took no part: the nearest entry to their value, to 0 for NaN.
   void code_left_out(std::size_t g, const scratch& s) const {
     if (s.elements.excluded().empty()) return;
     const auto entries = static_cast<std::size_t>(out_.entries());

@@ -28,6 +28,7 @@ inline packed_palette pack(const palette<float>& p) {
   out.scale = p.scale;
   out.zero_point = p.zero_point;
   out.row_scale = p.row_scale;
+  out.outliers = p.outliers;
   return out;
 }
 
@@ -109,6 +110,7 @@ inline void check(const packed_palette& p, std::string_view where) {
       corrupt("zero point out of range", text_of(z), range_text(lowest, lowest + 255));
     }
   }
+  check(p.outliers, p.weight_shape.size(), where);
   // NaN codes of float8, products beyond float.
   expect_finite("value of a table entry", table_values(p), false);
 }
@@ -128,6 +130,7 @@ inline palette<float> unpack(const packed_palette& p) {
   out.scale = p.scale;
   out.zero_point = p.zero_point;
   out.row_scale = p.row_scale;
+  out.outliers = p.outliers;
   return out;
 }
 

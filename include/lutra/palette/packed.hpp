@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <lutra/number/dtype.hpp>
+#include <lutra/palette/outliers.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <vector>
 
@@ -27,15 +28,17 @@ struct packed_palette {
   std::vector<float> scale;              // [groups]; empty for float tables
   std::vector<std::int32_t> zero_point;  // [groups]; empty for float and float8 tables
   std::vector<float> row_scale;          // [weight_shape[0]], or empty
+  outlier_list outliers;                 // elements that are these values instead; mostly none
 
   int entries() const noexcept { return 1 << n_bits; }
   block_grid groups() const { return {weight_shape, block}; }
   bool quantized() const noexcept { return lut_dtype != dtype::float32; }
-  // Bytes of codes, tables, scales, zero points and row scales as stored.
+  // Bytes of codes, tables, scales, zero points, row scales and outliers as stored.
   index_t bytes() const noexcept {
     return static_cast<index_t>(codes.size() + lut_codes.size() +
                                 4 * (lut.size() + scale.size() + row_scale.size()) +
-                                (lut_dtype == dtype::uint8 ? zero_point.size() : 0));
+                                (lut_dtype == dtype::uint8 ? zero_point.size() : 0)) +
+           outliers.bytes(weight_shape.size());
   }
   friend bool operator==(const packed_palette&, const packed_palette&) = default;
 };

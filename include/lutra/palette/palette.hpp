@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Element k of the weight belongs to the group g = floor(k[i] / block[i]) on every axis
-// (tensor/slices.hpp), and w[k] = lut[g * 2^n_bits + codes[k]] [* row_scale[k[0]]].
+// (tensor/slices.hpp), and w[k] = lut[g * 2^n_bits + codes[k]] [* row_scale[k[0]]], but for the outliers.
 // Tables are canonical: ascending, distinct values first, then the last value repeated. A quantized
 // table keeps its codes, scale and zero point beside `lut`, which then holds the dequantized values.
 // packed_palette (packed.hpp) is the storage form, pack.hpp converts.
@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <lutra/number/dtype.hpp>
+#include <lutra/palette/outliers.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,7 @@ template <class T> struct palette {
   std::vector<std::int32_t> zero_point;  // [groups]; empty for float and float8 tables
 
   std::vector<float> row_scale;  // [weight_shape[0]], or empty
+  outlier_list outliers;         // elements that are these values instead
 
   // What is known about each group; empty for a palette that was unpacked.
   std::vector<palette_status> status;

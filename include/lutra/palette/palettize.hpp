@@ -4,7 +4,8 @@
 // One group (tensor/slices.hpp) gets one table of 2^n_bits values, chosen to minimise
 //   sum of importance * (w - table[code])^2                      over the elements of the group, or
 //   sum of importance * (w - row_scale[row] * table[code])^2     with enable_per_channel_scale,
-// where row_scale[row] is the largest magnitude of the row (axis 0).
+// where row_scale[row] is the largest magnitude of the row (axis 0). Elements that are ignored
+// (options.non_finite) or kept apart (spec.outliers) count in neither.
 //
 // Numeric contract: clustering in double (cluster/exact_1d.hpp); table entries are its centroids
 // rounded to float; an element gets the nearest entry, decided in double, the lower one on a tie.
@@ -14,78 +15,16 @@
 #pragma once
 
 #include <concepts>
+#include <iterator>
 #include <lutra/core/executor.hpp>
 #include <lutra/palette/group.hpp>
+#include <lutra/palette/weight_values.hpp>
 #include <lutra/tensor/traits.hpp>
 #include <string>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
-
-// Whether a float table can stand for the value.
-template <class T> bool fits_float(T x) noexcept {
-  constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
-  return std::fabs(static_cast<double>(x)) <= largest;
-}
-template <float16_pattern T> bool fits_float(T x) noexcept {
-  return (x.bits & 0x7FFFU) < T(std::numeric_limits<float>::infinity()).bits;
-}
-
-// Positions of values that no float table can stand for: NaN, infinity, doubles beyond float.
-template <class T> std::vector<index_t> misfits(std::span<const T> weight) {
-  bool all_fit = true;  // no branch in the loop that as a rule finds nothing
-  for (const T x : weight) all_fit &= fits_float(x);
-  std::vector<index_t> found;
-  for (std::size_t i = 0; !all_fit && i < weight.size(); ++i) {
-    if (!fits_float(weight[i])) found.push_back(static_cast<index_t>(i));
-  }
-  return found;
-}
-
-// Raises non_finite for the first of such values.
-template <class T>
-void refuse_misfits(std::span<const T> weight, std::span<const index_t> found,
-                    std::string_view where) {
-  if (found.empty()) return;
-  const T x = weight[static_cast<std::size_t>(found[0])];
-  const std::string at = ", first at position " + text_of(found[0]);
-  const std::string all = text_of(static_cast<index_t>(weight.size()));
-  const std::string count = text_of(static_cast<index_t>(found.size())) + " of " + all + at;
-  if constexpr (std::same_as<T, double>) {
-    if (std::isfinite(x)) {
-      raise(errc::non_finite, "values beyond the range of float tables", std::string(where),
-            count + ": " + text_of(x),
-            "magnitudes up to " + text_of(std::numeric_limits<float>::max()));
-    }
-  }
-  raise(errc::non_finite, "NaN or infinite values", std::string(where), count, "finite values");
-}
-
-// The largest magnitude of each slice along axis 0, 1 for slices of zeros. `left_out` are ascending
-// positions that do not count.
-template <class T>
-std::vector<float> row_scales(std::span<const T> weight, const shape& extents,
-                              std::span<const index_t> left_out, std::string_view where) {
-  if (extents.rank() == 0) {
-    raise(errc::incompatible, "per-channel scale needs an axis", std::string(where), "rank 0",
-          "rank >= 1");
-  }
-  std::vector<float> scale(static_cast<std::size_t>(extents[0]), 0.0F);
-  const auto row = static_cast<std::size_t>(extents.product(1, extents.rank()));
-  auto next = left_out.begin();
-  for (std::size_t r = 0; row > 0 && r < scale.size(); ++r) {
-    for (std::size_t i = r * row; i < (r + 1) * row; ++i) {
-      if (next != left_out.end() && static_cast<std::size_t>(*next) == i) {
-        ++next;
-        continue;
-      }
-      scale[r] = std::max(scale[r], std::fabs(static_cast<float>(weight[i])));
-    }
-  }
-  for (float& s : scale) s = s == 0.0F ? 1.0F : s;
-  return scale;
-}
 
 // An empty result of the right sizes.
 inline palette<float> make_palette(const palettization_spec& spec, const block_grid& grid) {
@@ -141,6 +80,25 @@ void run_groups(const Task& task, const block_grid& grid, const palettize_option
   }
 }
 
+// The best of palette_with(0), (1), (2), (4), .. up to `limit`. A spare bit per weight divides the error by
+// four, so b bits more must divide it by about 1 + b log 4 to pay.
+template <class F> palette<float> cheapest(std::size_t limit, index_t elements, F&& palette_with) {
+  constexpr double log4 = 1.3862943611198906;
+  const auto price = [elements](const palette<float>& p) {
+    double error = 0;
+    for (const double e : p.error) error += e;
+    const double bytes = static_cast<double>(p.outliers.bytes(elements));
+    return error * (1 + log4 * 8 * bytes / static_cast<double>(std::max<index_t>(elements, 1)));
+  };
+  palette<float> best = palette_with(std::size_t{0});
+  for (std::size_t count = 1; limit > 0; count *= 2) {
+    palette<float> p = palette_with(std::min(count, limit));
+    if (price(p) < price(best)) best = std::move(p);
+    if (count >= limit) break;
+  }
+  return best;
+}
+
 // Palettizes with the groups spread over `executor`. A granularity without an axis groups along axis
 // 0. Raises non_finite for NaN or infinite weights, incompatible for a group size that does not divide
 // its axis under short_groups::forbid, and what check(spec) raises. Empty weights give no groups.
@@ -168,9 +126,9 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
     copy = to_vector<value>(source);
     weight = copy;
   }
-  const std::vector<index_t> left_out = misfits(weight);
+  const std::vector<index_t> ignored = misfits(weight);
   if (options.non_finite == non_finite_values::error) {
-    refuse_misfits(weight, left_out, options.where);
+    refuse_misfits(weight, ignored, options.where);
   }
   const bool weighted = options.importance.data() != nullptr;
   if (weighted && !(options.importance.extents() == source.extents())) {
@@ -181,14 +139,30 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   if (weighted) importance = to_vector<float>(options.importance);
   check_weights(std::span<const float>(importance), importance.size(), options.where);
 
-  palette<float> out = make_palette(spec, grid);
-  out.ignored = static_cast<index_t>(left_out.size());
-  if (spec.enable_per_channel_scale) {
-    out.row_scale = row_scales(weight, source.extents(), left_out, options.where);
-  }
-  const group_palettizer<element, A> task(weight, importance, left_out, spec, options, grid, out);
-  run_groups(task, grid, options, executor);
-  return out;
+  // Kept apart: the first `outliers` of the largest magnitudes.
+  const std::vector<index_t> largest =
+      largest_magnitudes(weight, spec.outliers.limit(source.size()), ignored);
+  const auto with_outliers = [&](std::size_t outliers) {
+    palette<float> p = make_palette(spec, grid);
+    p.ignored = static_cast<index_t>(ignored.size());
+    std::vector<index_t>& apart = p.outliers.position;
+    apart.assign(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(outliers));
+    std::sort(apart.begin(), apart.end());
+    for (const index_t at : apart) {
+      p.outliers.value.push_back(static_cast<float>(weight[static_cast<std::size_t>(at)]));
+    }
+    std::vector<index_t> left_out;
+    std::merge(ignored.begin(), ignored.end(), apart.begin(), apart.end(),
+               std::back_inserter(left_out));
+    if (spec.enable_per_channel_scale) {
+      p.row_scale = row_scales(weight, source.extents(), left_out, options.where);
+    }
+    run_groups(group_palettizer<element, A>(weight, importance, left_out, spec, options, grid, p),
+               grid, options, executor);
+    return p;
+  };
+  if (!spec.outliers.by_gain) return with_outliers(largest.size());
+  return cheapest(largest.size(), source.size(), with_outliers);
 }
 
 template <readable_tensor W>

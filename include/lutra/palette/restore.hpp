@@ -33,6 +33,7 @@ inline std::vector<float> dense_values(const palette<float>& p) {
     const std::size_t row = out.size() / p.row_scale.size();
     for (std::size_t i = 0; i < out.size(); ++i) out[i] *= p.row_scale[i / row];
   }
+  p.outliers.apply_to(out.data());
   return out;
 }
 
@@ -130,8 +131,13 @@ void restore(const packed_palette& p, tensor_view<T> out) {
           text_of(out.extents()), text_of(p.weight_shape));
   }
   check(p, "restore");
+  if (!restorable_value<T> && !p.outliers.empty()) {
+    raise(errc::unsupported, "outliers are no codes of the table", "restore",
+          text_of(static_cast<index_t>(p.outliers.position.size())) + " outliers", "none");
+  }
   const auto dense = [&](T* to) {
     with_bits(p.n_bits, [&](auto bits) { restore_dense<Level, bits(), T>(p, to); });
+    if constexpr (restorable_value<T>) p.outliers.apply_to(to);
   };
   if (out.is_contiguous()) return dense(out.data());
   std::vector<T> values(static_cast<std::size_t>(out.size()));

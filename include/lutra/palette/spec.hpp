@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lutra/affine/spec.hpp>
+#include <lutra/palette/outliers.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -15,6 +16,7 @@ struct palettization_spec {
   bool enable_per_channel_scale = false;
   lutra::short_groups short_groups = lutra::short_groups::allow;
   bool refine_lut = false;  // look for the table, codes and scale that are best in 8 bits
+  outlier_spec outliers{};  // large weights kept as floats
   bool enabled = true;
 
   friend bool operator==(const palettization_spec&, const palettization_spec&) = default;
@@ -38,6 +40,7 @@ inline void check(const palettization_spec& s, std::string_view where) {
     raise(errc::invalid_argument, "granularity is not one of a palette", at, text_of(s.granularity),
           "per_tensor, per_grouped_channel, per_block with one size per axis");
   }
+  check(s.outliers, where);
   if (!s.lut_qspec.enabled) {
     if (s.refine_lut) {
       raise(errc::invalid_argument, "refine_lut needs a quantized table", at, "lut_qspec off",

@@ -130,6 +130,10 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where) {
     raise(errc::unsupported, "the integer kernels need int8 tables", at,
           std::string(name_of(p.lut_dtype)), "int8");
   }
+  if (!p.outliers.empty()) {
+    raise(errc::unsupported, "the integer kernels take no outliers", at,
+          text_of(static_cast<index_t>(p.outliers.position.size())) + " outliers", "none");
+  }
   if (p.weight_shape.rank() < 1) {
     raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(p.weight_shape));
   }
