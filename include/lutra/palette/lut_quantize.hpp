@@ -9,7 +9,9 @@
 // finite tables of a range below 2^128.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <lutra/affine/element.hpp>
 #include <span>
 #include <vector>
@@ -53,9 +55,15 @@ inline quantized_lut quantize_lut(std::span<const float> table, const quantizati
   lo = spec.float_range.lo.value_or(lo);
   hi = spec.float_range.hi.value_or(hi);
   const qparams p = qparams_from_range(spec, {&lo, 1}, {&hi, 1});
-  const unit_params unit = unit_of(p, 0);
+  unit_params unit = unit_of(p, 0);
+  // Near the end of the range of float the outermost level would be infinite.
+  const float outermost = std::max(std::fabs(unit.quant_min - unit.integer_offset),
+                                   std::fabs(unit.quant_max - unit.integer_offset));
+  if (std::isinf(outermost * unit.scale)) {
+    unit.scale = std::nextafter(std::numeric_limits<float>::max() / outermost, 0.0F);
+  }
   quantized_lut q;
-  q.scale = {spec.dtype, p.scale[0], unit.integer ? p.zero_point[0] : 0};
+  q.scale = {spec.dtype, unit.scale, unit.integer ? p.zero_point[0] : 0};
   for (const float x : table) q.codes.push_back(static_cast<std::uint8_t>(encode_one(x, unit)));
   return q;
 }
