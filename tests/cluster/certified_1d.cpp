@@ -4,6 +4,7 @@
 #include <lutra/core/random.hpp>
 
 #include <doctest/doctest.h>
+#include <cstdlib>
 
 #include "levels.hpp"
 #include "oracle.hpp"
@@ -140,8 +141,9 @@ TEST_CASE("certified_1d: windows hold the boundaries of the optimum") {
 }
 
 TEST_CASE("certified_1d: equals the plain dynamic programme, for small and large tables") {
+  const std::size_t n = std::getenv("LUTRA_TEST_QUICK") != nullptr ? 500 : 2500;
   for (const std::string& name : samples::names()) {
-    const lutra::atoms_1d atoms = atoms_of(samples::draw(name, 2500));
+    const lutra::atoms_1d atoms = atoms_of(samples::draw(name, n));
     for (const index_t k : {1, 3, 16, 64, 256}) {
       if (atoms.size() <= k) continue;
       const line l = lutra::line_of_points(atoms.value, atoms.weight);
