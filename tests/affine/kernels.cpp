@@ -1,7 +1,6 @@
 #include <lutra/affine/kernels.hpp>
 
 #include <doctest/doctest.h>
-#include <array>
 
 #include "cases.hpp"
 #include "levels.hpp"
@@ -48,7 +47,7 @@ TEST_CASE("kernels: each of the ten kinds quantizes and restores as element.hpp 
         CHECK(cases::same_bits(out, faked));
         constexpr index_t lanes = simd::lanes<simd::floats<Level>>;
         std::vector<float> blocks(x.begin(), x.end());
-        fake.blocks(x.data(), blocks.data(), lanes, 2, std::array{c, c}.data(), false);
+        fake.blocks(x.data(), blocks.data(), lanes, 2, row, false);
         CHECK(std::equal(blocks.begin(), blocks.begin() + 2 * lanes, faked.begin()));
         const auto kernels = quantize_kernels_of<Level>(p, q);
         kernels.run(x.data(), codes.data(), n, c);

@@ -15,34 +15,53 @@ struct coverage {
   std::vector<int> times;
   std::vector<float> scale;
   int runs = 0, blocks = 0, rows = 0;
+  int wrong = 0;  // constants
 };
 
-template <index_t Lanes> coverage cover(const qparams& p, const block_grid& units) {
+template <class V, index_t Multiple>
+coverage cover(const qparams& p, const block_grid& units, bool offsets) {
   const auto size = static_cast<std::size_t>(units.extents().size());
   coverage c{std::vector<int>(size), std::vector<float>(size)};
+  // All follow from the scale: unit u has scale 1 + u, zero point u mod 100 and minval -u.
+  const auto check_constants = [&](const unit_constants<float>& k, bool with_offsets) {
+    const auto at =
+        static_cast<index_t>(std::find(p.scale.begin(), p.scale.end(), k.scale) - p.scale.begin());
+    const unit_constants<float> expected = constants_of(unit_of(p, at));
+    bool same = k.scale == expected.scale && k.reciprocal == expected.reciprocal &&
+                k.lowest == expected.lowest && k.highest == expected.highest;
+    if (with_offsets) {
+      same = same && k.float_offset == expected.float_offset &&
+             k.integer_offset == expected.integer_offset;
+    }
+    if (!same) ++c.wrong;
+  };
   const auto mark = [&](index_t i, float scale) {
     ++c.times[static_cast<std::size_t>(i)];
     c.scale[static_cast<std::size_t>(i)] = scale;
   };
-  for_each_piece<Lanes>(
-      p, units,
+  for_each_piece<V, Multiple>(
+      p, units, offsets,
       [&](index_t first, index_t n, index_t at) {
         ++c.runs;
         for (index_t i = first; i < first + n; ++i) mark(i, p.scale[static_cast<std::size_t>(at)]);
       },
-      [&](index_t first, index_t length, index_t count, const unit_constants<float>* u) {
+      [&](index_t first, index_t length, index_t count, const row_constants& u) {
         ++c.blocks;
-        CHECK(length % Lanes == 0);
+        CHECK(length % Multiple == 0);
         for (index_t i = 0; i < length * count; ++i) {
-          CHECK(is_regular(u[i / length].scale));
-          mark(first + i, u[i / length].scale);
+          const unit_constants<float> constants = u.at(i / length);
+          CHECK(is_regular(constants.scale));
+          check_constants(constants, true);
+          mark(first + i, constants.scale);
         }
       },
       [&](index_t first, index_t n, const row_constants& row) {
         ++c.rows;
         for (index_t i = 0; i < n; ++i) {
-          CHECK(is_regular(row.data()[i]));
-          mark(first + i, row.data()[i]);
+          const unit_constants<float> constants = row.at(i);
+          CHECK(is_regular(constants.scale));
+          check_constants(constants, offsets);
+          mark(first + i, constants.scale);
         }
       });
   return c;
@@ -51,23 +70,36 @@ template <index_t Lanes> coverage cover(const qparams& p, const block_grid& unit
 void check(const granularity& g, const shape& extents, short_groups policy = short_groups::forbid) {
   INFO(text_of(g), ", shape ", text_of(extents));
   const block_grid units = grid_of(g, extents, "test", policy);
+  using narrow = simd::floats<simd::portable>;
+  using wide = simd::floats<simd::native>;
+  constexpr index_t lanes = simd::lanes<wide>;
   for (const bool irregular : {false, true}) {
-    qparams p;
-    p.granularity = g;
-    for (index_t u = 0; u < units.count(); ++u) {
-      p.scale.push_back(irregular && u % 5 == 2 ? 0x1.8p100F + static_cast<float>(u) * 0x1p90F
-                                                : 1.0F + static_cast<float>(u));
-      p.zero_point.push_back(0);
-    }
-    std::vector<float> expected(static_cast<std::size_t>(extents.size()));
-    units.for_each_run([&](index_t first, index_t n, index_t at) {
-      for (index_t i = first; i < first + n; ++i) {
-        expected[static_cast<std::size_t>(i)] = p.scale[static_cast<std::size_t>(at)];
+    for (const auto form : {qformulation::zp, qformulation::minval}) {
+      qparams p;
+      p.dtype = dtype::uint8;
+      p.quant_max = 255;
+      p.qformulation = form;
+      p.granularity = g;
+      for (index_t u = 0; u < units.count(); ++u) {
+        const auto number = static_cast<float>(u);
+        p.scale.push_back(irregular && u % 5 == 2 ? 0x1.8p100F + number * 0x1p90F : 1.0F + number);
+        p.zero_point.push_back(static_cast<std::int32_t>(u % 100));
+        p.minval.push_back(-number);
       }
-    });
-    for (const coverage& c : {cover<1>(p, units), cover<4>(p, units), cover<16>(p, units)}) {
-      CHECK(c.times == std::vector<int>(expected.size(), 1));
-      CHECK(c.scale == expected);
+      std::vector<float> expected(static_cast<std::size_t>(extents.size()));
+      units.for_each_run([&](index_t first, index_t n, index_t at) {
+        for (index_t i = first; i < first + n; ++i) {
+          expected[static_cast<std::size_t>(i)] = p.scale[static_cast<std::size_t>(at)];
+        }
+      });
+      const bool offsets = form == qformulation::minval;
+      for (const coverage& c :
+           {cover<narrow, 1>(p, units, true), cover<wide, lanes>(p, units, offsets),
+            cover<wide, 4 * lanes>(p, units, true)}) {
+        CHECK(c.times == std::vector<int>(expected.size(), 1));
+        CHECK(c.scale == expected);
+        CHECK(c.wrong == 0);
+      }
     }
   }
 }
@@ -93,6 +125,10 @@ TEST_CASE("pieces: every element comes once, with its unit") {
   check(granularity::per_grouped_channel(5, 1), {3, 13}, short_groups::allow);
   check(granularity::per_grouped_channel(700, 1), {2, 1500}, short_groups::allow);
   check(granularity::per_channel(1), {0, 4});
+  check(granularity::per_channel(0), {300, 3, 3});  // one short unit after the other
+  check(granularity::per_block(8, 1), {5, 48});
+  check(granularity::per_block({4, 16}), {8, 64});  // four rows share their units
+  check(granularity::per_block({4, 5}), {8, 2000});
 }
 
 TEST_CASE("pieces: the kind of piece follows the length of the runs") {
@@ -102,11 +138,12 @@ TEST_CASE("pieces: the kind of piece follows the length of the runs") {
     p.granularity = g;
     p.scale.assign(static_cast<std::size_t>(units.count()), 1.0F);
     p.zero_point.assign(p.scale.size(), 0);
-    const coverage c = cover<16>(p, units);
+    const coverage c = cover<simd::floats<simd::portable>, 16>(p, units, true);
     return std::to_string(c.runs) + "/" + std::to_string(c.blocks) + "/" + std::to_string(c.rows);
   };
   CHECK(kinds(granularity::per_channel(0), {4, 2048}) == "4/0/0");
-  CHECK(kinds(granularity::per_block(32, 1), {4, 1024}) == "0/4/0");
+  CHECK(kinds(granularity::per_block(32, 1), {4, 4096}) == "0/2/0");  // 256 units at a time
   CHECK(kinds(granularity::per_channel(1), {64, 1024}) == "0/0/64");
-  CHECK(kinds(granularity::per_channel(1), {256, 8}) == "0/0/8");  // 32 rows of 8 at a time
+  CHECK(kinds(granularity::per_channel(1), {1024, 8}) == "0/0/8");   // 128 rows of 8 at a time
+  CHECK(kinds(granularity::per_channel(0), {1024, 9}) == "0/0/10");  // 113 units at a time
 }

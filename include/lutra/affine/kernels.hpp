@@ -36,13 +36,13 @@ template <class Level, class F> auto with_form(const qparams& p, quotient q, F&&
   }
 }
 
-// x, out: n elements of one unit (run), `count` units of `length` elements (blocks), n elements with
-// constants of their own (row).
+// x, out: n elements of one unit (run), `count` units of `length` elements with one set of constants per unit
+// (blocks), n elements with constants of their own (row).
 struct fake_quantize_kernels {
   void (*run)(const float* x, float* out, index_t n, const unit_constants<float>& unit,
               bool stream);
   void (*blocks)(const float* x, float* out, index_t length, index_t count,
-                 const unit_constants<float>* units, bool stream);
+                 const row_constants& units, bool stream);
   void (*row)(const float* x, float* out, index_t n, const row_constants& units, bool stream);
 };
 template <class Level>
@@ -55,8 +55,8 @@ fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
         [](const float* x, float* out, index_t n, const unit_constants<float>& unit, bool stream) {
           fake_quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit), stream);
         },
-        [](const float* x, float* out, index_t length, index_t count,
-           const unit_constants<float>* units, bool stream) {
+        [](const float* x, float* out, index_t length, index_t count, const row_constants& units,
+           bool stream) {
           fake_quantize_blocks<Level, f, m>(x, out, length, count, units, stream);
         },
         [](const float* x, float* out, index_t n, const row_constants& units, bool stream) {

@@ -68,7 +68,8 @@ template <class V>
 // The formulas of this header are exact for this scale.
 inline bool is_regular(float scale) noexcept {
   const bool power_of_two = (std::bit_cast<std::uint32_t>(scale) & 0x007FFFFFU) == 0;
-  return scale >= (power_of_two ? 0x1p-126F : 0x1p-60F) && scale <= 0x1p60F;
+  const float least = power_of_two ? 0x1p-126F : 0x1p-60F;
+  return (scale >= least) & (scale <= 0x1p60F);  // no branch, for loops over many
 }
 
 inline constexpr float round_magic = 0x1.8p23F;

@@ -25,26 +25,39 @@ template <class V> class uniform_constants {
   unit_constants<V> constants_;
 };
 
-// ... or one set per element of a row, as happens when the last axis is cut finely.
+// ... or one set per element of a row, as happens when the last axis is cut finely. Field by field.
 class row_constants {
  public:
-  static constexpr index_t padding = 64;  // registers may be loaded past the end
+  static constexpr index_t padding = 64;         // registers may be loaded past the end
+  row_constants(const row_constants&) = delete;  // a copy would lie elsewhere
+  row_constants& operator=(const row_constants&) = delete;
 
   explicit row_constants(index_t n)
-      : stride_(n + padding), values_(static_cast<std::size_t>(6 * stride_)) {
-    // Harmless constants for the lanes past the end.
-    for (index_t i = n; i < stride_; ++i) set(i, {1, 1, 0, 0, 0, 0});
+      : stride_((n + padding + line - 1) / line * line),
+        values_(static_cast<std::size_t>(fields * stride_ + line)) {
+    const auto past = reinterpret_cast<std::uintptr_t>(values_.data()) / sizeof(float) % line;
+    first_ = (line - static_cast<index_t>(past)) % line;
+    std::fill_n(field(0), 2 * stride_, 1.0F);  // harmless for the lanes past the end
+  }
+  unit_constants<float> at(index_t i) const noexcept {
+    return {field(0)[i], field(1)[i], field(2)[i], field(3)[i], field(4)[i], field(5)[i]};
   }
   void set(index_t i, const unit_constants<float>& c) noexcept {
-    const float fields[6] = {c.scale,   c.reciprocal,   c.lowest,
-                             c.highest, c.float_offset, c.integer_offset};
-    for (index_t f = 0; f < 6; ++f) values_[static_cast<std::size_t>(f * stride_ + i)] = fields[f];
+    const float value[fields] = {c.scale,   c.reciprocal,   c.lowest,
+                                 c.highest, c.float_offset, c.integer_offset};
+    for (index_t f = 0; f < fields; ++f) field(f)[i] = value[f];
   }
-  const float* data() const noexcept { return values_.data(); }
+  const float* data() const noexcept { return field(0); }
   index_t stride() const noexcept { return stride_; }  // from one field to the next
+  static constexpr index_t fields = 6;                 // in the order of unit_constants
+  float* field(index_t f) noexcept { return values_.data() + first_ + f * stride_; }
+  const float* field(index_t f) const noexcept { return values_.data() + first_ + f * stride_; }
 
  private:
+  static constexpr index_t line = 16;  // every field begins a cache line
+
   index_t stride_;
+  index_t first_ = 0;
   std::vector<float> values_;
 };
 template <class V> class varying_constants {
@@ -117,16 +130,20 @@ void fake_quantize_loop(const float* x, float* out, index_t n, const Source& sou
   fake_quantize_from<Level, Form, Method, true>(head, x, out, n, source);
 }
 
-// `count` units of `length` elements each, a multiple of the register.
+// `count` units of `length` elements each, a multiple of the register; their constants one after the other.
 template <class Level, unit_form Form, quotient_method Method, bool Stream>
 void fake_quantize_units(const float* x, float* out, index_t length, index_t count,
-                         const unit_constants<float>* units) noexcept {
+                         const row_constants& units) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
+  const float* const first = units.data();
+  const index_t stride = units.stride();
   index_t end = 0;
   index_t i = 0;
   for (index_t k = 0; k < count; ++k) {
-    const unit_constants<V> c = spread<V>(units[k]);
+    const float* const u = first + k;
+    const unit_constants<V> c{V(u[0]),          V(u[stride]),     V(u[2 * stride]),
+                              V(u[3 * stride]), V(u[4 * stride]), V(u[5 * stride])};
     for (end += length; i < end; i += lanes) {
       put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
     }
@@ -134,7 +151,7 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
 }
 template <class Level, unit_form Form, quotient_method Method>
 void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
-                          const unit_constants<float>* units, bool stream) noexcept {
+                          const row_constants& units, bool stream) noexcept {
   if (stream && elements_before_aligned<simd::floats<Level>>(out) == 0) {
     fake_quantize_units<Level, Form, Method, true>(x, out, length, count, units);
   } else {

@@ -187,6 +187,20 @@ inline void check(const qparams& p, std::string_view where) {
           zp ? "zero_point and scale differ in length" : "minval and scale differ in length", at,
           text_of(static_cast<index_t>(n)), text_of(static_cast<index_t>(p.scale.size())));
   }
+  // Blocks are many: all at once first, one by one only to say what is wrong.
+  int wrong = 0;
+  for (const float scale : p.scale)
+    wrong |= (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
+  if (zp) {
+    for (const std::int32_t zero : p.zero_point) {
+      const auto z = static_cast<float>(zero);
+      wrong |= (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
+    }
+  }
+  if (minval) {
+    for (const float v : p.minval) wrong |= v - v == 0.0F ? 0 : 1;
+  }
+  if (wrong == 0) return;
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
     if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
       bad("scale out of range", text_of(p.scale[i]), "finite and > 0");

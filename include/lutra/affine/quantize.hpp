@@ -91,16 +91,16 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
       }
     };
     const quantize_kernels kernels = quantize_kernels_of<Level>(p, q);
-    for_each_piece<simd::lanes<V>>(
-        p, units,
+    for_each_piece<V, 4 * simd::lanes<V>>(
+        p, units, true,
         [&](index_t first, index_t n, index_t at) {
           const unit_params u = unit_of(p, at);
           if (!is_regular(u.scale)) return literal(first, n, at);
           kernels.run(from + first, to + first, n, constants_of(u));
         },
-        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+        [&](index_t first, index_t n, index_t count, const row_constants& c) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c[k]);
+            kernels.run(from + first, to + first, n, c.at(k));
           }
         },
         [&](index_t first, index_t n, const row_constants& row) {
@@ -133,14 +133,14 @@ void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
       return;
     }
     const auto kernels = dequantize_kernels_of<Level, Code>(p);
-    for_each_piece<simd::lanes<V>>(
-        p, units,
+    for_each_piece<V, simd::lanes<V>>(
+        p, units, true,
         [&](index_t first, index_t n, index_t at) {
           kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)));
         },
-        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+        [&](index_t first, index_t n, index_t count, const row_constants& c) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c[k]);
+            kernels.run(from + first, to + first, n, c.at(k));
           }
         },
         [&](index_t first, index_t n, const row_constants& row) {
@@ -179,8 +179,8 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
   on_dense(x, out, [&](const float* from, float* to) {
     const bool stream = from != to && is_streamed(x.size());
     const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
-    for_each_piece<simd::lanes<V>>(
-        p, units,
+    for_each_piece<V, simd::lanes<V>>(
+        p, units, p.qformulation == qformulation::minval,
         [&](index_t first, index_t n, index_t at) {
           const unit_params u = unit_of(p, at);
           if (is_regular(u.scale)) {
@@ -189,7 +189,7 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
           }
           for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
         },
-        [&](index_t first, index_t n, index_t count, const unit_constants<float>* c) {
+        [&](index_t first, index_t n, index_t count, const row_constants& c) {
           kernels.blocks(from + first, to + first, n, count, c, stream);
         },
         [&](index_t first, index_t n, const row_constants& row) {
