@@ -75,6 +75,66 @@ TEST_CASE("fake_quantizer: the default observer follows the target") {
               "averaging_constant", "2");
 }
 
+namespace {
+
+// An observer that counts how often its range is asked for.
+class counting {
+ public:
+  explicit counting(const quantization_spec& s) : inner_(s) {}
+  void observe(tensor_view<const float> x) { inner_.observe(x); }
+  void reset() { inner_.reset(); }
+  index_t units() const { return inner_.units(); }
+  std::int64_t samples() const { return inner_.samples(); }
+  std::int64_t nonfinite() const { return inner_.nonfinite(); }
+  void range(std::span<float> lo, std::span<float> hi) const {
+    ++ranges;
+    inner_.range(lo, hi);
+  }
+  void save(state_writer& w) const { inner_.save(w); }
+  void load(state_reader& r) { inner_.load(r); }
+  void merge(const counting& other) { inner_.merge(other.inner_); }
+  static inline int ranges = 0;
+
+ private:
+  global_min_max inner_;
+};
+
+}  // namespace
+
+TEST_CASE("fake_quantizer: parameters are derived when they are needed, once") {
+  register_observer("counting",
+                    [](const quantization_spec& s) { return any_observer(counting(s)); });
+  const quantization_spec s{.qparam_calculator = "counting"};
+  fake_quantizer f(s, target::activation);
+  fake_quantizer other = f;
+  f.enable_fake_quant(false);
+  counting::ranges = 0;
+  for (std::uint64_t batch = 0; batch < 5; ++batch) forward(f, sample(shape{40}, 60 + batch));
+  other.observe(view(sample(shape{40}, 70, 3)));
+  f.merge(other);
+  CHECK(f.initialized());
+  CHECK(counting::ranges == 0);
+  f.enable_fake_quant(true);
+  f.enable_observer(false);
+  const tensor<float> x = sample(shape{40}, 80);
+  const tensor<float> y = forward(f, x);
+  CHECK(forward(f, x) == y);
+  CHECK(y == quantized(x, f.params()));
+  CHECK(counting::ranges == 1);
+  f.enable_observer(true);  // training needs them after every batch
+  forward(f, x);
+  CHECK(counting::ranges == 2);
+
+  // A range whose width overflows is an error of those who need parameters.
+  const float most = std::numeric_limits<float>::max();
+  fake_quantizer wide({.qscheme = qscheme::asymmetric}, target::activation);
+  const tensor<float> ends(shape{2}, {-most, most});
+  wide.observe(view(ends));
+  CHECK_ERROR(wide.params(), non_finite, "too wide");
+  CHECK_ERROR(forward(wide, ends), non_finite, "too wide");
+  CHECK(wide.samples() == 4);
+}
+
 TEST_CASE("fake_quantizer: without data there are no parameters") {
   fake_quantizer f({}, target::weight);
   CHECK_FALSE(f.initialized());

@@ -9,6 +9,8 @@
 // A tensor whose extents the blocks do not divide disables the fake-quantizer for good: output is x, and
 // disabled_reason() says why. Every other error leaves switches and parameters as they were.
 // NaN in the data propagates to the output and is left out of the statistics.
+// Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
+// observer searches for its range once, at the end.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
@@ -44,7 +46,9 @@ class fake_quantizer {
       copy(in, out);
       return;
     }
-    fake_quantize(in, stored_params(), out);
+    check_observed();
+    if (!params_) params_ = params_of(observer_);
+    fake_quantize(in, *params_, out);
   }
   // The statistics half of forward(), whatever observer_enabled() says.
   void observe(tensor_view<const float> x) {
@@ -55,7 +59,7 @@ class fake_quantizer {
       return;
     }
     observer_.observe(x);
-    params_ = params_of(observer_);
+    params_.reset();
   }
 
   void enable_observer(bool on) noexcept { observer_enabled_ = on; }
@@ -64,10 +68,15 @@ class fake_quantizer {
   bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
   bool disabled() const noexcept { return disabled_; }
   const std::string& disabled_reason() const noexcept { return disabled_reason_; }
-  bool initialized() const noexcept { return params_.has_value(); }
+  bool initialized() const { return observer_.units() != 0; }
   std::int64_t samples() const { return observer_.samples(); }
   std::int64_t nonfinite() const { return observer_.nonfinite(); }
-  qparams params() const { return stored_params(); }
+  // Derived anew if tensors were observed since the last forward() that needed them. Raises invalid_state
+  // before data, non_finite if the range is too wide for a scale.
+  qparams params() const {
+    check_observed();
+    return params_ ? *params_ : params_of(observer_);
+  }
   const quantization_spec& spec() const noexcept { return spec_; }
   lutra::target target() const noexcept { return target_; }
   const any_observer& statistics() const noexcept { return observer_; }
@@ -95,7 +104,7 @@ class fake_quantizer {
     w.u8(observer_enabled_ ? 1 : 0);
     w.u8(fake_quant_enabled_ ? 1 : 0);
     w.u8(disabled_ ? 1 : 0);
-    w.u8(params_ ? 1 : 0);
+    w.u8(initialized() ? 1 : 0);
     w.text(disabled_reason_);
     observer_.save(w);
     w.u64(hash(w.bytes()));
@@ -129,9 +138,9 @@ class fake_quantizer {
     loaded.observer_.load(in);
     in.expect_end();
     loaded.params_.reset();
-    if (initialized) {
-      if (loaded.observer_.units() == 0) in.corrupt("initialized without statistics", "", "");
-      loaded.params_ = loaded.params_of(loaded.observer_);
+    if (initialized != loaded.initialized()) {
+      in.corrupt(initialized ? "initialized without statistics" : "statistics without data", "",
+                 "");
     }
     *this = std::move(loaded);
   }
@@ -170,12 +179,11 @@ class fake_quantizer {
     o.range(lo, hi);
     return qparams_from_range(spec_, lo, hi);
   }
-  const qparams& stored_params() const {
-    if (!params_) {
+  void check_observed() const {
+    if (!initialized()) {
       raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
             "fake_quantizer", disabled_ ? "disabled: " + disabled_reason_ : "");
     }
-    return *params_;
   }
   static void copy(const tensor_view<const float>& in, const tensor_view<float>& out) {
     if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
@@ -189,8 +197,8 @@ class fake_quantizer {
     }
     any_observer both = observer_;
     merging ? both.merge(other.observer_) : both.append(other.observer_);
-    if (both.units() != 0) params_ = params_of(both);
     observer_ = std::move(both);
+    params_.reset();
     if (other.disabled_ && !disabled_) disabled_reason_ = other.disabled_reason_;
     disabled_ = disabled_ || other.disabled_;
   }
@@ -231,7 +239,7 @@ class fake_quantizer {
   quantization_spec spec_;
   lutra::target target_;
   any_observer observer_;
-  std::optional<qparams> params_;
+  std::optional<qparams> params_;  // of the statistics, where they were needed already
   std::string disabled_reason_;
   bool observer_enabled_ = true;
   bool fake_quant_enabled_ = true;
