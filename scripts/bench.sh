@@ -7,7 +7,7 @@
 # 20 seconds. Roofs always run with what is measured by them.
 set -eu
 cd "$(dirname "$0")/.."
-time= json= filter=. smoke= slow=
+time= json= filter=. smoke= slow= goals=
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) time=--benchmark_min_time=0.001 smoke=1 ;;
@@ -49,4 +49,5 @@ if [ -z "$smoke" ]; then
   peer palettize_peers "--data $results/data"
   peer torch_observers ""
 fi
-build/native/bench/bench_summary --goals bench/goals.txt ${json:+--json "$json"} $results/*.json
+[ -n "$smoke" ] || goals="--goals bench/goals.txt"
+build/native/bench/bench_summary $goals ${json:+--json "$json"} $results/*.json
