@@ -7,12 +7,15 @@
 //   KL(P || Q) = const - sum over levels of M log(M / n),  M mass, n bins of a level
 // Clipping costs what it blurs: the tail shares one level. Zero is always represented exactly, so a peak of
 // zeros (relu) must not count as blurred: the bin of zero counts at most what its fuller neighbour does.
+// Chance makes even equal bins differ: a level of k bins with elements diverges by (k - 1) / (2 ln 2 n) bits in
+// the mean, which is taken off, and in B bins the sum varies by about sqrt(B) bits / n. Within twice that the
+// largest range is taken (of evenly spread values any part, with the rest in one level, looks as good as all).
 // O(levels) per range from prefix sums; levels are evenly spaced (a float dtype counts as 2^bits of them).
 // Deterministic (number/log2.hpp). It wants many more elements than bins.
 // TensorRT's and ONNX Runtime's method differs (ort_entropy.hpp): it compares with the clipped P.
 #pragma once
 
-#include <array>
+#include <cmath>
 #include <lutra/number/log2.hpp>
 #include <lutra/observe/range/value_range.hpp>
 
@@ -33,18 +36,36 @@ class level_entropy {
       counts[static_cast<std::size_t>(-first_)] = most;
     }
     mass_.push_back(0);
+    used_.push_back(0);
     log_.push_back(0);
     for (const std::uint64_t c : counts) {
       mass_.push_back(mass_.back() + c);
+      used_.push_back(used_.back() + (c != 0 ? 1 : 0));
       log_.push_back(log2_of(static_cast<double>(log_.size())));
     }
   }
+  // Differences of divergences that say nothing.
+  double chance() const noexcept { return 2.0 * std::sqrt(static_cast<double>(end_ - first_)); }
   std::int64_t first() const noexcept { return first_; }  // of the bins in use, on the lattice
   std::int64_t end() const noexcept { return end_; }
 
   // For levels over bins [a, b); b - a >= levels. Smaller is better.
   double operator()(std::int64_t a, std::int64_t b, std::int64_t levels) const noexcept {
+    return -sums(a, b, levels).kept;
+  }
+  // The same less what chance alone would give.
+  double beyond_chance(std::int64_t a, std::int64_t b, std::int64_t levels) const noexcept {
+    const level_sums s = sums(a, b, levels);
+    return -s.kept - 0.72134752044448170368 * static_cast<double>(s.joined);  // 1 / (2 ln 2)
+  }
+
+ private:
+  struct level_sums {
     double kept = 0;
+    std::int64_t joined = 0;  // bins with elements, less one per level that has any
+  };
+  level_sums sums(std::int64_t a, std::int64_t b, std::int64_t levels) const noexcept {
+    level_sums s;
     std::size_t from = 0;
     const std::int64_t whole = (b - a) / levels;  // bins per level: whole + part / levels
     const std::int64_t part = (b - a) % levels;
@@ -60,14 +81,13 @@ class level_entropy {
       const std::size_t to = j == levels ? mass_.size() - 1 : clamped(edge);
       if (to > from && mass_[to] != mass_[from]) {
         const auto m = static_cast<double>(mass_[to] - mass_[from]);
-        kept += m * (log2_of(m) - log_[to - from]);
+        s.kept += m * (log2_of(m) - log_[to - from]);
+        s.joined += used_[to] - used_[from] - 1;
       }
       from = std::max(from, to);
     }
-    return -kept;
+    return s;
   }
-
- private:
   std::size_t clamped(std::int64_t edge) const noexcept {
     const auto n = static_cast<std::int64_t>(mass_.size()) - 1;
     return static_cast<std::size_t>(std::clamp<std::int64_t>(edge - first_, 0, n));
@@ -75,6 +95,7 @@ class level_entropy {
   std::int64_t first_;
   std::int64_t end_;
   std::vector<std::uint64_t> mass_;  // below each bin in use
+  std::vector<std::int64_t> used_;   // of these, bins with elements
   std::vector<double> log_;          // of small integers
 };
 
@@ -97,8 +118,9 @@ struct entropy_range {
     const std::int64_t highest = std::max<std::int64_t>(divergence.end(), 0);
     if (is_symmetric(spec)) {
       const std::int64_t most = std::max(-lowest, highest);
-      const std::int64_t k = least((count + 1) / 2, most, most,
-                                   [&](std::int64_t m) { return divergence(-m, m, count); });
+      const std::int64_t k =
+          least((count + 1) / 2, most, most, divergence.chance(),
+                [&](std::int64_t m) { return divergence.beyond_chance(-m, m, count); });
       return within(full, edge(k, most, h));
     }
     std::int64_t a = lowest;
@@ -106,10 +128,10 @@ struct entropy_range {
     for (int round = 0; round < 3; ++round) {
       const std::int64_t old_a = a;
       const std::int64_t old_b = b;
-      b = least(std::max<std::int64_t>(a + count, 0), highest, b,
-                [&](std::int64_t m) { return divergence(a, m, count); });
-      a = -least(std::max<std::int64_t>(count - b, 0), -lowest, -a,
-                 [&](std::int64_t m) { return divergence(-m, b, count); });
+      b = least(std::max<std::int64_t>(a + count, 0), highest, b, divergence.chance(),
+                [&](std::int64_t m) { return divergence.beyond_chance(a, m, count); });
+      a = -least(std::max<std::int64_t>(count - b, 0), -lowest, -a, divergence.chance(),
+                 [&](std::int64_t m) { return divergence.beyond_chance(-m, b, count); });
       if ((a == old_a && b == old_b) || lowest == 0 || highest == 0) break;
     }
     return {a == lowest ? full.lo : std::max(full.lo, -edge(-a, -lowest, h)),
@@ -118,36 +140,40 @@ struct entropy_range {
   friend bool operator==(const entropy_range&, const entropy_range&) = default;
 
  private:
-  // The m in [from, to] with the least cost(m), the largest of equals; `otherwise` if there is none. Scans
-  // every 16th of many, then the neighbourhoods of the two best.
+  // The largest m in [from, to] whose cost(m) exceeds the least one by no more than `chance`; `otherwise` if
+  // there is none. Scans every 16th of many, then the neighbourhoods of the two best and of the largest.
   template <class Cost>
   static std::int64_t least(std::int64_t from, std::int64_t to, std::int64_t otherwise,
-                            Cost&& cost) {
+                            double chance, Cost&& cost) {
     struct candidate {
       std::int64_t m;
       double cost;
     };
-    candidate best{otherwise, std::numeric_limits<double>::infinity()};
-    candidate second = best;
-    const auto scan = [&](std::int64_t low, std::int64_t high, std::int64_t stride) {
-      for (std::int64_t m = high; m >= low; m -= stride) {
-        const candidate c{m, cost(m)};
-        if (c.cost < best.cost || (c.cost == best.cost && m > best.m)) {
-          second = best;
-          best = c;
-        } else if (c.cost < second.cost && m != best.m) {
-          second = c;
-        }
-      }
-    };
+    const auto cheaper = [](const candidate& a, const candidate& b) { return a.cost < b.cost; };
     const std::int64_t stride = to - from >= 64 ? 16 : 1;
-    scan(from, to, stride);
-    if (stride == 1 || from > to) return best.m;
-    const std::array<std::int64_t, 2> around{best.m, second.m};
-    for (const std::int64_t m : around) {
+    std::vector<candidate> tried;
+    const auto scan = [&](std::int64_t low, std::int64_t high, std::int64_t step) {
+      for (std::int64_t m = high; m >= low; m -= step) tried.push_back({m, cost(m)});
+    };
+    const auto around = [&](std::int64_t m) {
       scan(std::max(from, m - stride + 1), std::min(to, m + stride - 1), 1);
-    }
-    return best.m;
+    };
+    const auto largest = [&] {
+      const double limit = std::ranges::min_element(tried, cheaper)->cost + chance;
+      std::int64_t m = from;
+      for (const candidate& c : tried) {
+        if (c.cost <= limit) m = std::max(m, c.m);
+      }
+      return m;
+    };
+    scan(from, to, stride);
+    if (tried.empty()) return otherwise;
+    if (stride == 1) return largest();
+    std::ranges::partial_sort(tried, tried.begin() + 2, cheaper);
+    const candidate best[2] = {tried[0], tried[1]};
+    for (const candidate& c : best) around(c.m);
+    around(largest());
+    return largest();
   }
   // The value m bins from zero; the whole range for the last bin.
   static float edge(std::int64_t m, std::int64_t most, const histogram& h) noexcept {
