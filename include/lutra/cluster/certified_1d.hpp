@@ -140,7 +140,9 @@ template <class Level> class certified_solver {
       floor_ = std::max(floor_, least_.back() - slack - line_->rounding());
       const bool proven = known() <= (1 + options_.max_gap) * line_->blurred_down(floor_);
       const bool done = finest || proven || slack < line_->rounding();
-      if (!done || options_.final_windows) shrink_windows(std::min(limit, limit_of(slack)));
+      if (!done || options_.final_windows) {
+        shrink_windows(std::min(limit, limit_of(slack)), finest && line_->hi.empty());
+      }
       if (done) break;
       const index_t finer = next_rows(4 * blocks);
       if (finer > options_.row_limit) break;
@@ -384,7 +386,7 @@ template <class Level> class certified_solver {
   }
 
   // G from the right, and with it (2): windows keep the blocks that may hold their boundary.
-  void shrink_windows(double limit) {
+  void shrink_windows(double limit, bool every_position) {
     std::vector<double>&right = right_, &next = next_right_;
     right.resize(grid_.size());
     next.resize(grid_.size());
@@ -401,10 +403,12 @@ template <class Level> class certified_solver {
           .solve(r0, r1 + 1, c0, c1, minus_q_.data(), limit);
       right.swap(next);
       const double* left = least_.data() + offset_[size(q)];
+      // A point is not cut: boundaries lie at positions.
+      const index_t block = every_position ? 0 : 1;
       index_t a = r0;
-      while (a + 1 < r1 && left[a] + right[size(a + 1)] > limit) ++a;
+      while (a + block < r1 && left[a] + right[size(a + block)] > limit) ++a;
       index_t b = r1;
-      while (b > a + 1 && left[b - 1] + right[size(b)] > limit) --b;
+      while (b > a + block && left[b - block] + right[size(b)] > limit) --b;
       from[size(q)] = grid_[size(a)];
       to[size(q)] = grid_[size(b)];
       c0 = a;

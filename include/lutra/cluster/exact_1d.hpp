@@ -3,7 +3,7 @@
 //
 // Minimises sum of weight * (x - centroid(x))^2 over all choices of k centroids: equal values are
 // merged into weighted atoms, the atoms are cut into k intervals by dynamic programming
-// (certified_1d.hpp, interval_dp.hpp), and Lloyd steps on the atoms remove what rounding left.
+// (optimal_starts.hpp), and Lloyd steps on the atoms remove what rounding left.
 //
 // Numeric contract: everything in IEEE double, long sums in compensated blocks; centroids are the means of the
 // original values, ascending; an element belongs to the nearest centroid, decided against midpoints,
@@ -15,9 +15,8 @@
 
 #include <cmath>
 #include <lutra/cluster/atoms.hpp>
-#include <lutra/cluster/certified_1d.hpp>
-#include <lutra/cluster/interval_dp.hpp>
 #include <lutra/cluster/lane_sum.hpp>
+#include <lutra/cluster/optimal_starts.hpp>
 #include <ranges>
 
 LUTRA_STRICT_FP_BEGIN
@@ -99,31 +98,6 @@ inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
     if (!(next.inertia < clusters.inertia)) return;
     clusters = std::move(next);
   }
-}
-
-// Memory that clusterings one after the other share. Not shared between threads.
-template <class A> struct exact_workspace {
-  atoms_1d atoms;
-  float_sorter sorter;
-  line points;
-  certified_solver<A> solver;
-};
-
-// First atom of each interval. Many atoms are solved coarse to fine (certified_1d.hpp), which is the
-// same optimum found sooner; where cancellation could hide it, by the plain programme, which counts in
-// double-double when it must.
-template <class A>
-std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit,
-                                    exact_workspace<A>& work) {
-  constexpr index_t few = 256;
-  if (atoms.size() > few) {
-    line_of_points<A>(atoms.value, atoms.weight, work.points);
-    certified_clusters found = work.solver.solve(work.points, k);
-    if (found.excess <= 1e-10 * found.inertia && work.points.rounding() <= 1e-10 * found.inertia) {
-      return std::move(found.starts);
-    }
-  }
-  return optimal_intervals<A>(atoms.value, atoms.weight, k, table_limit);
 }
 
 // The optimal clustering of atoms into min(k, atoms.size()) intervals.

@@ -1,0 +1,72 @@
+#include <lutra/cluster/exact_1d.hpp>
+#include <lutra/cluster/optimal_starts.hpp>
+
+#include <doctest/doctest.h>
+
+#include "cluster/samples.hpp"
+
+namespace {
+
+using lutra::index_t;
+
+// Cost of intervals, in extended precision.
+double cost_of(const lutra::atoms_1d& atoms, const std::vector<index_t>& starts) {
+  long double sum = 0;
+  for (std::size_t c = 0; c < starts.size(); ++c) {
+    const auto begin = static_cast<std::size_t>(starts[c]);
+    const auto end = c + 1 < starts.size() ? static_cast<std::size_t>(starts[c + 1])
+                                           : static_cast<std::size_t>(atoms.size());
+    long double weight = 0, moment = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto w = static_cast<long double>(atoms.weight[i]);
+      weight += w;
+      moment += w * static_cast<long double>(atoms.value[i]);
+    }
+    for (std::size_t i = begin; i < end; ++i) {
+      const long double d = static_cast<long double>(atoms.value[i]) - moment / weight;
+      sum += static_cast<long double>(atoms.weight[i]) * d * d;
+    }
+  }
+  return static_cast<double>(sum);
+}
+
+TEST_CASE("optimal_starts: as good as the plain programme in double-double, whatever the values") {
+  lutra::exact_workspace<lutra::simd::native> work;
+  for (const auto& name : samples::names()) {
+    const std::vector<float> x = samples::draw(name, 1500);
+    const lutra::atoms_1d atoms =
+        lutra::make_atoms(std::span<const float>(x), std::span<const float>());
+    for (const int k : {3, 16}) {
+      if (atoms.size() <= k) continue;
+      CAPTURE(name);
+      CAPTURE(k);
+      const auto starts = lutra::optimal_starts(atoms, k, lutra::interval_table_limit, work);
+      REQUIRE(std::ssize(starts) == k);
+      CHECK(starts[0] == 0);
+      CHECK(std::is_sorted(starts.begin(), starts.end(), std::less_equal<>()));
+      const auto want = lutra::optimal_intervals(atoms.value, atoms.weight, k);
+      CHECK(cost_of(atoms, starts) <= cost_of(atoms, want) * (1 + 1e-9) + 1e-300);
+    }
+  }
+}
+
+TEST_CASE("optimal_starts: outliers so far away that sums of squares lose everything else") {
+  lutra::exact_workspace<lutra::simd::native> work;
+  std::vector<double> x;
+  for (const float v : samples::draw("normal", 3000)) x.push_back(static_cast<double>(v));
+  x.push_back(1e7);
+  x.push_back(-3e8);
+  const lutra::atoms_1d with =
+      lutra::make_atoms(std::span<const double>(x), std::span<const double>());
+  x.resize(3000);
+  const lutra::atoms_1d without =
+      lutra::make_atoms(std::span<const double>(x), std::span<const double>());
+  const auto starts = lutra::optimal_starts(with, 18, lutra::interval_table_limit, work);
+  const auto want = lutra::optimal_starts(without, 16, lutra::interval_table_limit, work);
+  REQUIRE(starts.size() == 18);
+  CHECK(starts[1] == 1);
+  CHECK(starts[17] == with.size() - 1);
+  for (std::size_t c = 0; c < 16; ++c) CHECK(starts[c + 1] == want[c] + 1);
+}
+
+}  // namespace
