@@ -1,0 +1,130 @@
+// How much memory palettize takes beyond its input and the palette it returns.
+#include <lutra/number/bfloat16.hpp>
+#include <lutra/palette/palettize.hpp>
+#include <lutra/tensor/tensor.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <thread>
+
+#include "cluster/samples.hpp"
+
+namespace {
+
+std::atomic<std::size_t> in_use{0};
+std::atomic<std::size_t> peak{0};
+constexpr std::size_t header = 16;  // keeps the alignment of malloc
+
+void* counted(std::size_t size) {
+  void* const block = std::malloc(size + header);
+  if (block == nullptr) std::abort();
+  *static_cast<std::size_t*>(block) = size;
+  const std::size_t now = in_use.fetch_add(size) + size;
+  for (std::size_t p = peak.load(); p < now && !peak.compare_exchange_weak(p, now);) {}
+  return static_cast<char*>(block) + header;
+}
+void release(void* p) noexcept {
+  if (p == nullptr) return;
+  void* const block = static_cast<char*>(p) - header;
+  in_use.fetch_sub(*static_cast<std::size_t*>(block));
+  std::free(block);
+}
+
+}  // namespace
+
+// All tests of this executable allocate through these.
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, std::size_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t) noexcept { release(p); }
+
+namespace {
+
+using lutra::index_t;
+
+struct four_threads {
+  template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
+    std::vector<std::thread> threads;
+    for (index_t t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (index_t i = t; i < n; i += 4) f(i);
+      });
+    }
+    for (std::thread& t : threads) t.join();
+  }
+};
+
+std::size_t bytes_of(const lutra::palette<float>& p) {
+  const auto bytes = [](const auto& v) { return v.size() * sizeof(v[0]); };
+  return bytes(p.lut) + bytes(p.codes) + bytes(p.lut_codes) + bytes(p.scale) + bytes(p.zero_point) +
+         bytes(p.row_scale) + bytes(p.status) + bytes(p.inertia) + bytes(p.lower_bound) +
+         bytes(p.error) + bytes(p.used_entries) + bytes(p.collapsed_entries);
+}
+
+// Peak beyond input and palette, as a share of the weight's bytes.
+template <class T, class Executor>
+double peak_share(const lutra::tensor<T>& w, const lutra::palettization_spec& spec,
+                  const Executor& executor,
+                  lutra::palettize_mode mode = lutra::palettize_mode::certified) {
+  lutra::palettize_options options;
+  options.mode = mode;
+  const std::size_t before = in_use.load();
+  peak.store(before);
+  const auto p = lutra::palettize(w, spec, options, executor);
+  const std::size_t most = peak.load() - before;
+  REQUIRE(most >= bytes_of(p));
+  return static_cast<double>(most - bytes_of(p)) /
+         static_cast<double>(w.elements().size() * sizeof(T));
+}
+
+// For one thread, for four, and for four on the weight as bfloat16.
+void check_shares(const lutra::tensor<float>& w, const lutra::palettization_spec& spec,
+                  double limit) {
+  const auto b = lutra::tensor<lutra::bfloat16>::copy_of(w);
+  const double one = peak_share(w, spec, lutra::serial_executor{});
+  const double four = peak_share(w, spec, four_threads{});
+  const double narrow = peak_share(b, spec, four_threads{});
+  CAPTURE(spec.n_bits);
+  CAPTURE(text_of(spec.granularity));
+  CAPTURE(one);
+  CAPTURE(four);
+  CAPTURE(narrow);
+  CHECK(one <= limit);
+  CHECK(four <= limit);
+  CHECK(narrow <= limit);
+}
+
+using lutra::granularity;
+
+TEST_CASE(
+    "peak_heap: half the weight up to four bits, one weight for eight, whatever the threads") {
+  const lutra::tensor<float> w({2048, 2048}, samples::draw("normal", 2048 * 2048));
+  for (const granularity& g :
+       {granularity::per_tensor(), granularity::per_grouped_channel(1, 0),
+        granularity::per_grouped_channel(1, 1), granularity::per_grouped_channel(64, 0)}) {
+    check_shares(w, {.lut_qspec = lutra::int8_symmetric, .granularity = g}, 0.5);
+  }
+  check_shares(w, {.n_bits = 8}, 1.0);
+}
+
+TEST_CASE("peak_heap: groups just too small to be counted, several of them at a time") {
+  if (std::getenv("LUTRA_TEST_QUICK") != nullptr) return;
+  const lutra::tensor<float> w({4096, 4096}, samples::draw("normal", 4096 * 4096));
+  check_shares(w, {.granularity = granularity::per_grouped_channel(16, 1)}, 0.5);
+}
+
+TEST_CASE("peak_heap: mode exact takes five weights up to four bits, 25 for eight") {
+  const lutra::tensor<float> w({1024, 1024}, samples::draw("normal", 1024 * 1024));
+  const auto share = [&](int bits) {
+    return peak_share(w, {.n_bits = bits}, lutra::serial_executor{}, lutra::palettize_mode::exact);
+  };
+  CHECK(share(4) <= 5.0);
+  CHECK(share(8) <= 25.0);
+}
+
+}  // namespace
