@@ -168,6 +168,31 @@ void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view
   dequantize_from<Level>(q, p, out);
 }
 
+// fake_quantize on dense memory; `units` fits p. Streamed stores are complete when it returns.
+template <class Level>
+void fake_quantize_dense(const float* from, float* to, const qparams& p, const block_grid& units,
+                         quotient q, bool stream) {
+  using V = simd::floats<Level>;
+  const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
+  for_each_piece<V, simd::lanes<V>>(
+      p, units, p.qformulation == qformulation::minval,
+      [&](index_t first, index_t n, index_t at) {
+        const unit_params u = unit_of(p, at);
+        if (is_regular(u.scale)) {
+          kernels.run(from + first, to + first, n, constants_of(u), stream);
+          return;
+        }
+        for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
+      },
+      [&](index_t first, index_t n, index_t count, const row_constants& c) {
+        kernels.blocks(from + first, to + first, n, count, c, stream);
+      },
+      [&](index_t first, index_t n, const row_constants& row) {
+        kernels.row(from + first, to + first, n, row, stream);
+      });
+  if (stream) simd::stream_fence();
+}
+
 // out = dequantize(quantize(x)) without the detour through bytes; NaN stays NaN.
 template <class Level = simd::native>
 void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<float> out,
@@ -175,27 +200,8 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
   const char* where = "fake_quantize";
   check_same_extents(x.extents(), out.extents(), where);
   const block_grid units = units_of(p, x.extents(), where);
-  using V = simd::floats<Level>;
   on_dense(x, out, [&](const float* from, float* to) {
-    const bool stream = from != to && is_streamed(x.size());
-    const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
-    for_each_piece<V, simd::lanes<V>>(
-        p, units, p.qformulation == qformulation::minval,
-        [&](index_t first, index_t n, index_t at) {
-          const unit_params u = unit_of(p, at);
-          if (is_regular(u.scale)) {
-            kernels.run(from + first, to + first, n, constants_of(u), stream);
-            return;
-          }
-          for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
-        },
-        [&](index_t first, index_t n, index_t count, const row_constants& c) {
-          kernels.blocks(from + first, to + first, n, count, c, stream);
-        },
-        [&](index_t first, index_t n, const row_constants& row) {
-          kernels.row(from + first, to + first, n, row, stream);
-        });
-    if (stream) simd::stream_fence();
+    fake_quantize_dense<Level>(from, to, p, units, q, from != to && is_streamed(x.size()));
   });
 }
 
