@@ -32,8 +32,9 @@
 // Cost: about 40 k grid rows per level, two to ten levels. Memory: 12 bytes per row, 60 per grid position.
 #pragma once
 
-#include <lutra/cluster/line.hpp>
+#include <lutra/cluster/line_polish.hpp>
 #include <lutra/cluster/monotone_rows.hpp>
+#include <lutra/cluster/window_slack.hpp>
 #include <numeric>
 #include <utility>
 
@@ -60,46 +61,6 @@ struct certified_clusters {
   int levels = 0;
 };
 
-// Lloyd steps on whole atoms while they lower the cost; returns the cost. Clusters stay non-empty.
-inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
-  const auto k = static_cast<index_t>(starts.size());
-  const auto at = [&](const std::vector<index_t>& b, index_t c) {
-    return c < k ? b[static_cast<std::size_t>(c)] : l.size();
-  };
-  const auto total = [&](const std::vector<index_t>& b) {
-    double sum = 0;
-    for (index_t c = 0; c < k; ++c) sum += l.cost(at(b, c), at(b, c + 1));
-    return sum;
-  };
-  double best = total(starts);
-  std::vector<index_t> next(starts.size());
-  for (int step = 0; step < steps; ++step) {
-    double left = l.mean(0, at(starts, 1));
-    for (index_t c = 1; c < k; ++c) {
-      const double right = l.mean(at(starts, c), at(starts, c + 1));
-      const double mid = left + (right - left) * 0.5;
-      left = right;
-      // First atom whose mean lies right of the midpoint, no empty cluster on either side.
-      index_t a = next[static_cast<std::size_t>(c) - 1] + 1;
-      index_t b = std::max(a, std::min(at(starts, c + 1) - 1, l.size() - (k - c)));
-      while (a < b) {
-        const index_t m = a + (b - a) / 2;
-        if (l.centre(m) > mid) {
-          b = m;
-        } else {
-          a = m + 1;
-        }
-      }
-      next[static_cast<std::size_t>(c)] = a;
-    }
-    const double cost = total(next);
-    if (next == starts || !(cost < best)) break;
-    best = cost;
-    starts.swap(next);
-  }
-  return best;
-}
-
 // Solves one line after the other, keeping its memory. Not shared between threads.
 template <class Level> class certified_solver {
  public:
@@ -124,16 +85,19 @@ template <class Level> class certified_solver {
  private:
   static constexpr double infinity = std::numeric_limits<double>::infinity();
   static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
-  index_t boundaries() const noexcept { return k_ - 1; }
 
   certified_clusters run() {
     start();
     double blocks = static_cast<double>(std::max<index_t>(k_ <= 16 ? 8 * k_ : 4 * k_, 64));
     for (;;) {
       ++result_.levels;
-      const bool finest = make_grid(blocks);
+      const bool finest = grid_.make(*line_, from_, to_, blocks);
       // Blocks that are points are never cut.
-      const double slack = finest && line_->hi.empty() ? 0.0 : bound_slack();
+      const double slack =
+          finest && line_->hi.empty() ? 0.0 : slack_(*line_, grid_, from_, to_, known());
+      least_.resize(size(grid_.rows()));
+      choice_.resize(size(grid_.rows()));
+      base_.resize(grid_.size() + 8);
       const double limit = limit_of(slack);
       forward(limit);
       improve(finest);
@@ -144,10 +108,10 @@ template <class Level> class certified_solver {
         shrink_windows(std::min(limit, limit_of(slack)), finest && line_->hi.empty());
       }
       if (done) break;
-      const index_t finer = next_rows(4 * blocks);
+      const index_t finer = window_grid::rows_of(*line_, from_, to_, 4 * blocks);
       if (finer > options_.row_limit) break;
       // When windows hold hardly more positions than the finer grid, take them all at once.
-      const index_t all = next_rows(infinity);
+      const index_t all = window_grid::rows_of(*line_, from_, to_, infinity);
       blocks = all <= 2 * finer && all <= options_.row_limit ? infinity : 4 * blocks;
     }
     best_ = std::min(best_, polish(*line_, result_.starts, 100));
@@ -177,128 +141,38 @@ template <class Level> class certified_solver {
     result_.starts = std::move(starts);
   }
 
-  // Grid positions: the ends of the windows, and between them steps of equal spread. Returns whether
-  // it holds every position of every window.
-  bool make_grid(double blocks) {
-    const double step = line_->spread.back() / blocks;
-    const double* const spread = line_->spread.data();
-    grid_.resize(size(line_->size() + 1));
-    std::uint32_t* out = grid_.data();
-    *out = 0;
-    bool finest = true;
-    for (index_t q = 1; q < k_; ++q) {
-      const index_t end = to_[size(q)];
-      index_t at = std::max<index_t>(from_[size(q)], *out);
-      if (at > *out) *++out = static_cast<std::uint32_t>(at);
-      if (step == 0) {
-        while (at < end) *++out = static_cast<std::uint32_t>(++at);
-        continue;
-      }
-      while (at < end) {
-        // The first position a step away, at least the next one.
-        const double target = spread[at] + step;
-        index_t a = at + 1;
-        const index_t near = std::min(end, a + 16);
-        while (a < near && spread[a] < target) ++a;
-        if (a == near && a < end && spread[a] < target) {
-          index_t stride = 1;
-          while (a + stride < end && spread[a + stride] < target) stride *= 2;
-          index_t b = std::min(a + stride, end);
-          a += stride / 2;
-          while (a < b) {
-            const index_t m = a + (b - a) / 2;
-            const bool left = spread[m] < target;
-            a = left ? m + 1 : a;
-            b = left ? b : m;
-          }
-        }
-        finest = finest && a == at + 1;
-        at = a;
-        *++out = static_cast<std::uint32_t>(at);
-      }
-    }
-    grid_.resize(static_cast<std::size_t>(out - grid_.data()) + 1);
-    if (grid_.back() < line_->size()) grid_.push_back(static_cast<std::uint32_t>(line_->size()));
-    load_grid();
-    return finest;
-  }
-  // The sums at the grid positions, and the rows of every layer.
-  void load_grid() {
-    const std::size_t g = grid_.size();
-    for (auto* a : {&w_, &s_, &q_, &minus_q_}) a->resize(g + 8);
-    base_.resize(g + 8);
-    const auto copy = [&](std::vector<double>& to, const std::vector<double>& sums, double sign) {
-      const double* const from = sums.data();
-      const std::uint32_t* const at = grid_.data();
-      double* const sum = to.data();
-      for (std::size_t i = 0; i < g; ++i) sum[i] = sign * from[at[i]];
-      for (std::size_t i = g; i < g + 8; ++i) sum[i] = sum[g - 1];  // rows are read by eights
-    };
-    copy(w_, line_->w, 1);
-    copy(s_, line_->s, 1);
-    copy(q_, line_->q, 1);
-    copy(minus_q_, line_->q, -1);
-    first_.resize(size(k_ + 1));
-    last_.resize(size(k_ + 1));
-    offset_.resize(size(k_ + 1));
-    index_t rows = 0;
-    for (index_t q = 0; q <= k_; ++q) {
-      first_[size(q)] = grid_index(from_[size(q)]);
-      last_[size(q)] = grid_index(to_[size(q)]);
-      offset_[size(q)] = rows - first_[size(q)];
-      rows += last_[size(q)] - first_[size(q)] + 1;
-    }
-    least_.resize(size(rows));
-    choice_.resize(size(rows));
-  }
-  index_t grid_index(index_t position) const {
-    return std::lower_bound(grid_.begin(), grid_.end(), static_cast<std::uint32_t>(position)) -
-           grid_.begin();
-  }
-  // Rows a grid of `blocks` would have, at most.
-  index_t next_rows(double blocks) const {
-    const double step = line_->spread.back() / blocks;
-    double rows = 0;
-    for (index_t q = 1; q < k_; ++q) {
-      const auto all = static_cast<double>(to_[size(q)] - from_[size(q)]);
-      const double spread = line_->spread[size(to_[size(q)])] - line_->spread[size(from_[size(q)])];
-      rows += step > 0 ? std::min(all, spread / step) : all;
-    }
-    return static_cast<index_t>(rows);
-  }
-
   // F of layer q for grid index g is least_[offset_[q] + g].
   // Rows above `limit` belong to no optimal clustering: they are set to infinity and leave the layer,
   // but for the first of them, which ends the last block.
   void forward(double limit) {
     least_[0] = 0;
     for (index_t q = 1; q <= k_; ++q) {
-      const double* previous = least_.data() + offset_[size(q - 1)];
-      for (index_t c = first_[size(q - 1)]; c <= last_[size(q - 1)]; ++c) {
-        base_[size(c)] = previous[c] - q_[size(c)];
+      const double* previous = least_.data() + grid_.offset(q - 1);
+      for (index_t c = grid_.first(q - 1); c <= grid_.last(q - 1); ++c) {
+        base_[size(c)] = previous[c] - grid_.q()[c];
       }
-      double* least = least_.data() + offset_[size(q)];
-      const index_t r0 = first_[size(q)];
-      const index_t r1 = last_[size(q)];
+      double* least = least_.data() + grid_.offset(q);
+      const index_t r0 = grid_.first(q);
+      const index_t r1 = grid_.last(q);
       std::fill(least + r0, least + r1 + 1, infinity);
-      monotone_rows<true, Level>(w_.data(), s_.data(), base_.data(), least,
-                                 choice_.data() + offset_[size(q)])
-          .solve(r0, r1 + 1, first_[size(q - 1)], last_[size(q - 1)], q_.data(), limit);
+      monotone_rows<true, Level>(grid_.w(), grid_.s(), base_.data(), least,
+                                 choice_.data() + grid_.offset(q))
+          .solve(r0, r1 + 1, grid_.first(q - 1), grid_.last(q - 1), grid_.q(), limit);
       if (q == k_) continue;
       index_t r = r0;
       while (r < r1 && least[r] <= limit) ++r;
       if (least[r] > limit) least[r] = infinity;
-      last_[size(q)] = r;
+      grid_.end_layer(q, r);
     }
   }
 
   // Keeps the better of the grid's clustering, polished, and the best one known.
   void improve(bool finest) {
     std::vector<index_t> starts(size(k_));
-    index_t g = last_.back();
+    index_t g = grid_.last(k_);
     for (index_t q = k_; q >= 1; --q) {
-      g = choice_[size(offset_[size(q)] + g)];
-      starts[size(q - 1)] = grid_[size(g)];
+      g = choice_[size(grid_.offset(q) + g)];
+      starts[size(q - 1)] = grid_.positions()[size(g)];
     }
     for (index_t c = 1; c < k_; ++c)
       starts[size(c)] = std::max(starts[size(c)], starts[size(c - 1)] + 1);
@@ -313,78 +187,6 @@ template <class Level> class certified_solver {
     }
   }
 
-  // M_a and what the bounds of the slack need of the blocks [b, end).
-  void measure_blocks(std::size_t b, std::size_t end) {
-    for (; b < end; ++b) {
-      const index_t i = grid_[b];
-      const index_t j = grid_[b + 1];
-      const double lo = line_->least(i);
-      const double hi = line_->largest(j - 1);
-      const double weight = line_->weight(i, j);
-      const double mean = line_->mean(i, j);
-      const double inside = (mean - lo) * (hi - mean);
-      // A bucket that holds one value is a point, wherever the value lies.
-      const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > 1);
-      const double deviation = spread_out ? 2 * weight * inside / (hi - lo) : 0;
-      deviation_[b] = deviation;
-      own_[b] = 2 * (hi - lo) * deviation;
-      square_[b] = deviation * deviation / weight;
-    }
-  }
-
-  // The slack of (1) at this level: the least that the three bounds of D allow.
-  double bound_slack() {
-    for (auto* a : {&deviation_, &own_, &square_}) a->resize(grid_.size());
-    struct boundary {
-      double deviation = 0, own = 0, square = 0, reach = 0;
-    };
-    std::vector<boundary> all;
-    double squares = 0;
-    index_t measured = 0;
-    for (index_t q = 1; q < k_; ++q) {
-      measured = std::max(measured, first_[size(q)]);
-      measure_blocks(size(measured), size(last_[size(q)]));
-      measured = std::max(measured, last_[size(q)]);
-      boundary b;
-      for (index_t i = first_[size(q)]; i < last_[size(q)]; ++i) {
-        b.deviation = std::max(b.deviation, deviation_[size(i)]);
-        b.own = std::max(b.own, own_[size(i)]);
-        b.square = std::max(b.square, square_[size(i)]);
-      }
-      if (b.deviation == 0) continue;
-      b.reach = std::max(0.0, line_->largest(std::max<index_t>(to_[size(q + 1)], 1) - 1) -
-                                  line_->least(std::min(from_[size(q - 1)], line_->size() - 1)));
-      squares += b.square;
-      all.push_back(b);
-    }
-    // Boundaries whose reach is the better bound pay by it; the others share the cost (Cauchy).
-    const double per_square = squares > 0 ? 2 * std::sqrt(known() / squares) : 0;
-    double by_reach = 0;
-    double own = 0;
-    squares = 0;
-    for (const boundary& b : all) {
-      if (b.reach * b.deviation < b.own + per_square * b.square) {
-        by_reach += b.reach * b.deviation;
-      } else {
-        own += b.own;
-        squares += b.square;
-      }
-    }
-    const double slack = by_reach + own + 2 * std::sqrt(known() * squares);
-    // Or: the D share the range of the data, and the dearest boundaries take what they can.
-    std::sort(all.begin(), all.end(),
-              [](const boundary& a, const boundary& b) { return a.deviation > b.deviation; });
-    double range = line_->largest(line_->size() - 1) - line_->least(0);
-    double by_range = 0;
-    for (const boundary& b : all) {
-      const double distance = std::min(range, b.reach);
-      by_range += distance * b.deviation;
-      range -= distance;
-      if (range <= 0) break;
-    }
-    return std::min(slack, by_range) * (1 + 0x1.0p-30);
-  }
-
   // G from the right, and with it (2): windows keep the blocks that may hold their boundary.
   void shrink_windows(double limit, bool every_position) {
     std::vector<double>&right = right_, &next = next_right_;
@@ -392,25 +194,25 @@ template <class Level> class certified_solver {
     next.resize(grid_.size());
     unused_.resize(grid_.size());
     right.back() = 0;
-    index_t c0 = last_.back(), c1 = last_.back();
+    index_t c0 = grid_.last(k_), c1 = grid_.last(k_);
     std::vector<index_t> from = from_, to = to_;
     for (index_t q = k_ - 1; q >= 1; --q) {
-      const index_t r0 = first_[size(q)];
-      const index_t r1 = std::min(last_[size(q)], c1);
-      for (index_t c = c0; c <= c1; ++c) base_[size(c)] = right[size(c)] + q_[size(c)];
+      const index_t r0 = grid_.first(q);
+      const index_t r1 = std::min(grid_.last(q), c1);
+      for (index_t c = c0; c <= c1; ++c) base_[size(c)] = right[size(c)] + grid_.q()[c];
       std::fill(next.begin() + r0, next.begin() + r1 + 1, infinity);
-      monotone_rows<false, Level>(w_.data(), s_.data(), base_.data(), next.data(), unused_.data())
-          .solve(r0, r1 + 1, c0, c1, minus_q_.data(), limit);
+      monotone_rows<false, Level>(grid_.w(), grid_.s(), base_.data(), next.data(), unused_.data())
+          .solve(r0, r1 + 1, c0, c1, grid_.minus_q(), limit);
       right.swap(next);
-      const double* left = least_.data() + offset_[size(q)];
+      const double* left = least_.data() + grid_.offset(q);
       // A point is not cut: boundaries lie at positions.
       const index_t block = every_position ? 0 : 1;
       index_t a = r0;
       while (a + block < r1 && left[a] + right[size(a + block)] > limit) ++a;
       index_t b = r1;
       while (b > a + block && left[b - block] + right[size(b)] > limit) --b;
-      from[size(q)] = grid_[size(a)];
-      to[size(q)] = grid_[size(b)];
+      from[size(q)] = grid_.positions()[size(a)];
+      to[size(q)] = grid_.positions()[size(b)];
       c0 = a;
       c1 = b;
     }
@@ -425,14 +227,12 @@ template <class Level> class certified_solver {
   index_t k_ = 0;
   certified_options options_;
   std::vector<index_t> from_, to_;  // windows of the boundaries 0..k, in positions
-  std::vector<std::uint32_t> grid_;
-  std::vector<double> w_, s_, q_, minus_q_, base_;  // by grid index
-  std::vector<double> right_, next_right_;          // G by grid index, of two layers
+  window_grid grid_;
+  window_slack slack_;
+  std::vector<double> base_;                // by grid index
+  std::vector<double> right_, next_right_;  // G by grid index, of two layers
   std::vector<std::uint32_t> unused_;
-  std::vector<double> deviation_, own_, square_;  // by block: M_a, 2 r_a M_a, M_a^2 / n_a
-  std::vector<index_t> first_, last_,
-      offset_;  // grid indices of a layer's rows; row r is offset + r
-  std::vector<double> least_;
+  std::vector<double> least_;  // F of layer q for grid index g is least_[grid_.offset(q) + g]
   std::vector<std::uint32_t> choice_;
   certified_clusters result_;
   double best_ = 0;  // cost on the line of the best clustering known, line::within left out

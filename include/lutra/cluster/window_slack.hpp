@@ -1,0 +1,99 @@
+// lutra: window_slack.hpp - how much clusterings of whole blocks can miss.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The slack of the proof in certified_1d.hpp, whose names are used here: sum over boundaries of D_l M_a.
+// IEEE double, rounded up a little.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <lutra/cluster/window_grid.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+// One thread's scratch.
+class window_slack {
+ public:
+  // The slack of (1) at this level: the least that the three bounds of D allow.
+  double operator()(const line& l, const window_grid& grid, std::span<const index_t> from,
+                    std::span<const index_t> to, double known) {
+    for (auto* a : {&deviation_, &own_, &square_}) a->resize(grid.size());
+    struct boundary {
+      double deviation = 0, own = 0, square = 0, reach = 0;
+    };
+    std::vector<boundary> all;
+    double squares = 0;
+    index_t measured = 0;
+    for (index_t q = 1; q + 1 < std::ssize(from); ++q) {
+      measured = std::max(measured, grid.first(q));
+      measure(l, grid.positions(), size(measured), size(grid.last(q)));
+      measured = std::max(measured, grid.last(q));
+      boundary b;
+      for (index_t i = grid.first(q); i < grid.last(q); ++i) {
+        b.deviation = std::max(b.deviation, deviation_[size(i)]);
+        b.own = std::max(b.own, own_[size(i)]);
+        b.square = std::max(b.square, square_[size(i)]);
+      }
+      if (b.deviation == 0) continue;
+      b.reach = std::max(0.0, l.largest(std::max<index_t>(to[size(q + 1)], 1) - 1) -
+                                  l.least(std::min(from[size(q - 1)], l.size() - 1)));
+      squares += b.square;
+      all.push_back(b);
+    }
+    // Boundaries whose reach is the better bound pay by it; the others share the cost (Cauchy).
+    const double per_square = squares > 0 ? 2 * std::sqrt(known / squares) : 0;
+    double by_reach = 0;
+    double own = 0;
+    squares = 0;
+    for (const boundary& b : all) {
+      if (b.reach * b.deviation < b.own + per_square * b.square) {
+        by_reach += b.reach * b.deviation;
+      } else {
+        own += b.own;
+        squares += b.square;
+      }
+    }
+    const double slack = by_reach + own + 2 * std::sqrt(known * squares);
+    // Or: the D share the range of the data, and the dearest boundaries take what they can.
+    std::sort(all.begin(), all.end(),
+              [](const boundary& a, const boundary& b) { return a.deviation > b.deviation; });
+    double range = l.largest(l.size() - 1) - l.least(0);
+    double by_range = 0;
+    for (const boundary& b : all) {
+      const double distance = std::min(range, b.reach);
+      by_range += distance * b.deviation;
+      range -= distance;
+      if (range <= 0) break;
+    }
+    return std::min(slack, by_range) * (1 + 0x1.0p-30);
+  }
+
+ private:
+  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  // M_a and what the bounds of the slack need of the blocks [b, end).
+  void measure(const line& l, std::span<const std::uint32_t> grid, std::size_t b, std::size_t end) {
+    for (; b < end; ++b) {
+      const index_t i = grid[b];
+      const index_t j = grid[b + 1];
+      const double lo = l.least(i);
+      const double hi = l.largest(j - 1);
+      const double weight = l.weight(i, j);
+      const double mean = l.mean(i, j);
+      const double inside = (mean - lo) * (hi - mean);
+      // A bucket that holds one value is a point, wherever the value lies.
+      const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > 1);
+      const double deviation = spread_out ? 2 * weight * inside / (hi - lo) : 0;
+      deviation_[b] = deviation;
+      own_[b] = 2 * (hi - lo) * deviation;
+      square_[b] = deviation * deviation / weight;
+    }
+  }
+
+  std::vector<double> deviation_, own_, square_;  // by block: M_a, 2 r_a M_a, M_a^2 / n_a
+};
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

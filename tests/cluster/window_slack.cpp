@@ -1,0 +1,67 @@
+#include <lutra/cluster/window_slack.hpp>
+#include <lutra/core/random.hpp>
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "cluster/oracle.hpp"
+
+namespace {
+
+using lutra::index_t;
+
+// The least cost of at most k clusters whose boundaries are grid positions, by trying all.
+double best_of_blocks(const lutra::line& l, std::span<const std::uint32_t> grid, std::size_t from,
+                      int k) {
+  double best = l.cost(grid[from], l.size());
+  for (std::size_t cut = from + 1; k > 1 && cut + 1 < grid.size(); ++cut) {
+    best = std::min(best, l.cost(grid[from], grid[cut]) + best_of_blocks(l, grid, cut, k - 1));
+  }
+  return best;
+}
+
+TEST_CASE("window_slack: whole blocks cost at most the slack more than the optimum") {
+  lutra::random_stream random(8);
+  double tightest = 1e300;
+  for (int trial = 0; trial < 800; ++trial) {
+    const std::size_t n = 6 + random.below(7);
+    std::vector<double> x, w;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double gap = random.below(4) == 0 ? 3 * random.uniform() : 0.2 * random.uniform();
+      x.push_back((x.empty() ? 0.0 : x.back()) + 0.001 + gap);
+      w.push_back(static_cast<double>(1 + random.below(9)));
+    }
+    const lutra::line l = lutra::line_of_points(x, w);
+    const int k = 2 + static_cast<int>(random.below(2));
+    std::vector<index_t> from(static_cast<std::size_t>(k) + 1, 0);
+    std::vector<index_t> to(static_cast<std::size_t>(k) + 1, l.size());
+    to.front() = 0;
+    from.back() = l.size();
+    lutra::window_grid grid;
+    grid.make(l, from, to, 3.0 + static_cast<double>(random.below(4)));
+    const double optimum = oracle::optimum(x, w, k);
+    const double blocks = best_of_blocks(l, grid.positions(), 0, k);
+    lutra::window_slack slack;
+    // `known` is the cost of any clustering.
+    for (const double known : {optimum, 2 * optimum, l.cost(0, l.size())}) {
+      const double s = slack(l, grid, from, to, known);
+      CHECK(blocks <= optimum + s + 1e-12);
+      if (blocks > optimum) tightest = std::min(tightest, s / (blocks - optimum));
+    }
+  }
+  CHECK(tightest < 50);  // not a bound that says nothing
+}
+
+TEST_CASE("window_slack: nothing where every block is a point") {
+  const std::vector<double> x = {1, 2, 4, 8};
+  const std::vector<double> w = {1, 1, 1, 1};
+  const lutra::line l = lutra::line_of_points(x, w);
+  const std::vector<index_t> from = {0, 0, 4};
+  const std::vector<index_t> to = {0, 4, 4};
+  lutra::window_grid grid;
+  CHECK(grid.make(l, from, to, std::numeric_limits<double>::infinity()));
+  CHECK(lutra::window_slack()(l, grid, from, to, 10.0) == 0.0);
+}
+
+}  // namespace
