@@ -1,3 +1,4 @@
+#include <lutra/number/half.hpp>
 #include <lutra/palette/group_scratch.hpp>
 
 #include <doctest/doctest.h>
@@ -36,6 +37,26 @@ TEST_CASE("group_scratch: error and nearest codes with row scales and importance
   s.elements.gather(x, lutra::block_grid({4}, {4}), 0, {});
   codes = {0, 0, 1, 0};
   CHECK(s.error_of(table, codes) == 1 + 1 + 0.5 * 30 * 30);
+}
+
+TEST_CASE("group_scratch: what is clustered with row scales: quotients, weighted by scale^2") {
+  lutra::group_scratch<float, lutra::simd::native> s;
+  const std::vector<float> x = {1, 2, 3};
+  s.elements.gather(x, lutra::block_grid({3}, {3}), 0, {});
+  lutra::gather_wide<float>(s, true, false);
+  CHECK(s.wide == std::vector<double>{1, 2, 3});
+  CHECK(s.weights.empty());
+  s.scale = {1, 4, 3};
+  s.factor = {2, 3, 5};
+  lutra::gather_wide<float>(s, true, false);
+  CHECK(s.wide == std::vector<double>{1, 0.5, 1});
+  CHECK(s.weights == std::vector<double>{2, 48, 45});
+  lutra::gather_wide<float>(s, false, false);
+  CHECK(s.weights == std::vector<double>{2, 3, 5});
+  s.scale = {3, 3, 3};
+  lutra::gather_wide<lutra::half>(s, true, true);  // in the type of the weight
+  CHECK(s.wide[0] == static_cast<double>(static_cast<float>(lutra::half(1.0F / 3.0F))));
+  CHECK(s.weights == std::vector<double>{2, 3, 5});
 }
 
 }  // namespace

@@ -79,9 +79,9 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     if constexpr (!std::same_as<value_type, double>) {
       if (plain()) return fit_plain(s, codes, executor);
     }
-    gather_wide(s);
-    group_fit fit = options_.mode == palettize_mode::reference_fast ? fit_as_reference(s, codes)
-                                                                    : fit_weighted(s, codes);
+    const bool as_reference = options_.mode == palettize_mode::reference_fast;
+    gather_wide<E>(s, options_.scale_squared_importance, as_reference);
+    group_fit fit = as_reference ? fit_as_reference(s, codes) : fit_weighted(s, codes);
     fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
     return fit;
   }
@@ -133,7 +133,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
         reference_fast(s.wide, s.weights, out_.entries(), options_.rounding_precision);
     for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(r.codes[i]);
     group_fit fit;
-    for (const double c : r.centroids) fit.table.push_back(in_weight_type(c));
+    for (const double c : r.centroids) fit.table.push_back(in_weight_type<E>(c));
     fit.inertia = s.error_of(fit.table, codes);
     fit.status = palette_status::unproven;
     if (spec_.refine_lut) {
@@ -141,21 +141,6 @@ template <weight_element E, class A = simd::native> class group_palettizer {
                  s.work.sorter);
     }
     return fit;
-  }
-
-  static float in_weight_type(double x) noexcept {
-    if constexpr (std::floating_point<E>)
-      return static_cast<float>(x);
-    else
-      return static_cast<float>(E(static_cast<float>(x)));
-  }
-
-  // The value over its row scale, as the reference has it: in the type of the weight.
-  static double normalised_as_reference(value_type x, float scale) noexcept {
-    if constexpr (std::floating_point<E>)
-      return static_cast<double>(x / static_cast<value_type>(scale));
-    else
-      return static_cast<double>(static_cast<float>(E(static_cast<float>(x) / scale)));
   }
 
   // Row scale and importance of every value, where there are any.
@@ -167,30 +152,6 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       if (scaled()) s.scale[i] = out_.row_scale[at / row_];
       if (!importance_.empty()) s.factor[i] = importance_[at];
     });
-  }
-
-  // The values to cluster and their weights.
-  void gather_wide(scratch& s) const {
-    const bool as_reference = options_.mode == palettize_mode::reference_fast;
-    const bool squared = scaled() && options_.scale_squared_importance && !as_reference;
-    const std::span<const value_type> values = s.elements.values();
-    const std::size_t n = values.size();
-    s.wide.resize(n);
-    s.weights.resize(importance_.empty() && !squared ? 0 : n);
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!scaled()) {
-        s.wide[i] = widened(values[i]);
-      } else if (as_reference) {
-        s.wide[i] = normalised_as_reference(values[i], s.scale[i]);
-      } else {
-        s.wide[i] = widened(values[i]) / static_cast<double>(s.scale[i]);
-      }
-    }
-    for (std::size_t i = 0; i < s.weights.size(); ++i) {
-      const double factor = s.factor.empty() ? 1.0 : static_cast<double>(s.factor[i]);
-      const double scale = squared ? static_cast<double>(s.scale[i]) : 1.0;
-      s.weights[i] = factor * (scale * scale);
-    }
   }
 
   void store_table(std::size_t g, std::span<const float> table) const {

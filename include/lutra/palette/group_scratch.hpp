@@ -83,6 +83,47 @@ template <class T, class A> struct group_scratch {
   }
 };
 
+// A table entry as the reference keeps it: in the type of the weight.
+template <class E> float in_weight_type(double x) noexcept {
+  if constexpr (std::floating_point<E>)
+    return static_cast<float>(x);
+  else
+    return static_cast<float>(E(static_cast<float>(x)));
+}
+
+// A value over its row scale, as the reference has it: in the type of the weight.
+template <class E, class T> double normalised_as_reference(T x, float scale) noexcept {
+  if constexpr (std::floating_point<E>)
+    return static_cast<double>(x / static_cast<T>(scale));
+  else
+    return static_cast<double>(static_cast<float>(E(static_cast<float>(x) / scale)));
+}
+
+// Fills `wide` and `weights` from the values and their factors. E is the element type of the weight.
+template <class E, class T, class A>
+void gather_wide(group_scratch<T, A>& s, bool scale_squared, bool as_reference) {
+  const std::span<const T> values = s.elements.values();
+  const std::size_t n = values.size();
+  const bool scaled = !s.scale.empty();
+  const bool squared = scaled && scale_squared && !as_reference;
+  s.wide.resize(n);
+  s.weights.resize(s.factor.empty() && !squared ? 0 : n);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!scaled) {
+      s.wide[i] = widened(values[i]);
+    } else if (as_reference) {
+      s.wide[i] = normalised_as_reference<E>(values[i], s.scale[i]);
+    } else {
+      s.wide[i] = widened(values[i]) / static_cast<double>(s.scale[i]);
+    }
+  }
+  for (std::size_t i = 0; i < s.weights.size(); ++i) {
+    const double factor = s.factor.empty() ? 1.0 : static_cast<double>(s.factor[i]);
+    const double scale = squared ? static_cast<double>(s.scale[i]) : 1.0;
+    s.weights[i] = factor * (scale * scale);
+  }
+}
+
 }  // namespace lutra::inline LUTRA_ABI
 
 LUTRA_STRICT_FP_END
