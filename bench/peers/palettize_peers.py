@@ -112,7 +112,7 @@ def time_palettize(rows, folder):
 
     add("coreml_fast", fast, 4096, 4)
     add("faiss", faiss_kmeans, 4096, 4, slow=True)
-    add("sklearn", sklearn_kmeans, 4096, 4, slow=True)
+    add("sklearn", sklearn_kmeans, 4096, 4)
     add("kmeans1d", kmeans1d_exact, 4096, 4, slow=True)
     add("coreml_fast", fast, 4096, 8)
     add("faiss", faiss_kmeans, 4096, 8, slow=True)

@@ -16,3 +16,10 @@ TEST_CASE("cache: the threshold is half of a believable cache, and can be overri
   CHECK(simd::stores_for(1001) == simd::stores::streaming);
   simd::set_stream_threshold(before);
 }
+
+TEST_CASE("cache: a prefetch of what does not exist does no harm") {
+  const int x = 7;
+  simd::prefetch(&x, index_t{1} << 40);
+  simd::prefetch(nullptr, 0);
+  CHECK(x == 7);
+}

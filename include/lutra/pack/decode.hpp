@@ -149,6 +149,10 @@ template <class Level, int Bits, class T> class decoder {
     const lookup table = lookup_;  // stores to `out` must not look as if they changed it
     const std::uint8_t* from = stream + at;
     for (index_t i = 0; i < steps; ++i) {
+      // Not where as much is read as written: a plain copy gains nothing.
+      if constexpr (S == simd::stores::streaming && 2 * Bits <= 8 * static_cast<int>(sizeof(T))) {
+        simd::prefetch(from + i * moved, 2048);
+      }
       table.template look_up<S>(from + i * moved, shift, out + i * step);
     }
     return steps * step;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <fstream>
 #include <lutra/core/types.hpp>
 #if __has_include(<unistd.h>)
@@ -51,6 +52,13 @@ inline void set_stream_threshold(index_t bytes) noexcept {
 }
 inline stores stores_for(index_t bytes) noexcept {
   return bytes > stream_threshold() ? stores::streaming : stores::cached;
+}
+
+// Asks for the cache line `ahead` bytes after p, which need not exist. Streaming stores keep a core so busy
+// that it does not look as far ahead in what it reads as it should.
+[[gnu::always_inline]] inline void prefetch(const void* p, index_t ahead) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(ahead);
+  __builtin_prefetch(reinterpret_cast<const void*>(address));
 }
 
 }  // namespace lutra::inline LUTRA_ABI::simd
