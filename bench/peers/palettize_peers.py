@@ -6,7 +6,8 @@ kmeans1d, the default ("fast") path of Core ML's tools, numpy and torch. Prints 
 
 FOLDER holds the weights of bench/palette/palettize.cpp (LUTRA_BENCH_DATA); without it others of the same
 distribution are drawn, and inertias are not comparable to the last digit. One
-initialisation and 25 iterations for scikit-learn and faiss, no subsampling; both only find a local optimum.
+initialisation and else their defaults for scikit-learn and faiss (faiss: no subsampling, or it is another
+problem); both only find a local optimum.
 """
 import importlib.util
 import os
@@ -38,7 +39,7 @@ def inertia_of(w):
 def sklearn_kmeans(w, k):
     from sklearn.cluster import KMeans
 
-    found = KMeans(n_clusters=k, n_init=1, max_iter=25, random_state=0, algorithm="lloyd").fit(w.reshape(-1, 1))
+    found = KMeans(n_clusters=k, n_init=1, random_state=0).fit(w.reshape(-1, 1))
     return found.cluster_centers_.ravel(), found.labels_
 
 
@@ -74,11 +75,13 @@ def weighted_kmeans1d():
 
 
 def coreml_fast(w, k, cluster):
-    """Narrow to float16, round to 4 decimals, cluster the distinct values by their counts, relabel."""
-    rounded = np.round(w.ravel().astype(np.float16).astype(np.float32) * np.float32(1e4)) / np.float32(1e4)
+    """Narrow to float16, round to 4 decimals, cluster the distinct values by their counts, relabel. The labels
+    of all elements pass through a Python list, as they do there."""
+    rounded = np.round(w.ravel().astype(np.float16).astype(np.float32) * 10**4) / 10**4
     values, inverse, counts = np.unique(rounded, return_inverse=True, return_counts=True)
-    codes, centroids = cluster(values.tolist(), k, weights=counts.tolist())
-    return np.array(centroids, dtype=np.float32), np.array(codes)[inverse]
+    codes, centroids = cluster(values, min(k, len(values)), weights=counts)
+    codes = np.array(codes)[inverse].tolist()
+    return np.array(centroids, dtype=np.float32), np.array(codes)
 
 
 def coreml_fast_rows(w, k, cluster):
@@ -112,7 +115,7 @@ def time_palettize(rows, folder):
 
     add("coreml_fast", fast, 4096, 4)
     add("faiss", faiss_kmeans, 4096, 4, slow=True)
-    add("sklearn", sklearn_kmeans, 4096, 4)
+    add("sklearn", sklearn_kmeans, 4096, 4, slow=True)
     add("kmeans1d", kmeans1d_exact, 4096, 4, slow=True)
     add("coreml_fast", fast, 4096, 8)
     add("faiss", faiss_kmeans, 4096, 8, slow=True)
