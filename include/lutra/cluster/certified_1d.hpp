@@ -89,12 +89,12 @@ template <class Level> class certified_solver {
   certified_clusters run() {
     start();
     double blocks = static_cast<double>(std::max<index_t>(k_ <= 16 ? 8 * k_ : 4 * k_, 64));
+    bool at_points = false;
     for (;;) {
       ++result_.levels;
       const bool finest = grid_.make(*line_, from_, to_, blocks);
-      // Blocks that are points are never cut.
-      const double slack =
-          finest && line_->hi.empty() ? 0.0 : slack_(*line_, grid_, from_, to_, known());
+      at_points = finest && line_->hi.empty();  // which are never cut
+      const double slack = at_points ? 0.0 : slack_(*line_, grid_, from_, to_, known());
       least_.resize(size(grid_.rows()));
       choice_.resize(size(grid_.rows()));
       base_.resize(grid_.size() + 8);
@@ -105,7 +105,7 @@ template <class Level> class certified_solver {
       const bool proven = known() <= (1 + options_.max_gap) * line_->blurred_down(floor_);
       const bool done = finest || proven || slack < line_->rounding();
       if (!done || options_.final_windows) {
-        shrink_windows(std::min(limit, limit_of(slack)), finest && line_->hi.empty());
+        shrink_windows(std::min(limit, limit_of(slack)), at_points);
       }
       if (done) break;
       const index_t finer = window_grid::rows_of(*line_, from_, to_, 4 * blocks);
@@ -114,7 +114,8 @@ template <class Level> class certified_solver {
       const index_t all = window_grid::rows_of(*line_, from_, to_, infinity);
       blocks = all <= 2 * finer && all <= options_.row_limit ? infinity : 4 * blocks;
     }
-    best_ = std::min(best_, polish(*line_, result_.starts, 100));
+    // A programme over all positions of points has found the optimum itself.
+    if (!at_points) best_ = std::min(best_, polish(*line_, result_.starts, 100));
     result_.inertia = known();
     result_.excess = std::max(0.0, best_ - floor_);
     for (index_t q = 1; q < k_; ++q) result_.windows.emplace_back(from_[size(q)], to_[size(q)]);

@@ -101,17 +101,17 @@ class window_grid {
     const index_t k = clusters(from);
     const std::size_t g = position_.size();
     for (auto* a : {&w_, &s_, &q_, &minus_q_}) a->resize(g + 8);
-    const auto copy = [&](std::vector<double>& out, const std::vector<double>& sums, double sign) {
+    const auto copy = [&](std::vector<double>& out, const std::vector<double>& sums) {
       const double* const sum = sums.data();
       const std::uint32_t* const at = position_.data();
       double* const value = out.data();
-      for (std::size_t i = 0; i < g; ++i) value[i] = sign * sum[at[i]];
+      for (std::size_t i = 0; i < g; ++i) value[i] = sum[at[i]];
       for (std::size_t i = g; i < g + 8; ++i) value[i] = value[g - 1];  // rows are read by eights
     };
-    copy(w_, l.w, 1);
-    copy(s_, l.s, 1);
-    copy(q_, l.q, 1);
-    copy(minus_q_, l.q, -1);
+    copy(w_, l.w);
+    copy(s_, l.s);
+    copy(q_, l.q);
+    for (std::size_t i = 0; i < g + 8; ++i) minus_q_[i] = -q_[i];
     first_.resize(size(k + 1));
     last_.resize(size(k + 1));
     offset_.resize(size(k + 1));
