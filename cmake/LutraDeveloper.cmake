@@ -23,6 +23,7 @@ endif()
 if(LUTRA_SANITIZE)
   target_compile_options(lutra_developer INTERFACE -fsanitize=${LUTRA_SANITIZE} -fno-omit-frame-pointer
                          -fno-sanitize-recover=all)
+  target_compile_definitions(lutra_developer INTERFACE LUTRA_TEST_FEW_LEVELS)
   target_link_options(lutra_developer INTERFACE -fsanitize=${LUTRA_SANITIZE})
 endif()
 
