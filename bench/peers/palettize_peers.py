@@ -5,9 +5,9 @@ kmeans1d, the default ("fast") path of Core ML's tools, numpy and torch. Prints 
     palettize_peers.py [--out FILE] [--filter REGEX] [--slow] [--data FOLDER]
 
 FOLDER holds the weights of bench/palette/palettize.cpp (LUTRA_BENCH_DATA); without it others of the same
-distribution are drawn, and inertias are not comparable to the last digit. One
-initialisation and else their defaults for scikit-learn and faiss (faiss: no subsampling, or it is another
-problem); both only find a local optimum.
+distribution are drawn, and inertias are not comparable to the last digit. scikit-learn: one initialisation,
+tol=0 (until no label changes, at most its 300 iterations); faiss: its 25 iterations, no subsampling. Both
+find a local optimum at best.
 """
 import importlib.util
 import os
@@ -39,7 +39,7 @@ def inertia_of(w):
 def sklearn_kmeans(w, k):
     from sklearn.cluster import KMeans
 
-    found = KMeans(n_clusters=k, n_init=1, random_state=0).fit(w.reshape(-1, 1))
+    found = KMeans(n_clusters=k, n_init=1, tol=0, random_state=0).fit(w.reshape(-1, 1))
     return found.cluster_centers_.ravel(), found.labels_
 
 
