@@ -162,7 +162,11 @@ const bool registered = [] {
                               const quantization_spec& spec, quotient q = quotient::exact,
                               bool with_mask = false) {
     const std::string end = size.name;
-    bench::add(std::string(name) + '/' + end, "vs roof/nt_copy/" + end + " roof/memcpy/" + end,
+    std::string references = "vs roof/nt_copy/" + end + " roof/memcpy/" + end;
+    if (std::string_view(name) == "fake_quantize/f32/per_tensor/int8") {
+      references += " fake_quantize_reciprocal/f32/per_tensor/int8/" + end;  // the cost of `exact`
+    }
+    bench::add(std::string(name) + '/' + end, references,
                [=](benchmark::State& s) { forward(s, size, spec, q, with_mask); });
   };
   for (const size_class& size : {bench::small, bench::large}) {
