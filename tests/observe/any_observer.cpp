@@ -24,6 +24,12 @@ TEST_CASE("any_observer: keys give what they name") {
   CHECK_ERROR(make_observer("default", {}), invalid_argument, "'default'");
 }
 
+TEST_CASE("any_observer: a misspelled key is an error with a suggestion") {
+  CHECK_ERROR(lutra::make_observer("histgram_mse", {}), invalid_argument,
+              "no observer under this key", "'histgram_mse'", "moving_average",
+              "did you mean 'histogram_mse'?");
+}
+
 TEST_CASE("any_observer: copies are independent, moves take over") {
   any_observer a = make_observer("global_minmax", {});
   a.observe(view(std::vector<float>{1}));

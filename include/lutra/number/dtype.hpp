@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <lutra/core/error.hpp>
+#include <lutra/number/suggestion.hpp>
 #include <string_view>
 
 namespace lutra::inline LUTRA_ABI {
@@ -77,8 +78,11 @@ inline dtype parse_dtype(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(dtype::float32); ++i) {
     if (name_of(static_cast<dtype>(i)) == name) return static_cast<dtype>(i);
   }
+  std::array<std::string_view, static_cast<std::size_t>(dtype::float32) + 1> names;
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = name_of(static_cast<dtype>(i));
   raise(errc::unsupported, "unknown dtype", "parse_dtype", text_of(name),
-        "int1..int8, uint1..uint8, float8_e4m3fn, float8_e5m2, float4_e2m1fn, float8_e8m0fnu");
+        "int1..int8, uint1..uint8, float8_e4m3fn, float8_e5m2, float4_e2m1fn, float8_e8m0fnu" +
+            did_you_mean(name, names));
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -7,6 +7,7 @@
 // register_observer adds (also the way to other options than an observer's defaults).
 #pragma once
 
+#include <lutra/number/suggestion.hpp>
 #include <lutra/observe/global_min_max.hpp>
 #include <lutra/observe/histogram_observer.hpp>
 #include <lutra/observe/moving_average.hpp>
@@ -133,9 +134,13 @@ class observer_registry {
     const auto it = factories_.find(key);
     if (it != factories_.end()) return it->second;
     std::string keys;
-    for (const auto& [name, make] : factories_) keys += (keys.empty() ? "" : ", ") + name;
+    std::vector<std::string_view> names;
+    for (const auto& [name, make] : factories_) {
+      keys += (keys.empty() ? "" : ", ") + name;
+      names.push_back(name);
+    }
     raise(errc::invalid_argument, "no observer under this key", "make_observer", text_of(key),
-          keys);
+          keys + did_you_mean(key, names));
   }
 
  private:
