@@ -18,8 +18,14 @@ while [ $# -gt 0 ]; do
   shift
 done
 sh scripts/setup.sh
-cmake --preset bench --log-level=WARNING
-cmake --build --preset bench
+build=build/native
+if [ -n "$smoke" ]; then  # built quickly, in a folder of its own
+  build=build/smoke
+  cmake --preset bench -B $build --log-level=WARNING "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG"
+else
+  cmake --preset bench --log-level=WARNING
+fi
+cmake --build $build --target bench
 results=build/bench
 rm -rf $results
 mkdir -p $results/data
@@ -28,7 +34,7 @@ case $smoke$filter in
   .) wanted=. ;;
   *) wanted="($filter)|^roof/|^peer/memcpy" ;;
 esac
-for program in build/native/bench/bench_*; do
+for program in $build/bench/bench_*; do
   name=$(basename "$program")
   [ "$name" = bench_summary ] && continue
   "$program" --benchmark_list_tests "--benchmark_filter=$filter" 2> /dev/null | grep -q . || continue
@@ -50,4 +56,4 @@ if [ -z "$smoke" ]; then
   peer torch_observers ""
 fi
 [ -n "$smoke" ] || goals="--goals bench/goals.txt"
-build/native/bench/bench_summary $goals ${json:+--json "$json"} $results/*.json
+$build/bench/bench_summary $goals ${json:+--json "$json"} $results/*.json
