@@ -454,6 +454,9 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
   CHECK(hash_of(b) == 6740420191271622091ULL);
   const palette<float> c = palettize(w, {.n_bits = 4}, {.mode = palettize_mode::reference_fast});
   CHECK(hash_of(c) == 1986483326846326683ULL);
+  // Refined.
+  const lutra::quantization_spec asymmetric{.qscheme = lutra::qscheme::asymmetric};
+  CHECK(hash_of(palettize(w, {.lut_qspec = asymmetric, .refine_lut = true})) == 8827456559335495437ULL);
   // Solved coarse to fine.
   const tensor<float> rows = weight({5, 1100}, 23, 0.02);
   const palette<float> d = palettize(rows, {.granularity = granularity::per_grouped_channel(1, 0)});

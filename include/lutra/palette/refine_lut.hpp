@@ -17,6 +17,7 @@
 #include <cmath>
 #include <lutra/cluster/restricted_1d.hpp>
 #include <lutra/palette/lut_quantize.hpp>
+#include <numeric>
 
 LUTRA_STRICT_FP_BEGIN
 
