@@ -51,20 +51,33 @@ concept restorable =
     restorable_value<T> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
 
 // The tables as T, [groups, 2^n_bits]. `p` has passed check().
-template <restorable T> std::vector<T> table_entries(const packed_palette& p) {
-  std::vector<T> entries;
-  if constexpr (restorable_value<T>) {
-    const std::vector<float> values = table_values(p);
-    entries.reserve(values.size());
-    for (const float x : values) entries.push_back(T(x));
-  } else {
-    const dtype wanted = std::same_as<T, std::int8_t> ? dtype::int8 : dtype::uint8;
-    if (p.lut_dtype != wanted) {
-      raise(errc::unsupported, "the table holds other codes", "restore",
-            std::string(name_of(p.lut_dtype)), std::string(name_of(wanted)));
-    }
-    for (const std::uint8_t c : p.lut_codes) entries.push_back(static_cast<T>(c));
+template <restorable_value T> std::vector<T> table_entries(const packed_palette& p) {
+  if (!p.quantized()) {
+    std::vector<T> entries;
+    entries.reserve(p.lut.size());
+    for (const float x : p.lut) entries.push_back(T(x));
+    return entries;
   }
+  std::vector<T> entries(p.lut_codes.size());
+  const auto per_group = static_cast<std::size_t>(p.entries());
+  for (std::size_t begin = 0; begin < entries.size(); begin += per_group) {
+    const lut_scale s = lut_scale_of(p, static_cast<index_t>(begin / per_group));
+    for (std::size_t i = begin; i < begin + per_group; ++i) {
+      entries[i] = T(lut_value(s, p.lut_codes[i]));
+    }
+  }
+  return entries;
+}
+template <restorable T>
+requires(!restorable_value<T>) std::vector<T> table_entries(const packed_palette& p) {
+  const dtype wanted = std::same_as<T, std::int8_t> ? dtype::int8 : dtype::uint8;
+  if (p.lut_dtype != wanted) {
+    raise(errc::unsupported, "the table holds other codes", "restore",
+          std::string(name_of(p.lut_dtype)), std::string(name_of(wanted)));
+  }
+  std::vector<T> entries;
+  entries.reserve(p.lut_codes.size());
+  for (const std::uint8_t c : p.lut_codes) entries.push_back(static_cast<T>(c));
   return entries;
 }
 
@@ -95,7 +108,7 @@ template <class Level, int Bits, restorable T> void restore_dense(const packed_p
   const simd::stores stores = simd::stores_for(size * static_cast<index_t>(sizeof(T)));
   if constexpr (restorable_value<T>) {
     if (!p.row_scale.empty() && size > 0) {
-      const std::vector<float> tables = table_values(p);
+      const std::vector<float> tables = table_entries<float>(p);
       const index_t row = size / p.weight_shape[0];
       p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
         const float* const table = tables.data() + (group << Bits);

@@ -244,12 +244,21 @@ requires(Size > 1 && !has_wide_lookup<Size, Bits>) struct code_lookup<avx512vnni
   static constexpr bool fits(int shift) { return Bits < 8 || shift == 0; }
 
   explicit code_lookup(const void* table) {
+    const auto* const bytes = static_cast<const std::uint8_t*>(table);
     alignas(64) std::array<std::uint8_t, std::size_t{1} << Bits> plane;
-    for (std::size_t p = 0; p < Size; ++p) {
-      const auto* const bytes = static_cast<const std::uint8_t*>(table) + p;
-      for (std::size_t i = 0; i < plane.size(); ++i) plane[i] = bytes[Size * i];
+    unroll<Size>([&](auto p) __attribute__((always_inline)) {
+      for (std::size_t i = 0; i < plane.size(); i += 64 / Size) {
+        const __m512i entries = load_64(bytes + Size * i);
+        if constexpr (Size == 2) {
+          _mm256_store_si256(reinterpret_cast<__m256i*>(plane.data() + i),
+                             _mm512_cvtepi16_epi8(_mm512_srli_epi16(entries, 8 * p)));
+        } else {
+          _mm_store_si128(reinterpret_cast<__m128i*>(plane.data() + i),
+                          _mm512_cvtepi32_epi8(_mm512_srli_epi32(entries, 8 * p)));
+        }
+      }
       plane_[p] = byte_table<Bits>(plane.data());
-    }
+    });
   }
   template <stores S>
   [[gnu::always_inline]] void look_up(const std::uint8_t* from, int shift, void* to) const {
