@@ -8,6 +8,10 @@
 #include "fake_quant/cases.hpp"
 #include "levels.hpp"
 
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
 namespace {
 
 using lutra::granularity;
@@ -258,6 +262,40 @@ TEST_CASE("gradient: scales at both ends of the exponent range, in place, stride
                             p, out_view(dx.data(), {8, 8}, strides));
   CHECK(same_bits(dx, base));
 }
+
+#if defined(__SSE2__)
+TEST_CASE("gradient: flushing denormals to zero only makes denormals count as zero") {
+  std::vector<float> x = normal(200, 12);
+  for (std::size_t i = 0; i < x.size(); i += 9) x[i] = i % 2 == 0 ? 1e-40F : -1e-40F;
+  std::vector<float> zeroed = x;
+  for (std::size_t i = 0; i < x.size(); i += 9) zeroed[i] = 0;
+  const std::vector<float> dy = normal(200, 13);
+  const qparams p = params_for({}, granularity::per_tensor(), 1);
+  struct results {
+    std::vector<float> y = std::vector<float>(200), dx = std::vector<float>(200);
+    std::vector<std::uint8_t> mask = std::vector<std::uint8_t>(25);
+    double scale = 0;
+  };
+  const auto run = [&](const std::vector<float>& data, unsigned mode) {
+    results r;
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | mode);
+    lutra::fake_quantize_with_mask(view(data.data(), {200}), p, out_view(r.y.data(), {200}),
+                                   r.mask);
+    r.scale = lutra::learnable_backward(view(data.data(), {200}), view(dy.data(), {200}), p,
+                                        out_view(r.dx.data(), {200}))
+                  .scale[0];
+    _mm_setcsr(saved);
+    return r;
+  };
+  const results expected = run(zeroed, 0);
+  const results flushed = run(x, 0x8040U);
+  CHECK(same_bits(flushed.y, expected.y));
+  CHECK(same_bits(flushed.dx, expected.dx));
+  CHECK(flushed.mask == expected.mask);
+  CHECK(flushed.scale == expected.scale);
+}
+#endif
 
 TEST_CASE("gradient: what does not fit is an error that says so") {
   const qparams p = params_for({}, granularity::per_tensor(), 1);

@@ -8,6 +8,10 @@
 
 #include "levels.hpp"
 
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
 namespace {
 
 using lutra::index_t;
@@ -117,5 +121,21 @@ TEST_CASE("moments: blocks merge exactly") {
   CHECK(std::abs(whole.mean()) < 0.02);
   CHECK(std::abs(whole.variance() - 1.0) < 0.03);
 }
+
+#if defined(__SSE2__)
+TEST_CASE("moments: flushing denormals to zero only makes denormals count as zero") {
+  std::vector<float> x = normal(2 * lutra::moments_block + 33, 5);
+  for (std::size_t i = 0; i < x.size(); i += 7) x[i] = i % 2 == 0 ? 1e-40F : -1e-40F;
+  std::vector<float> zeroed = x;
+  for (std::size_t i = 0; i < x.size(); i += 7) zeroed[i] = 0;
+  const auto n = static_cast<index_t>(x.size());
+  const moments expected = of<lutra::simd::native>(zeroed.data(), n);
+  const unsigned mode = _mm_getcsr();
+  _mm_setcsr(mode | 0x8040U);
+  const moments m = of<lutra::simd::native>(x.data(), n);
+  _mm_setcsr(mode);
+  CHECK(m == expected);
+}
+#endif
 
 }  // namespace
