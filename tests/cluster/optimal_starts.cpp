@@ -1,5 +1,6 @@
 #include <lutra/cluster/exact_1d.hpp>
 #include <lutra/cluster/optimal_starts.hpp>
+#include <lutra/core/random.hpp>
 
 #include <doctest/doctest.h>
 
@@ -67,6 +68,28 @@ TEST_CASE("optimal_starts: outliers so far away that sums of squares lose everyt
   CHECK(starts[1] == 1);
   CHECK(starts[17] == with.size() - 1);
   for (std::size_t c = 0; c < 16; ++c) CHECK(starts[c + 1] == want[c] + 1);
+}
+
+TEST_CASE("optimal_starts: narrow modes far apart, against the plain programme") {
+  lutra::exact_workspace<lutra::simd::native> work;
+  lutra::random_stream random(12);
+  for (const int modes : {2, 3, 5}) {
+    std::vector<double> x;
+    for (int i = 0; i < 1200; ++i) {
+      x.push_back(static_cast<double>(i % modes) + 1e-6 * random.normal());
+    }
+    const lutra::atoms_1d atoms =
+        lutra::make_atoms(std::span<const double>(x), std::span<const double>());
+    for (const int k : {16, 17, 40}) {
+      CAPTURE(modes);
+      CAPTURE(k);
+      const auto starts = lutra::optimal_starts(atoms, k, lutra::interval_table_limit, work);
+      REQUIRE(std::ssize(starts) == k);
+      CHECK(std::is_sorted(starts.begin(), starts.end(), std::less_equal<>()));
+      const auto want = lutra::optimal_intervals(atoms.value, atoms.weight, k);
+      CHECK(cost_of(atoms, starts) <= cost_of(atoms, want) * (1 + 1e-8));
+    }
+  }
 }
 
 }  // namespace

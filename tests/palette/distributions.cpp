@@ -62,7 +62,6 @@ TEST_CASE(
 TEST_CASE("distributions: at eight bits, certified is within 1e-4 of the optimum and proves 1e-2") {
   if (std::getenv("LUTRA_TEST_QUICK") != nullptr) return;
   for (const auto& name : samples::names()) {
-    if (name == "two narrow modes" || name == "outlier 1e6") continue;  // slow in `exact`
     const std::vector<float> x = samples::draw(name, counted, 6);
     CAPTURE(name);
     const measured best = run(x, 8, palettize_mode::exact);

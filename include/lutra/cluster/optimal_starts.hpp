@@ -4,7 +4,8 @@
 // Many atoms are solved coarse to fine (certified_1d.hpp). Where the prefix sums are so large beside the
 // result that rounding could hide the optimum - a huge outlier, two narrow modes far apart - the windows
 // of that solve still name boundaries that are settled. The atoms are cut there, and each part is solved
-// alone, with sums of its own. A part without a settled boundary is solved by the plain programme
+// alone, with sums of its own. Without a settled boundary, a gap so wide that no cluster of an optimum can
+// span it holds one; which one it is, is tried. What remains is solved by the plain programme
 // (interval_dp.hpp), which counts in double-double when it must.
 //
 // Numeric contract: IEEE double, identical on every ISA and compiler. The cost of the result differs from
@@ -15,6 +16,7 @@
 #include <lutra/cluster/atoms.hpp>
 #include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
+#include <lutra/cluster/lane_sum.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -60,6 +62,7 @@ template <class A> class parted_solver {
       const double inertia = std::max(scale, found.inertia);
       found = work_.solver.solve(work_.points, k, {.final_windows = true});
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
+      if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }
     append(optimal_intervals<A>(part(atoms_.value), part(atoms_.weight), static_cast<int>(k),
                                 table_limit_));
@@ -89,9 +92,63 @@ template <class A> class parted_solver {
     return true;
   }
 
+  // false: no gap is wide enough, or there is too much to try.
+  bool solve_beside_gap(index_t begin, index_t end, index_t k, double scale,
+                        const certified_clusters& found, std::vector<index_t>& starts) {
+    const double* const value = atoms_.value.data();
+    index_t at = begin + 1;
+    for (index_t i = begin + 2; i < end; ++i) {
+      if (value[i] - value[i - 1] > value[at] - value[at - 1]) at = i;
+    }
+    // A cluster that spans the gap holds at least the atoms beside it.
+    const double left = atoms_.weight[static_cast<std::size_t>(at - 1)];
+    const double right = atoms_.weight[static_cast<std::size_t>(at)];
+    const double gap = value[at] - value[at - 1];
+    if (!(gap * gap * (left * right / (left + right)) > 4 * scale)) return false;
+    std::vector<index_t> best;
+    double least = std::numeric_limits<double>::infinity();
+    for (index_t q = 1; q < k; ++q) {
+      const auto& [from, to] = found.windows[static_cast<std::size_t>(q - 1)];
+      const bool possible = from <= at - begin && at - begin <= to;
+      if (!possible || q > at - begin || k - q > end - at) continue;
+      if (tries_-- == 0) return false;
+      std::vector<index_t> trial;
+      solve(begin, at, q, scale, trial);
+      solve(at, end, k - q, scale, trial);
+      const double cost = cost_of(trial, end);
+      if (!(cost < least)) continue;
+      least = cost;
+      best.swap(trial);
+    }
+    starts.insert(starts.end(), best.begin(), best.end());
+    return !best.empty();
+  }
+
+  // Cost of the intervals from starts[0] to `end`, each with an origin of its own.
+  double cost_of(std::span<const index_t> starts, index_t end) const {
+    const double* const value = atoms_.value.data();
+    const double* const weight = atoms_.weight.data();
+    compensated_sum sum;
+    for (std::size_t c = 0; c < starts.size(); ++c) {
+      const auto i = static_cast<std::size_t>(starts[c]);
+      const auto j = static_cast<std::size_t>(c + 1 < starts.size() ? starts[c + 1] : end);
+      const double origin = value[i];
+      const double total = sum_in_lanes(i, j, [=](std::size_t a) { return weight[a]; });
+      const double mean =
+          sum_in_lanes(i, j, [=](std::size_t a) { return weight[a] * (value[a] - origin); }) /
+          total;
+      sum.add(sum_in_lanes(i, j, [=](std::size_t a) {
+        const double d = (value[a] - origin) - mean;
+        return weight[a] * d * d;
+      }));
+    }
+    return sum.value();
+  }
+
   const atoms_1d& atoms_;
   std::size_t table_limit_;
   exact_workspace<A>& work_;
+  int tries_ = 24;  // of places for a boundary, in all
 };
 
 // First atom of each of the k intervals of least cost, 1 <= k <= atoms.
