@@ -11,6 +11,7 @@
 #include <lutra/affine/row_quantize.hpp>
 #include <lutra/affine/scale_rules.hpp>
 #include <lutra/core/executor_openmp.hpp>
+#include <lutra/core/executor_ref.hpp>
 #include <lutra/core/random.hpp>
 #include <lutra/fake_quant/gradient.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
