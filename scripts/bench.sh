@@ -3,15 +3,15 @@
 # whose name matches the regular expression FILTER, and prints each against its peers and roofs of the same run.
 # --smoke: only that they run; the figures mean nothing, and peers and the table of distributions are left out.
 # --json: all results in one file.
-# Peers in Python (bench/peers) run if sh scripts/peers.sh has installed them; --peers-slow: also what takes over
-# 20 seconds. Roofs always run with what is measured by them.
+# Peers in Python (bench/peers) run if sh scripts/peers.sh has installed them; --peers-slow: also those that take
+# over 20 seconds. Roofs always run with what is measured by them.
 set -eu
 cd "$(dirname "$0")/.."
 time= json= filter=. smoke= slow= goals=
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) time=--benchmark_min_time=0.001 smoke=1 ;;
-    --peers-slow) slow=--slow; export LUTRA_BENCH_SLOW=1 ;;
+    --peers-slow) slow=--slow ;;
     --json) json=$2; shift ;;
     *) filter=$1 ;;
   esac

@@ -1,11 +1,10 @@
 // How good the palettes are, and how long they take, on weights of many shapes: three modes beside each other.
 // Counters: `excess` is inertia / optimum - 1 (0 when both are 0), the optimum being that of mode `exact`, by one
 // common sum in double; `gap` is what the mode itself has proven. Nothing here is compared with peers. The
-// answers that are timed are the ones that are checked (the slowest take seconds): none may be better than the
+// answers that are timed are the ones that are checked: none may be better than the
 // optimum.
 #include <algorithm>
 #include <common/safetensors.hpp>
-#include <cstdlib>
 #include <lutra/core/random.hpp>
 #include <lutra/number/half.hpp>
 #include <lutra/number/log2.hpp>
@@ -92,11 +91,6 @@ double inertia_of(const tensor<float>& w, const palette<float>& p) {
   }
   return all + few;
 }
-// Mode `exact` takes minutes; it runs with bench.sh --peers-slow.
-bool is_slow(const std::string& name, int bits) {
-  return name == "outlier_1e6_sigma" && bits == 8 && std::getenv("LUTRA_BENCH_SLOW") == nullptr;
-}
-
 // What mode `exact` has found, or finds if it has not run.
 double& optimum_of(const std::string& name, int bits) {
   static std::map<std::pair<std::string, int>, double> known;
@@ -116,7 +110,7 @@ void measure(benchmark::State& state, const std::string& name, palettize_mode mo
   const double inertia = inertia_of(w, p);
   double& optimum = optimum_of(name, bits);
   if (mode == palettize_mode::exact) optimum = inertia;
-  if (optimum < 0 && !is_slow(name, bits)) {
+  if (optimum < 0) {
     optimum = inertia_of(w, palettize(w, spec, {.mode = palettize_mode::exact}));
   }
   // Tables are rounded to float, the optimum's too.
@@ -124,7 +118,7 @@ void measure(benchmark::State& state, const std::string& name, palettize_mode mo
   state.SetItemsProcessed(state.iterations() * w.size());
   state.SetBytesProcessed(state.iterations() * w.size() * 5);
   state.counters["inertia"] = inertia;
-  if (optimum >= 0) state.counters["excess"] = inertia == optimum ? 0.0 : inertia / optimum - 1;
+  state.counters["excess"] = inertia == optimum ? 0.0 : inertia / optimum - 1;
   if (mode != palettize_mode::reference_fast) {
     const double bound = p.lower_bound[0];
     state.counters["gap"] = inertia <= bound ? 0.0 : inertia / bound - 1;
@@ -145,7 +139,6 @@ void measure(benchmark::State& state, const std::string& name, palettize_mode mo
   for (const std::string& name : names) {
     for (const int bits : {4, 8}) {
       for (const auto& [text, mode] : modes) {
-        if (mode == palettize_mode::exact && is_slow(name, bits)) continue;
         const std::string full =
             "distribution/" + name + "/bits:" + std::to_string(bits) + '/' + text;
         benchmark::RegisterBenchmark(full.c_str(), [=, m = mode](benchmark::State& state) {
