@@ -32,6 +32,7 @@ problem random_problem(std::uint64_t seed, index_t n, bool forward) {
     const auto u = static_cast<std::size_t>(i);
     p.base.push_back(forward ? l.cost(0, i) - p.q[u] : l.cost(i, l.size()) + p.q[u]);
   }
+  p.base.resize(static_cast<std::size_t>(n) + 8);
   return p;
 }
 
