@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh scripts/bench.sh [--smoke] [--peers-slow] [--json FILE] [FILTER] - sets up, builds and runs the benchmarks
 # whose name matches the regular expression FILTER, and prints each against its peers and roofs of the same run.
-# --smoke: only that they run; the figures mean nothing, and peers and the table of distributions are left out.
+# --smoke: only that they run; the figures mean nothing, and peers are left out.
 # --json: all results in one file.
 # Peers in Python (bench/peers) run if sh scripts/peers.sh has installed them; --peers-slow: also those that take
 # over 20 seconds. Roofs always run with what is measured by them.
@@ -29,11 +29,8 @@ cmake --build $build --target bench
 results=build/bench
 rm -rf $results
 mkdir -p $results/data
-case $smoke$filter in
-  1.) filter=-^distribution/; wanted=$filter ;;
-  .) wanted=. ;;
-  *) wanted="($filter)|^roof/|^peer/memcpy" ;;
-esac
+wanted=.
+[ "$filter" = . ] || wanted="($filter)|^roof/|^peer/memcpy"
 for program in $build/bench/bench_*; do
   name=$(basename "$program")
   [ "$name" = bench_summary ] && continue
