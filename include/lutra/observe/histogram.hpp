@@ -193,8 +193,9 @@ class histogram {
   }
   static void move_counts(std::span<const std::uint64_t> from, const bin_lattice& old,
                           const bin_lattice& to, std::span<std::uint64_t> counts) noexcept {
-    const int shift = to.exponent - old.exponent;
-    if (shift == 0) {  // bins past the end of `counts` are empty
+    const int shift =
+        std::min(to.exponent - old.exponent, 63);  // from there on only the sign is left
+    if (shift == 0) {                              // bins past the end of `counts` are empty
       const auto at = static_cast<std::size_t>(old.first - to.first);
       const std::size_t n = std::min(from.size(), counts.size() - at);
       for (std::size_t i = 0; i < n; ++i) counts[at + i] += from[i];
