@@ -21,7 +21,8 @@ template <class F> double seconds_of(F&& f) {
 
 // Calls f(executor) with `threads` threads: oneTBB if the program was built with it, else serial. One type
 // for both, so that the whole job is compiled once.
-template <std::invocable<lutra::executor_ref> F> auto with_executor([[maybe_unused]] int threads, F&& f) {
+template <std::invocable<lutra::executor_ref> F>
+auto with_executor([[maybe_unused]] int threads, F&& f) {
 #if defined(LUTRA_EXAMPLES_TBB)
   if (threads > 1) return f(lutra::executor_ref(lutra::tbb_executor(threads)));
 #endif

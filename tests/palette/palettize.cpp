@@ -456,7 +456,8 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
   CHECK(hash_of(c) == 1986483326846326683ULL);
   // Refined.
   const lutra::quantization_spec asymmetric{.qscheme = lutra::qscheme::asymmetric};
-  CHECK(hash_of(palettize(w, {.lut_qspec = asymmetric, .refine_lut = true})) == 8827456559335495437ULL);
+  CHECK(hash_of(palettize(w, {.lut_qspec = asymmetric, .refine_lut = true})) ==
+        8827456559335495437ULL);
   // Solved coarse to fine.
   const tensor<float> rows = weight({5, 1100}, 23, 0.02);
   const palette<float> d = palettize(rows, {.granularity = granularity::per_grouped_channel(1, 0)});
