@@ -48,6 +48,8 @@ TEST_CASE("outliers: limits and bytes") {
   CHECK(lutra::outlier_spec{.count = 3, .fraction = 0.015}.limit(100) == 4);
   CHECK(lutra::outlier_spec{.fraction = 1}.limit(7) == 7);
   CHECK(lutra::outlier_spec{.count = 9}.limit(7) == 7);
+  CHECK(lutra::outlier_spec{.count = std::numeric_limits<index_t>::max(), .fraction = 0.5}.limit(
+            7) == 7);
   const outlier_list list{{1, 5}, {2, 3}};
   CHECK(list.bytes(100) == 16);
   CHECK(list.bytes(index_t{1} << 33) == 24);

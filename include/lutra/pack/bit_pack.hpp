@@ -105,16 +105,19 @@ index_t unpack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
                                                       bytes - steps * moved);
 }
 
+inline void check_stream_bytes(index_t bytes, index_t wanted, const char* where) {
+  if (bytes == wanted) return;
+  raise(errc::shape_mismatch, "wrong size of the packed stream", where, text_of(bytes) + " bytes",
+        text_of(wanted));
+}
+
 // Writes the stream of `codes` to `out`, which has exactly packed_bytes(codes.size(), bits) bytes
 // (checked). Bits of a code above `bits` are ignored.
 template <class Level = simd::native>
 void pack_bits(std::span<const std::uint8_t> codes, int bits, std::span<std::uint8_t> out) {
   const auto n = static_cast<index_t>(codes.size());
   const index_t bytes = packed_bytes(n, bits);
-  if (static_cast<index_t>(out.size()) != bytes) {
-    raise(errc::shape_mismatch, "wrong size of the packed stream", "pack_bits",
-          text_of(static_cast<index_t>(out.size())) + " bytes", text_of(bytes));
-  }
+  check_stream_bytes(static_cast<index_t>(out.size()), bytes, "pack_bits");
   if (n == 0) return;
   if (bits == 8) {
     std::memcpy(out.data(), codes.data(), codes.size());
@@ -134,10 +137,7 @@ template <class Level = simd::native>
 void unpack_bits(std::span<const std::uint8_t> in, int bits, std::span<std::uint8_t> codes) {
   const auto n = static_cast<index_t>(codes.size());
   const index_t bytes = packed_bytes(n, bits);
-  if (static_cast<index_t>(in.size()) != bytes) {
-    raise(errc::shape_mismatch, "wrong size of the packed stream", "unpack_bits",
-          text_of(static_cast<index_t>(in.size())) + " bytes", text_of(bytes));
-  }
+  check_stream_bytes(static_cast<index_t>(in.size()), bytes, "unpack_bits");
   if (n == 0) return;
   if (bits == 8) {
     std::memcpy(codes.data(), in.data(), codes.size());

@@ -24,7 +24,7 @@ struct outlier_spec {
   bool enabled() const noexcept { return count > 0 || fraction > 0; }
   index_t limit(index_t elements) const noexcept {
     const auto share = static_cast<index_t>(fraction * static_cast<double>(elements));
-    return std::min(elements, count + share);
+    return std::min(elements, std::min(count, elements) + share);
   }
   friend bool operator==(const outlier_spec&, const outlier_spec&) = default;
 };

@@ -135,26 +135,32 @@ template <class Level, int Bits, restorable T> void restore_dense(const packed_p
   simd::stream_fence();
 }
 
-// The dense weight into a view of its shape (checked), strided or not. Raises corrupt_data as check()
-// does, and `unsupported` for the codes of a table that holds others. Writes nothing if it raises.
+// Raises corrupt_data as check() does, and `unsupported` for the codes of a table
+// that holds others.
+template <restorable T> void check_restorable(const packed_palette& p) {
+  check(p, "restore");
+  if (!restorable_value<T> && !p.outliers.empty()) {
+    raise(errc::unsupported, "outliers are no codes of the table", "restore",
+          text_of(static_cast<index_t>(p.outliers.position.size())) + " outliers", "none");
+  }
+}
+template <class Level, restorable T> void restore_checked(const packed_palette& p, T* out) {
+  with_bits(p.n_bits, [&](auto bits) { restore_dense<Level, bits(), T>(p, out); });
+  if constexpr (restorable_value<T>) p.outliers.apply_to(out);
+}
+
+// The dense weight into a view of its shape (checked), strided or not. Raises what check_restorable() does.
+// Writes nothing if it raises.
 template <class Level = simd::native, restorable T>
 void restore(const packed_palette& p, tensor_view<T> out) {
   if (!(out.extents() == p.weight_shape)) {
     raise(errc::shape_mismatch, "output shape differs from the weight's", "restore",
           text_of(out.extents()), text_of(p.weight_shape));
   }
-  check(p, "restore");
-  if (!restorable_value<T> && !p.outliers.empty()) {
-    raise(errc::unsupported, "outliers are no codes of the table", "restore",
-          text_of(static_cast<index_t>(p.outliers.position.size())) + " outliers", "none");
-  }
-  const auto dense = [&](T* to) {
-    with_bits(p.n_bits, [&](auto bits) { restore_dense<Level, bits(), T>(p, to); });
-    if constexpr (restorable_value<T>) p.outliers.apply_to(to);
-  };
-  if (out.is_contiguous()) return dense(out.data());
+  check_restorable<T>(p);
+  if (out.is_contiguous()) return restore_checked<Level>(p, out.data());
   std::vector<T> values(static_cast<std::size_t>(out.size()));
-  dense(values.data());
+  restore_checked<Level>(p, values.data());
   std::size_t next = 0;
   for_each_element(out, [&](T& x) { x = values[next++]; });
 }
@@ -162,9 +168,9 @@ void restore(const packed_palette& p, tensor_view<T> out) {
 // The dense weight; restore<half>(p) and so on.
 template <restorable T = float, class Level = simd::native>
 tensor<T> restore(const packed_palette& p) {
-  check(p, "restore");
+  check_restorable<T>(p);
   tensor<T> out(p.weight_shape);
-  restore<Level>(p, tensor_view<T>(out.data(), p.weight_shape));
+  restore_checked<Level>(p, out.data());
   return out;
 }
 
