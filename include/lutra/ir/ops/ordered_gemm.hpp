@@ -44,7 +44,7 @@ void gemm_tile(const gemm_problem& g, index_t i, index_t j) {
     for (vector& v : row) v = vector(0.0F);
   }
   const float* a = g.a + i * g.a_stride;
-  const float* b = g.b + j;
+  const float* b = g.k > 0 ? g.b + j : nullptr;  // an empty matrix may have no address
   for (index_t p = 0; p < g.k; ++p, b += g.b_stride) {
     vector column[std::size_t{Vectors}];
     for (index_t v = 0; v < Vectors; ++v) column[v] = simd::load<vector>(b + v * lanes);
