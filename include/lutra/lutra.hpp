@@ -1,9 +1,9 @@
-// lutra: lutra.hpp - the whole library, but for what needs oneTBB or Eigen's unsupported modules.
+// lutra: lutra.hpp - the whole library, but for what needs oneTBB, JSON or Eigen's unsupported modules.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Costs a few seconds per translation unit, most of it Eigen and xsimd. The light headers are core/, number/,
 // tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here: core/executor_tbb.hpp,
-// tensor/eigen_tensor.hpp.
+// tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp.
 #pragma once
 
 #include <lutra/affine/error_report.hpp>
@@ -17,8 +17,12 @@
 #include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/flow/palettizer.hpp>
 #include <lutra/flow/quantizer.hpp>
+#include <lutra/flow/report_text.hpp>
 #include <lutra/fwd.hpp>
 #include <lutra/graph/conformance.hpp>
+#include <lutra/graph/inspect.hpp>
+#include <lutra/graph/json/fields.hpp>
+#include <lutra/graph/presets.hpp>
 #include <lutra/ir/lower.hpp>
 #include <lutra/ir/traits.hpp>
 #include <lutra/number/e8m0.hpp>

@@ -38,11 +38,13 @@ TEST_CASE("annotation: specs and sources are numbered once") {
   CHECK(p.source_number(configs, {}) == source);
   CHECK(p.sources()[to_size(source)] == "global");
   const quantization_spec spec = int8_symmetric;
-  p.set_own(0, &spec, false, reason::own_config, source);
-  p.set_own(1, &spec, false, reason::own_config, source);
+  const module_config module{.qat_schedule = lutra::qat_schedule{1, 2, {}}};
+  p.set_own(0, &spec, false, module, reason::own_config, source);
+  p.set_own(1, &spec, false, module, reason::own_config, source);
   CHECK(p.specs().size() == 1);
+  CHECK(p.specs()[0].schedule == module.qat_schedule);
   CHECK(p[0].on());
-  p.set_own(1, &spec, true, reason::own_config, source);
+  p.set_own(1, &spec, true, module, reason::own_config, source);
   CHECK(p.specs().size() == 2);
   p.refer(1, 0, reason::shared_range, 0);
   CHECK(p[1].on());

@@ -78,3 +78,25 @@ TEST_CASE("config: only_for restricts the palettizer to op types") {
   }
   CHECK_THROWS_AS(palettizer_config{}.only_for({}), error);
 }
+
+TEST_CASE("config: only_for and without work on quantizers too, edits chain") {
+  quantizer_config c;
+  c.only_for({"conv2d"})
+      .without({"conv2d_relu", "linear"})
+      .set_op_type("add", {.op_input_spec = off})
+      .set_op_name("fc.*", off)
+      .set_module_type("nn.Linear", off)
+      .set_module_name("head", {})
+      .set_module_name("head", off);
+  CHECK(c.global_config.op_maps().empty());
+  CHECK(c.global_config.op_type_config.find("conv2d")->value == op_config{});
+  CHECK_FALSE(c.global_config.op_type_config.find("linear")->value.enabled);
+  CHECK(c.global_config.op_type_config.find("add")->value.op_input_spec.empty());
+  CHECK_FALSE(c.global_config.op_name_config.find("fc.*")->value.enabled);
+  CHECK(c.module_name_configs.size() == 1);
+  CHECK_FALSE(c.module_name_configs[0].value.enabled);
+  CHECK_THROWS_AS(c.only_for({"add"}), error);
+  CHECK(c.set_global({}).global_config == module_config{});
+  quantizer_config disabled{.global_config = off};
+  CHECK_THROWS_AS(disabled.only_for({"add"}), error);
+}

@@ -4,18 +4,22 @@
 //   prepare()            plans (graph/plan.hpp), inserts fake-quant nodes, observes the weights
 //   prepare(batch)       also runs one batch, which gives activations a first range
 //   calibration_mode()   a scope: observers on, fake-quant off; run batches inside
+//   training_mode()      a scope: both on, or as the schedules say; the framework trains, step() counts
 //   finalize()           quantize/dequantize pairs in place of the fake-quant nodes
-// Outside the scope observers are off and fake-quant is on; an activation that has seen no data yet
+// Outside the scopes observers are off and fake-quant is on; an activation that has seen no data yet
 // passes unchanged. Several nodes may share one fake-quantizer, which is then updated once per node.
 // An error leaves the graph as it was (edits are journalled). The graph must outlive the quantizer and
 // must not be edited between prepare() and finalize(). One quantizer belongs to one thread.
 #pragma once
 
+#include <cstdint>
 #include <lutra/core/progress.hpp>
+#include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/quantizer_report.hpp>
 #include <lutra/graph/plan.hpp>
 #include <ranges>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,30 +62,46 @@ template <editable_graph G> class quantizer {
     });
   }
 
-  // While it lives, observers are on and fake-quant is off; ends however the scope is left.
-  class calibration_scope {
+  // A mode while it lives; ends however the scope is left. Scopes do not nest.
+  class mode_scope {
    public:
-    calibration_scope(calibration_scope&& other) noexcept
+    mode_scope(mode_scope&& other) noexcept
         : quantizer_(std::exchange(other.quantizer_, nullptr)) {}
-    calibration_scope& operator=(calibration_scope&&) = delete;
-    ~calibration_scope() {
+    mode_scope& operator=(mode_scope&&) = delete;
+    ~mode_scope() {
       if (quantizer_ != nullptr) quantizer_->leave_mode();
     }
 
    private:
     friend class quantizer;
-    explicit calibration_scope(quantizer& q) : quantizer_(&q) {}
+    explicit mode_scope(quantizer& q) : quantizer_(&q) {}
     quantizer* quantizer_;
   };
-  [[nodiscard]] calibration_scope calibration_mode() {
-    need_prepared("quantizer::calibration_mode");
-    if (calibrating_) {
-      raise(errc::invalid_state, "a calibration scope is open", "quantizer::calibration_mode");
-    }
-    calibrating_ = true;
+  // Observers on, fake-quant off.
+  [[nodiscard]] mode_scope calibration_mode() {
+    enter(mode::calibration, "quantizer::calibration_mode");
     switch_all(true, false);
-    return calibration_scope(*this);
+    return mode_scope(*this);
   }
+  // Observers and fake-quant on, of weights too; what has a qat_schedule follows it. The forward pass is run();
+  // gradients of fake-quantization are in fake_quant/gradient.hpp.
+  [[nodiscard]] mode_scope training_mode() {
+    enter(mode::training, "quantizer::training_mode");
+    follow_schedules();
+    return mode_scope(*this);
+  }
+  // One training step is done. The count starts at 0 and is never reset.
+  void step() {
+    if (mode_ != mode::training) {
+      raise(errc::invalid_state, "no training scope is open", "quantizer::step");
+    }
+    ++steps_;
+    follow_schedules();
+  }
+  std::int64_t steps() const noexcept { return steps_; }
+  // Switches by hand, until a scope begins or ends. Raises invalid_state if a schedule would undo them.
+  void enable_observers(bool on) { switch_by_hand(&fake_quantizer::enable_observer, on); }
+  void enable_fake_quants(bool on) { switch_by_hand(&fake_quantizer::enable_fake_quant, on); }
 
   // Runs one batch through the graph with the current switches; returns what graph_traits::run returns.
   template <class Batch> decltype(auto) run(const Batch& batch) {
@@ -114,16 +134,14 @@ template <editable_graph G> class quantizer {
     if (idle) fq.enable_fake_quant(false);
     fq.forward(in, out);
     if (idle) fq.enable_fake_quant(true);
-    if (calibrating_) calibrated_[to_size(id.index)] = 1;
+    if (mode_ != mode::none && fq.observer_enabled()) calibrated_[to_size(id.index)] = 1;
   }
 
-  // Raises invalid_state before prepare(), inside a calibration scope, when called twice, and for activations
-  // without calibration data (unless allow_uncalibrated).
+  // Raises invalid_state before prepare(), inside a scope, when called twice, and for activations without
+  // data of a scope (unless allow_uncalibrated).
   compression_report finalize() {
     need_prepared("quantizer::finalize");
-    if (calibrating_) {
-      raise(errc::invalid_state, "a calibration scope is open", "quantizer::finalize");
-    }
+    refuse_scope("quantizer::finalize");
     refuse_uncalibrated();
     const auto indexed = index_of(std::as_const(graph_));
     compression_report report = quantizer_reporter<G>(graph_, values_, plan_, fake_quants_).run();
@@ -139,6 +157,57 @@ template <editable_graph G> class quantizer {
     return report;
   }
 
+  // What prepare() and the scopes have added to graph and config: all fake-quantizers and the step count.
+  // load() continues where save() was called, on a quantizer prepared from the same graph and config; it
+  // raises corrupt_data, unsupported or incompatible, and changes nothing then.
+  std::vector<std::uint8_t> save() const {
+    need_prepared("quantizer::save");
+    state_writer w;
+    w.u32(magic);
+    w.u32(version);
+    w.i64(steps_);
+    w.u64(fake_quants_.size());
+    for (std::size_t i = 0; i < fake_quants_.size(); ++i) {
+      const std::vector<std::uint8_t> bytes = fake_quants_[i].save();
+      w.text(plan_.groups[i].name);
+      w.u8(calibrated_[i] != 0 ? 1 : 0);
+      w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    return w.take();
+  }
+  void load(std::span<const std::uint8_t> bytes) {
+    const char* where = "quantizer::load";
+    need_prepared(where);
+    refuse_scope(where);
+    state_reader r(bytes, where);
+    if (const std::uint32_t m = r.u32(); m != magic) {
+      r.corrupt("magic number", text_of(m), text_of(magic));
+    }
+    r.version(version);
+    const std::int64_t steps = r.i64();
+    if (steps < 0) r.corrupt("step count is negative", text_of(steps), ">= 0");
+    if (const std::size_t n = r.count(17); n != fake_quants_.size()) {
+      raise(errc::incompatible, "the state has another number of fake-quantizers", where,
+            text_of(n), text_of(fake_quants_.size()));
+    }
+    std::vector<fake_quantizer> loaded = fake_quants_;
+    std::vector<char> calibrated = calibrated_;
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
+      if (const std::string name = r.text(); name != plan_.groups[i].name) {
+        raise(errc::incompatible, "the state belongs to another plan", where,
+              text_of(std::string_view(name)), text_of(std::string_view(plan_.groups[i].name)));
+      }
+      calibrated[i] = r.flag() ? 1 : 0;
+      const std::string own = r.text();
+      loaded[i].load({reinterpret_cast<const std::uint8_t*>(own.data()), own.size()});
+    }
+    r.expect_end();
+    fake_quants_ = std::move(loaded);
+    calibrated_ = std::move(calibrated);
+    steps_ = steps;
+    switch_all(false, true);
+  }
+
   bool prepared() const noexcept { return state_ == state::prepared; }
   // After prepare(): the plan that was applied, and its fake-quantizers (fake_quant_id::index).
   const quantization_plan& applied_plan() const noexcept { return plan_; }
@@ -146,6 +215,9 @@ template <editable_graph G> class quantizer {
 
  private:
   enum class state : unsigned char { fresh, prepared, finalized };
+  enum class mode : unsigned char { none, calibration, training };
+  static constexpr std::uint32_t magic = 0x5A51544CU;  // "LTQZ"
+  static constexpr std::uint32_t version = 1;
 
   void need_prepared(const char* where) const {
     if (state_ != state::prepared) {
@@ -161,9 +233,38 @@ template <editable_graph G> class quantizer {
       fq.enable_fake_quant(fake_quant);
     }
   }
+  void refuse_scope(const char* where) const {
+    if (mode_ != mode::none) {
+      raise(errc::invalid_state,
+            mode_ == mode::calibration ? "a calibration scope is open" : "a training scope is open",
+            where);
+    }
+  }
+  void enter(mode m, const char* where) {
+    need_prepared(where);
+    refuse_scope(where);
+    mode_ = m;
+  }
   void leave_mode() noexcept {
-    calibrating_ = false;
+    mode_ = mode::none;
     switch_all(false, true);
+  }
+  void follow_schedules() noexcept {
+    for (std::size_t i = 0; i < fake_quants_.size(); ++i) {
+      const qat_state now = state_at(plan_.groups[i].schedule.value_or(qat_schedule{}), steps_);
+      fake_quants_[i].enable_observer(now.observer);
+      fake_quants_[i].enable_fake_quant(now.fake_quant);
+    }
+  }
+  void switch_by_hand(void (fake_quantizer::*what)(bool), bool on) {
+    need_prepared("quantizer::enable");
+    for (const plan_group& g : plan_.groups) {
+      if (g.schedule) {
+        raise(errc::invalid_state, "a qat_schedule decides", "quantizer::enable",
+              text_of(std::string_view(g.name)));
+      }
+    }
+    for (fake_quantizer& fq : fake_quants_) (fq.*what)(on);
   }
   template <class Batch> decltype(auto) execute(const Batch& batch) {
     auto on_node = [this](fake_quant_id id, tensor_view<const float> in, tensor_view<float> out) {
@@ -261,7 +362,8 @@ template <editable_graph G> class quantizer {
   quantizer_config config_;
   quantizer_options options_;
   state state_ = state::fresh;
-  bool calibrating_ = false;
+  mode mode_ = mode::none;
+  std::int64_t steps_ = 0;
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;        // handles of the plan's values
   std::vector<fake_quantizer> fake_quants_;  // by group

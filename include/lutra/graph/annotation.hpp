@@ -28,7 +28,8 @@ struct annotation {
 
 struct spec_use {
   quantization_spec spec;
-  bool weight;  // found in a state map
+  bool weight;                           // found in a state map
+  std::optional<qat_schedule> schedule;  // of the module config that holds the spec
 };
 
 class annotations {
@@ -76,9 +77,12 @@ class annotations {
   void turn_off(index_t point, reason why, index_t source = -1, index_t node = -1) {
     (*this)[point] = {kind_t::disabled, -1, {why, false, node, source, -1}};
   }
-  void set_own(index_t point, const quantization_spec* spec, bool weight, reason why,
-               index_t source) {
-    (*this)[point] = {kind_t::own, spec_number(spec, weight), {why, true, -1, source, -1}};
+  // `spec` lies in a map of `module`.
+  void set_own(index_t point, const quantization_spec* spec, bool weight,
+               const module_config& module, reason why, index_t source) {
+    const auto [found, inserted] = spec_number_.try_emplace({spec, weight}, index_t(specs_.size()));
+    if (inserted) specs_.push_back({*spec, weight, module.qat_schedule});
+    (*this)[point] = {kind_t::own, found->second, {why, true, -1, source, -1}};
   }
   void refer(index_t point, index_t to, reason why, index_t node) {
     (*this)[point] = {kind_t::reference, to, {why, true, node, -1, -1}};
@@ -97,12 +101,6 @@ class annotations {
   }
 
  private:
-  index_t spec_number(const quantization_spec* spec, bool weight) {
-    const auto [found, inserted] = spec_number_.try_emplace({spec, weight}, index_t(specs_.size()));
-    if (inserted) specs_.push_back({*spec, weight});
-    return found->second;
-  }
-
   index_rows edges_;                // node -> its distinct operands, as values; items are edges
   std::vector<index_t> edge_node_;  // edge -> node
   std::vector<index_t> edge_of_;    // operand use -> edge

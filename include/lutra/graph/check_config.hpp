@@ -39,6 +39,7 @@ class config_checker {
     positions(m.module_input_spec, where + ".module_input_spec");
     positions(m.module_output_spec, where + ".module_output_spec");
     specs(m.module_state_spec, where + ".module_state_spec");
+    if (m.qat_schedule) lutra::check(*m.qat_schedule, where + ".qat_schedule");
   }
   static void check_module(const palettizer_module_config& m, const std::string& where) {
     specs(m.op_state_spec, where + ".op_state_spec");

@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 #include <lutra/affine/spec.hpp>
+#include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/palette/spec.hpp>
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ class operand_key {
   bool any() const noexcept { return position_ == star; }
   bool is_position() const noexcept { return position_ >= 0; }
   int position() const noexcept { return position_; }
+  std::string_view name() const noexcept { return text_; }  // of a refused one
   friend std::string text_of(const operand_key& k) {
     return k.is_position() ? lutra::text_of(k.position_)
                            : lutra::text_of(std::string_view(k.text_));
@@ -106,6 +108,26 @@ using palette_spec_map = named_map<palettization_spec>;
 inline constexpr quantization_spec default_activation_spec = int8_symmetric;
 inline constexpr quantization_spec default_weight_spec{.granularity = granularity::per_channel(0)};
 
+// The op types get what the global config says, and it says nothing any more.
+template <class Config>
+void restrict_to(Config& config, std::initializer_list<std::string_view> op_types,
+                 const char* where) {
+  auto& global = config.global_config;
+  const auto maps = global.op_maps();
+  if (op_types.size() == 0 || !global.enabled || maps.empty()) {
+    raise(errc::invalid_argument, "only_for needs op types and a global config that is on", where,
+          text_of(static_cast<index_t>(op_types.size())) + " op types");
+  }
+  for (const std::string_view op : op_types) global.op_type_config.set(std::string(op), maps);
+  global.set_op_maps(off);
+}
+template <class Config>
+void leave_out(Config& config, std::initializer_list<std::string_view> op_types) {
+  for (const std::string_view op : op_types) {
+    config.global_config.op_type_config.set(std::string(op), off);
+  }
+}
+
 // ---- activation and weight quantization -----------------------------------------------------------
 struct op_config {
   state_spec_map op_state_spec{{"weight", default_weight_spec}};
@@ -113,6 +135,9 @@ struct op_config {
   spec_map op_output_spec{{"*", default_activation_spec}};
   bool enabled = true;
 
+  bool empty() const noexcept {
+    return op_state_spec.empty() && op_input_spec.empty() && op_output_spec.empty();
+  }
   friend bool operator==(const op_config&, const op_config&) = default;
 };
 
@@ -125,8 +150,18 @@ struct module_config {
   spec_map module_input_spec{};           // of the module itself, not of its descendants
   spec_map module_output_spec{};
   state_spec_map module_state_spec{};
+  // When observers and fake-quant of its fake-quantizers work in training (flow/quantizer.hpp); absent:
+  // always. A fake-quantizer that several modules share follows the first of them.
+  std::optional<lutra::qat_schedule> qat_schedule{};
   bool enabled = true;
 
+  op_config op_maps() const { return {op_state_spec, op_input_spec, op_output_spec}; }
+  void set_op_maps(op_config maps) {
+    if (!maps.enabled) maps = {off, off, off};
+    op_state_spec = std::move(maps.op_state_spec);
+    op_input_spec = std::move(maps.op_input_spec);
+    op_output_spec = std::move(maps.op_output_spec);
+  }
   friend bool operator==(const module_config&, const module_config&) = default;
 };
 
@@ -134,6 +169,29 @@ struct quantizer_config {
   module_config global_config{};
   named_map<module_config> module_type_configs{};  // fully qualified type name
   named_map<module_config> module_name_configs{};  // pattern on the whole module path
+
+  // Editing; each checks first and returns the config. `off` disables what it names.
+  quantizer_config& set_global(module_config m) { return global_config = std::move(m), *this; }
+  quantizer_config& set_op_type(std::string op, op_config c) {
+    return global_config.op_type_config.set(std::move(op), std::move(c)), *this;
+  }
+  quantizer_config& set_op_name(std::string pattern, op_config c) {
+    return global_config.op_name_config.set(std::move(pattern), std::move(c)), *this;
+  }
+  quantizer_config& set_module_type(std::string type, module_config m) {
+    return module_type_configs.set(std::move(type), std::move(m)), *this;
+  }
+  quantizer_config& set_module_name(std::string pattern, module_config m) {
+    return module_name_configs.set(std::move(pattern), std::move(m)), *this;
+  }
+  // Restricts the global config to ops of these types, e.g. {"conv2d", "linear"}.
+  quantizer_config& only_for(std::initializer_list<std::string_view> op_types) {
+    return restrict_to(*this, op_types, "quantizer_config"), *this;
+  }
+  // Leaves ops of these types alone; none is fine.
+  quantizer_config& without(std::initializer_list<std::string_view> op_types) {
+    return leave_out(*this, op_types), *this;
+  }
 
   friend bool operator==(const quantizer_config&, const quantizer_config&) = default;
 };
@@ -144,6 +202,7 @@ struct palettizer_op_config {
                                  {"in_proj_weight", palettization_spec{}}};
   bool enabled = true;
 
+  bool empty() const noexcept { return op_state_spec.empty(); }
   friend bool operator==(const palettizer_op_config&, const palettizer_op_config&) = default;
 };
 
@@ -155,6 +214,10 @@ struct palettizer_module_config {
   palette_spec_map module_state_spec{};
   bool enabled = true;
 
+  palettizer_op_config op_maps() const { return {op_state_spec}; }
+  void set_op_maps(palettizer_op_config maps) {
+    op_state_spec = maps.enabled ? std::move(maps.op_state_spec) : palette_spec_map(off);
+  }
   friend bool operator==(const palettizer_module_config&,
                          const palettizer_module_config&) = default;
 };
@@ -164,18 +227,29 @@ struct palettizer_config {
   named_map<palettizer_module_config> module_type_configs{};
   named_map<palettizer_module_config> module_name_configs{};
 
+  // Editing; each checks first and returns the config. `off` disables what it names.
+  palettizer_config& set_global(palettizer_module_config m) {
+    return global_config = std::move(m), *this;
+  }
+  palettizer_config& set_op_type(std::string op, palettizer_op_config c) {
+    return global_config.op_type_config.set(std::move(op), std::move(c)), *this;
+  }
+  palettizer_config& set_op_name(std::string pattern, palettizer_op_config c) {
+    return global_config.op_name_config.set(std::move(pattern), std::move(c)), *this;
+  }
+  palettizer_config& set_module_type(std::string type, palettizer_module_config m) {
+    return module_type_configs.set(std::move(type), std::move(m)), *this;
+  }
+  palettizer_config& set_module_name(std::string pattern, palettizer_module_config m) {
+    return module_name_configs.set(std::move(pattern), std::move(m)), *this;
+  }
   // Restricts the global config to ops of these types, e.g. {"conv2d", "linear"}.
   palettizer_config& only_for(std::initializer_list<std::string_view> op_types) {
-    if (op_types.size() == 0 || !global_config.enabled || global_config.op_state_spec.empty()) {
-      raise(errc::invalid_argument, "only_for needs op types and a global config that is on",
-            "palettizer_config", text_of(static_cast<index_t>(op_types.size())) + " op types");
-    }
-    for (const std::string_view op : op_types) {
-      global_config.op_type_config.set(std::string(op),
-                                       {.op_state_spec = global_config.op_state_spec});
-    }
-    global_config.op_state_spec = off;
-    return *this;
+    return restrict_to(*this, op_types, "palettizer_config"), *this;
+  }
+  // Leaves ops of these types alone; none is fine.
+  palettizer_config& without(std::initializer_list<std::string_view> op_types) {
+    return leave_out(*this, op_types), *this;
   }
 
   friend bool operator==(const palettizer_config&, const palettizer_config&) = default;

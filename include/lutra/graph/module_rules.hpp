@@ -73,7 +73,7 @@ class module_rules {
       for (index_t e = a_.first_edge(n); e < a_.end_edge(n); ++e) {
         const index_t v = a_.value_of(e);
         if (g_.is_state(v) || b.inside(g_.producer[to_size(v)])) continue;
-        overwrite(e, v, b.config.module_input_spec, inputs++, b.source);
+        overwrite(e, v, b, b.config.module_input_spec, inputs++);
       }
       for (const index_t v : g_.results[n]) {
         if (g_.is_state(v)) continue;  // a palette is never quantized again
@@ -81,7 +81,7 @@ class module_rules {
         const bool stays = std::all_of(uses.begin(), uses.end(),
                                        [&](index_t use) { return b.inside(g_.user(use)); });
         if (!stays) {
-          overwrite(a_.output_point(v), v, b.config.module_output_spec, outputs++, b.source);
+          overwrite(a_.output_point(v), v, b, b.config.module_output_spec, outputs++);
         }
       }
     }
@@ -98,18 +98,19 @@ class module_rules {
               " has only " + text_of(count));
     }
   }
-  void overwrite(index_t point, index_t v, const spec_map& map, index_t position, index_t source) {
+  void overwrite(index_t point, index_t v, const boundary& b, const spec_map& map,
+                 index_t position) {
     const auto* e = map.find(operand_key(static_cast<int>(position)));
     const bool explicit_key = e != nullptr;
     if (e == nullptr) e = map.find(any_operand());
     if (e == nullptr) return;
     configs_.use(e);
     if (g_.is_float[to_size(v)] == 0) {
-      if (explicit_key) note_not_float(v, source);
+      if (explicit_key) note_not_float(v, b.source);
     } else if (e->value.enabled) {
-      a_.set_own(point, &e->value, false, reason::module_boundary, source);
+      a_.set_own(point, &e->value, false, b.config, reason::module_boundary, b.source);
     } else {
-      a_.turn_off(point, reason::module_boundary, source);
+      a_.turn_off(point, reason::module_boundary, b.source);
     }
   }
   void note_not_float(index_t v, index_t source) {
@@ -132,7 +133,9 @@ class module_rules {
       for (const index_t use : g_.uses[v]) {
         if (g_.user(use) < 0) continue;
         if (hit.entry->value.enabled) {
-          a_.set_own(a_.edge_of(use), &hit.entry->value, true, reason::module_state, source);
+          a_.set_own(a_.edge_of(use), &hit.entry->value, true,
+                     configs_.module_config(hit.source.level, hit.source.entry),
+                     reason::module_state, source);
         } else {
           a_.turn_off(a_.edge_of(use), reason::module_state, source);
         }

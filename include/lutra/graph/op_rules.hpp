@@ -173,7 +173,7 @@ class op_rules {
       return adopt(edge, a_.output(v), reason::from_producer, producer, own, c);
     }
     if (own.spec == nullptr) return a_.turn_off(edge, own.why, source(c));
-    a_.set_own(edge, own.spec, state, reason::own_config, source(c));
+    a_.set_own(edge, own.spec, state, *c.module, reason::own_config, source(c));
   }
   // A stored tensor is decided once, by the first op that claims it.
   void copy_state(index_t edge, index_t v) {
@@ -211,7 +211,7 @@ class op_rules {
       if (user < 0 || !a_.claimed(user) || !a_[a_.edge_of(use)].on()) continue;
       return adopt(point, a_[a_.edge_of(use)], reason::from_consumer, user, own, c);
     }
-    a_.set_own(point, own.spec, false, reason::own_config, source(c));
+    a_.set_own(point, own.spec, false, *c.module, reason::own_config, source(c));
   }
 
   // ---- range-preserving ops -----------------------------------------------------------------------

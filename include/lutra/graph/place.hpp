@@ -134,7 +134,7 @@ class placer {
       if (group < 0) {
         group = static_cast<index_t>(plan_.groups.size());
         const spec_use& s = a_.specs()[to_size(spec)];
-        plan_.groups.push_back({s.spec, s.weight, g().label(value)});
+        plan_.groups.push_back({s.spec, s.weight, g().label(value), s.schedule});
       }
       group_[to_size(point)] = group;
     };

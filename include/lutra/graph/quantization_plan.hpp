@@ -19,6 +19,8 @@ struct plan_group {
   quantization_spec spec;  // axes resolved
   bool weight = false;     // observes weights (else activations)
   std::string name;        // of the first value
+  // Of the module config that gave the first point its spec; absent: always on in training.
+  std::optional<qat_schedule> schedule{};
 };
 // One place where it is applied: it reads `value`, or the output of the earlier place `after`.
 struct plan_node {

@@ -1,0 +1,179 @@
+// lutra: inspect.hpp - what is in a graph, what a config can target in it, and what a plan does to it.
+// SPDX-License-Identifier: Apache-2.0
+//
+// inspect(g) lists modules, their ops, and every operand and result; inspect(plan) adds each one's
+// decision. text_of() prints it as a tree:
+//   <root>
+//     fc1 [nn.Linear]
+//       linear: linear, can be targeted
+//         in 0  input 0        quantized by its config (config entry global)
+//         in 1  fc1.weight     off: no key of the spec map names it (config entry global)
+//         out   linear         inside the fused pattern that starts at linear
+// Linear in the graph. Value types; concurrent reads are safe.
+#pragma once
+
+#include <algorithm>
+#include <lutra/graph/pattern.hpp>
+#include <lutra/graph/plan.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct inspected_value {
+  std::string name;      // a state's name, the node that makes it, or "input 0"
+  std::string state;     // "" or "state", "palette", "input"
+  std::string decision;  // of a plan; else ""
+  bool on = false;       // it reads, or is read as, a quantized tensor
+};
+struct inspected_op {
+  std::string name;
+  std::string type;
+  bool target = false;  // starts a registered pattern: the op level of a config reaches it
+  std::vector<inspected_value> inputs;
+  std::vector<inspected_value> outputs;
+};
+struct inspected_module {
+  std::string path;  // "" is the root
+  std::string type;
+  int depth = 0;                  // of the root 0
+  std::vector<inspected_op> ops;  // owned directly, in graph order
+};
+struct graph_inspection {
+  std::vector<inspected_module> modules;  // parents first, depth first
+  std::vector<std::string> notes;         // of the plan
+};
+
+class inspector {
+ public:
+  inspector(const graph_index& g, const pattern_registry& patterns, const quantization_plan* plan)
+      : g_(g), plan_(plan), target_(to_size(g.node_count()), 0) {
+    const pattern_matches matches = find_matches(g, patterns);
+    for (std::size_t i = 0; i < matches.size(); ++i) target_[to_size(matches[i].key())] = 1;
+  }
+  graph_inspection run() {
+    std::vector<std::vector<index_t>> nodes(to_size(g_.modules.size()));
+    for (index_t n = 0; n < g_.node_count(); ++n)
+      nodes[to_size(g_.module[to_size(n)])].push_back(n);
+    graph_inspection made;
+    std::vector<std::pair<index_t, int>> waiting{{0, 0}};
+    while (!waiting.empty()) {
+      const auto [m, depth] = waiting.back();
+      waiting.pop_back();
+      inspected_module& module = made.modules.emplace_back(
+          inspected_module{g_.modules.path(m), g_.modules.type(m), depth, {}});
+      for (const index_t n : nodes[to_size(m)]) module.ops.push_back(op(n));
+      const std::vector<index_t>& children = g_.modules.children(m);
+      for (auto child = children.rbegin(); child != children.rend(); ++child) {
+        waiting.emplace_back(*child, depth + 1);
+      }
+    }
+    if (plan_ != nullptr) made.notes = plan_->notes;
+    return made;
+  }
+
+ private:
+  inspected_op op(index_t n) const {
+    inspected_op made{g_.name[to_size(n)], g_.op(n), target_[to_size(n)] != 0, {}, {}};
+    const index_t first = g_.operands.begin[to_size(n)];
+    for (std::size_t i = 0; i < g_.operands[n].size(); ++i) {
+      inspected_value v = value(g_.operands[n][i]);
+      const index_t at = first + static_cast<index_t>(i);
+      if (plan_ != nullptr) {
+        v.decision = plan_->describe(plan_->operand_decision[to_size(at)]);
+        v.on = plan_->operand_place[to_size(at)] >= 0;
+      }
+      made.inputs.push_back(std::move(v));
+    }
+    for (const index_t r : g_.results[n]) {
+      inspected_value v = value(r);
+      if (plan_ != nullptr) {
+        v.decision = plan_->describe(plan_->value_decision[to_size(r)]);
+        v.on = plan_->value_place[to_size(r)] >= 0;
+      }
+      made.outputs.push_back(std::move(v));
+    }
+    return made;
+  }
+  inspected_value value(index_t v) const {
+    inspected_value made;
+    made.name = g_.label(v);
+    switch (g_.role[to_size(v)]) {
+      case value_role::state:
+        made.state = "state";
+        break;
+      case value_role::packed_state:
+        made.state = "palette";
+        break;
+      case value_role::graph_input:
+        made.state = "input";
+        break;
+      default:
+        break;
+    }
+    return made;
+  }
+
+  const graph_index& g_;
+  const quantization_plan* plan_;
+  std::vector<char> target_;
+};
+
+template <readable_graph G>
+graph_inspection inspect(const G& g, const pattern_registry& patterns = reference_patterns()) {
+  return inspector(index_of(g).index, patterns, nullptr).run();
+}
+// `patterns`: those the plan was made with.
+inline graph_inspection inspect(const quantization_plan& plan,
+                                const pattern_registry& patterns = reference_patterns()) {
+  return inspector(plan.index, patterns, &plan).run();
+}
+
+// Keeps only ops that a config can target, and the modules that hold one or lie above one.
+inline graph_inspection targets_of(graph_inspection all) {
+  std::vector<inspected_module> kept;
+  int wanted = -1;  // depth of the module kept last, going backwards: parents of it are kept too
+  for (auto m = all.modules.rbegin(); m != all.modules.rend(); ++m) {
+    std::erase_if(m->ops, [](const inspected_op& o) { return !o.target; });
+    if (m->ops.empty() && wanted <= m->depth) continue;
+    wanted = m->depth;
+    kept.push_back(std::move(*m));
+  }
+  std::reverse(kept.begin(), kept.end());
+  all.modules = std::move(kept);
+  return all;
+}
+
+inline std::string text_of(const graph_inspection& i) {
+  std::string text;
+  const auto line = [&](int depth, const std::string& what) {
+    text += std::string(2 * to_size(depth), ' ') + what + "\n";
+  };
+  const auto value = [&](int depth, const std::string& label, const inspected_value& v) {
+    std::string what = label + "  " + v.name;
+    if (v.state == "palette") what += " (palette)";
+    if (!v.decision.empty()) {
+      constexpr std::size_t column = 30;
+      if (what.size() < column) what.resize(column, ' ');
+      what += "  " + v.decision;
+    }
+    line(depth, what);
+  };
+  for (const inspected_module& m : i.modules) {
+    line(m.depth,
+         (m.path.empty() ? "<root>" : m.path) + (m.type.empty() ? "" : " [" + m.type + "]"));
+    for (const inspected_op& o : m.ops) {
+      line(m.depth + 1, o.name + ": " + o.type + (o.target ? ", can be targeted" : ""));
+      for (std::size_t k = 0; k < o.inputs.size(); ++k) {
+        value(m.depth + 2, "in " + text_of(static_cast<index_t>(k)), o.inputs[k]);
+      }
+      for (const inspected_value& v : o.outputs) value(m.depth + 2, "out ", v);
+    }
+  }
+  if (i.modules.empty()) text += "nothing a config can target\n";
+  for (const std::string& note : i.notes) text += "note: " + note + "\n";
+  return text;
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,181 @@
+// quantizer.hpp: training mode, schedules, and the saved state.
+#include <lutra/flow/quantizer.hpp>
+
+#include "nets.hpp"
+
+using namespace lutra;
+
+namespace {
+const quantizer_config activations_only{.global_config = {.op_state_spec = {}}};
+
+bool all(const std::vector<fake_quantizer>& fqs, bool observer, bool fake_quant) {
+  for (const fake_quantizer& fq : fqs) {
+    if (fq.observer_enabled() != observer || fq.fake_quant_enabled() != fake_quant) return false;
+  }
+  return true;
+}
+}  // namespace
+
+TEST_CASE("quantizer_training: both switches are on inside, of weights too, and restored outside") {
+  toy::graph g = small_net();
+  quantizer q(g);
+  CHECK(error_of([&] { (void)q.training_mode(); }).problem() == "prepare() was not called");
+  q.prepare();
+  CHECK(error_of([&] { q.step(); }).problem() == "no training scope is open");
+  {
+    const auto training = q.training_mode();
+    CHECK(all(q.fake_quantizers(), true, true));
+    CHECK(error_of([&] { (void)q.calibration_mode(); }).problem() == "a training scope is open");
+    CHECK(error_of([&] { (void)q.training_mode(); }).problem() == "a training scope is open");
+    CHECK(error_of([&] { q.finalize(); }).problem() == "a training scope is open");
+    q.run(batch(0));
+    q.step();
+  }
+  CHECK(all(q.fake_quantizers(), false, true));
+  {
+    const auto training = q.training_mode();
+    q.step();
+  }
+  CHECK(q.steps() == 2);
+  q.finalize();  // training data count as calibration
+}
+
+TEST_CASE("quantizer_training: a weight that training moves is observed again") {
+  small_net net;
+  toy::graph g = net;
+  quantizer q(g);
+  q.prepare();
+  const auto weight_scale = [&] {
+    for (std::size_t i = 0; i < q.fake_quantizers().size(); ++i) {
+      if (q.applied_plan().groups[i].name == "fc2.weight") {
+        return q.fake_quantizers()[i].params().scale[0];
+      }
+    }
+    FAIL("no fake-quantizer of fc2.weight");
+    return 0.0F;
+  };
+  const float before = weight_scale();
+  for (float& w : g.values.at(net.w2).data.elements()) w *= 2;
+  q.run(batch(0));
+  CHECK(weight_scale() == before);
+  {
+    const auto training = q.training_mode();
+    q.run(batch(0));
+  }
+  CHECK(weight_scale() == 2 * before);
+}
+
+TEST_CASE("quantizer_training: schedules switch by step, the count goes on between scopes") {
+  toy::graph g = small_net();
+  quantizer_config config = activations_only;
+  config.global_config.qat_schedule = lutra::qat_schedule{1, 2, 4};
+  quantizer q(g, config);
+  q.prepare();
+  for (const plan_group& group : q.applied_plan().groups) {
+    CHECK(group.schedule == config.global_config.qat_schedule);
+  }
+  {
+    const auto training = q.training_mode();
+    CHECK(all(q.fake_quantizers(), false, false));  // step 0
+    q.step();
+    CHECK(all(q.fake_quantizers(), true, false));
+    q.run(batch(0));
+    q.step();
+    CHECK(all(q.fake_quantizers(), true, true));
+  }
+  CHECK(all(q.fake_quantizers(), false, true));
+  const auto training = q.training_mode();
+  q.step();
+  CHECK(all(q.fake_quantizers(), true, true));  // step 3
+  q.step();
+  CHECK(all(q.fake_quantizers(), false, true));
+}
+
+TEST_CASE("quantizer_training: the governing module config decides, also when it has no schedule") {
+  toy::graph g = small_net();
+  quantizer_config config;
+  config.global_config.qat_schedule = lutra::qat_schedule{0, 5, {}};
+  module_config fc1;  // no schedule: always on
+  config.set_module_name("fc1", fc1);
+  quantizer q(g, config);
+  q.prepare();
+  index_t with = 0;
+  index_t without = 0;
+  for (const plan_group& group : q.applied_plan().groups) {
+    (group.schedule ? with : without) += 1;
+    if (group.name == "fc1.weight") CHECK_FALSE(group.schedule);
+    if (group.name == "fc2.weight") CHECK(group.schedule);
+  }
+  CHECK(with > 0);
+  CHECK(without > 0);
+}
+
+TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
+  toy::graph g = small_net();
+  quantizer q(g, activations_only);
+  q.prepare(batch(0));
+  q.enable_fake_quants(false);
+  q.enable_observers(true);
+  CHECK(all(q.fake_quantizers(), true, false));
+
+  toy::graph h = small_net();
+  quantizer_config config = activations_only;
+  config.global_config.qat_schedule = lutra::qat_schedule{};
+  quantizer r(h, config);
+  r.prepare();
+  CHECK(error_of([&] { r.enable_observers(true); }).problem() == "a qat_schedule decides");
+  CHECK(all(r.fake_quantizers(), false, true));
+}
+
+TEST_CASE("quantizer_training: a saved state continues in another object, bit for bit") {
+  toy::graph g = small_net();
+  quantizer q(g);
+  q.prepare();
+  q.calibrate(std::vector<tensor<float>>{batch(0), batch(1)});
+  {
+    const auto training = q.training_mode();
+    q.step();
+  }
+  const std::vector<std::uint8_t> saved = q.save();
+
+  toy::graph h = small_net();
+  quantizer r(h);
+  CHECK(error_of([&] { r.load(saved); }).problem() == "prepare() was not called");
+  r.prepare();
+  r.load(saved);
+  CHECK(r.steps() == 1);
+  CHECK(r.save() == saved);
+  CHECK(all(r.fake_quantizers(), false, true));
+  CHECK(q.run(batch(5)) == r.run(batch(5)));
+  for (auto* both : {&q, &r}) both->calibrate(std::vector<tensor<float>>{batch(2)});
+  CHECK(q.run(batch(6)) == r.run(batch(6)));
+  r.finalize();  // calibrated by what was loaded
+}
+
+TEST_CASE("quantizer_training: a state that does not fit changes nothing") {
+  toy::graph g = small_net();
+  quantizer q(g, activations_only);
+  q.prepare();
+  q.calibrate(std::vector<tensor<float>>{batch(0)});
+  const std::vector<std::uint8_t> saved = q.save();
+
+  for (std::size_t n = 0; n < saved.size(); ++n) {  // every prefix
+    CHECK(error_of([&] { q.load(std::span(saved).first(n)); }).code() == errc::corrupt_data);
+  }
+  std::vector<std::uint8_t> longer = saved;
+  longer.push_back(0);
+  CHECK(error_of([&] { q.load(longer); }).problem() == "bytes left over");
+  std::vector<std::uint8_t> newer = saved;
+  newer[4] = 9;
+  CHECK(error_of([&] { q.load(newer); }).code() == errc::unsupported);
+  CHECK(q.save() == saved);
+
+  toy::graph h = small_net();
+  quantizer r(h);  // weights too
+  r.prepare();
+  const std::vector<std::uint8_t> before = r.save();
+  CHECK(error_of([&] { r.load(saved); }).code() == errc::incompatible);
+  CHECK(r.save() == before);
+  const auto scope = q.calibration_mode();
+  CHECK(error_of([&] { q.load(saved); }).problem() == "a calibration scope is open");
+}

@@ -1,0 +1,90 @@
+#include <doctest/doctest.h>
+#include <lutra/graph/config_json.hpp>
+#include <lutra/graph/presets.hpp>
+
+using namespace lutra;
+
+namespace {
+template <class F> error error_of(F&& f) {
+  try {
+    f();
+  } catch (const error& e) {
+    return e;
+  }
+  FAIL("no error");
+  return {errc::io_error, "", "", "", ""};
+}
+}  // namespace
+
+TEST_CASE("config_json: what was written reads back equal") {
+  quantizer_config q = presets::w8a8();
+  q.without({"add"})
+      .set_module_type("nn.Linear", {.op_input_spec = {{1, off}, {"*", int8_symmetric}},
+                                     .op_name_config = {{"fc.*", off}},
+                                     .module_input_spec = {{0, int8_symmetric}},
+                                     .qat_schedule = lutra::qat_schedule{1, 2, 9}})
+      .set_module_name("head", off);
+  for (const quantizer_config& c :
+       {q, quantizer_config{}, presets::affine_w4_per_block(16, 1), presets::a8()}) {
+    CHECK(read_quantizer_config(write_config(c)) == c);
+    CHECK(read_quantizer_config(write_config(c, -1)) == c);
+  }
+  palettizer_config p = presets::p4a8(granularity::per_grouped_channel(2)).weights;
+  p.only_for({"conv2d", "linear"}).set_module_name("a.b", {.op_state_spec = {{"w", off}}});
+  for (const palettizer_config& c : {p, palettizer_config{}, presets::w6(8, 1)}) {
+    CHECK(read_palettizer_config(write_config(c)) == c);
+  }
+}
+
+TEST_CASE("config_json: a document as the reference writes it") {
+  const quantizer_config c = read_quantizer_config(R"({
+    "quantization_spec": {"anchors": [1, {"any": "thing"}]},
+    "quantization_config": {
+      "execution_mode": "graph",
+      "global_config": {
+        "op_state_spec": null,
+        "op_input_spec": {"*": {"dtype": "int8", "qscheme": "symmetric",
+          "granularity": {"type": "per_tensor"}, "fake_quantize_cls": "default",
+          "qparam_calculator_cls": "moving_average", "range_calculator_cls": "minmax"}}},
+      "module_name_configs": {"features\\.0": null}}})");
+  CHECK(c.global_config.op_state_spec.empty());
+  CHECK(c.global_config.op_input_spec.find("*")->value.qparam_calculator == "moving_average");
+  CHECK(c.global_config.op_output_spec == module_config{}.op_output_spec);
+  CHECK_FALSE(c.module_name_configs.find("features\\.0")->value.enabled);
+  CHECK(read_quantizer_config(R"({"quantization_config": {}})") == quantizer_config{});
+  CHECK_FALSE(read_quantizer_config(R"({"quantization_config": {"global_config": null}})")
+                  .global_config.enabled);
+}
+
+TEST_CASE("config_json: documents that are none") {
+  for (const char* text : {"[]", "3", "{}", R"({"kmeans_palettization_config": {}})"}) {
+    const error e = error_of([&] { read_quantizer_config(text); });
+    CHECK(e.problem() == "the document holds no config");
+    CHECK(e.allowed() == "an object with the key 'quantization_config'");
+  }
+  CHECK(error_of([] { read_quantizer_config(R"({"quantization_config": null})"); }).value() ==
+        "null");
+  const error e = error_of(
+      [] { read_quantizer_config(R"({"quantization_config": {}, "quantisation_spec": {}})"); });
+  CHECK(e.allowed().find("did you mean 'quantization_spec'?") != std::string::npos);
+  CHECK(error_of([] { read_quantizer_config("{"); }).problem() == "the text is not JSON");
+}
+
+TEST_CASE("config_json: the rules of configs hold for documents too") {
+  const error e = error_of([] {
+    read_quantizer_config(
+        R"({"quantization_config": {"module_name_configs": {"a": {"op_input_spec": {"x": {}}}}}})");
+  });
+  CHECK(e.code() == errc::unsupported);
+  CHECK(e.value() == "'x'");
+  CHECK(error_of([] {
+          read_quantizer_config(
+              R"({"quantization_config": {"module_type_configs": {"a.B":
+                 {"qat_schedule": {"enable_observer": 3}}}}})");
+        }).where() == "quantizer_config.module_type_configs[a.B].qat_schedule");
+  CHECK(error_of([] {
+          read_palettizer_config(
+              R"({"kmeans_palettization_config": {"global_config": {"op_state_spec":
+                 {"weight": {"n_bits": 9}}}}})");
+        }).problem() == "n_bits out of range");
+}

@@ -1,0 +1,52 @@
+#include <doctest/doctest.h>
+#include <lutra/graph/json/text.hpp>
+
+using namespace lutra;
+
+namespace {
+error error_of(const std::string& text) {
+  try {
+    parse_json(text, "here");
+  } catch (const error& e) {
+    return e;
+  }
+  FAIL("no error for " << text);
+  return {errc::io_error, "", "", "", ""};
+}
+}  // namespace
+
+TEST_CASE("text: objects keep the order of their keys") {
+  const json_value j = parse_json(R"({"b": 1, "a": [true, null, 2.5, "x"]})", "here");
+  REQUIRE(j.size() == 2);
+  CHECK(j.begin().key() == "b");
+  CHECK(j["a"][2] == 2.5);
+}
+
+TEST_CASE("text: what is not JSON is named with its position") {
+  for (const char* text :
+       {"", "{", "{\"a\": }", "[1, 2", "{'a': 1}", "nul", "1e400", "{} {}", "\"\xff\""}) {
+    const error e = error_of(text);
+    CHECK(e.code() == errc::invalid_argument);
+    CHECK(e.problem() == "the text is not JSON");
+    CHECK(e.where() == "here");
+    CHECK(e.value().find(" at byte ") != std::string::npos);
+  }
+  CHECK(error_of("[1, x]").value().ends_with("at byte 5"));
+}
+
+TEST_CASE("text: a key that occurs twice in one object, not in two") {
+  CHECK(parse_json(R"([{"a": 1}, {"a": 2}, {"b": {"a": {}}}])", "here").size() == 3);
+  const error e = error_of(R"({"a": 1, "b": {"c": 1, "c": 2}})");
+  CHECK(e.problem() == "a key occurs twice");
+  CHECK(e.value() == "'c'");
+}
+
+TEST_CASE("text: nesting has an end") {
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  CHECK(parse_json(nested(json_checker::deepest), "here").is_array());
+  CHECK(error_of(nested(json_checker::deepest + 1)).problem() ==
+        "the JSON text is nested too deeply");
+  CHECK(error_of(std::string(200000, '[')).code() == errc::invalid_argument);
+}
