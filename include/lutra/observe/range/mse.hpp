@@ -197,7 +197,8 @@ struct mse_range {
                                                    const quantization_spec& spec,
                                                    const value_range& full) {
     if (!is_symmetric(spec) || !is_integer(spec.dtype) || bits_of(spec.dtype) < 6 ||
-        spec.qformulation != qformulation::zp || spec.float_range != float_range_t{}) {
+        spec.qformulation != qformulation::zp || !(spec.float_range == float_range_t{}) ||
+        !(spec.scale_rules == scale_rules{})) {
       return {};
     }
     const quant_bounds q = bounds_of(spec);
