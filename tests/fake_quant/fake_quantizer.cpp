@@ -6,6 +6,7 @@
 #include <limits>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
+#include <thread>
 
 using namespace lutra;
 
@@ -305,6 +306,32 @@ TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
                             .scale_dtype = dtype::float8_e4m3fn});
   CHECK(p.scale.size() == 2);
   CHECK(p.scale[1] == doctest::Approx(31e-8F / 6).epsilon(1e-6));
+}
+
+TEST_CASE("fake_quantizer: two threads calibrate, each its own object, then merge") {
+  const quantization_spec s{.dtype = dtype::int4, .qparam_calculator = "histogram_mse"};
+  fake_quantizer whole(s, target::activation);
+  fake_quantizer parts[2] = {fake_quantizer(s, target::activation),
+                             fake_quantizer(s, target::activation)};
+  std::vector<tensor<float>> batches;
+  for (std::uint64_t i = 0; i < 8; ++i) batches.push_back(sample(shape{16, 32}, 70 + i));
+  for (const auto& x : batches) whole.observe(view(x));
+  const auto observe = [&](std::size_t part) {
+    for (std::size_t i = part; i < batches.size(); i += 2) parts[part].observe(view(batches[i]));
+  };
+  std::thread other(observe, 1);
+  observe(0);
+  other.join();
+  parts[0].merge(parts[1]);
+  CHECK(parts[0].save() == whole.save());
+  CHECK(parts[0].params() == whole.params());
+  // Afterwards both may quantize with the same parameters.
+  const qparams p = whole.params();
+  tensor<float> a(shape{16, 32}), b(shape{16, 32});
+  std::thread reader([&] { fake_quantize(view(batches[0]), p, view(a)); });
+  fake_quantize(view(batches[0]), p, view(b));
+  reader.join();
+  CHECK(a == b);
 }
 
 TEST_CASE("fake_quantizer: saved before data, and disabled") {
