@@ -186,9 +186,10 @@ TEST_CASE("quantize: large outputs are written around the caches with the same b
        {quantization_spec{}, quantization_spec{.qscheme = qscheme::asymmetric},
         quantization_spec{.qscheme = qscheme::asymmetric, .qformulation = qformulation::minval},
         quantization_spec{.dtype = dtype::float8_e4m3fn}}) {
-    for (const auto& [g, extents] : layouts) {
+    for (const auto& layout : layouts) {
+      const shape& extents = layout.second;
       quantization_spec s = spec;
-      s.granularity = g;
+      s.granularity = layout.first;
       INFO(cases::name(s), ", shape ", text_of(extents));
       const qparams p = cases::params(s, extents, random);
       const block_grid units = grid_of(s.granularity, extents, "test");

@@ -107,7 +107,7 @@ TEST_CASE("scale_rules: scales stored as float16 and bfloat16") {
     const float stored = type == dtype::float16 ? static_cast<float>(lutra::half(p.scale[0]))
                                                 : static_cast<float>(lutra::bfloat16(p.scale[0]));
     CHECK(stored == p.scale[0]);
-    CHECK(p.scale[0] == doctest::Approx(4.2F / 255.0F).epsilon(0.005));
+    CHECK(p.scale[0] == doctest::Approx(4.2 / 255.0).epsilon(0.005));
     CHECK(static_cast<float>(p.zero_point[0]) == lutra::round_half_even(1.3F / p.scale[0]));
   }
   CHECK_ERROR(derive(spec, 0.0F, 1e30F, {.scale_type = dtype::float16}), non_finite, "too wide",

@@ -31,7 +31,8 @@ TEST_CASE("two_level: qparams hold the products of codes and tensor scale") {
   for (std::size_t i = 0; i < 100; ++i) {
     const float scale = static_cast<float>(s.unit_scale[i]) * s.tensor_scale;
     CHECK(s.params.scale[i] == scale);
-    CHECK(scale == doctest::Approx(hi[i] / 6.0F).epsilon(0.0626));  // e4m3: half of 1/8
+    CHECK(scale ==
+          doctest::Approx(static_cast<double>(hi[i]) / 6.0).epsilon(0.0626));  // e4m3: half of 1/8
   }
   CHECK(static_cast<float>(
             s.unit_scale[static_cast<std::size_t>(std::ranges::max_element(hi) - hi.begin())]) ==
@@ -47,7 +48,7 @@ TEST_CASE("two_level: zero units and tensors, ranges of one sign, other specs") 
   const std::vector<float> lo = {-6.0F, 0.0F};
   const std::vector<float> hi = {-3.0F, 0.0F};
   const auto s = lutra::two_level_from_range(nvfp4, lo, hi);
-  CHECK(s.params.scale[0] == doctest::Approx(1.0F).epsilon(1e-6));
+  CHECK(s.params.scale[0] == doctest::Approx(1.0).epsilon(1e-6));
   CHECK(s.unit_scale[1].bits == 1);
   CHECK_ERROR(lutra::two_level_from_range({}, zero, zero), invalid_argument, "scale_dtype",
               "float32");

@@ -305,7 +305,7 @@ TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
                             .granularity = granularity::per_block(16, 1),
                             .scale_dtype = dtype::float8_e4m3fn});
   CHECK(p.scale.size() == 2);
-  CHECK(p.scale[1] == doctest::Approx(31e-8F / 6).epsilon(1e-6));
+  CHECK(p.scale[1] == doctest::Approx(31e-8 / 6).epsilon(1e-6));
 }
 
 TEST_CASE("fake_quantizer: two threads calibrate, each its own object, then merge") {

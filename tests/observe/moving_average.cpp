@@ -98,7 +98,7 @@ TEST_CASE("moving_average: count-aware, the first batch weighs what the others d
   };
   CHECK(range_of(aware({{-4, 8}})) == ends{{-4}, {8}});
   // Weights 0.25 * 0.75 and 0.25, over their sum: 3/7 and 4/7.
-  CHECK(range_of(aware({{0, 7}, {0, 14}})).second[0] == doctest::Approx(11.0F));
+  CHECK(range_of(aware({{0, 7}, {0, 14}})).second[0] == doctest::Approx(11.0));
   // 100 batches of 1 after one of 1000: (1 - c)^100 of it is left, not counting its own small weight.
   std::vector<std::vector<float>> batches = {{1000.0F}};
   batches.insert(batches.end(), 100, {1.0F});
@@ -114,8 +114,10 @@ TEST_CASE("moving_average: count-aware, the first batch weighs what the others d
   moving_average parts = aware({{1, -2}, {3, -4}});
   parts.append(aware({{5, -6}, {1, -1}}));
   const auto whole = range_of(aware({{1, -2}, {3, -4}, {5, -6}, {1, -1}}));
-  CHECK(range_of(parts).first[0] == doctest::Approx(whole.first[0]).epsilon(1e-6));
-  CHECK(range_of(parts).second[0] == doctest::Approx(whole.second[0]).epsilon(1e-6));
+  CHECK(range_of(parts).first[0] ==
+        doctest::Approx(static_cast<double>(whole.first[0])).epsilon(1e-6));
+  CHECK(range_of(parts).second[0] ==
+        doctest::Approx(static_cast<double>(whole.second[0])).epsilon(1e-6));
   CHECK_ERROR(parts.append(seen(s, {{1}})), incompatible, "kinds differ");
   check_save_load(parts, aware({}));
   const std::vector<std::uint8_t> bytes = saved_bytes(parts);
