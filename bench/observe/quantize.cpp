@@ -28,9 +28,8 @@ template <class F> bool every_element(const qparams& p, const shape& extents, F&
   return right;
 }
 
-void forward(benchmark::State& state, const size_class& size, const quantization_spec& spec,
+void forward(benchmark::State& state, const shape& extents, const quantization_spec& spec,
              quotient q, bool with_mask) {
-  const shape extents = matrix(size);
   const aligned<float> x = bench::normal(extents.size());
   aligned<float> y(extents.size());
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())));
@@ -50,7 +49,7 @@ void forward(benchmark::State& state, const size_class& size, const quantization
     run();
     benchmark::ClobberMemory();
   }
-  state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
+  state.SetBytesProcessed(state.iterations() * 8 * extents.size());
   state.SetItemsProcessed(state.iterations() * extents.size());
 }
 
@@ -125,6 +124,33 @@ void to_int8(benchmark::State& state, const size_class& size) {
   state.SetItemsProcessed(state.iterations() * extents.size());
 }
 
+template <class Code>
+void to_float(benchmark::State& state, const size_class& size, const quantization_spec& spec) {
+  const shape extents = matrix(size);
+  const aligned<float> x = bench::normal(extents.size());
+  aligned<Code> codes(extents.size());
+  aligned<float> y(extents.size());
+  const qparams p = params_of(spec, x, extents);
+  quantize(bench::view_of(x, extents), p, tensor_view<Code>(codes.data(), extents));
+  const auto run = [&] {
+    dequantize(tensor_view<const Code>(codes.data(), extents), p,
+               tensor_view<float>(y.data(), extents));
+  };
+  run();
+  if (!every_element(p, extents, [&](index_t i, const unit_params& u) {
+        return y[i] == decode_one(codes[i], u);
+      })) {
+    return state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));
+  state.SetItemsProcessed(state.iterations() * extents.size());
+  bench::count_written(state, size.bytes);
+}
+
 // Rows of 4096, as the integer kernels read their activations.
 void rows_to_int8(benchmark::State& state, const size_class& size) {
   const shape extents{size.bytes / 4 / 4096, 4096};
@@ -167,7 +193,7 @@ const bool registered = [] {
       references += " fake_quantize_reciprocal/f32/per_tensor/int8/" + end;  // the cost of `exact`
     }
     bench::add(std::string(name) + '/' + end, references,
-               [=](benchmark::State& s) { forward(s, size, spec, q, with_mask); });
+               [=](benchmark::State& s) { forward(s, matrix(size), spec, q, with_mask); });
   };
   for (const size_class& size : {bench::small, bench::large}) {
     add_forward("fake_quantize/f32/per_tensor/int8", size, int8);
@@ -186,6 +212,20 @@ const bool registered = [] {
               {.dtype = dtype::float4_e2m1fn, .granularity = block});
   add_forward("fake_quantize/f32/per_block32/e4m3", bench::large,
               {.dtype = dtype::float8_e4m3fn, .granularity = block});
+  for (const index_t channels : {256, 4096}) {  // on the last axis
+    const quantization_spec spec{.granularity = granularity::per_channel(1)};
+    const shape extents{bench::large.bytes / 4 / channels, channels};
+    bench::add("fake_quantize/f32/channels_last" + std::to_string(channels) + "/int8/64MiB",
+               "vs roof/nt_copy/64MiB",
+               [=](benchmark::State& s) { forward(s, extents, spec, quotient::exact, false); });
+  }
+  bench::add("dequantize/i8_to_f32/64MiB", "vs roof/memset_nonzero/64MiB",
+             [](benchmark::State& s) { to_float<std::int8_t>(s, bench::large, {}); });
+  for (const dtype d : {dtype::float8_e4m3fn, dtype::float8_e5m2, dtype::float4_e2m1fn}) {
+    bench::add("dequantize/" + std::string(name_of(d)) + "_to_f32/64MiB",
+               "vs roof/memset_nonzero/64MiB",
+               [=](benchmark::State& s) { to_float<std::uint8_t>(s, bench::large, {.dtype = d}); });
+  }
   bench::add("fake_quantize_backward/straight_through/f32/64MiB", "vs roof/nt_copy/64MiB",
              [](benchmark::State& s) { straight(s, bench::large); });
   bench::add("fake_quantize_backward/learnable/f32/64MiB", "vs roof/nt_copy/64MiB",

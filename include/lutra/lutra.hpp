@@ -9,7 +9,7 @@
 #include <lutra/affine/error_report.hpp>
 #include <lutra/affine/program_pass.hpp>
 #include <lutra/affine/row_quantize.hpp>
-#include <lutra/affine/scale_rules.hpp>
+#include <lutra/affine/two_level.hpp>
 #include <lutra/core/executor_openmp.hpp>
 #include <lutra/core/executor_ref.hpp>
 #include <lutra/core/random.hpp>

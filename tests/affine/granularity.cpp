@@ -20,6 +20,10 @@ TEST_CASE("granularity: block shapes of every kind") {
   CHECK(block(granularity::per_block(8, 1), {7, 16, 3, 3}) == shape{1, 8, 3, 3});
   CHECK(block(granularity::per_block(4, 0), {8, 16, 3}) == shape{4, 1, 3});
   CHECK(block(granularity::per_block(2, 0), {10}) == shape{2});
+  CHECK(block(granularity::per_block(16, -1), {2, 5, 32}) == shape{1, 1, 16});
+  CHECK(grid(granularity::per_block(16, 2), {2, 5, 32}) == shape{2, 5, 2});
+  CHECK(block(granularity::per_block(4, 2), {2, 3, 8, 5}) == shape{1, 1, 4, 1});
+  CHECK(block(granularity::per_block(4, -2), {8, 16}) == shape{4, 1});
   CHECK(block(granularity::per_block({4, 2, -1, 1}), {8, 16, 3, 3}) == shape{4, 2, 3, 1});
   CHECK(block(granularity::per_grouped_channel(4, 0), {8, 16}) == shape{4, 16});
 }
@@ -38,8 +42,10 @@ TEST_CASE("granularity: an absent axis must be filled in") {
 TEST_CASE("granularity: misfits say what and where") {
   CHECK_ERROR(grid(granularity::per_channel(2), {2, 3}), invalid_argument, "axis out of bounds",
               "2", "-2..1");
-  CHECK_ERROR(grid(granularity::per_block(2, 2), {2, 3, 4}), invalid_argument, "per_block axis",
-              "2", "0..1");
+  CHECK_ERROR(grid(granularity::per_block(2, 3), {2, 3, 4}), invalid_argument, "axis out of bounds",
+              "3", "-3..2");
+  CHECK_ERROR(grid(granularity::per_block(3, -1), {2, 3, 4}), incompatible,
+              "does not divide axis 2", "extent 4, block size 3");
   CHECK_ERROR(grid(granularity::per_block({2, 2}), {10}), shape_mismatch, "one block size per axis",
               "[2, 2]");
   CHECK_ERROR(grid(granularity::per_block(3, 0), {10, 20}), incompatible, "does not divide axis 0",

@@ -33,6 +33,8 @@ TEST_CASE("kernels: each of the ten kinds quantizes and restores as element.hpp 
       const unit_constants<float> c = constants_of(u);
       row_constants row(n);
       for (index_t i = 0; i < n; ++i) row.set(i, c);
+      row.shared = {p.qformulation == qformulation::zp, p.quant_min - u.integer_offset,
+                    p.quant_max - u.integer_offset, u.integer_offset};
       for (const quotient q : {quotient::exact, quotient::reciprocal}) {
         std::vector<float> faked(size);
         std::vector<std::uint8_t> expected(size), codes(size);
@@ -43,24 +45,23 @@ TEST_CASE("kernels: each of the ten kinds quantizes and restores as element.hpp 
         const auto fake = fake_quantize_kernels_of<Level>(p, q);
         fake.run(x.data(), out.data(), n, c, false);
         CHECK(cases::same_bits(out, faked));
-        fake.row(x.data(), out.data(), n, row, false);
+        fake.rows(x.data(), out.data(), n, n, row, false);
         CHECK(cases::same_bits(out, faked));
         constexpr index_t lanes = simd::lanes<simd::floats<Level>>;
         std::vector<float> blocks(x.begin(), x.end());
         fake.blocks(x.data(), blocks.data(), lanes, 2, row, false);
         CHECK(std::equal(blocks.begin(), blocks.begin() + 2 * lanes, faked.begin()));
         const auto kernels = quantize_kernels_of<Level>(p, q);
-        kernels.run(x.data(), codes.data(), n, c);
+        kernels.run(x.data(), codes.data(), n, c, false);
         CHECK(codes == expected);
-        kernels.row(x.data(), codes.data(), n, row);
+        kernels.rows(x.data(), codes.data(), n, n, row, false);
         CHECK(codes == expected);
-        if (!is_integer(p.dtype)) continue;
         const auto back = dequantize_kernels_of<Level, std::uint8_t>(p);
         std::vector<float> restored(size);
         for (std::size_t i = 0; i < size; ++i) restored[i] = decode_one(codes[i], u);
-        back.run(codes.data(), out.data(), n, c);
+        back.run(codes.data(), out.data(), n, c, false);
         CHECK(cases::same_bits(out, restored));
-        back.row(codes.data(), out.data(), n, row);
+        back.rows(codes.data(), out.data(), n, n, row, false);
         CHECK(cases::same_bits(out, restored));
       }
     }

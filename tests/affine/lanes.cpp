@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "levels.hpp"
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 using namespace lutra;
 
@@ -134,12 +137,50 @@ TEST_CASE("lanes: round_to_format agrees with the encoders") {
                   round_to_format<Significand, MinExponent>(simd::load<V>(in), simd::load<V>(in)));
       const float expected = cast_to_float_dtype(t, d);
       wrong += std::bit_cast<std::uint32_t>(out[0]) != std::bit_cast<std::uint32_t>(expected);
+      simd::store(out, round_to_format<Significand, MinExponent, true>(simd::load<V>(in),
+                                                                       simd::load<V>(in)));
+      wrong += std::bit_cast<std::uint32_t>(out[0]) != std::bit_cast<std::uint32_t>(expected);
     };
     for (const float t : ts) {
       check.template operator()<3, -6>(t, dtype::float8_e4m3fn);
       check.template operator()<2, -14>(t, dtype::float8_e5m2);
       check.template operator()<1, 0>(t, dtype::float4_e2m1fn);
     }
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("lanes: every code of the float formats has its value, under flush-to-zero, too") {
+  for_each_level([&](auto level) {
+    using V = simd::floats<decltype(level)>;
+    constexpr auto lanes = static_cast<std::size_t>(simd::lanes<V>);
+    int wrong = 0;
+    const auto check = [&]<unit_form Form>(std::integral_constant<unit_form, Form>, dtype d) {
+      for (std::size_t first = 0; first < 256; first += lanes) {
+        std::uint8_t codes[lanes];
+        float out[lanes];
+        for (std::size_t i = 0; i < lanes; ++i) codes[i] = static_cast<std::uint8_t>(first + i);
+        const unit_params u{d, false, 0.75F, 0, 0, info(d).quant_min, info(d).quant_max};
+        simd::store(out,
+                    dequantize_lanes<Form>(simd::byte_words<V>(codes), spread<V>(constants_of(u))));
+        for (std::size_t i = 0; i < lanes; ++i) {
+          const float expected = decode_one(codes[i], u);
+          wrong += std::bit_cast<std::uint32_t>(out[i]) != std::bit_cast<std::uint32_t>(expected);
+        }
+      }
+    };
+    const auto check_all = [&] {
+      check(std::integral_constant<unit_form, unit_form::e4m3fn>{}, dtype::float8_e4m3fn);
+      check(std::integral_constant<unit_form, unit_form::e5m2>{}, dtype::float8_e5m2);
+      check(std::integral_constant<unit_form, unit_form::e2m1fn>{}, dtype::float4_e2m1fn);
+    };
+    check_all();
+#if defined(__SSE2__)
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | 0x8040U);
+    check_all();
+    _mm_setcsr(saved);
+#endif
     CHECK(wrong == 0);
   });
 }

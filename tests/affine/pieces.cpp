@@ -55,10 +55,16 @@ coverage cover(const qparams& p, const block_grid& units, bool offsets) {
           mark(first + i, constants.scale);
         }
       },
-      [&](index_t first, index_t n, const row_constants& row) {
+      [&](index_t first, index_t n, index_t period, const row_constants& row) {
         ++c.rows;
+        CHECK((period >= n || period % Multiple == 0));
         for (index_t i = 0; i < n; ++i) {
-          const unit_constants<float> constants = row.at(i);
+          const unit_constants<float> constants = row.at(i % period);
+          if (row.shared.present) {
+            const bool same = row.shared.lo * constants.scale == constants.lowest &&
+                              row.shared.hi * constants.scale == constants.highest;
+            if (!same) ++c.wrong;
+          }
           CHECK(is_regular(constants.scale));
           check_constants(constants, offsets);
           mark(first + i, constants.scale);
@@ -114,6 +120,9 @@ TEST_CASE("pieces: every element comes once, with its unit") {
   check(granularity::per_channel(1), {5, 300});
   check(granularity::per_channel(1), {3, 5000});  // a row longer than one piece
   check(granularity::per_channel(2), {2, 3, 70});
+  check(granularity::per_channel(1), {5, 64});
+  check(granularity::per_channel(1), {3, 32, 6});
+  check(granularity::per_channel(1), {3, 8256});
   check(granularity::per_channel(1), {4, 6, 7});
   check(granularity::per_channel(0), {70});
   check(granularity::per_block(32, 1), {3, 6400});
@@ -142,8 +151,10 @@ TEST_CASE("pieces: the kind of piece follows the length of the runs") {
     return std::to_string(c.runs) + "/" + std::to_string(c.blocks) + "/" + std::to_string(c.rows);
   };
   CHECK(kinds(granularity::per_channel(0), {4, 2048}) == "4/0/0");
-  CHECK(kinds(granularity::per_block(32, 1), {4, 4096}) == "0/2/0");  // 256 units at a time
-  CHECK(kinds(granularity::per_channel(1), {64, 1024}) == "0/0/64");
+  CHECK(kinds(granularity::per_block(32, 1), {4, 4096}) == "0/16/0");  // 32 units at a time
+  CHECK(kinds(granularity::per_channel(1), {64, 1024}) == "0/0/1");    // all rows share one table
+  CHECK(kinds(granularity::per_channel(1), {4, 1000}) == "0/0/4");
+  CHECK(kinds(granularity::per_channel(1), {64, 16384}) == "0/0/1024");
   CHECK(kinds(granularity::per_channel(1), {1024, 8}) == "0/0/8");   // 128 rows of 8 at a time
   CHECK(kinds(granularity::per_channel(0), {1024, 9}) == "0/0/10");  // 113 units at a time
 }

@@ -174,21 +174,47 @@ TEST_CASE("quantize: under flush-to-zero subnormal inputs count as zero and noth
 TEST_CASE("quantize: large outputs are written around the caches with the same bits") {
   random_stream random(33);
   const index_t threshold = simd::stream_threshold();
-  simd::set_stream_threshold(index_t{1} << 16);
+  simd::set_stream_threshold(index_t{1} << 14);
   const index_t n = (index_t{1} << 14) + 21;
-  for (const index_t rows : {index_t{1}, index_t{257}}) {
-    const quantization_spec s{.granularity = granularity::per_channel(0)};
-    const shape extents{rows, n / rows};
-    const qparams p = cases::params(s, extents, random);
-    const block_grid units = grid_of(s.granularity, extents, "test");
-    const std::vector<float> x = cases::inputs(p, units, random);
-    const expectation want = expected(x, p, units, quotient::exact);
-    for (const std::size_t shift : {0U, 1U, 3U}) {
-      std::vector<float> out(x.size() + 8, 77.0F);
-      fake_quantize(tensor_view<const float>(x.data(), extents), p,
-                    tensor_view<float>(out.data() + shift, extents));
-      CHECK(std::memcmp(out.data() + shift, want.fake.data(), 4 * x.size()) == 0);
-      CHECK((out[x.size() + shift] == 77.0F && (shift == 0 || out[shift - 1] == 77.0F)));
+  const std::vector<std::pair<granularity, shape>> layouts = {
+      {granularity::per_channel(0), {1, n}},       {granularity::per_channel(0), {257, n / 257}},
+      {granularity::per_channel(1), {5, 4160}},  // rows in pairs
+      {granularity::per_channel(1), {150, 128}},   {granularity::per_channel(1), {1640, 10}},
+      {granularity::per_block(32, 1), {7, 2400}},  {granularity::per_block(64, 1), {4, 4096}},
+      {granularity::per_block(128, 1), {16, 1024}}};
+  for (const quantization_spec& spec :
+       {quantization_spec{}, quantization_spec{.qscheme = qscheme::asymmetric},
+        quantization_spec{.qscheme = qscheme::asymmetric, .qformulation = qformulation::minval},
+        quantization_spec{.dtype = dtype::float8_e4m3fn}}) {
+    for (const auto& layout : layouts) {
+      const shape& extents = layout.second;
+      quantization_spec s = spec;
+      s.granularity = layout.first;
+      INFO(cases::name(s), ", shape ", text_of(extents));
+      const qparams p = cases::params(s, extents, random);
+      const block_grid units = grid_of(s.granularity, extents, "test");
+      const std::vector<float> x = cases::inputs(p, units, random);
+      const expectation want = expected(x, p, units, quotient::exact);
+      for (const std::size_t shift : {0U, 1U, 3U}) {
+        std::vector<float> out(x.size() + 24, 77.0F);
+        std::vector<std::uint8_t> codes(x.size() + 80, 77);
+        std::size_t at = shift;  // from a cache line on
+        while (reinterpret_cast<std::uintptr_t>(out.data() + at - shift) % 64 != 0) ++at;
+        const auto outside = [&](const auto& v) {
+          return v[x.size() + at] == 77 && (at == 0 || v[at - 1] == 77);
+        };
+        fake_quantize({x.data(), extents}, p, {out.data() + at, extents});
+        CHECK(std::memcmp(out.data() + at, want.fake.data(), 4 * x.size()) == 0);
+        CHECK(outside(out));
+        dequantize_bytes<simd::native>(want.codes.data(), p, {out.data() + at, extents});
+        CHECK(std::memcmp(out.data() + at, want.back.data(), 4 * x.size()) == 0);
+        CHECK(outside(out));
+        at = shift;
+        while (reinterpret_cast<std::uintptr_t>(codes.data() + at - shift) % 64 != 0) ++at;
+        quantize_bytes<simd::native>({x.data(), extents}, p, codes.data() + at, quotient::exact);
+        CHECK(std::memcmp(codes.data() + at, want.codes.data(), x.size()) == 0);
+        CHECK(outside(codes));
+      }
     }
   }
   simd::set_stream_threshold(threshold);

@@ -1,4 +1,5 @@
 #include <lutra/affine/element.hpp>
+#include <lutra/affine/quantize.hpp>
 #include <lutra/affine/scale_rules.hpp>
 #include <lutra/core/random.hpp>
 
@@ -17,26 +18,9 @@ using lutra::qscheme;
 using lutra::quantization_spec;
 using lutra::scale_rules;
 
-qparams derive(const quantization_spec& spec, float lo, float hi, const scale_rules& rules) {
-  return lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1}, rules);
-}
-
-TEST_CASE("scale_rules: the defaults are the reference's parameters") {
-  lutra::random_stream r(1);
-  for (int i = 0; i < 2000; ++i) {
-    const float lo =
-        static_cast<float>(-r.uniform() * std::ldexp(1.0, static_cast<int>(r.below(60)) - 30));
-    const float hi =
-        static_cast<float>(r.uniform() * std::ldexp(1.0, static_cast<int>(r.below(60)) - 30));
-    for (const auto d :
-         {dtype::int8, dtype::uint4, dtype::int2, dtype::float8_e4m3fn, dtype::float4_e2m1fn}) {
-      for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
-        if (!lutra::is_integer(d) && scheme == qscheme::asymmetric) continue;
-        const quantization_spec spec{.dtype = d, .qscheme = scheme};
-        CHECK(derive(spec, lo, hi, {}) == lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1}));
-      }
-    }
-  }
+qparams derive(quantization_spec spec, float lo, float hi, const scale_rules& rules) {
+  spec.scale_rules = rules;
+  return lutra::qparams_from_range(spec, {&lo, 1}, {&hi, 1});
 }
 
 TEST_CASE("scale_rules: e8m0 by every rule, on and between the deciding magnitudes") {
@@ -106,10 +90,10 @@ TEST_CASE("scale_rules: without clipping both ends keep within half a scale") {
 TEST_CASE("scale_rules: the relative floor") {
   const std::vector<float> lo = {-1e-7F, -1e-9F, 0.0F};
   const std::vector<float> hi = {1e-7F, 1e-20F, 0.0F};
-  const auto absolute = lutra::qparams_from_range({}, lo, hi, scale_rules{});
+  const auto absolute = lutra::qparams_from_range({}, lo, hi);
   CHECK(absolute.scale == std::vector<float>(3, 0x1p-23F));
   const auto relative =
-      lutra::qparams_from_range({}, lo, hi, scale_rules{.floor = lutra::scale_floor::relative});
+      lutra::qparams_from_range({.scale_rules = {.floor = lutra::scale_floor::relative}}, lo, hi);
   CHECK(relative.scale[0] == 1e-7F / 127.5F);
   CHECK(relative.scale[1] == 1e-9F / 127.5F);
   CHECK(relative.scale[2] == relative.scale[0] * 0x1p-23F);
@@ -123,37 +107,32 @@ TEST_CASE("scale_rules: scales stored as float16 and bfloat16") {
     const float stored = type == dtype::float16 ? static_cast<float>(lutra::half(p.scale[0]))
                                                 : static_cast<float>(lutra::bfloat16(p.scale[0]));
     CHECK(stored == p.scale[0]);
-    CHECK(p.scale[0] == doctest::Approx(4.2F / 255.0F).epsilon(0.005));
+    CHECK(p.scale[0] == doctest::Approx(4.2 / 255.0).epsilon(0.005));
     CHECK(static_cast<float>(p.zero_point[0]) == lutra::round_half_even(1.3F / p.scale[0]));
   }
-  CHECK_ERROR(derive(spec, 0.0F, 1e30F, {.scale_type = dtype::float16}), non_finite, "does not fit",
+  CHECK_ERROR(derive(spec, 0.0F, 1e30F, {.scale_type = dtype::float16}), non_finite, "too wide",
               "float16");
   CHECK_ERROR(derive(spec, 0.0F, 1.0F, {.scale_type = dtype::int8}), invalid_argument, "scale_type",
               "int8");
   CHECK_ERROR(derive(spec, 1.0F, 0.0F, {}), invalid_argument, "reversed");
 }
 
-TEST_CASE("scale_rules: two-level scales of float4") {
-  lutra::random_stream r(4);
-  std::vector<float> lo;
-  std::vector<float> hi;
-  for (int i = 0; i < 100; ++i) {
-    hi.push_back(static_cast<float>(r.uniform() * std::ldexp(1.0, -static_cast<int>(r.below(6)))));
-    lo.push_back(-0.5F * hi.back());
-  }
-  const auto s = lutra::two_level_from_range({.dtype = dtype::float4_e2m1fn}, lo, hi);
-  const float largest = *std::ranges::max_element(hi);
-  CHECK(s.tensor_scale == largest / (6.0F * 448.0F));
-  for (std::size_t i = 0; i < 100; ++i) {
-    const float scale = static_cast<float>(s.unit_scale[i]) * s.tensor_scale;
-    CHECK(s.params.scale[i] == scale);
-    CHECK(scale == doctest::Approx(hi[i] / 6.0F).epsilon(0.0626));  // e4m3: half of 1/8
-  }
-  lutra::check(s.params, "test");
-  const std::vector<float> zero = {0.0F, 0.0F};
-  const auto nothing = lutra::two_level_from_range({.dtype = dtype::float4_e2m1fn}, zero, zero);
-  lutra::check(nothing.params, "test");
-  CHECK_ERROR(lutra::two_level_from_range({}, zero, zero), invalid_argument, "float4", "int8");
+TEST_CASE("scale_rules: a rule that the spec has no use for is an error") {
+  const auto checked = [](const quantization_spec& s) { lutra::check(s, "test"); };
+  const scale_rules even{.e8m0 = e8m0_rule::even};
+  const scale_rules relative{.floor = lutra::scale_floor::relative};
+  checked({.dtype = dtype::float4_e2m1fn, .scale_rules = even});
+  checked({.dtype = dtype::float8_e4m3fn, .scale_rules = relative});
+  CHECK_ERROR(checked({.scale_rules = even}), invalid_argument, "scale_rules.e8m0", "float32");
+  CHECK_ERROR(checked({.dtype = dtype::float4_e2m1fn, .scale_rules = relative}), invalid_argument,
+              "scale_rules.floor", "float8_e8m0fnu");
+  CHECK_ERROR(
+      checked({.dtype = dtype::float4_e2m1fn, .scale_rules = {.scale_type = dtype::float16}}),
+      invalid_argument, "scale_rules.scale_type", "float16");
+  CHECK_ERROR(checked({.qscheme = qscheme::asymmetric, .scale_rules = {.no_clipping = true}}),
+              invalid_argument, "scale_rules.no_clipping", "asymmetric");
+  CHECK_ERROR(checked({.dtype = dtype::float8_e5m2, .scale_rules = {.no_clipping = true}}),
+              invalid_argument, "scale_rules.no_clipping", "float8_e5m2");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <limits>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
+#include <thread>
 
 using namespace lutra;
 
@@ -254,6 +255,85 @@ TEST_CASE("fake_quantizer: the whole state survives save and load") {
   }
 }
 
+TEST_CASE("fake_quantizer: the switches follow a schedule, across save and load") {
+  const quantization_spec s{};
+  fake_quantizer f(s, target::activation);
+  f.set_schedule(qat_schedule{.enable_observer = 1, .enable_fake_quant = 2, .disable_observer = 4});
+  const tensor<float> x = sample(shape{4, 8}, 60);
+  for (int step = 0; step < 6; ++step) {
+    CAPTURE(step);
+    CHECK(f.steps() == step);
+    CHECK(f.observer_enabled() == (step >= 1 && step < 4));
+    CHECK(f.fake_quant_enabled() == (step >= 2));
+    forward(f, x);
+    if (step == 3) {  // stopped and resumed in the middle
+      fake_quantizer resumed(s, target::activation);
+      resumed.load(f.save());
+      CHECK(resumed.schedule() == f.schedule());
+      CHECK(resumed.save() == f.save());
+      f = resumed;
+    }
+    f.step();
+  }
+  CHECK(f.samples() == 3 * 32);
+  CHECK_ERROR(f.enable_observer(true), invalid_state, "schedule");
+  CHECK_ERROR(f.enable_fake_quant(false), invalid_state, "schedule");
+  CHECK_ERROR(f.set_schedule(qat_schedule{.enable_observer = -1}), invalid_argument,
+              "enable_observer", "-1");
+  CHECK(f.schedule().has_value());
+  f.set_schedule({});
+  CHECK(f.fake_quant_enabled());
+  f.enable_fake_quant(false);
+  f.step();  // counted all the same
+  CHECK(f.steps() == 7);
+  CHECK_FALSE(f.fake_quant_enabled());
+}
+
+TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
+  tensor<float> x(shape{2, 16});
+  for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i) * 1e-8F;
+  const auto params = [&](const quantization_spec& s) {
+    fake_quantizer f(s, target::weight);
+    forward(f, x);
+    return f.params();
+  };
+  CHECK(params({}).scale[0] == min_scale);
+  CHECK(params({.scale_rules = {.floor = scale_floor::relative}}).scale[0] == 31e-8F / 127.5F);
+  CHECK(params({.scale_rules = {.no_clipping = true, .floor = scale_floor::relative}}).scale[0] ==
+        31e-8F / 127.0F);
+  const qparams p = params({.dtype = dtype::float4_e2m1fn,
+                            .granularity = granularity::per_block(16, 1),
+                            .scale_dtype = dtype::float8_e4m3fn});
+  CHECK(p.scale.size() == 2);
+  CHECK(p.scale[1] == doctest::Approx(31e-8 / 6).epsilon(1e-6));
+}
+
+TEST_CASE("fake_quantizer: two threads calibrate, each its own object, then merge") {
+  const quantization_spec s{.dtype = dtype::int4, .qparam_calculator = "histogram_mse"};
+  fake_quantizer whole(s, target::activation);
+  fake_quantizer parts[2] = {fake_quantizer(s, target::activation),
+                             fake_quantizer(s, target::activation)};
+  std::vector<tensor<float>> batches;
+  for (std::uint64_t i = 0; i < 8; ++i) batches.push_back(sample(shape{16, 32}, 70 + i));
+  for (const auto& x : batches) whole.observe(view(x));
+  const auto observe = [&](std::size_t part) {
+    for (std::size_t i = part; i < batches.size(); i += 2) parts[part].observe(view(batches[i]));
+  };
+  std::thread other(observe, 1);
+  observe(0);
+  other.join();
+  parts[0].merge(parts[1]);
+  CHECK(parts[0].save() == whole.save());
+  CHECK(parts[0].params() == whole.params());
+  // Afterwards both may quantize with the same parameters.
+  const qparams p = whole.params();
+  tensor<float> a(shape{16, 32}), b(shape{16, 32});
+  std::thread reader([&] { fake_quantize(view(batches[0]), p, view(a)); });
+  fake_quantize(view(batches[0]), p, view(b));
+  reader.join();
+  CHECK(a == b);
+}
+
 TEST_CASE("fake_quantizer: saved before data, and disabled") {
   const quantization_spec s{.granularity = granularity::per_block(4, 0)};
   fake_quantizer empty(s, target::weight);
@@ -317,6 +397,8 @@ TEST_CASE("fake_quantizer: a state of another spec or target is refused") {
   CHECK_ERROR(load_into({.averaging_constant = 0.5F}, target::weight), incompatible,
               "another spec");
   CHECK_ERROR(load_into({.float_range = {0.0F, {}}}, target::weight), incompatible, "another spec");
+  CHECK_ERROR(load_into({.scale_rules = {.no_clipping = true}}, target::weight), incompatible,
+              "another spec");
   CHECK_ERROR(load_into({.qparam_calculator = "global_minmax"}, target::weight), incompatible,
               "global_minmax");
 }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace {
 
@@ -19,6 +20,16 @@ TEST_CASE("log2: exact for powers of two, close to the true value elsewhere") {
 }
 
 // A transcription in Python (bench/peers/torch_observers.py) gives the same; every machine must.
+TEST_CASE("log2: several at once are the same as one by one") {
+  std::vector<double> x, out;
+  for (int i = 0; i < 203; ++i) x.push_back(std::ldexp(1.0 + i * 0.0049, i - 100));
+  out.resize(x.size());
+  for (std::size_t n = 0; n < x.size(); ++n) {
+    lutra::log2_of(x.data(), out.data(), n);
+    for (std::size_t i = 0; i < n; ++i) CHECK(out[i] == lutra::log2_of(x[i]));
+  }
+}
+
 TEST_CASE("log2: the same bits for ever") {
   static_assert(lutra::log2_of(1.0) == 0.0);
   std::uint64_t h = 0xcbf29ce484222325ULL;

@@ -88,6 +88,44 @@ TEST_CASE("moving_average: save and load") {
   CHECK_ERROR(narrow.load(r), corrupt_data, "type of the running state");
 }
 
+TEST_CASE("moving_average: count-aware, the first batch weighs what the others do") {
+  quantization_spec s;
+  s.averaging_constant = 0.25F;
+  const auto aware = [&](const std::vector<std::vector<float>>& batches) {
+    moving_average o(s, running_type::float64, averaging::count_aware);
+    for (const auto& b : batches) o.observe(view(b));
+    return o;
+  };
+  CHECK(range_of(aware({{-4, 8}})) == ends{{-4}, {8}});
+  // Weights 0.25 * 0.75 and 0.25, over their sum: 3/7 and 4/7.
+  CHECK(range_of(aware({{0, 7}, {0, 14}})).second[0] == doctest::Approx(11.0));
+  // 100 batches of 1 after one of 1000: (1 - c)^100 of it is left, not counting its own small weight.
+  std::vector<std::vector<float>> batches = {{1000.0F}};
+  batches.insert(batches.end(), 100, {1.0F});
+  quantization_spec slow;
+  slow.averaging_constant = 0.01F;
+  moving_average o(slow, running_type::float64, averaging::count_aware);
+  for (const auto& b : batches) o.observe(view(b));
+  const double left = std::pow(0.99, 100);
+  CHECK(range_of(o).second[0] ==
+        doctest::Approx(1 + 999 * 0.01 * left / (1 - left * 0.99)).epsilon(1e-4));
+  CHECK(range_of(seen(slow, batches)).second[0] == doctest::Approx(1 + 999 * left).epsilon(1e-4));
+  // Parts in order give the same, and the kinds do not mix.
+  moving_average parts = aware({{1, -2}, {3, -4}});
+  parts.append(aware({{5, -6}, {1, -1}}));
+  const auto whole = range_of(aware({{1, -2}, {3, -4}, {5, -6}, {1, -1}}));
+  CHECK(range_of(parts).first[0] ==
+        doctest::Approx(static_cast<double>(whole.first[0])).epsilon(1e-6));
+  CHECK(range_of(parts).second[0] ==
+        doctest::Approx(static_cast<double>(whole.second[0])).epsilon(1e-6));
+  CHECK_ERROR(parts.append(seen(s, {{1}})), incompatible, "kinds differ");
+  check_save_load(parts, aware({}));
+  const std::vector<std::uint8_t> bytes = saved_bytes(parts);
+  state_reader r(bytes, "load");
+  moving_average plain(s);
+  CHECK_ERROR(plain.load(r), corrupt_data, "type of the running state");
+}
+
 TEST_CASE("moving_average: both products are rounded, nothing is fused") {
   random_stream random(18);
   int telling = 0;

@@ -57,6 +57,8 @@ TEST_CASE("spec: refuses the first wrong field by name") {
               "lut_qspec.granularity");
   CHECK_ERROR(check({.lut_qspec = {.qformulation = lutra::qformulation::minval}}), invalid_argument,
               "lut_qspec.qformulation");
+  CHECK_ERROR(check({.lut_qspec = {.scale_rules = {.scale_type = dtype::float16}}}),
+              invalid_argument, "lut_qspec.scale_rules.scale_type", "float16");
   CHECK_ERROR(
       check({.lut_qspec = {.dtype = dtype::float8_e5m2, .qscheme = lutra::qscheme::asymmetric}}),
       invalid_argument, "symmetric");

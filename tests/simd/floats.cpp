@@ -114,6 +114,8 @@ TEST_CASE("floats: bytes to floats and low bytes of words") {
       for (std::size_t i = 0; i < n; ++i) CHECK(out[i] == static_cast<float>(s[i]));
       simd::store(out.data(), simd::widen<V>(u.data()));
       for (std::size_t i = 0; i < n; ++i) CHECK(out[i] == static_cast<float>(u[i]));
+      simd::store(out.data(), simd::byte_words<V>(u.data()));
+      for (std::size_t i = 0; i < n; ++i) CHECK(std::bit_cast<std::uint32_t>(out[i]) == u[i]);
     }
     for (int round = 0; round < 500; ++round) {
       std::vector<float> w(4 * n);
@@ -127,6 +129,10 @@ TEST_CASE("floats: bytes to floats and low bytes of words") {
         right = right && bytes[i] == static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(w[i]));
       }
       CHECK(right);
+      alignas(64) std::uint8_t streamed[4 * n];
+      simd::stream_low_bytes(streamed, at(0), at(1), at(2), at(3));
+      simd::stream_fence();
+      CHECK(std::equal(streamed, streamed + 4 * n, bytes.begin()));
     }
   });
 }
@@ -161,6 +167,9 @@ TEST_CASE("floats: word operations") {
       };
       check(simd::add_words(va, vb), [](float x, float y, float) { return simd::add_words(x, y); });
       check(simd::and_words(va, vb), [](float x, float y, float) { return simd::and_words(x, y); });
+      check(simd::shift_words_left<24>(va),
+            [](float x, float, float) { return simd::shift_words_left<24>(x); });
+      check(simd::or_words(va, vb), [](float x, float y, float) { return simd::or_words(x, y); });
       check(simd::shift_words<21>(va),
             [](float x, float, float) { return simd::shift_words<21>(x); });
       check(simd::where_nan(va, vb, vc),

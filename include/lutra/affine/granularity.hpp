@@ -4,8 +4,9 @@
 // A granularity turns a tensor shape S into a block shape B (see tensor/slices.hpp for the rest).
 //   per_tensor                        B = S
 //   per_channel(axis)                 B = S with B[axis] = 1
-//   per_block(size, axis)             B[axis] = size, the other one of axes {0,1} becomes 1, the
-//                                     remaining axes keep their extent
+//   per_block(size, axis)             B[axis] = size; of a weight (axis 0 or 1) the other one of these axes
+//                                     becomes 1 and the rest keep their extent, as in the reference; of any
+//                                     other axis (activations) all others become 1
 //   per_block({b0, b1, ...})          B[i] = b_i, or S[i] where b_i = -1
 //   per_grouped_channel(size, axis)   B = S with B[axis] = size (palettes)
 // An absent axis is filled in later from the consuming op; using it unresolved is an error.
@@ -144,11 +145,8 @@ inline block_grid grid_of(const granularity& g, const shape& s, std::string_view
     } else if (g.kind() == granularity_kind::per_grouped_channel) {
       set(axis, g.block_size());
     } else {
-      if (axis > 1) {
-        raise(errc::invalid_argument, "per_block axis out of range", std::string(where),
-              text_of(*g.axis()), range_text(0, 1));
-      }
-      if (s.rank() > 1) set(1 - axis, 1);
+      const int others = axis > 1 ? s.rank() : std::min(s.rank(), 2);
+      for (int i = 0; i < others; ++i) set(i, 1);
       set(axis, g.block_size());
     }
   }

@@ -36,14 +36,26 @@ template <class Level, class F> auto with_form(const qparams& p, quotient q, F&&
   }
 }
 
+// f(where a loop takes the constants of a row from). Those of minval differ in their float offsets.
+template <class V, unit_form Form, class F> void with_source(const row_constants& units, F&& f) {
+  if constexpr (Form == unit_form::minval) {
+    f(varying_constants<V>(units));
+  } else if constexpr (Form != unit_form::zp) {
+    f(varying_scales<V>(units));
+  } else {
+    units.shared.present ? f(varying_scales<V>(units)) : f(varying_constants<V>(units));
+  }
+}
+
 // x, out: n elements of one unit (run), `count` units of `length` elements with one set of constants per unit
-// (blocks), n elements with constants of their own (row).
+// (blocks), n elements with constants of their own that begin anew after every `period` (rows).
 struct fake_quantize_kernels {
   void (*run)(const float* x, float* out, index_t n, const unit_constants<float>& unit,
               bool stream);
   void (*blocks)(const float* x, float* out, index_t length, index_t count,
                  const row_constants& units, bool stream);
-  void (*row)(const float* x, float* out, index_t n, const row_constants& units, bool stream);
+  void (*rows)(const float* x, float* out, index_t n, index_t period, const row_constants& units,
+               bool stream);
 };
 template <class Level>
 fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
@@ -59,15 +71,20 @@ fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
            bool stream) {
           fake_quantize_blocks<Level, f, m>(x, out, length, count, units, stream);
         },
-        [](const float* x, float* out, index_t n, const row_constants& units, bool stream) {
-          fake_quantize_loop<Level, f, m>(x, out, n, varying_constants<V>(units), stream);
+        [](const float* x, float* out, index_t n, index_t period, const row_constants& units,
+           bool stream) {
+          with_source<V, f>(units, [&](const auto& source) {
+            fake_quantize_rows<Level, f, m>(x, out, n, period, source, stream);
+          });
         }};
   });
 }
 
 struct quantize_kernels {
-  void (*run)(const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit);
-  void (*row)(const float* x, std::uint8_t* out, index_t n, const row_constants& units);
+  void (*run)(const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit,
+              bool stream);
+  void (*rows)(const float* x, std::uint8_t* out, index_t n, index_t period,
+               const row_constants& units, bool stream);
 };
 template <class Level> quantize_kernels quantize_kernels_of(const qparams& p, quotient q) {
   using V = simd::floats<Level>;
@@ -75,19 +92,25 @@ template <class Level> quantize_kernels quantize_kernels_of(const qparams& p, qu
     constexpr unit_form f = decltype(form)::value;
     constexpr quotient_method m = decltype(method)::value;
     return quantize_kernels{
-        [](const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit) {
-          quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit));
+        [](const float* x, std::uint8_t* out, index_t n, const unit_constants<float>& unit,
+           bool stream) {
+          quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit), stream);
         },
-        [](const float* x, std::uint8_t* out, index_t n, const row_constants& units) {
-          quantize_loop<Level, f, m>(x, out, n, varying_constants<V>(units));
+        [](const float* x, std::uint8_t* out, index_t n, index_t period, const row_constants& units,
+           bool stream) {
+          with_source<V, f>(units, [&](const auto& source) {
+            for (index_t i = 0; i < n; i += period) {
+              quantize_loop<Level, f, m>(x + i, out + i, std::min(period, n - i), source, stream);
+            }
+          });
         }};
   });
 }
 
-// Of integers; the few values of a float format are looked up instead.
 template <class Code> struct dequantize_kernels {
-  void (*run)(const Code* q, float* out, index_t n, const unit_constants<float>& unit);
-  void (*row)(const Code* q, float* out, index_t n, const row_constants& units);
+  void (*run)(const Code* q, float* out, index_t n, const unit_constants<float>& unit, bool stream);
+  void (*rows)(const Code* q, float* out, index_t n, index_t period, const row_constants& units,
+               bool stream);
 };
 template <class Level, class Code>
 dequantize_kernels<Code> dequantize_kernels_of(const qparams& p) {
@@ -95,16 +118,29 @@ dequantize_kernels<Code> dequantize_kernels_of(const qparams& p) {
   const auto of = [](auto form) {
     constexpr unit_form f = decltype(form)::value;
     return dequantize_kernels<Code>{
-        [](const Code* q, float* out, index_t n, const unit_constants<float>& unit) {
-          dequantize_loop<Level, f>(q, out, n, uniform_constants<V>(unit));
+        [](const Code* q, float* out, index_t n, const unit_constants<float>& unit, bool stream) {
+          dequantize_loop<Level, f>(q, out, n, uniform_constants<V>(unit), stream);
         },
-        [](const Code* q, float* out, index_t n, const row_constants& units) {
-          dequantize_loop<Level, f>(q, out, n, varying_constants<V>(units));
+        [](const Code* q, float* out, index_t n, index_t period, const row_constants& units,
+           bool stream) {
+          const varying_constants<V> source(units);
+          for (index_t i = 0; i < n; i += period) {
+            dequantize_loop<Level, f>(q + i, out + i, std::min(period, n - i), source, stream);
+          }
         }};
   };
-  if (p.qformulation == qformulation::zp)
-    return of(std::integral_constant<unit_form, unit_form::zp>{});
-  return of(std::integral_constant<unit_form, unit_form::minval>{});
+  switch (form_of(p)) {
+    case unit_form::zp:
+      return of(std::integral_constant<unit_form, unit_form::zp>{});
+    case unit_form::minval:
+      return of(std::integral_constant<unit_form, unit_form::minval>{});
+    case unit_form::e4m3fn:
+      return of(std::integral_constant<unit_form, unit_form::e4m3fn>{});
+    case unit_form::e5m2:
+      return of(std::integral_constant<unit_form, unit_form::e5m2>{});
+    default:
+      return of(std::integral_constant<unit_form, unit_form::e2m1fn>{});
+  }
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -15,7 +15,7 @@
 #pragma once
 
 #include <lutra/affine/element.hpp>
-#include <lutra/simd/floats.hpp>
+#include <lutra/simd/masks.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
@@ -95,15 +95,21 @@ template <class V>
 
 // The value of a format with Significand stored bits and smallest normal 2^MinExponent that is nearest to
 // |t|, with the sign of `sign`; t is within the format's range. Adding a large power of two leaves
-// just the bits the format has. NaN stays NaN.
-template <int Significand, int MinExponent, class V>
+// just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway.
+template <int Significand, int MinExponent, bool Fused = false, class V>
 [[gnu::always_inline]] inline V round_to_format(const V& t, const V& sign) noexcept {
   constexpr auto power = [](int e) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
   };
   const V unit = simd::max(V(power(MinExponent)), simd::binade(t));
-  const V magic = unit * V(power(23 - Significand));
-  return simd::with_sign_of((simd::magnitude(t) + magic) - magic, sign);
+  const V bits = V(power(23 - Significand));
+  if constexpr (Fused) {
+    const V sum = simd::fma(unit, bits, simd::magnitude(t));
+    return simd::with_sign_of(simd::fnma(unit, bits, sum), sign);
+  } else {
+    const V magic = unit * bits;
+    return simd::with_sign_of((simd::magnitude(t) + magic) - magic, sign);
+  }
 }
 
 template <unit_form Form, quotient_method Method, class V>
@@ -118,9 +124,10 @@ template <unit_form Form, quotient_method Method, class V>
     return m * c.scale + c.float_offset;
   } else {
     const V t = divided<Method>(saturated(x, c), c);
-    if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(t, x) * c.scale;
-    if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(t, x) * c.scale;
-    if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(t, x) * c.scale;
+    constexpr bool fused = Method == quotient_method::correct;
+    if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6, fused>(t, x) * c.scale;
+    if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14, fused>(t, x) * c.scale;
+    if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0, fused>(t, x) * c.scale;
   }
 }
 
@@ -159,12 +166,41 @@ template <unit_form Form, quotient_method Method, class V>
   }
 }
 
+// The value of a code, whose byte is the word `code`. Its bits in place of a float's with an exponent one too small
+// for subnormals, whose leading one is then taken away. No float is ever subnormal: flushing changes nothing.
+template <int Significand, int MinExponent, std::uint32_t Sign, class V>
+[[gnu::always_inline]] inline V decode_format(const V& code) noexcept {
+  constexpr auto power = [](int e) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
+  };
+  constexpr std::uint32_t bias = static_cast<std::uint32_t>(MinExponent + 126) << 23;
+  const V least(power(MinExponent));
+  const V magnitude = simd::and_words(code, simd::words<V>(Sign - 1));
+  const V sign = simd::and_words(simd::shift_words_left<std::countl_zero(Sign)>(code),
+                                 simd::words<V>(0x80000000U));
+  const V v =
+      simd::add_words(simd::shift_words_left<23 - Significand>(magnitude), simd::words<V>(bias));
+  V value = simd::select(simd::at_least(v, least), v, V((v + v) - least));
+  if constexpr (MinExponent == -6) {  // e4m3fn: the last code is NaN
+    value = simd::select(simd::above(v, V(448.0F)), simd::words<V>(0x7FC00000U), value);
+  } else if constexpr (MinExponent == -14) {  // e5m2: infinity and NaN
+    value = simd::select(simd::at_least(v, V(0x1p16F)), simd::words<V>(0x7F800000U), value);
+    value = simd::select(simd::above(v, V(0x1p16F)), simd::words<V>(0x7FC00000U), value);
+  }
+  return simd::or_words(value, sign);
+}
+
+// From the integer as a float, or from the byte of a float format as a word.
 template <unit_form Form, class V>
 [[gnu::always_inline]] inline V dequantize_lanes(const V& q, const unit_constants<V>& c) noexcept {
   if constexpr (Form == unit_form::minval) {
     return (q - c.integer_offset) * c.scale + c.float_offset;
-  } else {
+  } else if constexpr (Form == unit_form::zp) {
     return (q - c.integer_offset) * c.scale;
+  } else {
+    if constexpr (Form == unit_form::e4m3fn) return decode_format<3, -6, 0x80>(q) * c.scale;
+    if constexpr (Form == unit_form::e5m2) return decode_format<2, -14, 0x80>(q) * c.scale;
+    if constexpr (Form == unit_form::e2m1fn) return decode_format<1, 0, 0x08>(q) * c.scale;
   }
 }
 

@@ -50,6 +50,14 @@ class row_constants {
   const float* data() const noexcept { return field(0); }
   index_t stride() const noexcept { return stride_; }  // from one field to the next
   static constexpr index_t fields = 6;                 // in the order of unit_constants
+  // Integer offset and bounds less it, if all have the same, as units of float formats do: a loop then reads scales
+  // and reciprocals only.
+  struct shared_bounds {
+    bool present = false;
+    float lo = 0, hi = 0, integer_offset = 0;
+  };
+  shared_bounds shared;
+
   float* field(index_t f) noexcept { return values_.data() + first_ + f * stride_; }
   const float* field(index_t f) const noexcept { return values_.data() + first_ + f * stride_; }
 
@@ -79,9 +87,34 @@ template <class V> class varying_constants {
   index_t stride_;
 };
 
+// The same for zp and float formats with shared bounds.
+template <class V> class varying_scales {
+ public:
+  explicit varying_scales(const row_constants& row) noexcept
+      : first_(row.data()),
+        stride_(row.stride()),
+        lo_(row.shared.lo),
+        hi_(row.shared.hi),
+        integer_offset_(row.shared.integer_offset) {}
+  [[gnu::always_inline]] unit_constants<V> at(index_t i) const noexcept {
+    const V scale = simd::load<V>(first_ + i);
+    return {scale,          simd::load<V>(first_ + i + stride_), lo_ * scale, hi_ * scale, V(0.0F),
+            integer_offset_};
+  }
+
+ private:
+  const float* first_;
+  index_t stride_;
+  V lo_, hi_, integer_offset_;
+};
+
 // Whether an output of n floats is written around the caches, which saves reading it.
 inline bool is_streamed(index_t n) noexcept {
   return simd::stores_for(n * index_t{sizeof(float)}) == simd::stores::streaming;
+}
+// The same where the other side is n codes: what counts is how much of the caches both need together.
+inline bool is_code_streamed(index_t n) noexcept {
+  return simd::stores_for(n * index_t{sizeof(float) + 1} / 2) == simd::stores::streaming;
 }
 
 // Stores a register, around the caches if Stream (p is then aligned).
@@ -130,21 +163,53 @@ void fake_quantize_loop(const float* x, float* out, index_t n, const Source& sou
   fake_quantize_from<Level, Form, Method, true>(head, x, out, n, source);
 }
 
+// Two rows of `period` elements, a multiple of the register, that share `source`.
+template <class Level, unit_form Form, quotient_method Method, bool Stream, class Source>
+void fake_quantize_pair(const float* x, float* out, index_t period, const Source& source) noexcept {
+  using V = simd::floats<Level>;
+  const Source constants = source;
+  for (index_t i = 0; i < period; i += simd::lanes<V>) {
+    const unit_constants<V> c = constants.at(i);
+    const V a = simd::load<V>(x + i);
+    const V b = simd::load<V>(x + period + i);
+    put<Stream>(out + i, fake_quantize_lanes<Form, Method>(a, c));
+    put<Stream>(out + period + i, fake_quantize_lanes<Form, Method>(b, c));
+  }
+}
+// n elements in rows of `period`, which is a multiple of the register or at least n. The constants of long rows
+// do not fit an L1 cache and are loaded for two rows at once; short rows are faster one by one.
+template <class Level, unit_form Form, quotient_method Method, class Source>
+void fake_quantize_rows(const float* x, float* out, index_t n, index_t period, const Source& source,
+                        bool stream) noexcept {
+  constexpr index_t long_row = 2048;
+  const bool aligned = stream && elements_before_aligned<simd::floats<Level>>(out) == 0;
+  index_t i = 0;
+  for (; period > long_row && i + 2 * period <= n; i += 2 * period) {
+    aligned ? fake_quantize_pair<Level, Form, Method, true>(x + i, out + i, period, source)
+            : fake_quantize_pair<Level, Form, Method, false>(x + i, out + i, period, source);
+  }
+  for (; i < n; i += period) {
+    const index_t size = std::min(period, n - i);
+    aligned ? fake_quantize_from<Level, Form, Method, true>(0, x + i, out + i, size, source)
+            : fake_quantize_loop<Level, Form, Method>(x + i, out + i, size, source, stream);
+  }
+}
+
 // `count` units of `length` elements each, a multiple of the register; their constants one after the other.
-template <class Level, unit_form Form, quotient_method Method, bool Stream>
+// Length: the usual one, known when compiling, or 0.
+template <class Level, unit_form Form, quotient_method Method, bool Stream, index_t Length>
 void fake_quantize_units(const float* x, float* out, index_t length, index_t count,
                          const row_constants& units) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   const float* const first = units.data();
   const index_t stride = units.stride();
-  index_t end = 0;
-  index_t i = 0;
-  for (index_t k = 0; k < count; ++k) {
+  const index_t each = Length == 0 ? length : Length;
+  for (index_t k = 0; k < count; ++k, x += each, out += each) {
     const float* const u = first + k;
     const unit_constants<V> c{V(u[0]),          V(u[stride]),     V(u[2 * stride]),
                               V(u[3 * stride]), V(u[4 * stride]), V(u[5 * stride])};
-    for (end += length; i < end; i += lanes) {
+    for (index_t i = 0; i < each; i += lanes) {
       put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
     }
   }
@@ -152,52 +217,93 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
 template <class Level, unit_form Form, quotient_method Method>
 void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
                           const row_constants& units, bool stream) noexcept {
-  if (stream && elements_before_aligned<simd::floats<Level>>(out) == 0) {
-    fake_quantize_units<Level, Form, Method, true>(x, out, length, count, units);
+  if (!stream || elements_before_aligned<simd::floats<Level>>(out) != 0) {
+    fake_quantize_units<Level, Form, Method, false, 0>(x, out, length, count, units);
+  } else if (length == 32) {
+    fake_quantize_units<Level, Form, Method, true, 32>(x, out, length, count, units);
   } else {
-    fake_quantize_units<Level, Form, Method, false>(x, out, length, count, units);
+    fake_quantize_units<Level, Form, Method, true, 0>(x, out, length, count, units);
   }
 }
 
-template <class Level, unit_form Form, quotient_method Method, class Source>
-void quantize_loop(const float* x, std::uint8_t* out, index_t n, const Source& source) noexcept {
+template <class Level, unit_form Form, quotient_method Method, bool Stream, class Source>
+void quantize_from(index_t i, const float* x, std::uint8_t* out, index_t n,
+                   const Source& source) noexcept {
   const Source constants = source;
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  const auto four = [&](const float* from, index_t i, std::uint8_t* to) {
+  const auto four = [&](auto streamed, const float* from, index_t at, std::uint8_t* to) {
     const auto step = [&](index_t k) {
       return quantize_lanes<Form, Method>(simd::load<V>(from + k * lanes),
-                                          constants.at(i + k * lanes));
+                                          constants.at(at + k * lanes));
     };
-    simd::store_low_bytes(to, step(0), step(1), step(2), step(3));
+    if constexpr (decltype(streamed)::value) {
+      simd::stream_low_bytes(to, step(0), step(1), step(2), step(3));
+    } else {
+      simd::store_low_bytes(to, step(0), step(1), step(2), step(3));
+    }
   };
-  index_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) four(x + i, i, out + i);
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    four(std::bool_constant<Stream>{}, x + i, i, out + i);
+  }
   const index_t rest = n - i;
   if (rest <= 0) return;
   float buffer[static_cast<std::size_t>(4 * lanes)] = {};
   std::uint8_t codes[static_cast<std::size_t>(4 * lanes)];
   std::copy_n(x + i, std::min(rest, 4 * lanes), buffer);
-  four(buffer, i, codes);
+  four(std::false_type{}, buffer, i, codes);
   std::copy_n(codes, std::min(rest, 4 * lanes), out + i);
 }
+template <class Level, unit_form Form, quotient_method Method, class Source>
+void quantize_loop(const float* x, std::uint8_t* out, index_t n, const Source& source,
+                   bool stream = false) noexcept {
+  constexpr index_t bytes = 4 * simd::lanes<simd::floats<Level>>;
+  const index_t past = reinterpret_cast<std::uintptr_t>(out) % static_cast<std::uintptr_t>(bytes);
+  const index_t head = past == 0 ? 0 : bytes - past;
+  if (!stream || head >= n / 4) {  // streaming parts of cache lines is slow
+    quantize_from<Level, Form, Method, false>(0, x, out, n, source);
+    return;
+  }
+  quantize_from<Level, Form, Method, false>(0, x, out, head, source);
+  quantize_from<Level, Form, Method, true>(head, x, out, n, source);
+}
 
-template <class Level, unit_form Form, class Code, class Source>
-void dequantize_loop(const Code* q, float* out, index_t n, const Source& source) noexcept {
+// Codes as a loop reads them: integers as floats, bytes of float formats as they are.
+template <class V, unit_form Form, class Code>
+[[gnu::always_inline]] inline V load_codes(const Code* q) noexcept {
+  if constexpr (Form == unit_form::zp || Form == unit_form::minval) {
+    return simd::widen<V>(q);
+  } else {
+    return simd::byte_words<V>(reinterpret_cast<const std::uint8_t*>(q));
+  }
+}
+template <class Level, unit_form Form, bool Stream, class Code, class Source>
+void dequantize_from(index_t i, const Code* q, float* out, index_t n,
+                     const Source& source) noexcept {
   const Source constants = source;
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  index_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    simd::store(out + i, dequantize_lanes<Form>(simd::widen<V>(q + i), constants.at(i)));
+    put<Stream>(out + i, dequantize_lanes<Form>(load_codes<V, Form>(q + i), constants.at(i)));
   }
   const index_t rest = n - i;
   if (rest <= 0) return;
   Code codes[static_cast<std::size_t>(lanes)] = {};
   float buffer[static_cast<std::size_t>(lanes)];
   std::copy_n(q + i, std::min(rest, lanes), codes);
-  simd::store(buffer, dequantize_lanes<Form>(simd::widen<V>(codes), constants.at(i)));
+  simd::store(buffer, dequantize_lanes<Form>(load_codes<V, Form>(codes), constants.at(i)));
   std::copy_n(buffer, std::min(rest, lanes), out + i);
+}
+template <class Level, unit_form Form, class Code, class Source>
+void dequantize_loop(const Code* q, float* out, index_t n, const Source& source,
+                     bool stream = false) noexcept {
+  const index_t head = stream ? elements_before_aligned<simd::floats<Level>>(out) : -1;
+  if (head < 0 || head >= n) {
+    dequantize_from<Level, Form, false>(0, q, out, n, source);
+    return;
+  }
+  dequantize_from<Level, Form, false>(0, q, out, head, source);
+  dequantize_from<Level, Form, true>(head, q, out, n, source);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -3,7 +3,7 @@
 //
 //   run     n elements of one unit
 //   blocks  consecutive units of equal length, a multiple of what the caller asks for
-//   row     short runs, with constants per element
+//   rows    short runs, with constants per element, the same in every row of `period` elements
 // Starting a loop costs about as much as 300 elements; the last two spare it where units are small. Units
 // that are not regular (lanes.hpp) only come as runs. The cut depends on shape and parameters alone.
 // Constants are made by whole registers, once per unit where rows share them, in tables that fit an L1 cache.
@@ -12,65 +12,103 @@
 #include <algorithm>
 #include <lutra/affine/loops.hpp>
 #include <lutra/affine/qparams.hpp>
+#include <lutra/simd/masks.hpp>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// The constants of consecutive units, kept while the same ones are asked for again.
-class unit_table {
+// The constants of consecutive units, kept while the same ones are asked for again. Made by registers V.
+template <class V> class unit_table {
  public:
-  unit_table(const qparams& p, index_t most) : params_(&p), values_(most) {}
+  unit_table(const qparams& p, index_t most)
+      : params_(&p),
+        kind_(!is_integer(p.dtype)                     ? offsets::none
+              : p.qformulation == qformulation::minval ? offsets::minval
+                                                       : offsets::zero_point),
+        values_(most) {}
 
   // At most `most` units. False if the units asked for are those held already.
   bool load(index_t first, index_t count) {
     if (first == first_ && count == count_) return false;
     first_ = first;
     count_ = count;
-    fill();
+    kind_ == offsets::none     ? fill<offsets::none>()
+    : kind_ == offsets::minval ? fill<offsets::minval>()
+                               : fill<offsets::zero_point>();
     return true;
   }
   bool regular() const noexcept { return regular_; }
   const row_constants& values() const noexcept { return values_; }
 
  private:
-  // constants_of() for all, by loops without branches that compilers turn into vector code.
-  void fill() noexcept {
-    const qparams& p = *params_;
-    const float* from = p.scale.data() + first_;
-    float* scale = values_.field(0);
-    float* reciprocal = values_.field(1);
-    float* lowest = values_.field(2);
-    float* highest = values_.field(3);
-    float* float_offset = values_.field(4);
-    float* integer_offset = values_.field(5);
-    const float lo = p.quant_min;
-    const float hi = p.quant_max;
-    for (index_t i = 0; i < count_; ++i) {
-      scale[i] = from[i];
-      reciprocal[i] = 1.0F / from[i];
+  enum class offsets : unsigned char { none, zero_point, minval };
+  static constexpr index_t lanes = simd::lanes<V>;
+
+  // constants_of() for all; past the end there is room for a register.
+  template <offsets Kind> void fill() noexcept {
+    const float* const scale = params_->scale.data() + first_;
+    const std::int32_t* const zero =
+        Kind == offsets::zero_point ? params_->zero_point.data() + first_ : nullptr;
+    const float* const minval = Kind == offsets::minval ? params_->minval.data() + first_ : nullptr;
+    std::uint32_t regular = all;
+    index_t i = 0;
+    for (; i + lanes <= count_; i += lanes) {
+      regular &= fill_register<Kind>(i, scale + i, Kind == offsets::zero_point ? zero + i : nullptr,
+                                     Kind == offsets::minval ? minval + i : nullptr);
     }
-    int irregular = 0;
-    for (index_t i = 0; i < count_; ++i) irregular |= is_regular(from[i]) ? 0 : 1;
-    regular_ = irregular == 0;
-    if (!is_integer(p.dtype) || p.qformulation == qformulation::minval) {
-      std::fill_n(integer_offset, count_, is_integer(p.dtype) ? lo : 0.0F);
-    } else {
-      const std::int32_t* zero = p.zero_point.data() + first_;
-      for (index_t i = 0; i < count_; ++i) integer_offset[i] = static_cast<float>(zero[i]);
+    if (const index_t rest = count_ - i; rest > 0) {
+      float scales[static_cast<std::size_t>(lanes)];
+      std::int32_t zeros[static_cast<std::size_t>(lanes)] = {};
+      float minvals[static_cast<std::size_t>(lanes)] = {};
+      std::fill_n(scales, lanes, 1.0F);  // regular
+      std::copy_n(scale + i, std::min(rest, lanes), scales);
+      if (Kind == offsets::zero_point) std::copy_n(zero + i, std::min(rest, lanes), zeros);
+      if (Kind == offsets::minval) std::copy_n(minval + i, std::min(rest, lanes), minvals);
+      regular &= fill_register<Kind>(i, scales, zeros, minvals);
     }
-    for (index_t i = 0; i < count_; ++i) {
-      lowest[i] = (lo - integer_offset[i]) * scale[i];
-      highest[i] = (hi - integer_offset[i]) * scale[i];
-    }
-    if (is_integer(p.dtype) && p.qformulation == qformulation::minval) {
-      std::copy_n(p.minval.data() + first_, count_, float_offset);
-    } else {
-      std::fill_n(float_offset, count_, 0.0F);
-    }
+    regular_ = regular == all;
+    share_bounds<Kind>(zero);
   }
+  template <offsets Kind> void share_bounds(const std::int32_t* zero) noexcept {
+    bool same = Kind != offsets::minval;
+    float qo = 0;
+    if constexpr (Kind == offsets::zero_point) {
+      std::int32_t differ = 0;
+      for (index_t i = 1; i < count_; ++i) differ |= zero[i] ^ zero[0];
+      same = differ == 0;
+      qo = static_cast<float>(zero[0]);
+    }
+    values_.shared = {same, params_->quant_min - qo, params_->quant_max - qo, qo};
+  }
+  // Which of the scales are regular (lanes.hpp).
+  template <offsets Kind>
+  std::uint32_t fill_register(index_t i, const float* scales, const std::int32_t* zeros,
+                              const float* minvals) noexcept {
+    const V scale = simd::load<V>(scales);
+    V qo(Kind == offsets::minval ? params_->quant_min : 0.0F);
+    if constexpr (Kind == offsets::zero_point) qo = simd::widen<V>(zeros);
+    float* const to = values_.field(0) + i;
+    const index_t stride = values_.stride();
+    simd::store(to, scale);
+    simd::store(to + stride, V(V(1.0F) / scale));
+    simd::store(to + 2 * stride, V((V(params_->quant_min) - qo) * scale));
+    simd::store(to + 3 * stride, V((V(params_->quant_max) - qo) * scale));
+    if constexpr (Kind == offsets::minval) {
+      simd::store(to + 4 * stride, simd::load<V>(minvals));
+    } else {
+      simd::store(to + 4 * stride, V(0.0F));
+    }
+    simd::store(to + 5 * stride, qo);
+    const V least =
+        simd::select(simd::equal(scale, simd::binade(scale)), V(0x1p-126F), V(0x1p-60F));
+    return simd::mask_to_bits(simd::at_least(scale, least)) &
+           simd::mask_to_bits(simd::at_least(V(0x1p60F), scale));
+  }
+  static constexpr std::uint32_t all = static_cast<std::uint32_t>((std::uint64_t{1} << lanes) - 1);
 
   const qparams* params_;
+  offsets kind_;
   index_t first_ = -1;
   index_t count_ = -1;
   bool regular_ = true;
@@ -106,13 +144,17 @@ void repeat_constants(const row_constants& units, index_t length, bool offsets, 
 
 // Covers every element once with calls of run(first, n, parameter),
 // blocks(first, length, count, constants per unit) where length is a multiple of Multiple, and
-// row(first, n, constants per element; their offsets only if asked for). V is the register that the loops use.
-template <class V, index_t Multiple, class Run, class Blocks, class Row>
+// rows(first, n, period, constants per element; their offsets only if asked for) where period is a multiple of
+// Multiple or at least n. V is the register that the loops use.
+template <class V, index_t Multiple, class Run, class Blocks, class Rows>
 void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run&& run,
-                    Blocks&& blocks, Row&& row) {
-  constexpr index_t long_run = 1024;       // starting a loop does not matter here
-  constexpr index_t most_units = 256;      // of a piece of blocks
-  constexpr index_t most_elements = 1024;  // of a piece with constants per element
+                    Blocks&& blocks, Rows&& rows) {
+  constexpr index_t long_run = 1024;  // starting a loop does not matter here
+  constexpr index_t most_units = 32;  // of a piece of blocks
+  constexpr index_t most_elements =
+      1024;  // of a piece with constants per element: an L1 cache holds them
+  constexpr index_t most_shared =
+      8192;  // of such a row that all rows share: an L2 cache holds them
   const index_t size = units.extents().size();
   const index_t length = units.run_length();
   if (size == 0) return;
@@ -124,14 +166,20 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
     return;
   }
   const bool by_blocks = length % Multiple == 0;
-  // If no outer axis is cut, all rows have the same parameters; several short ones make one piece.
+  // If no outer axis is cut, all rows have the same parameters. They are read in order where the registers of
+  // the rows match; else several short ones make one piece.
   const bool repeats = units.count() == (row_length + length - 1) / length;
-  const index_t rows = repeats && !by_blocks ? std::max<index_t>(1, most_elements / row_length) : 1;
-  const index_t most = by_blocks ? most_units * length : most_elements / length * length;
+  const bool shared =
+      repeats && !by_blocks && !in_order && row_length % Multiple == 0 && row_length <= most_shared;
+  const index_t together =
+      repeats && !by_blocks && !shared ? std::max<index_t>(1, most_elements / row_length) : 1;
+  const index_t most = by_blocks ? most_units * length
+                       : shared  ? row_length
+                                 : most_elements / length * length;
   const index_t piece = std::min(most, row_length);
-  unit_table table(p, (piece + length - 1) / length);
-  const bool direct = length == 1 && rows == 1;  // the table is what row() wants
-  row_constants constants(by_blocks || direct ? 0 : rows * piece);
+  unit_table<V> table(p, (piece + length - 1) / length);
+  const bool direct = length == 1 && together == 1;  // the table is what rows() wants
+  row_constants constants(by_blocks || direct ? 0 : together * piece);
   const auto runs = [&](index_t first, index_t n, index_t parameter) {
     for (index_t at = 0; at < n; at += length)
       run(first + at, std::min(length, n - at), parameter++);
@@ -145,18 +193,19 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
     } else if (by_blocks) {
       blocks(first, length, n / length, table.values());
       if (n % length != 0) run(first + n / length * length, n % length, parameter + n / length);
-    } else if (direct) {
-      row(first, n, table.values());
     } else {
-      for (index_t r = 0; changed && r < rows; ++r) {
+      for (index_t r = 0; changed && !direct && r < together; ++r) {
         repeat_constants<V>(table.values(), length, offsets, r * piece, in_row, constants);
       }
-      row(first, n, constants);
+      constants.shared = table.values().shared;
+      rows(first, n, shared ? piece : n, direct ? table.values() : constants);
     }
   };
-  if (rows > 1) {  // whole rows, piece == row_length
-    for (index_t first = 0; first < size; first += rows * piece) {
-      one_piece(first, std::min(rows * piece, size - first), 0);
+  if (shared) {
+    one_piece(0, size, 0);
+  } else if (together > 1) {  // whole rows, piece == row_length
+    for (index_t first = 0; first < size; first += together * piece) {
+      one_piece(first, std::min(together * piece, size - first), 0);
     }
   } else if (repeats) {  // a piece of every row, then the next, so that each table is made once
     for (index_t at = 0; at < row_length; at += piece) {

@@ -5,15 +5,17 @@
 //   symmetric, symmetric_with_clipping  scale = M / ((quant_max - quant_min) / 2)
 //   asymmetric                          scale = (p - n) / (quant_max - quant_min)
 //   e8m0 scales                         scale = 2^(floor(log2 M) - log2 of the format's largest power of two)
-// The first two are floored at 2^-23, the third at 2^-126. All steps are rounded f32 operations in
-// this order, so the results are the same bits everywhere. O(parameters).
+// The first two are floored at 2^-23, the third at 2^-126. spec.scale_rules changes that:
+//   no_clipping     scale = max(n / (quant_min - zp), p / (quant_max - zp)), so neither end saturates
+//   relative floor  2^-23 of the tensor's largest scale, so that tensors of tiny values use their range
+//   scale_type      rounded to what will be stored, before the zero point is derived; e8m0: scale_rules.hpp
+// and float8_e4m3fn scales are products of two levels (two_level.hpp). All steps are rounded f32 operations
+// in this order, so the results are the same bits everywhere. O(parameters).
 #pragma once
 
-#include <bit>
-#include <lutra/affine/spec.hpp>
+#include <lutra/affine/scale_rules.hpp>
 #include <lutra/core/strict_fp.hpp>
-#include <lutra/number/bfloat16.hpp>
-#include <lutra/number/half.hpp>
+#include <lutra/number/float8.hpp>
 #include <lutra/number/rounding.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <span>
@@ -42,31 +44,6 @@ struct qparams {
 
 inline constexpr float min_scale = 0x1p-23F;
 
-// Type of the scales: the spec's, else e8m0 for float4 and float32 for the rest.
-constexpr dtype scale_dtype_of(const quantization_spec& s) noexcept {
-  if (s.scale_dtype) return *s.scale_dtype;
-  return s.dtype == dtype::float4_e2m1fn ? dtype::float8_e8m0fnu : dtype::float32;
-}
-
-// The power-of-two scale of a unit whose largest magnitude is `max_abs`; exponent bits only, no
-// logarithm. Values just below 2^(k+1) may exceed the format's maximum after division and saturate.
-inline float e8m0_scale(dtype d, float max_abs) {
-  int largest = 0;  // exponent of the format's largest power of two
-  if (d == dtype::float4_e2m1fn) {
-    largest = 2;
-  } else if (d == dtype::float8_e4m3fn) {
-    largest = 8;
-  } else if (d == dtype::float8_e5m2) {
-    largest = 15;
-  } else {
-    raise(errc::invalid_argument, "dtype takes no e8m0 scale", "e8m0_scale",
-          std::string(name_of(d)), "float8_e4m3fn, float8_e5m2, float4_e2m1fn");
-  }
-  const int exponent = static_cast<int>((std::bit_cast<std::uint32_t>(max_abs) >> 23) & 0xFFU);
-  const int biased = std::max(exponent - largest, 1);  // never below 2^-126, never subnormal
-  return std::bit_cast<float>(static_cast<std::uint32_t>(biased) << 23);
-}
-
 // Compatibility: the reference derives parameters in the type of the observed tensor, so those of
 // float16 and bfloat16 tensors are coarse. float32 is right for every input type.
 struct qparams_options {
@@ -80,18 +57,50 @@ struct unit_values {
   float minval = 0;
 };
 
+// Two-level scales of float4: the float for the tensor whose largest magnitude is `largest` (it makes the largest
+// unit's code 448), and the code of a unit: the nearest to what it needs, at least the smallest positive one.
+inline float two_level_tensor_scale(float largest) noexcept {
+  return std::max(largest / (6.0F * 448.0F), 0x1p-110F);
+}
+inline float8_e4m3fn two_level_code(float max_abs, float tensor_scale) noexcept {
+  const float needed = max_abs / 6.0F + 0.0F;  // never -0
+  const float8_e4m3fn code(std::min(needed / tensor_scale, 448.0F));
+  return code.bits == 0 ? float8_e4m3fn::from_bits(1) : code;
+}
+
 // How one range becomes the parameters of its unit, for one spec (which is valid).
 class range_rule {
  public:
   explicit range_rule(const quantization_spec& spec, const qparams_options& options = {})
       : bounds_(bounds_of(spec)),
+        rules_(spec.scale_rules),
         dtype_(spec.dtype),
         arithmetic_(options.arithmetic),
+        scale_dtype_(scale_dtype_of(spec)),
         integer_(is_integer(spec.dtype)),
         asymmetric_(spec.qscheme == qscheme::asymmetric),
-        e8m0_(scale_dtype_of(spec) == dtype::float8_e8m0fnu) {}
+        fixed_zero_(
+            static_cast<float>(static_cast<int>((bounds_.max + bounds_.min + 1.0F) / 2.0F))),
+        least_(rules_.floor == scale_floor::absolute ? min_scale : 0x1p-126F) {}
 
-  // Raises non_finite for a NaN or infinite end or a width that overflows, invalid_argument for lo > hi.
+  // What depends on all units of a tensor: a relative floor, and the upper of two levels. A single unit needs
+  // neither.
+  void fit_tensor(std::span<const float> lo, std::span<const float> hi) noexcept {
+    if (rules_.floor == scale_floor::absolute && scale_dtype_ != dtype::float8_e4m3fn) return;
+    float largest = 0;
+    float largest_scale = 0;
+    for (std::size_t i = 0; i < lo.size(); ++i) {
+      const float n = std::min(lo[i], 0.0F);
+      const float p = std::max(hi[i], 0.0F);
+      largest = std::max({largest, -n, p});
+      largest_scale = std::max(largest_scale, plain_scale(n, p));
+    }
+    if (rules_.floor == scale_floor::relative) least_ = std::max(largest_scale * 0x1p-23F, least_);
+    tensor_scale_ = two_level_tensor_scale(largest);
+  }
+
+  // Raises non_finite for a NaN or infinite end, a width that overflows or a scale that its type cannot hold,
+  // invalid_argument for lo > hi.
   unit_values operator()(float lo, float hi) const {
     const char* where = "qparams_from_range";
     if (!(lo - lo == 0.0F) || !(hi - hi == 0.0F)) {
@@ -103,37 +112,50 @@ class range_rule {
     const float n = rounded(std::min(lo, 0.0F));
     const float p = rounded(std::max(hi, 0.0F));
     const float largest = std::max(-n, p);
-    const quant_bounds q = bounds_;
     unit_values u;
-    if (e8m0_) {
-      u.scale = e8m0_scale(dtype_, largest);
+    if (scale_dtype_ == dtype::float8_e8m0fnu) {
+      u.scale = e8m0_scale(dtype_, largest, rules_.e8m0);
+    } else if (scale_dtype_ == dtype::float8_e4m3fn && tensor_scale_ > 0.0F) {
+      u.scale = static_cast<float>(two_level_code(largest, tensor_scale_)) * tensor_scale_;
     } else {
-      u.scale = asymmetric_ ? rounded(rounded(p - n) / (q.max - q.min))
-                            : rounded(largest / ((q.max - q.min) / 2.0F));
-      u.scale = std::max(u.scale, min_scale);
+      u.scale = std::max(plain_scale(n, p), least_);
+      if (u.scale - u.scale == 0.0F) u.scale = stored_scale(u.scale, rules_.scale_type);
     }
     if (!(u.scale - u.scale == 0.0F)) {
-      raise(errc::non_finite, "range is too wide for float32", where, range_text(lo, hi),
-            "hi - lo below 2^128");
+      raise(errc::non_finite, "range is too wide for its type of scales", where, range_text(lo, hi),
+            "hi - lo below 2^128, a scale within " + std::string(name_of(rules_.scale_type)));
     }
     if (!integer_) return u;
-    const float zero = asymmetric_
-                           ? rounded(q.min - round_half_even(rounded(n / u.scale)))
-                           : static_cast<float>(static_cast<int>((q.max + q.min + 1.0F) / 2.0F));
+    const quant_bounds q = bounds_;
+    const float zero =
+        asymmetric_ ? rounded(q.min - round_half_even(rounded(n / u.scale))) : fixed_zero_;
     u.zero_point = static_cast<std::int32_t>(std::min(std::max(zero, q.min), q.max));
-    u.minval = asymmetric_ ? n : -largest;
+    u.minval = asymmetric_ ? n : rules_.no_clipping ? (q.min - fixed_zero_) * u.scale : -largest;
     return u;
   }
 
  private:
-  float rounded(float x) const {  // to the type the arithmetic runs in
+  // Before floors; n <= 0 <= p.
+  float plain_scale(float n, float p) const noexcept {
+    const quant_bounds q = bounds_;
+    if (asymmetric_) return rounded(rounded(p - n) / (q.max - q.min));
+    if (rules_.no_clipping) {
+      return rounded(std::max(n / (q.min - fixed_zero_), p / (q.max - fixed_zero_)));
+    }
+    return rounded(std::max(-n, p) / ((q.max - q.min) / 2.0F));
+  }
+  float rounded(float x) const noexcept {  // to the type the arithmetic runs in
     if (arithmetic_ == dtype::bfloat16) return static_cast<float>(bfloat16(x));
     if (arithmetic_ == dtype::float16) return static_cast<float>(half(x));
     return x;
   }
   quant_bounds bounds_;
-  dtype dtype_, arithmetic_;
-  bool integer_, asymmetric_, e8m0_;
+  scale_rules rules_;
+  dtype dtype_, arithmetic_, scale_dtype_;
+  bool integer_, asymmetric_;
+  float fixed_zero_;  // of the symmetric schemes
+  float least_;
+  float tensor_scale_ = 0;  // 0: not fitted
 };
 
 // One set of parameters per range; lo and hi have the grid's count. Ranges need not contain zero,
@@ -147,7 +169,8 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
     raise(errc::shape_mismatch, "lo and hi differ in length", where,
           text_of(static_cast<index_t>(hi.size())), text_of(static_cast<index_t>(lo.size())));
   }
-  const range_rule rule(spec, options);
+  range_rule rule(spec, options);
+  rule.fit_tensor(lo, hi);
   const quant_bounds q = bounds_of(spec);
   qparams out{spec.dtype, spec.qformulation, q.min, q.max, spec.granularity, {}, {}, {}};
   out.scale.reserve(lo.size());

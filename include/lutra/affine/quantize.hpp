@@ -82,70 +82,59 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
   check_container<Code>(p, where);
   const block_grid units = units_of(p, x.extents(), where);
   using V = simd::floats<Level>;
+  const bool stream = is_code_streamed(out.size());
   on_dense(x, out, [&](const float* from, Code* codes) {
     auto* to = reinterpret_cast<std::uint8_t*>(codes);
-    const auto literal = [&](index_t first, index_t n, index_t at) {
-      const unit_params u = unit_of(p, at);
-      for (index_t i = first; i < first + n; ++i) {
-        to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
-      }
-    };
     const quantize_kernels kernels = quantize_kernels_of<Level>(p, q);
     for_each_piece<V, 4 * simd::lanes<V>>(
         p, units, true,
         [&](index_t first, index_t n, index_t at) {
           const unit_params u = unit_of(p, at);
-          if (!is_regular(u.scale)) return literal(first, n, at);
-          kernels.run(from + first, to + first, n, constants_of(u));
+          if (is_regular(u.scale)) {
+            kernels.run(from + first, to + first, n, constants_of(u), stream);
+            return;
+          }
+          for (index_t i = first; i < first + n; ++i) {
+            to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
+          }
         },
         [&](index_t first, index_t n, index_t count, const row_constants& c) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c.at(k));
+            kernels.run(from + first, to + first, n, c.at(k), stream);
           }
         },
-        [&](index_t first, index_t n, const row_constants& row) {
-          kernels.row(from + first, to + first, n, row);
+        [&](index_t first, index_t n, index_t period, const row_constants& constants) {
+          kernels.rows(from + first, to + first, n, period, constants, stream);
         });
+    if (stream) simd::stream_fence();
   });
 }
 
 template <class Level, class Code>
-void dequantize_from(const tensor_view<const Code>& q, const qparams& p,
-                     const tensor_view<float>& out) {
+void dequantize_to(const tensor_view<const Code>& q, const qparams& p,
+                   const tensor_view<float>& out) {
   const char* where = "dequantize";
   check_same_extents(q.extents(), out.extents(), where);
   check_container<Code>(p, where);
   const block_grid units = units_of(p, q.extents(), where);
   using V = simd::floats<Level>;
+  const bool stream = is_code_streamed(out.size());
   on_dense(q, out, [&](const Code* from, float* to) {
-    if (!is_integer(p.dtype)) {
-      std::array<float, 256> value{};
-      unit_params u = unit_params{p.dtype, false, 1.0F, 0, 0, p.quant_min, p.quant_max};
-      for (int code = 0; code < 256; ++code) {
-        value[static_cast<std::size_t>(code)] = decode_one(code, u);
-      }
-      units.for_each_run([&](index_t first, index_t n, index_t at) {
-        const float scale = p.scale[static_cast<std::size_t>(at)];
-        for (index_t i = first; i < first + n; ++i) {
-          to[i] = value[static_cast<std::uint8_t>(from[i])] * scale;
-        }
-      });
-      return;
-    }
     const auto kernels = dequantize_kernels_of<Level, Code>(p);
     for_each_piece<V, simd::lanes<V>>(
         p, units, true,
         [&](index_t first, index_t n, index_t at) {
-          kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)));
+          kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)), stream);
         },
         [&](index_t first, index_t n, index_t count, const row_constants& c) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c.at(k));
+            kernels.run(from + first, to + first, n, c.at(k), stream);
           }
         },
-        [&](index_t first, index_t n, const row_constants& row) {
-          kernels.row(from + first, to + first, n, row);
+        [&](index_t first, index_t n, index_t period, const row_constants& constants) {
+          kernels.rows(from + first, to + first, n, period, constants, stream);
         });
+    if (stream) simd::stream_fence();
   });
 }
 
@@ -161,11 +150,11 @@ void quantize(tensor_view<const float> x, const qparams& p, tensor_view<std::uin
 }
 template <class Level = simd::native>
 void dequantize(tensor_view<const std::int8_t> q, const qparams& p, tensor_view<float> out) {
-  dequantize_from<Level>(q, p, out);
+  dequantize_to<Level>(q, p, out);
 }
 template <class Level = simd::native>
 void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view<float> out) {
-  dequantize_from<Level>(q, p, out);
+  dequantize_to<Level>(q, p, out);
 }
 
 // fake_quantize on dense memory; `units` fits p. Streamed stores are complete when it returns.
@@ -187,8 +176,8 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
       [&](index_t first, index_t n, index_t count, const row_constants& c) {
         kernels.blocks(from + first, to + first, n, count, c, stream);
       },
-      [&](index_t first, index_t n, const row_constants& row) {
-        kernels.row(from + first, to + first, n, row, stream);
+      [&](index_t first, index_t n, index_t period, const row_constants& constants) {
+        kernels.rows(from + first, to + first, n, period, constants, stream);
       });
   if (stream) simd::stream_fence();
 }

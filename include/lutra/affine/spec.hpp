@@ -50,6 +50,18 @@ struct float_range_t {
   friend constexpr bool operator==(const float_range_t&, const float_range_t&) = default;
 };
 
+// Other ways from a range to a scale than the reference's, which are the defaults (affine/scale_rules.hpp).
+enum class e8m0_rule : unsigned char { floor, ceil, even, up };
+enum class scale_floor : unsigned char { absolute, relative };
+struct scale_rules {
+  e8m0_rule e8m0 = e8m0_rule::floor;  // of e8m0 scales
+  bool no_clipping = false;           // of symmetric integers: neither end of the range saturates
+  scale_floor floor = scale_floor::absolute;
+  dtype scale_type =
+      dtype::float32;  // or float16, bfloat16: scales are rounded to what will be stored
+  friend constexpr bool operator==(const scale_rules&, const scale_rules&) = default;
+};
+
 struct quantization_spec {
   lutra::dtype dtype = lutra::dtype::int8;
   lutra::qscheme qscheme = lutra::qscheme::symmetric;
@@ -58,7 +70,9 @@ struct quantization_spec {
   std::string_view qparam_calculator = "default";  // key of an observer; a literal or longer-lived
   float averaging_constant = 0.01F;                // of "moving_average", in (0, 1]
   float_range_t float_range{};
-  std::optional<lutra::dtype> scale_dtype{};  // absent: float32 (float4: e8m0)
+  // Absent: float32 (float4: e8m0). float8_e4m3fn, of float4: a code per unit times a float for the tensor (NVFP4).
+  std::optional<lutra::dtype> scale_dtype{};
+  lutra::scale_rules scale_rules{};
   // May the last block of an axis be short? If not, a tensor that blocks do not divide stays as it is.
   lutra::short_groups short_groups = lutra::short_groups::forbid;
   bool enabled = true;
@@ -76,6 +90,46 @@ constexpr quant_bounds bounds_of(const quantization_spec& s) noexcept {
   const bool clip =
       s.qscheme == qscheme::symmetric_with_clipping && d.integer && d.is_signed && d.bits > 1;
   return {clip ? -d.quant_max : d.quant_min, d.quant_max};
+}
+
+// Type of the scales: the spec's, else e8m0 for float4 and float32 for the rest.
+constexpr dtype scale_dtype_of(const quantization_spec& s) noexcept {
+  if (s.scale_dtype) return *s.scale_dtype;
+  return s.dtype == dtype::float4_e2m1fn ? dtype::float8_e8m0fnu : dtype::float32;
+}
+
+// Raises invalid_argument for a rule that the spec has no use for: it would do nothing, silently.
+inline void check_scale_rules(const quantization_spec& s, const std::string& where) {
+  const auto bad = [&](const char* what, std::string value, std::string allowed) {
+    raise(errc::invalid_argument, what, where, std::move(value), std::move(allowed));
+  };
+  const scale_rules& r = s.scale_rules;
+  const dtype type = r.scale_type;
+  if (type != dtype::float32 && type != dtype::float16 && type != dtype::bfloat16) {
+    bad("scale_rules.scale_type is not a type of scales", std::string(name_of(type)),
+        "float32, float16, bfloat16");
+  }
+  const dtype scales = scale_dtype_of(s);
+  if (type != dtype::float32 && scales != dtype::float32) {
+    bad("scale_rules.scale_type is of plain scales", std::string(name_of(type)),
+        "float32 with scale_dtype " + std::string(name_of(scales)));
+  }
+  if (r.e8m0 != e8m0_rule::floor && scales != dtype::float8_e8m0fnu) {
+    bad("scale_rules.e8m0 is of e8m0 scales", std::string(name_of(scales)), "float8_e8m0fnu");
+  }
+  if (r.floor == scale_floor::relative && scales != dtype::float32) {
+    bad("scale_rules.floor is of plain scales", std::string(name_of(scales)), "float32");
+  }
+  if (!r.no_clipping) return;
+  if (!is_integer(s.dtype) || s.qscheme == qscheme::asymmetric) {
+    bad("scale_rules.no_clipping is of symmetric integers",
+        std::string(name_of(s.dtype)) + ", " + std::string(name_of(s.qscheme)),
+        "int or uint, symmetric or symmetric_with_clipping");
+  }
+  if (bits_of(s.dtype) == 1) {
+    bad("scale_rules.no_clipping needs a positive level", std::string(name_of(s.dtype)),
+        "2 bits or more");
+  }
 }
 
 // Raises invalid_argument naming the first field that contradicts another.
@@ -97,13 +151,16 @@ inline void check(const quantization_spec& s, std::string_view where) {
   if (s.scale_dtype) {
     const std::string scale(name_of(*s.scale_dtype));
     if (is_integer(s.dtype)) bad("scale_dtype must be absent for integers", scale, "absent");
-    // Plain scales of float4 are an extension; elsewhere they are what an absent scale_dtype means.
-    const bool plain = *s.scale_dtype == dtype::float32 && s.dtype == dtype::float4_e2m1fn;
-    if (*s.scale_dtype != dtype::float8_e8m0fnu && !plain) {
+    // The other scales of float4 are an extension; elsewhere plain ones are what an absent scale_dtype means.
+    const bool of_float4 =
+        *s.scale_dtype == dtype::float32 || *s.scale_dtype == dtype::float8_e4m3fn;
+    if (*s.scale_dtype != dtype::float8_e8m0fnu &&
+        !(of_float4 && s.dtype == dtype::float4_e2m1fn)) {
       bad("scale_dtype is not supported", scale,
-          "absent, float8_e8m0fnu (and float32 for float4_e2m1fn)");
+          "absent, float8_e8m0fnu (float4_e2m1fn also: float32, float8_e4m3fn)");
     }
   }
+  check_scale_rules(s, at);
   if (!(s.averaging_constant > 0.0F && s.averaging_constant <= 1.0F)) {
     bad("averaging_constant out of range", text_of(s.averaging_constant), "(0, 1]");
   }

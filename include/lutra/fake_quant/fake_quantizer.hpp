@@ -11,9 +11,12 @@
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
+// With a qat_schedule the switches belong to it: they follow the steps of training, and setting one by hand is
+// an error. Steps are counted with and without a schedule, and saved: training goes on where it was.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
+#include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/observe/any_observer.hpp>
 #include <optional>
 #include <string>
@@ -62,8 +65,28 @@ class fake_quantizer {
     params_.reset();
   }
 
-  void enable_observer(bool on) noexcept { observer_enabled_ = on; }
-  void enable_fake_quant(bool on) noexcept { fake_quant_enabled_ = on; }
+  // Raise invalid_state with a schedule.
+  void enable_observer(bool on) {
+    check_free("fake_quantizer::enable_observer");
+    observer_enabled_ = on;
+  }
+  void enable_fake_quant(bool on) {
+    check_free("fake_quantizer::enable_fake_quant");
+    fake_quant_enabled_ = on;
+  }
+  // Absent: the switches stay where they are. Raises what check(qat_schedule) raises.
+  void set_schedule(const std::optional<qat_schedule>& schedule) {
+    if (schedule) check(*schedule, "fake_quantizer::set_schedule");
+    schedule_ = schedule;
+    follow_schedule();
+  }
+  // To be called after every step of training.
+  void step() noexcept {
+    ++steps_;
+    follow_schedule();
+  }
+  std::int64_t steps() const noexcept { return steps_; }
+  const std::optional<qat_schedule>& schedule() const noexcept { return schedule_; }
   bool observer_enabled() const noexcept { return observer_enabled_; }
   bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
   bool disabled() const noexcept { return disabled_; }
@@ -95,7 +118,7 @@ class fake_quantizer {
   // Continues with what `later` saw after this one.
   void append(const fake_quantizer& later) { combine(later, false, "fake_quantizer::append"); }
 
-  // The whole state: switches, statistics, and the spec it belongs to.
+  // The whole state: switches, schedule and steps, statistics, and the spec it belongs to.
   std::vector<std::uint8_t> save() const {
     state_writer w;
     w.u32(magic);
@@ -106,6 +129,7 @@ class fake_quantizer {
     w.u8(disabled_ ? 1 : 0);
     w.u8(initialized() ? 1 : 0);
     w.text(disabled_reason_);
+    save_schedule(w);
     observer_.save(w);
     w.u64(hash(w.bytes()));
     return w.take();
@@ -134,6 +158,7 @@ class fake_quantizer {
     loaded.disabled_ = in.flag();
     const bool initialized = in.flag();
     loaded.disabled_reason_ = in.text();
+    loaded.load_schedule(in);
     loaded.observer_ = fresh_observer();
     loaded.observer_.load(in);
     in.expect_end();
@@ -147,7 +172,7 @@ class fake_quantizer {
 
  private:
   static constexpr std::uint32_t magic = 0x5146544CU;  // "LTFQ"
-  static constexpr std::uint32_t version = 1;
+  static constexpr std::uint32_t version = 2;
 
   static const quantization_spec& checked(const quantization_spec& s) {
     check(s, "fake_quantizer");
@@ -202,6 +227,35 @@ class fake_quantizer {
     if (other.disabled_ && !disabled_) disabled_reason_ = other.disabled_reason_;
     disabled_ = disabled_ || other.disabled_;
   }
+  void check_free(const char* where) const {
+    if (schedule_) raise(errc::invalid_state, "the switches follow a schedule", where);
+  }
+  void follow_schedule() noexcept {
+    if (!schedule_) return;
+    const qat_state now = state_at(*schedule_, steps_);
+    observer_enabled_ = now.observer;
+    fake_quant_enabled_ = now.fake_quant;
+  }
+  void save_schedule(state_writer& w) const {
+    const qat_schedule s = schedule_.value_or(qat_schedule{});
+    w.i64(steps_);
+    w.u8(schedule_ ? 1 : 0);
+    w.i64(s.enable_observer);
+    w.i64(s.enable_fake_quant);
+    w.i64(s.disable_observer.value_or(-1));
+  }
+  void load_schedule(state_reader& in) {
+    steps_ = in.i64();
+    if (steps_ < 0) in.corrupt("number of steps", text_of(steps_), ">= 0");
+    const bool present = in.flag();
+    qat_schedule s{in.i64(), in.i64(), in.i64()};
+    if (s.disable_observer == -1) s.disable_observer.reset();
+    schedule_.reset();
+    if (!present) return;
+    if (!is_consistent(s)) in.corrupt("steps of a schedule contradict each other", "", "");
+    schedule_ = s;
+    follow_schedule();
+  }
   void save_identity(state_writer& w) const {
     w.u8(static_cast<std::uint8_t>(target_));
     w.text(observer_key_of(spec_, target_));
@@ -215,6 +269,10 @@ class fake_quantizer {
       w.f32(end.value_or(0.0F));
     }
     w.text(name_of(scale_dtype_of(spec_)));
+    w.u8(static_cast<std::uint8_t>(spec_.scale_rules.e8m0));
+    w.u8(spec_.scale_rules.no_clipping ? 1 : 0);
+    w.u8(static_cast<std::uint8_t>(spec_.scale_rules.floor));
+    w.text(name_of(spec_.scale_rules.scale_type));
     w.u8(spec_.short_groups == short_groups::allow ? 1 : 0);
   }
   void check_identity(state_reader& in) const {
@@ -241,6 +299,8 @@ class fake_quantizer {
   any_observer observer_;
   std::optional<qparams> params_;  // of the statistics, where they were needed already
   std::string disabled_reason_;
+  std::optional<qat_schedule> schedule_;
+  std::int64_t steps_ = 0;
   bool observer_enabled_ = true;
   bool fake_quant_enabled_ = true;
   bool disabled_ = false;

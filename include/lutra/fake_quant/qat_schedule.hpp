@@ -24,6 +24,12 @@ struct qat_state {
   friend bool operator==(const qat_state&, const qat_state&) = default;
 };
 
+constexpr bool is_consistent(const qat_schedule& s) noexcept {
+  return s.enable_observer >= 0 && s.enable_fake_quant >= s.enable_observer &&
+         (!s.disable_observer ||
+          (*s.disable_observer > s.enable_observer && *s.disable_observer >= s.enable_fake_quant));
+}
+
 // Raises invalid_argument unless 0 <= enable_observer <= enable_fake_quant <= disable_observer and
 // enable_observer < disable_observer.
 inline void check(const qat_schedule& s, std::string_view where) {

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // For places that hold observers of different kinds chosen by a config key; algorithms take the concept.
-// A table of functions, no virtual members, no RTTI. Keys: "static", "moving_average", "global_minmax",
-// "statistics", "histogram_percentile", "histogram_mse", "histogram_entropy", "torch_histogram", and what
-// register_observer adds (also the way to other options than an observer's defaults).
+// A table of functions, no virtual members, no RTTI. Keys: "static", "moving_average",
+// "moving_average_count_aware", "global_minmax", "statistics", "histogram_percentile", "histogram_mse",
+// "histogram_entropy", "torch_histogram", and what register_observer adds (also the way to other options than an
+// observer's defaults).
 #pragma once
 
 #include <lutra/number/suggestion.hpp>
@@ -147,10 +148,14 @@ class observer_registry {
   template <class O> static any_observer fresh(const quantization_spec& s) {
     return any_observer(O(s));
   }
+  static any_observer count_aware(const quantization_spec& s) {
+    return any_observer(moving_average(s, running_type::float64, averaging::count_aware));
+  }
   std::mutex mutex_;
   std::map<std::string, observer_factory, std::less<>> factories_{
       {"static", &fresh<static_range>},
       {"moving_average", &fresh<moving_average>},
+      {"moving_average_count_aware", &count_aware},
       {"global_minmax", &fresh<global_min_max>},
       {"statistics", &fresh<statistics>},
       {"histogram_percentile", &fresh<histogram_percentile>},

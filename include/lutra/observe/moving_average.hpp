@@ -1,7 +1,9 @@
 // lutra: moving_average.hpp - observer "moving_average": exponential average of the batches' ranges.
 // SPDX-License-Identifier: Apache-2.0
 //
-// First batch: copied. Later: r = c * new + (1 - c) * r for both ends, c the averaging constant. The
+// First batch: copied. Later: r = c * new + (1 - c) * r for both ends, c the averaging constant. As
+// "moving_average_count_aware" the sum starts at 0 and is divided by the weights so far, 1 - (1 - c)^batches:
+// the first batch then weighs what the others do, instead of (1 - c)^batches however poor it is. The
 // state is double (in bfloat16, as the reference keeps it, c = 0.01 never moves it by 10 %), the range
 // handed out is rounded to float. Depends on the order of batches, so it cannot be merged;
 // append() continues it with a part observed elsewhere, equal to one run up to rounding in double.
@@ -18,10 +20,13 @@ namespace lutra::inline LUTRA_ABI {
 // Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types.
 enum class running_type : unsigned char { float64, float32, bfloat16 };
 
+enum class averaging : unsigned char { from_first, count_aware };
+
 class moving_average {
  public:
-  explicit moving_average(const quantization_spec& spec, running_type type = running_type::float64)
-      : input_(spec), constant_(spec.averaging_constant), type_(type) {}
+  explicit moving_average(const quantization_spec& spec, running_type type = running_type::float64,
+                          lutra::averaging averaging = lutra::averaging::from_first)
+      : input_(spec), constant_(spec.averaging_constant), type_(type), averaging_(averaging) {}
 
   void observe(tensor_view<const float> x) {
     const unit_ranges r = input_.read(x);
@@ -33,7 +38,7 @@ class moving_average {
       unit& s = state_[u];
       const double lo = stored(static_cast<double>(r.lo[u]));
       const double hi = stored(static_cast<double>(r.hi[u]));
-      s = s.batches == 0
+      s = s.batches == 0 && averaging_ == averaging::from_first
               ? unit{lo, hi, lo, hi, 0}
               : unit{average(lo, s.lo), average(hi, s.hi), s.first_lo, s.first_hi, s.batches};
       ++s.batches;
@@ -42,9 +47,9 @@ class moving_average {
   // r = (1-c)^n * (r_here - first_later) + r_later, which is what n more batches would have given.
   void append(const moving_average& later) {
     input_.check_same(later.input_, "moving_average::append");
-    if (constant_ != later.constant_ || type_ != later.type_) {
-      raise(errc::incompatible, "averaging constants or state types differ",
-            "moving_average::append", text_of(later.constant_), text_of(constant_));
+    if (constant_ != later.constant_ || type_ != later.type_ || averaging_ != later.averaging_) {
+      raise(errc::incompatible, "averaging constants or kinds differ", "moving_average::append",
+            text_of(later.constant_), text_of(constant_));
     }
     input_.add(later.input_);
     state_.resize(std::max(state_.size(), later.state_.size()));
@@ -70,13 +75,17 @@ class moving_average {
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
     for (std::size_t u = 0; u < state_.size(); ++u) {
-      lo[u] = static_cast<float>(state_[u].lo);
-      hi[u] = static_cast<float>(state_[u].hi);
+      const unit& s = state_[u];
+      const bool whole = averaging_ == averaging::from_first || s.batches == 0;
+      const double weights =
+          whole ? 1.0 : 1.0 - power(1.0 - static_cast<double>(constant_), s.batches);
+      lo[u] = static_cast<float>(s.lo / weights);
+      hi[u] = static_cast<float>(s.hi / weights);
     }
   }
   void save(state_writer& w) const {
     input_.save(w);
-    w.u8(static_cast<std::uint8_t>(type_));
+    w.u8(kind());
     w.u64(state_.size());
     for (const unit& s : state_) {
       for (const double v : {s.lo, s.hi, s.first_lo, s.first_hi}) w.f64(v);
@@ -86,8 +95,8 @@ class moving_average {
   void load(state_reader& r) {
     range_input input = input_;
     input.load(r);
-    if (const int type = r.u8(); type != static_cast<int>(type_)) {
-      r.corrupt("type of the running state", text_of(type), text_of(static_cast<int>(type_)));
+    if (const int other = r.u8(); other != kind()) {
+      r.corrupt("type of the running state", text_of(other), text_of(static_cast<int>(kind())));
     }
     std::vector<unit> state(r.count(5 * 8));
     if (static_cast<index_t>(state.size()) != input.units()) {
@@ -111,6 +120,10 @@ class moving_average {
     double first_lo = 0, first_hi = 0;  // of the first batch, for append()
     std::int64_t batches = 0;
   };
+  std::uint8_t kind() const noexcept {
+    return static_cast<std::uint8_t>(static_cast<int>(type_) +
+                                     (averaging_ == averaging::count_aware ? 16 : 0));
+  }
   static bool valid(double lo, double hi) {
     constexpr double limit = 0x1.fffffep127;
     return lo <= 0.0 && lo >= -limit && hi >= 0.0 && hi <= limit;
@@ -142,6 +155,7 @@ class moving_average {
   range_input input_;
   float constant_;
   running_type type_;
+  lutra::averaging averaging_;
   std::vector<unit> state_;
 };
 static_assert(appendable_observer<moving_average> && !mergeable_observer<moving_average>);

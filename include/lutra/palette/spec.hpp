@@ -61,6 +61,10 @@ inline void check(const palettization_spec& s, std::string_view where) {
     raise(errc::invalid_argument, "lut_qspec.qformulation would lose its offset", at, "minval",
           "zp");
   }
+  if (s.lut_qspec.scale_rules.scale_type != dtype::float32) {
+    raise(errc::invalid_argument, "lut_qspec.scale_rules.scale_type: scales of tables are float32",
+          at, std::string(name_of(s.lut_qspec.scale_rules.scale_type)), "float32");
+  }
 }
 
 }  // namespace lutra::inline LUTRA_ABI

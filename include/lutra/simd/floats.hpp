@@ -65,7 +65,7 @@ inline float binade(float v) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & 0x7F800000U);
 }
 inline float nan_to(float v, float replacement) noexcept { return v == v ? v : replacement; }
-// Registers as 32-bit words: sum modulo 2^32, bitwise and, logical shift; `a` where v is NaN, else b.
+// Registers as 32-bit words: sum modulo 2^32, bitwise and, or, logical shifts; `a` where v is NaN, else b.
 inline float add_words(float a, float b) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) + std::bit_cast<std::uint32_t>(b));
 }
@@ -74,6 +74,12 @@ inline float and_words(float a, float b) noexcept {
 }
 template <int Count> float shift_words(float a) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) >> Count);
+}
+template <int Count> float shift_words_left(float a) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) << Count);
+}
+inline float or_words(float a, float b) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a) | std::bit_cast<std::uint32_t>(b));
 }
 inline float where_nan(float v, float a, float b) noexcept { return v == v ? b : a; }
 template <class V>
@@ -86,12 +92,20 @@ inline float fnma(float a, float b, float c) noexcept { return std::fma(-a, b, c
 template <class V, class Code>
 requires std::is_same_v<V, float> V widen(const Code* q)
 noexcept { return static_cast<float>(*q); }
+// Words with the bytes of q as they are.
+template <class V>
+requires std::is_same_v<V, float> V byte_words(const std::uint8_t* q)
+noexcept { return std::bit_cast<float>(std::uint32_t{*q}); }
 // out[i] = low byte of the bits of lane i of a, b, c, d in turn.
 inline void store_low_bytes(std::uint8_t* out, float a, float b, float c, float d) noexcept {
   out[0] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(a));
   out[1] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(b));
   out[2] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(c));
   out[3] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(d));
+}
+// The same around the caches; out is aligned to what is stored.
+inline void stream_low_bytes(std::uint8_t* out, float a, float b, float c, float d) noexcept {
+  store_low_bytes(out, a, b, c, d);
 }
 // Non-temporal store; p is aligned to the register. Needs a stream_fence() before others read.
 inline void stream(float* p, float v) noexcept { *p = v; }
@@ -141,6 +155,12 @@ template <class A> fbatch<A> and_words(const fbatch<A>& a, const fbatch<A>& b) n
 template <int Count, class A> fbatch<A> shift_words(const fbatch<A>& a) noexcept {
   return xsimd::bitwise_cast<float>(as_words(a) >> Count);
 }
+template <int Count, class A> fbatch<A> shift_words_left(const fbatch<A>& a) noexcept {
+  return xsimd::bitwise_cast<float>(as_words(a) << Count);
+}
+template <class A> fbatch<A> or_words(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+  return a | b;
+}
 template <class A>
 fbatch<A> where_nan(const fbatch<A>& v, const fbatch<A>& a, const fbatch<A>& b) noexcept {
   return xsimd::select(v == v, b, a);
@@ -166,6 +186,15 @@ noexcept {
   alignas(64) std::int32_t wide[n];
   for (std::size_t i = 0; i < n; ++i) wide[i] = q[i];
   return xsimd::to_float(xsimd::batch<std::int32_t, typename V::arch_type>::load_aligned(wide));
+}
+template <class V>
+requires is_float_batch<V> V byte_words(const std::uint8_t* q)
+noexcept {
+  constexpr std::size_t n = V::size;
+  alignas(64) std::uint32_t wide[n];
+  for (std::size_t i = 0; i < n; ++i) wide[i] = q[i];
+  return xsimd::bitwise_cast<float>(
+      xsimd::batch<std::uint32_t, typename V::arch_type>::load_aligned(wide));
 }
 // Low bytes of four registers of four words, or of the matching quarters of wider ones.
 #if defined(__SSE2__)
@@ -216,6 +245,34 @@ void store_low_bytes(std::uint8_t* out, const fbatch<A>& a, const fbatch<A>& b, 
   const uint16x8_t high = vcombine_u16(words(c), words(d));
   vst1q_u8(out, vcombine_u8(vmovn_u16(low), vmovn_u16(high)));
 #endif
+}
+template <class A>
+void stream_low_bytes(std::uint8_t* out, const fbatch<A>& a, const fbatch<A>& b, const fbatch<A>& c,
+                      const fbatch<A>& d) noexcept {
+  [[maybe_unused]] constexpr std::size_t n = fbatch<A>::size;
+#if defined(__AVX512F__)
+  if constexpr (n == 16) {
+    auto* to = reinterpret_cast<__m128i*>(out);
+    _mm_stream_si128(to, _mm512_cvtepi32_epi8(_mm512_castps_si512(a)));
+    _mm_stream_si128(to + 1, _mm512_cvtepi32_epi8(_mm512_castps_si512(b)));
+    _mm_stream_si128(to + 2, _mm512_cvtepi32_epi8(_mm512_castps_si512(c)));
+    _mm_stream_si128(to + 3, _mm512_cvtepi32_epi8(_mm512_castps_si512(d)));
+    return;
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (n == 8) {
+    return _mm256_stream_si256(reinterpret_cast<__m256i*>(out),
+                               low_bytes(__m256(a), __m256(b), __m256(c), __m256(d)));
+  }
+#endif
+#if defined(__SSE2__)
+  if constexpr (n == 4) {
+    return _mm_stream_si128(reinterpret_cast<__m128i*>(out),
+                            low_bytes(__m128(a), __m128(b), __m128(c), __m128(d)));
+  }
+#endif
+  store_low_bytes(out, a, b, c, d);
 }
 template <class A> void stream(float* p, const fbatch<A>& v) noexcept {
 #if defined(__AVX512F__)

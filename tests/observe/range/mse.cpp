@@ -68,10 +68,17 @@ TEST_CASE("mse: float formats and power-of-two scales are searched by what they 
   for (const auto& d : distributions) {
     const std::vector<float> x = draw(d, 2000, 22);
     const histogram h = of(x);
-    for (const auto type : {dtype::float8_e4m3fn, dtype::float8_e5m2, dtype::float4_e2m1fn}) {
-      const quantization_spec spec{.dtype = type};
+    for (const quantization_spec& spec :
+         {quantization_spec{.dtype = dtype::float8_e4m3fn},
+          quantization_spec{.dtype = dtype::float8_e5m2},
+          quantization_spec{.dtype = dtype::float4_e2m1fn},
+          quantization_spec{.dtype = dtype::float4_e2m1fn, .scale_dtype = dtype::float8_e4m3fn},
+          quantization_spec{.dtype = dtype::float4_e2m1fn,
+          .scale_rules = {.e8m0 = lutra::e8m0_rule::even}},
+          quantization_spec{.scale_rules = {.no_clipping = true}},
+          quantization_spec{.dtype = dtype::int4, .scale_rules = {.no_clipping = true}}}) {
       CAPTURE(d.name);
-      CAPTURE(lutra::name_of(type));
+      CAPTURE(lutra::name_of(spec.dtype));
       const double ours = mean_squared_error(x, spec, lutra::mse_range{}(h, spec));
       CHECK(ours <= 1.02 * mean_squared_error(x, spec, lutra::full_range(h, spec)));
     }

@@ -160,7 +160,12 @@ class ort_entropy {
     for (const std::int64_t c : {p_first, p_last}) {
       if (c != 0) entropy_p += plogp(static_cast<double>(c) - p_loss);
     }
-    level_q_.assign(static_cast<std::size_t>(levels_), {});
+    const auto level_count = static_cast<std::size_t>(levels_);
+    level_p_.resize(level_count);
+    level_q_.resize(level_count);
+    level_log_.resize(level_count);
+    const bool small = sums_.back().mass < std::int64_t{1}
+                                               << 52;  // a quotient in double truncates right
     std::int64_t q_zeros = n - covered;
     double q_total = 0;
     double p_covered = 0;
@@ -179,20 +184,27 @@ class ort_entropy {
         used += above != 0 && p_last == above ? 1 : 0;
       }
       if (level + 1 == levels_) mass += at(end).mass - at(to).mass;
-      const std::int64_t q = used != 0 ? mass / used : 0;
+      const std::int64_t q =
+          used == 0 ? 0
+          : small ? static_cast<std::int64_t>(static_cast<double>(mass) / static_cast<double>(used))
+                  : mass / used;
       if (q == 0) q_zeros += merged;
       q_total += static_cast<double>(q * merged);
-      auto& l = level_q_[static_cast<std::size_t>(level)];
-      l.q = static_cast<double>(q);
-      l.p = static_cast<double>(p) - p_loss * static_cast<double>(used) +
-            eps * static_cast<double>(merged - used);
-      p_covered += l.p;
+      const auto l = static_cast<std::size_t>(level);
+      level_q_[l] = static_cast<double>(q);
+      level_p_[l] = static_cast<double>(p) - p_loss * static_cast<double>(used) +
+                    eps * static_cast<double>(merged - used);
+      p_covered += level_p_[l];
     }
     if (q_zeros == n) return std::numeric_limits<double>::infinity();
     const double q_loss = eps * static_cast<double>(q_zeros) / static_cast<double>(n - q_zeros);
     const auto p_total = static_cast<double>(sums_.back().mass);
     double cross = (p_total - p_covered) * log_of(eps);
-    for (const auto& l : level_q_) cross += l.p * log_of(l.q == 0.0 ? eps : l.q - q_loss);
+    for (double& q : level_q_) q = q == 0.0 ? eps : q - q_loss;
+    log2_of(level_q_.data(), level_log_.data(), level_count);
+    for (std::size_t l = 0; l < level_count; ++l) {
+      cross += level_p_[l] * (level_log_[l] * 0.6931471805599453094);
+    }
     return (entropy_p - cross) / p_total + log_of(q_total / p_total);
   }
 
@@ -234,10 +246,8 @@ class ort_entropy {
   std::span<const std::int64_t> counts_;
   std::int64_t levels_;
   std::vector<prefix> sums_;
-  struct level_share {
-    double p = 0, q = 0;  // sum of p, value of q
-  };
-  std::vector<level_share> level_q_;
+  std::vector<double> level_p_, level_q_,
+      level_log_;  // sum of p, value of q, log of q less its loss
   std::vector<std::int64_t> p_, q_;
   std::vector<float> p_share_, q_share_, terms_;
 };
