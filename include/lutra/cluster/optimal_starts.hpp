@@ -27,7 +27,7 @@ namespace lutra::inline LUTRA_ABI {
 // Memory that clusterings one after the other share.
 template <class A> struct exact_workspace {
   atoms_1d atoms;
-  float_sorter sorter;
+  atom_sorter sorter;
   line points;
   certified_solver<A> solver;
   penalty_windows<A> prices;
