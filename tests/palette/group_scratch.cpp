@@ -10,8 +10,10 @@ namespace {
 TEST_CASE("group_scratch: the line for levels holds every value once, whatever they are") {
   for (const auto& name : samples::names()) {
     const std::vector<float> x = samples::draw(name, 150000);
-    const lutra::line l = lutra::line_for_levels<lutra::simd::native>(std::span<const float>(x),
-                                                                      lutra::serial_executor{});
+    lutra::group_scratch<float, lutra::simd::native> s;
+    const std::vector<float> w(x);
+    s.elements.gather(w, lutra::block_grid({150000}, {150000}), 0, {});
+    const lutra::line l = s.clustered_line(true, lutra::serial_executor{});
     CAPTURE(name);
     CHECK(l.weight(0, l.size()) == 150000.0);
     const auto [lo, hi] = std::minmax_element(x.begin(), x.end());
@@ -43,18 +45,25 @@ TEST_CASE("group_scratch: what is clustered with row scales: quotients, weighted
   lutra::group_scratch<float, lutra::simd::native> s;
   const std::vector<float> x = {1, 2, 3};
   s.elements.gather(x, lutra::block_grid({3}, {3}), 0, {});
-  lutra::gather_wide<float>(s, true, false);
-  CHECK(s.wide == std::vector<double>{1, 2, 3});
-  CHECK(s.weights.empty());
+  s.sort_source();
+  CHECK(s.work.atoms.value == std::vector<double>{1, 2, 3});
   s.scale = {1, 4, 3};
   s.factor = {2, 3, 5};
-  lutra::gather_wide<float>(s, true, false);
+  s.squared = true;
+  s.sort_source();
   CHECK(s.wide == std::vector<double>{1, 0.5, 1});
   CHECK(s.weights == std::vector<double>{2, 48, 45});
-  lutra::gather_wide<float>(s, false, false);
+  CHECK(s.work.atoms.value == std::vector<double>{0.5, 1});
+  CHECK(s.work.atoms.weight == std::vector<double>{48, 47});
+  std::array<double, 2> value{}, weight{};
+  s.source().fill(1, 2, value.data(), weight.data());
+  CHECK(value == std::array<double, 2>{0.5, 1});
+  CHECK(weight == std::array<double, 2>{48, 45});
+  s.squared = false;
+  s.sort_source();
   CHECK(s.weights == std::vector<double>{2, 3, 5});
   s.scale = {3, 3, 3};
-  lutra::gather_wide<lutra::half>(s, true, true);  // in the type of the weight
+  lutra::gather_as_reference<lutra::half>(s);  // in the type of the weight
   CHECK(s.wide[0] == static_cast<double>(static_cast<float>(lutra::half(1.0F / 3.0F))));
   CHECK(s.weights == std::vector<double>{2, 3, 5});
 }

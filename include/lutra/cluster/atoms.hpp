@@ -11,6 +11,7 @@
 #include <concepts>
 #include <limits>
 #include <lutra/cluster/sort_floats.hpp>
+#include <lutra/cluster/sort_weighted.hpp>
 #include <lutra/core/error.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <span>
@@ -62,11 +63,17 @@ void check_weights(std::span<const T> weights, std::size_t count, std::string_vi
   }
 }
 
+// Memory for sorting. Not shared between threads.
+struct atom_sorter {
+  float_sorter floats;
+  weighted_sorter weighted;
+};
+
 // Sorts and merges into `atoms`, whose old content goes. Preconditions: finite values; weights empty or
 // one positive weight per value.
 template <std::floating_point T, std::floating_point W>
 void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d& atoms,
-                float_sorter& sorter) {
+                atom_sorter& sorter) {
   // Equal neighbours are overwritten until their weight is complete: no branch that depends on data.
   const auto merge = [&](std::size_t n, auto&& value, auto&& weight) {
     atoms.value.resize(n);
@@ -84,14 +91,12 @@ void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d&
   };
   const std::size_t n = values.size();
   if (!weights.empty()) {
-    std::vector<std::pair<T, W>> sorted(n);
-    for (std::size_t i = 0; i < n; ++i) sorted[i] = {values[i] + T{0}, weights[i]};  // -0 becomes 0
-    std::sort(sorted.begin(), sorted.end());
+    const std::span<const weighted_sorter::pair> sorted = sorter.weighted(values, weights);
     merge(
         n, [&](std::size_t i) { return sorted[i].first; },
-        [&](std::size_t i) { return static_cast<double>(sorted[i].second); });
+        [&](std::size_t i) { return sorted[i].second; });
   } else if constexpr (std::same_as<T, float>) {
-    const std::span<const float> sorted = sorter(values);
+    const std::span<const float> sorted = sorter.floats(values);
     merge(
         n, [&](std::size_t i) { return sorted[i]; }, [](std::size_t) { return 1.0; });
   } else {
@@ -106,7 +111,7 @@ void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d&
 template <std::floating_point T, std::floating_point W>
 atoms_1d make_atoms(std::span<const T> values, std::span<const W> weights) {
   atoms_1d atoms;
-  float_sorter sorter;
+  atom_sorter sorter;
   make_atoms(values, weights, atoms, sorter);
   return atoms;
 }

@@ -49,6 +49,7 @@ struct certified_options {
   // Boundary q = 1..k-1 of an optimal clustering is known to lie between these positions; empty:
   // nothing is known.
   std::span<const std::pair<index_t, index_t>> windows{};
+  bool narrow = false;  // the windows hold so few positions that all are tried at once
 };
 
 struct certified_clusters {
@@ -89,6 +90,7 @@ template <class Level> class certified_solver {
   certified_clusters run() {
     start();
     double blocks = static_cast<double>(std::max<index_t>(k_ <= 16 ? 8 * k_ : 4 * k_, 64));
+    if (options_.narrow) blocks = infinity;
     bool at_points = false;
     for (;;) {
       ++result_.levels;
@@ -129,16 +131,20 @@ template <class Level> class certified_solver {
     return line_->blurred_up(known()) + slack + line_->rounding();
   }
 
-  // A first clustering: equal shares of the spread, then Lloyd steps.
+  // A first clustering: equal shares of the spread, then Lloyd steps. In narrow windows, their ends.
   void start() {
     std::vector<index_t> starts(size(k_));
     for (index_t c = 1; c < k_; ++c) {
+      if (options_.narrow) {
+        starts[size(c)] = std::max(from_[size(c)], starts[size(c - 1)] + 1);
+        continue;
+      }
       const double target = line_->spread.back() * static_cast<double>(c) / static_cast<double>(k_);
       const index_t at = std::lower_bound(line_->spread.begin(), line_->spread.end(), target) -
                          line_->spread.begin();
       starts[size(c)] = std::clamp(at, starts[size(c - 1)] + 1, line_->size() - (k_ - c));
     }
-    best_ = polish(*line_, starts, k_ <= 16 ? 4 : 20);
+    best_ = polish(*line_, starts, options_.narrow ? 0 : k_ <= 16 ? 4 : 20);
     result_.starts = std::move(starts);
   }
 

@@ -28,6 +28,7 @@ struct fit_1d_result {
   double excess = 0;              // proven on the line, see certified_1d.hpp
   double blur = 0;                // of the line, see line.hpp
   int passes = 0;                 // over the values
+  double error = 0;               // of the line's weights
 
   // No k centroids have less inertia than this, given the inertia of nearest assignment to ours.
   double lower_bound(double measured) const noexcept {
@@ -35,7 +36,11 @@ struct fit_1d_result {
       const double root = std::sqrt(std::max(0.0, x)) - blur;
       return root > 0 ? root * root : 0.0;
     };
-    return blur > 0 ? down(down(measured) - excess) : std::max(0.0, measured - excess);
+    // Weights that are off by a part of them change every cost by no larger part.
+    measured *= 1 - error;
+    const double bound =
+        blur > 0 ? down(down(measured) - excess) : std::max(0.0, measured - excess);
+    return bound * (1 - error);
   }
   bool proven(double max_gap) const noexcept {
     return inertia <= (1 + max_gap) * lower_bound(inertia);
@@ -43,7 +48,7 @@ struct fit_1d_result {
 };
 
 inline fit_1d_result fit_result(const line& l, const certified_clusters& clusters, int passes) {
-  fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes};
+  fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes, l.error};
   for (std::size_t c = 0; c < clusters.starts.size(); ++c) {
     const index_t end = c + 1 < clusters.starts.size() ? clusters.starts[c + 1] : l.size();
     r.centroids.push_back(l.origin + l.mean(clusters.starts[c], end));
@@ -96,36 +101,35 @@ std::optional<atoms_1d> few_distinct(std::span<const T> values, std::size_t limi
 }
 
 // The lattice of the first pass: equal buckets for small tables, otherwise as a sample suggests.
-template <class T>
-std::optional<lattice> first_lattice(std::span<const T> values, index_t k,
-                                     const fit_options& options) {
+template <class Values>
+std::optional<lattice> first_lattice(const Values& values, index_t k, const fit_options& options) {
   const auto range = sample_range(values);
   if (!range) return {};
   const lattice equal(range->first, range->second, lattice::least_bucket_bits);
   if (k <= small_table) return equal;
   std::vector<double> share(lattice::cells);
-  for_each_sample(values, [&](double x) {
+  for_each_sample(values, [&](double x, double weight) {
     const double t = equal.position(x);
     if (t >= 0 && t <= lattice::last_step) {
-      share[static_cast<std::size_t>(t) >> lattice::in_cell_bits] += 1;
+      share[static_cast<std::size_t>(t) >> lattice::in_cell_bits] += weight;
     }
   });
   const double n = static_cast<double>(values.size());
   return lattice_by_share(equal, share, options.exact ? std::max(n / 6, 65536.0) : 65536.0);
 }
 
-// Many values, none of them NaN or infinite. No result: they are spread so oddly that sorting is the
-// better way.
-template <class Level, class T, executor Executor>
-std::optional<fit_1d_result> fit_many(std::span<const T> values, index_t k,
-                                      const fit_options& options, const Executor& executor) {
+// Many values, none of them NaN or infinite: a span, or a weighted_source, for which the optimum itself cannot be
+// asked for. No result: they are spread so oddly that sorting is the better way.
+template <class Level, class Values, executor Executor>
+std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit_options& options,
+                                      const Executor& executor) {
   auto l = first_lattice(values, k, options);
   if (!l) return {};
   line previous;
   position_windows windows;
   constexpr int most_passes = 4;
   for (int pass = 1; pass <= most_passes; ++pass) {
-    const lattice_totals totals = count_values(*l, values, executor);
+    const auto totals = count_values(*l, values, executor);
     if (totals.outside.size() > values.size() / 64) return {};
     bucket_line buckets = line_of_buckets(*l, totals);
     std::vector<std::uint8_t> inside(static_cast<std::size_t>(buckets.atoms.size()), 1);
@@ -138,15 +142,17 @@ std::optional<fit_1d_result> fit_many(std::span<const T> values, index_t k,
       if (!options.exact && (result.proven(options.max_gap) || pass == most_passes)) return result;
       windows = found.windows;
       inside = atoms_in_windows(buckets.atoms.size(), windows);
-      double in_windows = 0;
-      for (std::size_t a = 0; a < inside.size(); ++a) {
-        if (inside[a] != 0) in_windows += buckets.atoms.w[a + 1] - buckets.atoms.w[a];
-      }
-      if (options.exact && in_windows <= static_cast<double>(values.size()) / 4) {
-        const windowed_line w = line_of_windows(*l, totals, buckets, values,
-                                                std::span<const std::uint8_t>(inside), windows);
-        return fit_result(w.atoms, certified_1d<Level>(w.atoms, k, {.windows = w.windows}),
-                          pass + 1);
+      if constexpr (!weighted_source<Values>) {
+        double in_windows = 0;
+        for (std::size_t a = 0; a < inside.size(); ++a) {
+          if (inside[a] != 0) in_windows += buckets.atoms.w[a + 1] - buckets.atoms.w[a];
+        }
+        if (options.exact && in_windows <= static_cast<double>(values.size()) / 4) {
+          const windowed_line w = line_of_windows(*l, totals, buckets, values,
+                                                  std::span<const std::uint8_t>(inside), windows);
+          return fit_result(w.atoms, certified_1d<Level>(w.atoms, k, {.windows = w.windows}),
+                            pass + 1);
+        }
       }
     }
     l = finer_lattice(

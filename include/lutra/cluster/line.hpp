@@ -32,6 +32,8 @@ struct line {
   double origin = 0;  // what values are relative to
   double within = 0;  // at least the weighted squared distances to the atoms' own means
   double blur = 0;    // at least sqrt(sum of weight * (distance to the original value)^2)
+  double alone = 1;   // an atom of no more weight is a single value
+  double error = 0;   // weights are off by no larger part of them
 
   index_t size() const noexcept { return static_cast<index_t>(lo.size()); }
   double least(index_t atom) const noexcept { return lo[static_cast<std::size_t>(atom)]; }
@@ -54,14 +56,14 @@ struct line {
     return std::max(0.0, square - moment * moment / weight(i, j));
   }
   // Bounds of a cost between the values on the line and the originals: distances in the space of all
-  // values differ by at most `blur`.
+  // values differ by at most `blur`, and weights that are off by a part of them change costs by no larger one.
   double blurred_up(double cost) const noexcept {
     const double root = std::sqrt(cost) + blur;
-    return blur > 0 ? root * root : cost;
+    return (1 + error) * (blur > 0 ? root * root : cost);
   }
   double blurred_down(double cost) const noexcept {
     const double root = std::sqrt(std::max(0.0, cost)) - blur;
-    return blur > 0 ? (root > 0 ? root * root : 0) : std::max(0.0, cost);
+    return (1 - error) * (blur > 0 ? (root > 0 ? root * root : 0) : std::max(0.0, cost));
   }
   // What rounding may do to a total cost: a few units in the last place of the largest prefix sum.
   double rounding() const noexcept { return 0x1.0p-50 * (q.back() - q.front()); }
@@ -115,6 +117,8 @@ void line_of_points(std::span<const double> value, std::span<const double> weigh
   l.hi.clear();
   l.within = 0;
   l.blur = 0;
+  l.alone = 1;
+  l.error = 0;
   l.origin = n == 0 ? 0.0 : value[n / 2];
   l.lo.resize(n);
   for (std::size_t i = 0; i < n; ++i) l.lo[i] = value[i] - l.origin;

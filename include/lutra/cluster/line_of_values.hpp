@@ -2,14 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Values are counted into the buckets of a lattice (lattice.hpp) whose ends come from a sample; the few
-// values outside become points. Sums are exact on the lattice, and line::blur bounds what rounding to
-// its 2^42 steps does. Work is cut into shards of 2^18 values whose integer sums are added up, so the
+// values outside become points. Sums are exact on the lattice, those of weighted values nearly so, and line::blur
+// bounds what rounding to its 2^42 steps does. Work is cut into shards of 2^18 values whose integer sums are added up, so the
 // line does not depend on the executor.
 #pragma once
 
 #include <cmath>
 #include <lutra/cluster/lattice.hpp>
 #include <lutra/cluster/line.hpp>
+#include <lutra/cluster/weighted_lattice.hpp>
 #include <lutra/core/executor.hpp>
 #include <lutra/core/random.hpp>
 #include <optional>
@@ -19,23 +20,29 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// Calls f(x) for about 16,384 values, one from each of as many equal stretches.
-template <class T, class F> void for_each_sample(std::span<const T> values, F&& f) {
+// Calls f(x, weight) for about 16,384 values, one from each of as many equal stretches. Values: a span of
+// numbers, which weigh 1, or a weighted_source.
+template <class Values, class F> void for_each_sample(const Values& values, F&& f) {
   constexpr std::uint64_t samples = 16384;
   const std::uint64_t n = values.size();
   const std::uint64_t stride = std::max<std::uint64_t>(1, n / samples);
   for (std::uint64_t i = 0; i + stride <= n; i += stride) {
-    f(static_cast<double>(values[i + mix64(i) % stride]));
+    const std::uint64_t at = i + mix64(i) % stride;
+    if constexpr (weighted_source<Values>) {
+      f(values[at], values.weight(at));
+    } else {
+      f(static_cast<double>(values[at]), 1.0);
+    }
   }
 }
 
 // Smallest and largest value of the sample, a little widened. Empty if all are equal, or too far apart
 // to be subtracted.
-template <class T>
-std::optional<std::pair<double, double>> sample_range(std::span<const T> values) {
+template <class Values>
+std::optional<std::pair<double, double>> sample_range(const Values& values) {
   double lo = std::numeric_limits<double>::infinity();
   double hi = -lo;
-  for_each_sample(values, [&](double x) {
+  for_each_sample(values, [&](double x, double) {
     lo = std::min(lo, x);
     hi = std::max(hi, x);
   });
@@ -45,9 +52,9 @@ std::optional<std::pair<double, double>> sample_range(std::span<const T> values)
 }
 
 // Whether the sample holds so few distinct values that all of them may be counted one by one.
-template <class T> bool sample_is_coarse(std::span<const T> values) {
+template <class Values> bool sample_is_coarse(const Values& values) {
   std::vector<double> sample;
-  for_each_sample(values, [&](double x) { sample.push_back(x); });
+  for_each_sample(values, [&](double x, double) { sample.push_back(x); });
   std::sort(sample.begin(), sample.end());
   const auto distinct = std::unique(sample.begin(), sample.end()) - sample.begin();
   return 8 * distinct < static_cast<std::ptrdiff_t>(sample.size());
@@ -168,9 +175,22 @@ class line_builder {
   double total_ = 0;
 };
 
-// Calls f(cell, bucket, lowest value, highest value, count, sum of the values) for every bucket that
+// The sums of a bucket: of weights, and of distances from its start in steps. alone: a single value.
+struct bucket_sums {
+  double weight = 0, moment = 0;
+  bool alone = false;
+};
+inline bucket_sums sums_of(const lattice_totals& totals, std::size_t bucket) noexcept {
+  return {static_cast<double>(totals.count[bucket]), static_cast<double>(totals.rest[bucket])};
+}
+inline bucket_sums sums_of(const weighted_totals& totals, std::size_t bucket) noexcept {
+  return {totals.weight[bucket], totals.moment[bucket], totals.values[bucket] == 1};
+}
+
+// Calls f(cell, bucket, lowest value, highest value, weight, weighted sum of the values) for every bucket that
 // holds something, in ascending order.
-template <class F> void for_each_bucket(const lattice& l, const lattice_totals& totals, F&& f) {
+template <class Totals, class F>
+void for_each_bucket(const lattice& l, const Totals& totals, F&& f) {
   for (std::size_t cell = 0; cell < lattice::cells; ++cell) {
     const int shift = l.shift(cell);
     const std::size_t buckets = std::size_t{1} << (lattice::in_cell_bits - shift);
@@ -178,11 +198,15 @@ template <class F> void for_each_bucket(const lattice& l, const lattice_totals& 
     const auto width = static_cast<double>(std::size_t{1} << shift);
     for (std::size_t b = 0; b < buckets; ++b) {
       const std::size_t bucket = l.first_bucket(cell) + b;
-      if (totals.count[bucket] == 0) continue;
+      const bucket_sums sums = sums_of(totals, bucket);
+      if (sums.weight == 0) continue;
       const double first = start + static_cast<double>(b) * width;
-      const auto count = static_cast<double>(totals.count[bucket]);
-      f(cell, bucket, l.value(first - 0.5), l.value(first + width - 0.5), count,
-        count * l.value(first) + l.step() * static_cast<double>(totals.rest[bucket]));
+      const double sum = sums.weight * l.value(first) + l.step() * sums.moment;
+      if (sums.alone) {
+        f(cell, bucket, sum / sums.weight, sum / sums.weight, sums.weight, sum);
+      } else {
+        f(cell, bucket, l.value(first - 0.5), l.value(first + width - 0.5), sums.weight, sum);
+      }
     }
   }
 }
@@ -193,33 +217,53 @@ struct bucket_line {
 };
 
 // A value near the middle of all: the start of the bucket that holds the median.
-inline double median_bucket(const lattice& l, const lattice_totals& totals) {
+template <class Totals> double median_bucket(const lattice& l, const Totals& totals) {
   double all = 0;
-  for (const std::uint64_t c : totals.count) all += static_cast<double>(c);
+  for (std::size_t b = 0; b < l.buckets(); ++b) all += sums_of(totals, b).weight;
   double seen = 0;
   double median = l.lo();
   for_each_bucket(l, totals,
-                  [&](std::size_t, std::size_t, double lo, double, double count, double) {
+                  [&](std::size_t, std::size_t, double lo, double, double weight, double) {
                     if (2 * seen <= all) median = lo;
-                    seen += count;
+                    seen += weight;
                   });
   return median;
 }
 
 // One atom per bucket that holds something, and one per distinct value outside.
-inline bucket_line line_of_buckets(const lattice& l, const lattice_totals& totals) {
+template <class Totals> bucket_line line_of_buckets(const lattice& l, const Totals& totals) {
+  constexpr bool weighted = std::same_as<Totals, weighted_totals>;
   line_builder builder(median_bucket(l, totals));
+  const auto value = [](const auto& far) {
+    if constexpr (weighted)
+      return far.first;
+    else
+      return far;
+  };
+  const auto add = [&](const auto& far) {
+    if constexpr (weighted)
+      builder.point(far.first, far.second);
+    else
+      builder.point(far, 1);
+  };
   auto far = totals.outside.begin();
-  for (; far != totals.outside.end() && *far < l.lo(); ++far) builder.point(*far, 1);
+  for (; far != totals.outside.end() && value(*far) < l.lo(); ++far) add(*far);
   const index_t leading = builder.size();
   for_each_bucket(l, totals,
-                  [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
-                    const mass m = builder.of_bucket(count, sum);
-                    builder.hide(lo, hi, m);
+                  [&](std::size_t, std::size_t, double lo, double hi, double weight, double sum) {
+                    const mass m = builder.of_bucket(weight, sum);
+                    if (lo < hi) builder.hide(lo, hi, m);
                     builder.atom(lo, hi, m);
                   });
-  for (; far != totals.outside.end(); ++far) builder.point(*far, 1);
-  return {std::move(builder).finish(l.step() * 0.5), leading};
+  for (; far != totals.outside.end(); ++far) add(*far);
+  // Steps that a value is moved by: half a one, and what sums of weighted values are off.
+  constexpr double moved = weighted ? 0.5 + 0x1p-5 : 0.5;
+  line atoms = std::move(builder).finish(l.step() * moved);
+  if (weighted) {
+    atoms.alone = 0;
+    atoms.error = weighted_totals::error;
+  }
+  return {std::move(atoms), leading};
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -1,7 +1,8 @@
 // lutra: optimal_starts.hpp - the optimal cut of sorted atoms into intervals, by the quickest precise way.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Many atoms are solved coarse to fine (certified_1d.hpp). Where the prefix sums are so large beside the
+// Many atoms are solved coarse to fine (certified_1d.hpp), many clusters of few atoms within the windows that
+// prices give (penalty_windows.hpp). Where the prefix sums are so large beside the
 // result that rounding could hide the optimum - a huge outlier, two narrow modes far apart - the windows
 // of that solve still name boundaries that are settled. The atoms are cut there, and each part is solved
 // alone, with sums of its own. Without a settled boundary, a gap so wide that no cluster of an optimum can
@@ -17,6 +18,7 @@
 #include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
 #include <lutra/cluster/lane_sum.hpp>
+#include <lutra/cluster/penalty_windows.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -25,9 +27,10 @@ namespace lutra::inline LUTRA_ABI {
 // Memory that clusterings one after the other share.
 template <class A> struct exact_workspace {
   atoms_1d atoms;
-  float_sorter sorter;
+  atom_sorter sorter;
   line points;
   certified_solver<A> solver;
+  penalty_windows<A> prices;
 };
 
 // Solves atoms part by part; private to optimal_starts.
@@ -55,12 +58,17 @@ template <class A> class parted_solver {
     }
     if (n > few) {
       line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
-      certified_clusters found = work_.solver.solve(work_.points, k);
+      std::vector<std::pair<index_t, index_t>> windows;
+      if (penalty_windows<A>::worth_it(n, k)) windows = work_.prices(work_.points, k);
+      // The windows of prices are so narrow that all their positions are tried at once.
+      certified_options how{.windows = windows, .narrow = !windows.empty()};
+      certified_clusters found = work_.solver.solve(work_.points, k, how);
       const double matters = precise * std::max(scale, found.inertia);
       if (found.excess <= matters && work_.points.rounding() <= matters)
         return append(found.starts);
       const double inertia = std::max(scale, found.inertia);
-      found = work_.solver.solve(work_.points, k, {.final_windows = true});
+      how.final_windows = true;
+      found = work_.solver.solve(work_.points, k, how);
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
       if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }

@@ -42,9 +42,10 @@ inline std::vector<std::uint8_t> atoms_in_windows(index_t atoms, const position_
   return inside;
 }
 
-// A lattice of about `buckets` buckets: cells that windows touch share them by sqrt(count).
-inline lattice finer_lattice(const lattice& l, const lattice_totals& totals, index_t leading,
-                             std::span<const std::uint8_t> inside, double buckets) {
+// A lattice of about `buckets` buckets: cells that windows touch share them by sqrt(weight).
+template <class Totals>
+lattice finer_lattice(const lattice& l, const Totals& totals, index_t leading,
+                      std::span<const std::uint8_t> inside, double buckets) {
   std::vector<double> share(lattice::cells);
   auto atom = static_cast<std::size_t>(leading);
   for_each_bucket(l, totals,

@@ -83,7 +83,7 @@ class window_slack {
       const double mean = l.mean(i, j);
       const double inside = (mean - lo) * (hi - mean);
       // A bucket that holds one value is a point, wherever the value lies.
-      const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > 1);
+      const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > l.alone);
       const double deviation = spread_out ? 2 * weight * inside / (hi - lo) : 0;
       deviation_[b] = deviation;
       own_[b] = 2 * (hi - lo) * deviation;

@@ -148,11 +148,24 @@ template <class Level, int Bits, class T> class decoder {
     const index_t steps = steps_within(n, step, bytes - at, lookup::reach, moved);
     const lookup table = lookup_;  // stores to `out` must not look as if they changed it
     const std::uint8_t* from = stream + at;
-    for (index_t i = 0; i < steps; ++i) {
-      // Not where as much is read as written: a plain copy gains nothing.
-      if constexpr (S == simd::stores::streaming && 2 * Bits <= 8 * static_cast<int>(sizeof(T))) {
-        simd::prefetch(from + i * moved, 2048);
+    // Not where as much is read as written: a plain copy gains nothing.
+    constexpr bool ask_ahead =
+        S == simd::stores::streaming && 2 * Bits <= 8 * static_cast<int>(sizeof(T));
+    index_t i = 0;
+    if constexpr (ask_ahead && moved == 64) {
+      // Whole lines of codes: four are asked for at a time, and not far ahead. Memory that is read and written at
+      // once likes longer runs of either; still longer ones are slower again.
+      for (; i + 4 <= steps; i += 4) {
+        simd::unroll<4>([&](auto u) __attribute__((always_inline)) {
+          simd::prefetch(from + (i + u) * moved, 512);
+        });
+        simd::unroll<4>([&](auto u) __attribute__((always_inline)) {
+          table.template look_up<S>(from + (i + u) * moved, shift, out + (i + u) * step);
+        });
       }
+    }
+    for (; i < steps; ++i) {
+      if constexpr (ask_ahead) simd::prefetch(from + i * moved, 2048);
       table.template look_up<S>(from + i * moved, shift, out + i * step);
     }
     return steps * step;

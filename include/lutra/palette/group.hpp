@@ -9,7 +9,7 @@
 #pragma once
 
 #include <lutra/palette/fit_patterns.hpp>
-#include <lutra/palette/group_scratch.hpp>
+#include <lutra/palette/fit_weighted.hpp>
 #include <lutra/palette/options.hpp>
 #include <lutra/palette/reference_fast.hpp>
 #include <lutra/palette/refine_lut.hpp>
@@ -79,9 +79,13 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     if constexpr (!std::same_as<value_type, double>) {
       if (plain()) return fit_plain(s, codes, executor);
     }
-    const bool as_reference = options_.mode == palettize_mode::reference_fast;
-    gather_wide<E>(s, options_.scale_squared_importance, as_reference);
-    group_fit fit = as_reference ? fit_as_reference(s, codes) : fit_weighted(s, codes);
+    group_fit fit;
+    if (options_.mode == palettize_mode::reference_fast) {
+      gather_as_reference<E>(s);
+      fit = fit_as_reference(s, codes);
+    } else {
+      fit = fit_weighted(s, codes, executor);
+    }
     fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
     return fit;
   }
@@ -107,11 +111,20 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     }
   }
 
-  // The optimal table of weighted values, and the nearest entry for every element.
-  group_fit fit_weighted(scratch& s, std::span<std::uint8_t> codes) const {
+  // A table of weighted values, and the nearest entry for every element: counted if there are many and no more
+  // than a certificate is asked for, else optimal.
+  template <class Executor>
+  group_fit fit_weighted(scratch& s, std::span<std::uint8_t> codes,
+                         const Executor& executor) const {
+    // Without scale^2 the clustering minimises something else than the inertia that is reported.
+    const bool same_objective = !scaled() || options_.scale_squared_importance;
+    if (codes.size() >= large_group && options_.mode == palettize_mode::certified) {
+      const fit_group_options how{.entries = out_.entries(),
+                                  .max_gap = options_.gap_for(out_.entries())};
+      if (auto fit = fit_counted(s, how, same_objective, codes, executor)) return std::move(*fit);
+    }
+    s.sort_source();
     atoms_1d& atoms = s.work.atoms;
-    make_atoms(std::span<const double>(s.wide), std::span<const double>(s.weights), atoms,
-               s.work.sorter);
     const int e = common_exponent(atoms.value);
     if (e != 0) {
       for (double& x : atoms.value) x = std::ldexp(x, -e);
@@ -122,8 +135,6 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     group_fit fit;
     fit.table = float_table(clusters.centroids);
     fit.inertia = s.assign(fit.table, codes, serial_executor{});
-    // Without scale^2 the clustering minimises something else than the inertia that is reported.
-    const bool same_objective = !scaled() || options_.scale_squared_importance;
     fit.lower_bound = same_objective ? std::ldexp(clusters.inertia, 2 * e) : 0.0;
     return fit;
   }
@@ -147,6 +158,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   void gather_factors(scratch& s) const {
     s.scale.resize(scaled() ? s.elements.size() : 0);
     s.factor.resize(importance_.empty() ? 0 : s.elements.size());
+    s.squared = scaled() && options_.scale_squared_importance;
     if (!scaled() && importance_.empty()) return;
     s.elements.for_each([&](std::size_t i, std::size_t at) {
       if (scaled()) s.scale[i] = out_.row_scale[at / row_];

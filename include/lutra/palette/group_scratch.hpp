@@ -3,12 +3,14 @@
 //
 // With row scales or importance, what is clustered is value / row scale with a weight; what counts in
 // the end is importance * (value - row scale * entry)^2. Sums in double, in fixed order (lane_sum.hpp).
+// Small groups keep what is clustered, large ones form it whenever they need it (group_source).
 // Thread safety: one thread's memory, filled group after group.
 #pragma once
 
 #include <lutra/cluster/exact_1d.hpp>
 #include <lutra/cluster/fit_1d.hpp>
 #include <lutra/palette/assign.hpp>
+#include <lutra/palette/assign_wide.hpp>
 #include <lutra/palette/group_elements.hpp>
 
 LUTRA_STRICT_FP_BEGIN
@@ -23,35 +25,66 @@ template <class T> double widened(T x) noexcept {
     return static_cast<double>(static_cast<float>(x));
 }
 
-// The line of many values for choices among a few hundred levels: 65,536 buckets, finer where values
-// are dense; sorted values where buckets do not fit them.
-template <class Level, class T, class Executor>
-line line_for_levels(std::span<const T> values, const Executor& executor) {
-  if (const auto l = first_lattice(values, 256, {})) {
-    const lattice_totals totals = count_values(*l, values, executor);
-    if (totals.outside.size() <= values.size() / 64) return line_of_buckets(*l, totals).atoms;
+// What is clustered of a group, formed from the values and their factors: a weighted_source. A view.
+template <class T> struct group_source {
+  std::span<const T> values;
+  std::span<const float> scale, factor;  // as in group_scratch
+  bool squared = false;                  // weights take the square of the scale
+
+  std::size_t size() const noexcept { return values.size(); }
+  double operator[](std::size_t i) const noexcept {
+    const double x = widened(values[i]);
+    return scale.empty() ? x : x / static_cast<double>(scale[i]);
   }
-  const atoms_1d atoms = make_atoms(values, std::span<const double>());
-  return line_of_points<Level>(atoms.value, atoms.weight);
+  double weight(std::size_t i) const noexcept {
+    const double importance = factor.empty() ? 1.0 : static_cast<double>(factor[i]);
+    const double row = squared && !scale.empty() ? static_cast<double>(scale[i]) : 1.0;
+    return importance * (row * row);
+  }
+  void fill(std::size_t first, std::size_t n, double* x, double* w) const noexcept {
+    fill_values(first, n, x);
+    for (std::size_t i = 0; i < n; ++i) w[i] = weight(first + i);
+  }
+  void fill_values(std::size_t first, std::size_t n, double* x) const noexcept {
+    for (std::size_t i = 0; i < n; ++i) x[i] = (*this)[first + i];
+  }
+};
+
+// The line of many values, a span or a weighted_source, for choices among a few hundred levels: 65,536 buckets,
+// finer where values are dense. Empty: buckets do not fit the values.
+template <class Values, class Executor>
+std::optional<line> line_for_levels(const Values& values, const Executor& executor) {
+  const auto l = first_lattice(values, 256, {});
+  if (!l) return {};
+  const auto totals = count_values(*l, values, executor);
+  if (totals.outside.size() > values.size() / 64) return {};
+  return line_of_buckets(*l, totals).atoms;
 }
 
 template <class T, class A> struct group_scratch {
   group_elements<T> elements;
-  std::vector<float> narrow;          // the values as floats, if they are not
-  std::vector<float> scale, factor;   // row scale and importance of every value, or empty
-  std::vector<double> wide, weights;  // what is clustered, when it is not the values themselves
-  exact_workspace<A> work;            // its atoms are those of the group, unless it is counted
+  std::vector<float> narrow;         // the values as floats, if they are not
+  std::vector<float> scale, factor;  // row scale and importance of every value, or empty
+  bool squared = false;              // values are weighed by the square of their scale
+  std::vector<double> wide,
+      weights;              // what is clustered, if it is kept and not the values themselves
+  exact_workspace<A> work;  // its atoms are those of the group, unless it is counted
 
   // Whether the values themselves are clustered.
-  bool plain() const noexcept { return wide.empty(); }
+  bool plain() const noexcept { return wide.empty() && scale.empty() && factor.empty(); }
+  group_source<T> source() const noexcept { return {elements.values(), scale, factor, squared}; }
 
-  // Sum of importance * (value - row scale * table[code])^2.
+  // Sum of importance * (value - row scale * table[code])^2, of all or from `begin` to `end`.
   double error_of(std::span<const float> table, std::span<const std::uint8_t> codes) const {
+    return error_of(table, codes, 0, codes.size());
+  }
+  double error_of(std::span<const float> table, std::span<const std::uint8_t> codes,
+                  std::size_t begin, std::size_t end) const {
     const T* const value = elements.values().data();
     const std::uint8_t* const code = codes.data();
     const float* const row = scale.empty() ? nullptr : scale.data();
     const float* const importance = factor.empty() ? nullptr : factor.data();
-    return sum_in_lanes(0, codes.size(), [=](std::size_t i) {
+    return sum_in_lanes(begin, end, [=](std::size_t i) {
       const auto entry = static_cast<double>(table[code[i]]);
       const double restored = row == nullptr ? entry : entry * static_cast<double>(row[i]);
       const double d = widened(value[i]) - restored;
@@ -66,20 +99,57 @@ template <class T, class A> struct group_scratch {
     if constexpr (!std::same_as<T, double>) {
       if (plain()) return assign_nearest<A>(elements.values(), table, codes, executor);
     }
-    const std::vector<double> entries(table.begin(), table.end());
-    const std::vector<double> mids = midpoints_of(entries);
-    for (std::size_t i = 0; i < wide.size(); ++i) {
-      codes[i] = static_cast<std::uint8_t>(nearest_index(mids, wide[i]));
-    }
-    return error_of(table, codes);
+    const nearest_wide nearest(table, codes.size());
+    const group_source<T> from = source();
+    constexpr index_t shard_size = index_t{1} << 18;
+    const auto n = static_cast<index_t>(codes.size());
+    const index_t shards = (n + shard_size - 1) / shard_size;
+    std::vector<double> error(static_cast<std::size_t>(shards));
+    executor.bulk(shards, [&](index_t s) {
+      const index_range r = shard(n, shards, s);
+      const auto end = static_cast<std::size_t>(r.end);
+      std::array<double, nearest_wide::block> x;
+      for (auto i = static_cast<std::size_t>(r.begin); i < end; i += x.size()) {
+        const std::span<double> some(x.data(), std::min(x.size(), end - i));
+        if (wide.empty()) {
+          from.fill_values(i, some.size(), x.data());
+        } else {
+          std::copy_n(wide.begin() + static_cast<std::ptrdiff_t>(i), some.size(), x.begin());
+        }
+        nearest.codes<A>(some, codes.data() + i);
+      }
+      error[static_cast<std::size_t>(s)] =
+          error_of(table, codes, static_cast<std::size_t>(r.begin), end);
+    });
+    return std::accumulate(error.begin(), error.end(), 0.0);
   }
 
   // What is clustered, as a line. `counted`: work.atoms are not its atoms.
-  template <class Executor> line clustered_line(bool counted, const Executor& executor) const {
+  template <class Executor> line clustered_line(bool counted, const Executor& executor) {
+    if (!counted) return line_of_points<A>(work.atoms.value, work.atoms.weight);
+    std::optional<line> l;
     if constexpr (std::same_as<T, float>) {
-      if (counted) return line_for_levels<A>(elements.values(), executor);
+      if (plain()) l = line_for_levels(elements.values(), executor);
     }
+    if (!l && !plain()) l = line_for_levels(source(), executor);
+    if (l) return std::move(*l);
+    sort_source();
     return line_of_points<A>(work.atoms.value, work.atoms.weight);
+  }
+  // The atoms of what is clustered.
+  void sort_source() {
+    if constexpr (std::same_as<T, float>) {
+      if (plain()) {
+        return make_atoms(elements.values(), std::span<const double>(), work.atoms, work.sorter);
+      }
+    }
+    const group_source<T> from = source();
+    wide.resize(from.size());
+    weights.resize(factor.empty() && !(squared && !scale.empty()) ? 0 : from.size());
+    from.fill_values(0, from.size(), wide.data());
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = from.weight(i);
+    make_atoms(std::span<const double>(wide), std::span<const double>(weights), work.atoms,
+               work.sorter);
   }
 };
 
@@ -99,28 +169,15 @@ template <class E, class T> double normalised_as_reference(T x, float scale) noe
     return static_cast<double>(static_cast<float>(E(static_cast<float>(x) / scale)));
 }
 
-// Fills `wide` and `weights` from the values and their factors. E is the element type of the weight.
-template <class E, class T, class A>
-void gather_wide(group_scratch<T, A>& s, bool scale_squared, bool as_reference) {
+// Fills `wide` and `weights` as the reference has them. E is the element type of the weight.
+template <class E, class T, class A> void gather_as_reference(group_scratch<T, A>& s) {
   const std::span<const T> values = s.elements.values();
   const std::size_t n = values.size();
-  const bool scaled = !s.scale.empty();
-  const bool squared = scaled && scale_squared && !as_reference;
   s.wide.resize(n);
-  s.weights.resize(s.factor.empty() && !squared ? 0 : n);
+  s.weights.assign(s.factor.begin(), s.factor.end());
   for (std::size_t i = 0; i < n; ++i) {
-    if (!scaled) {
-      s.wide[i] = widened(values[i]);
-    } else if (as_reference) {
-      s.wide[i] = normalised_as_reference<E>(values[i], s.scale[i]);
-    } else {
-      s.wide[i] = widened(values[i]) / static_cast<double>(s.scale[i]);
-    }
-  }
-  for (std::size_t i = 0; i < s.weights.size(); ++i) {
-    const double factor = s.factor.empty() ? 1.0 : static_cast<double>(s.factor[i]);
-    const double scale = squared ? static_cast<double>(s.scale[i]) : 1.0;
-    s.weights[i] = factor * (scale * scale);
+    s.wide[i] =
+        s.scale.empty() ? widened(values[i]) : normalised_as_reference<E>(values[i], s.scale[i]);
   }
 }
 

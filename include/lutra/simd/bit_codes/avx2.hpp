@@ -1,7 +1,8 @@
-// lutra: avx2.hpp - streams of codes on avx2, avxvnni and avx512bw, 32 codes at a time (contract: generic.hpp).
+// lutra: avx2.hpp - streams of codes on avx2, avxvnni and avx512bw, 64 codes at a time (contract: generic.hpp).
 // SPDX-License-Identifier: Apache-2.0
 //
-// As sse4_1, in two 128-bit lines of 16 codes each. Look-ups: tables of up to 16 entries fit the byte and
+// As sse4_1, in two 128-bit lines of 16 codes each. The upper half of a product is a shift to the right by 1 to 8
+// bits of its own for every 16-bit lane. Look-ups: tables of up to 16 entries fit the byte and
 // float permutations; larger ones are left to plain loads (a gather is no faster).
 #pragma once
 
@@ -14,37 +15,84 @@ namespace lutra::inline LUTRA_ABI::simd {
 [[gnu::always_inline]] inline __m256i line_twice(const void* p) {
   return _mm256_broadcastsi128_si256(load_line(p));
 }
-// The codes of 32 consecutive ones that begin at a byte, 16 per line.
+// Shuffle and factor that bring every second of 16 codes to the bottom of its 16-bit lane. A code that begins a byte
+// is fetched as the upper byte: products shift by at least one bit. The second line of `byte` is for the next 16
+// codes, in the same 16 bytes.
+template <int Bits> struct lower_constants {
+  alignas(32) std::array<std::uint8_t, 32> byte{};
+  alignas(16) std::array<std::uint16_t, 8> factor{};
+  constexpr lower_constants() {
+    for (std::size_t lane = 0; lane < 16; ++lane) {
+      const std::size_t bit = 2 * lane * Bits + 8;
+      const std::size_t shift = (bit - 1) % 8 + 1;
+      const std::size_t first = (bit - shift) / 8;  // counted from the byte before the codes
+      byte[2 * lane] = static_cast<std::uint8_t>(first == 0 ? 0x80 : first - 1);
+      byte[2 * lane + 1] = static_cast<std::uint8_t>(first);
+      factor[lane % 8] = static_cast<std::uint16_t>(1U << (16 - shift));
+    }
+  }
+};
+template <int Bits> inline constexpr lower_constants<Bits> lower{};
+
+// 32 consecutive codes that begin at a byte, 16 per line. Reads up to 2 * Bits + 16 bytes.
 template <int Bits> [[gnu::always_inline]] inline __m256i unpack_lines(const std::uint8_t* from) {
+  const __m256i mask = _mm256_set1_epi8((1 << Bits) - 1);
   if constexpr (Bits == 4) {
     const __m256i x = _mm256_cvtepu8_epi16(load_line(from));
-    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(15));
+    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), mask);
+  } else if constexpr (Bits == 2) {
+    const __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+    const __m256i halves = _mm256_or_si256(x, _mm256_slli_epi32(x, 12));
+    return _mm256_and_si256(_mm256_or_si256(halves, _mm256_slli_epi32(halves, 6)), mask);
+  } else if constexpr (Bits < 4) {
+    const __m256i bytes =
+        _mm256_load_si256(reinterpret_cast<const __m256i*>(lower<Bits>.byte.data()));
+    const __m256i pairs = _mm256_mulhi_epu16(_mm256_shuffle_epi8(line_twice(from), bytes),
+                                             line_twice(lower<Bits>.factor.data()));
+    const __m256i both = _mm256_and_si256(pairs, _mm256_set1_epi16((1 << 2 * Bits) - 1));
+    return _mm256_and_si256(_mm256_or_si256(both, _mm256_slli_epi16(both, 8 - Bits)), mask);
   } else {
     const __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(load_line(from)),
                                               load_line(from + 2 * Bits), 1);
     const __m256i even =
-        _mm256_mullo_epi16(_mm256_shuffle_epi8(x, line_twice(spread<Bits, false>.byte.data())),
-                           line_twice(spread<Bits, false>.factor.data()));
+        _mm256_mulhi_epu16(_mm256_shuffle_epi8(x, line_twice(lower<Bits>.byte.data())),
+                           line_twice(lower<Bits>.factor.data()));
     const __m256i odd =
         _mm256_mullo_epi16(_mm256_shuffle_epi8(x, line_twice(spread<Bits, true>.byte.data())),
                            line_twice(spread<Bits, true>.factor.data()));
-    const __m256i both =
-        _mm256_or_si256(_mm256_srli_epi16(even, 8),
-                        _mm256_and_si256(odd, _mm256_set1_epi16(static_cast<short>(0xFF00))));
-    return _mm256_and_si256(both, _mm256_set1_epi8((1 << Bits) - 1));
+    const __m256i lower_bytes = _mm256_set1_epi16((1 << Bits) - 1);
+    const __m256i upper_bytes = _mm256_set1_epi16(static_cast<short>(((1 << Bits) - 1) << 8));
+    return _mm256_or_si256(_mm256_and_si256(even, lower_bytes), _mm256_and_si256(odd, upper_bytes));
   }
 }
+template <int Bits> inline constexpr index_t lines_reach = Bits == 4 ? 16 : 2 * Bits + 16;
 
-constexpr index_t code_step(avx2) { return 32; }
-template <int Bits> constexpr index_t unpack_reach(avx2) { return Bits == 4 ? 16 : 2 * Bits + 16; }
-template <int Bits> constexpr index_t pack_reach(avx2) { return Bits == 4 ? 16 : 2 * Bits + 16; }
+constexpr index_t code_step(avx2) { return 64; }
+template <int Bits> constexpr index_t unpack_reach(avx2) { return 4 * Bits + lines_reach<Bits>; }
+template <int Bits> constexpr index_t pack_reach(avx2) { return 4 * Bits + lines_reach<Bits>; }
 
 template <int Bits>
 [[gnu::always_inline]] inline void unpack_step(const std::uint8_t* from, std::uint8_t* to, avx2) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), unpack_lines<Bits>(from));
+  auto* const lines = reinterpret_cast<__m256i*>(to);
+  if constexpr (Bits == 4) {
+    // Quarters 0 2 1 3, so that interleaving within lines gives natural order.
+    const __m256i x =
+        _mm256_permute4x64_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)), 0xD8);
+    const __m256i mask = _mm256_set1_epi8(15);
+    const __m256i even = _mm256_and_si256(x, mask);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi16(x, 4), mask);
+    _mm256_storeu_si256(lines, _mm256_unpacklo_epi8(even, odd));
+    _mm256_storeu_si256(lines + 1, _mm256_unpackhi_epi8(even, odd));
+  } else {
+    const __m256i first = unpack_lines<Bits>(from);
+    const __m256i second = unpack_lines<Bits>(from + 4 * Bits);
+    _mm256_storeu_si256(lines, first);
+    _mm256_storeu_si256(lines + 1, second);
+  }
 }
+// 32 codes.
 template <int Bits>
-[[gnu::always_inline]] inline void pack_step(const std::uint8_t* from, std::uint8_t* to, avx2) {
+[[gnu::always_inline]] inline void pack_lines(const std::uint8_t* from, std::uint8_t* to) {
   const __m256i codes = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
                                          _mm256_set1_epi8((1 << Bits) - 1));
   const __m256i pairs =
@@ -66,6 +114,11 @@ template <int Bits>
     _mm_storeu_si128(line, _mm256_castsi256_si128(bytes));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * Bits), _mm256_extracti128_si256(bytes, 1));
   }
+}
+template <int Bits>
+[[gnu::always_inline]] inline void pack_step(const std::uint8_t* from, std::uint8_t* to, avx2) {
+  pack_lines<Bits>(from, to);
+  pack_lines<Bits>(from + 32, to + 4 * Bits);
 }
 
 template <stores S> [[gnu::always_inline]] inline void put(void* p, __m256i v) {
@@ -129,7 +182,7 @@ template <int Bits>
 requires(Bits <= 4) struct code_lookup<avx2, 1, Bits> {
   static constexpr bool available = true;
   static constexpr index_t step = 32;
-  static constexpr index_t reach = unpack_reach<Bits>(avx2{});
+  static constexpr index_t reach = lines_reach<Bits>;
   static constexpr std::uintptr_t alignment = 32;
   static constexpr bool fits(int shift) { return shift == 0; }
 
@@ -147,7 +200,7 @@ template <int Bits>
 requires(Bits <= 4) struct code_lookup<avx2, 2, Bits> {
   static constexpr bool available = true;
   static constexpr index_t step = 32;
-  static constexpr index_t reach = unpack_reach<Bits>(avx2{});
+  static constexpr index_t reach = lines_reach<Bits>;
   static constexpr std::uintptr_t alignment = 32;
   static constexpr bool fits(int shift) { return shift == 0; }
 
@@ -186,7 +239,7 @@ requires has_line_lookup<Size, Bits>
 struct code_lookup<avx2, Size, Bits> {
   static constexpr bool available = true;
   static constexpr index_t step = 32;
-  static constexpr index_t reach = Bits == 8 ? 32 : unpack_reach<Bits>(avx2{});
+  static constexpr index_t reach = Bits == 8 ? 32 : lines_reach<Bits>;
   static constexpr std::uintptr_t alignment = 32;
   static constexpr bool fits(int shift) { return shift == 0; }
 

@@ -42,9 +42,10 @@ template <int Bytes> [[gnu::always_inline]] inline __m512i load_part(const void*
 }
 template <int Bytes> inline constexpr index_t part_bytes = Bytes <= 16 ? 16 : Bytes <= 32 ? 32 : 64;
 
-// 64 codes that begin at bit `shift` of from[0], with rubbish above them.
+// 64 codes that begin at bit `shift` of from[0], with rubbish above them. Of eight bits they are what is there.
 template <int Bits>
 [[gnu::always_inline]] inline __m512i cut_codes(const std::uint8_t* from, __m512i shifts) {
+  if constexpr (Bits == 8) return load_64(from);
   const __m512i lanes =
       _mm512_permutexvar_epi8(load_64(cut<Bits, 1>.byte.data()), load_part<8 * Bits + 1>(from));
   return _mm512_multishift_epi64_epi8(shifts, lanes);
