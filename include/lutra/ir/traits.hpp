@@ -90,8 +90,48 @@ template <> struct graph_traits<ir::graph> {
   static void set_output(graph& g, std::size_t slot, value_id v) {
     at_slot(g.outputs, slot, "graph outputs") = v;
   }
+  // Operands x, weight, bias, mean, variance, or x, mean, variance.
+  static std::optional<batch_norm_operands<value_id>> batch_norm_of(const graph& g, node_id n) {
+    const std::vector<value_id>& o = g.at(n).operands;
+    if (o.size() != 3 && o.size() != 5) return std::nullopt;
+    batch_norm_operands<value_id> found{.mean = o[o.size() - 2], .variance = o.back()};
+    if (o.size() == 5) {
+      found.weight = o[1];
+      found.bias = o[2];
+    }
+    found.eps = literal(g, n, "eps").value_or(found.eps);
+    return found;
+  }
+  static value_id add_state(graph& g, std::string_view name, tensor_view<const float> data) {
+    ir::value state{};
+    state.name = name;
+    state.role = value_role::state;
+    state.data = tensor<float>::copy_of(data);
+    g.values.push_back(std::move(state));
+    return {static_cast<index_t>(g.values.size()) - 1};
+  }
+  static void set_bias(graph& g, node_id n, std::optional<value_id> bias) {
+    std::vector<value_id>& operands = g.at(n).operands;
+    at_slot(operands, 1, ir::label(g.at(n)));  // input and weight
+    operands.resize(2);
+    if (bias) operands.push_back(*bias);
+  }
+  static void erase_nodes(graph& g, std::span<const node_id> nodes) {
+    std::vector<char> doomed(g.nodes.size(), 0);
+    for (const node_id n : nodes) doomed[static_cast<std::size_t>(n.index)] = 1;
+    std::erase_if(g.order,
+                  [&](node_id n) { return doomed[static_cast<std::size_t>(n.index)] != 0; });
+    for (const node_id n : nodes) {
+      for (const value_id v : g.at(n).results) g.at(v) = {};
+      g.at(n) = {};
+    }
+  }
   static void erase(graph& g, value_id v) {
     const node_id made = g.at(v).producer;
+    if (g.at(v).role == value_role::state) {
+      g.at(v) = {};
+      return;
+    }
     if (made.index < 0) {
       raise(errc::invalid_argument, "only an inserted value can be erased", "ir::graph",
             text_of(g.at(v).name));
@@ -160,6 +200,6 @@ template <> struct graph_traits<ir::graph> {
     g.at(v) = {};
   }
 };
-static_assert(editable_graph<ir::graph>);
+static_assert(foldable_graph<ir::graph>);
 
 }  // namespace lutra::inline LUTRA_ABI
