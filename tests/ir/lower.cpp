@@ -52,6 +52,25 @@ ir::graph wide_net() {
   return std::move(b).build();
 }
 
+// Transposed and depthwise convolutions of every kind, 2-D.
+ir::graph upsampling_net() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto w = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, random_tensor(s, seed));
+  };
+  const auto d = b.relu6(b.conv2d(x, w("d.weight", {4, 1, 3, 3}, 1), w("d.bias", {4}, 2),
+                                  {.padding = {1, 1}, .groups = 4}));
+  const auto t = b.relu(b.conv_transpose2d(d, w("t.weight", {4, 6, 3, 2}, 3), w("t.bias", {6}, 4),
+                                           {.stride = {2, 1}, .padding = {1, 1}}));
+  const auto u = b.conv_transpose2d(
+      t, w("u.weight", {6, 2, 2, 3}, 5), {},
+      {.stride = {1, 2}, .output_padding = {0, 1}, .dilation = {2, 1}, .groups = 3});
+  b.output(
+      b.linear(b.flatten(b.max_pool2d(u, {.kernel = {3, 3}})), w("fc.weight", {10, 6 * 4 * 4}, 6)));
+  return std::move(b).build();
+}
+
 ir::graph line_net() {
   ir::builder b;
   const auto x = b.input("x");
@@ -74,6 +93,32 @@ TEST_CASE("lower: integers follow the simulation for every operation, scheme and
     check_agreement(finalized(wide_net(), x, {dtype::int8, qscheme::asymmetric}, group), x, 0.06,
                     2);
   }
+}
+
+TEST_CASE("lower: transposed and depthwise convolutions, tables by output channels") {
+  const auto x = random_tensor({30, 4, 6, 7}, 11);
+  for (const int group : {0, 2}) {
+    // Output channels of a transposed convolution are axis 1: the granularity takes the op's axis.
+    check_agreement(finalized(upsampling_net(), x, {}, group), x, 0.06, 2);
+    check_agreement(finalized(upsampling_net(), x, {dtype::uint8, qscheme::asymmetric}, group), x,
+                    0.06, 2);
+  }
+  const ir::graph g = finalized(upsampling_net(), x, {}, 2);
+  for (const auto& v : g.values) {
+    if (v.name == "t.weight" && v.palette) CHECK(v.palette->block == shape{4, 2, 3, 2});
+    if (v.name == "d.weight" && v.palette) CHECK(v.palette->block == shape{2, 1, 3, 3});
+  }
+}
+
+TEST_CASE("lower: 1-D transposed convolutions run as images of height 1") {
+  ir::builder b;
+  const auto t = b.apply("conv_transpose1d",
+                         {b.input("x"), b.state("t.weight", random_tensor({3, 4, 5}, 1)),
+                          b.state("t.bias", random_tensor({4}, 2))},
+                         {{"stride", {2}}, {"padding", {1}}, {"output_padding", {1}}});
+  b.output(b.linear(b.flatten(t), b.state("fc.weight", random_tensor({20, 4 * 34}, 3))));
+  const auto x = random_tensor({50, 3, 16}, 12);
+  check_agreement(finalized(std::move(b).build(), x), x, 0.03);
 }
 
 TEST_CASE("lower: 1-D networks run as images of height 1") {

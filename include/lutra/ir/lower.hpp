@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <lutra/ir/integer.hpp>
+#include <lutra/ir/ops/conv_transpose.hpp>
 #include <lutra/palette/pack.hpp>
 #include <unordered_map>
 
@@ -77,7 +78,8 @@ class lowering {
         codes_of(n.operands[0], label(n));
         pending_.emplace(result, pending{&n, &n});
       }
-    } else if (n.op == "conv1d" || n.op == "conv2d" || n.op == "linear" || n.op == "add" ||
+    } else if (n.op == "conv1d" || n.op == "conv2d" || n.op == "conv_transpose1d" ||
+               n.op == "conv_transpose2d" || n.op == "linear" || n.op == "add" ||
                n.op == "avg_pool1d" || n.op == "avg_pool2d" || n.op == "adaptive_avg_pool2d") {
       pending_.emplace(result, pending{&n, nullptr});
     } else {
@@ -174,14 +176,26 @@ class lowering {
                                     static_cast<std::int8_t>(x.parameters.zero_point[0])};
       return emit(n, integer_conv{w, options, std::move(e)}, {x.value}, out);
     }
+    if (n.op == "conv_transpose1d" || n.op == "conv_transpose2d") {
+      return finished_transposed(n, p.clamp, x, out);
+    }
     if (p.clamp != nullptr && n.op != "add") {
       raise(errc::unsupported, "integer mode has no fused relu here", label(*p.clamp), n.op,
-            "conv1d, conv2d, linear, add");
+            "convolutions, linear, add");
     }
     if (n.op == "add") return finished_add(n, p.clamp, out);
     return emit(n, mean_pool_of(n, x.parameters, out), {x.value}, out);
   }
 
+  codes finished_transposed(const node& n, const node* clamp, const codes& x, const qparams& out) {
+    const int axes = n.op == "conv_transpose1d" ? 1 : 2;
+    const index_t groups = integer(n, "groups", 1, 1);
+    const lut_matrix w = make_lut_matrix(transposed_palette(palette_of_node(n, axes + 2), groups));
+    requantize e = epilogue(n, w, x.parameters, out, clamp);
+    lutra::conv_transpose2d_options options{transposed_window_of(n, axes), groups,
+                                            static_cast<std::int8_t>(x.parameters.zero_point[0])};
+    return emit(n, integer_conv_transpose{w, options, std::move(e)}, {x.value}, out);
+  }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
     if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
     const codes& a = codes_of(n.operands[0], label(n));
@@ -262,6 +276,9 @@ class lowering {
 
   // The palettized weight of a node; a 1-D kernel gets height 1.
   lut_matrix weight_of_node(const node& n, int rank) const {
+    return make_lut_matrix(palette_of_node(n, rank));
+  }
+  packed_palette palette_of_node(const node& n, int rank) const {
     if (n.operands.size() < 2 || !graph_.at(n.operands[1]).palette) {
       raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
             n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
@@ -276,7 +293,7 @@ class lowering {
       p.weight_shape = {p.weight_shape[0], p.weight_shape[1], 1, p.weight_shape[2]};
       p.block = {p.block[0], p.block[1], 1, p.block[2]};
     }
-    return make_lut_matrix(p);
+    return p;
   }
 
   requantize epilogue(const node& n, const lut_matrix& w, const qparams& in, const qparams& out,

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
-//   conv, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
+//   conv, conv_transpose, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
 //   max pool      the largest code
 //   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
 //                 simulation, whose sums are rounded, may go either way
@@ -14,6 +14,7 @@
 #include <lutra/affine/element.hpp>
 #include <lutra/ir/ops/layout.hpp>
 #include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/pool.hpp>
 #include <variant>
@@ -30,6 +31,11 @@ using integer_operands = std::span<const integer_value* const>;
 struct integer_conv {
   lut_matrix weight;  // [filters, channels / groups, kh, kw]
   lutra::conv2d_options options;
+  requantize finish;
+};
+struct integer_conv_transpose {
+  lut_matrix weight;  // [filters, channels / groups, kh, kw], of a transposed_palette()
+  lutra::conv_transpose2d_options options;
   requantize finish;
 };
 struct integer_linear {
@@ -56,8 +62,8 @@ struct integer_concat {
   int axis = 0;
 };
 using integer_operation =
-    std::variant<integer_conv, integer_linear, integer_max_pool, integer_mean_pool, integer_add,
-                 integer_map, integer_layout, integer_concat>;
+    std::variant<integer_conv, integer_conv_transpose, integer_linear, integer_max_pool,
+                 integer_mean_pool, integer_add, integer_map, integer_layout, integer_concat>;
 
 // 1-D operations run as 2-D ones of height 1.
 inline tensor_view<const std::int8_t> as_images(const integer_value& x, const std::string& where) {
@@ -93,6 +99,20 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
   const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     conv2d(op.weight, x, op.options, op.finish, out);
+  });
+}
+
+inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
+                             integer_operands in) {
+  const auto x = as_images(*in[0], where);
+  const shape& w = op.weight.weight_shape();
+  const index_t height = output_extent(op.options.geometry, 0, x.extent(2), w[2]);
+  const index_t width = output_extent(op.options.geometry, 1, x.extent(3), w[3]);
+  if (height == 0 || width == 0) {
+    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
+  }
+  return make_images(*in[0], {x.extent(0), w[0], height, width}, [&](tensor_view<std::int8_t> out) {
+    conv_transpose2d(op.weight, x, op.options, op.finish, out);
   });
 }
 
