@@ -315,8 +315,8 @@ TEST_CASE("fold_batch_norm: an adapter that throws at any edit leaves the graph 
       const std::string name = "c" + std::to_string(i);
       std::vector<int> operands{x, g.state(name + ".weight", random_tensor({4, 4, 3, 3}, 1))};
       if (i == 1) operands.push_back(g.state(name + ".bias", random_tensor({4}, 5)));
-      const int conv = g.op("conv2d", operands, name);
-      x = batch_norm(g, conv, parameters(g, "bn" + std::to_string(i), 4, 10));
+      const int layer = g.op("conv2d", operands, name);
+      x = batch_norm(g, layer, parameters(g, "bn" + std::to_string(i), 4, 10));
     }
     g.outputs = {x};
     return g;

@@ -7,7 +7,8 @@
 //   layer weight' = float(weight * s)          layer bias' = float((bias - mean) * s + batch norm's bias)
 // in f64, rounded once; several batch norms in a row count as one. A layer without a bias gets one, named after
 // its weight. Readers of the batch norm then read the layer. To be done before palettizing: a palette
-// has no weights to scale. The folded graph computes what it did up to rounding.
+// has no weights to scale. The folded graph computes what it did up to rounding. A linear layer's result
+// is taken for a matrix unless shape_of() says otherwise (then its channels are not those of the batch norm).
 //
 // What cannot be folded stays as it is, with the reason in the report. Everything is computed before the first
 // edit, and edits are journalled: an error leaves the graph as it was. Needs foldable_graph
@@ -215,19 +216,19 @@ template <editable_graph G> class batch_norm_folder {
         traits::batch_norm_of(graph_, indexed_.nodes[to_size(n)]);
     if (!p) return fold_outcome::parameters_unknown;
     std::vector<double> weight, bias, mean, variance;
-    for (const auto& [value, to, what] :
+    for (const parameter& q :
          {parameter{p->weight, &weight, "weight"}, parameter{p->bias, &bias, "bias"},
           parameter{p->mean, &mean, "mean"}, parameter{p->variance, &variance, "variance"}}) {
-      record.detail = what;
-      if (!value) continue;
-      if (traits::role_of(graph_, *value) != value_role::state ||
-          !traits::is_float(graph_, *value)) {
+      record.detail = q.name;
+      if (!q.value) continue;
+      if (traits::role_of(graph_, *q.value) != value_role::state ||
+          !traits::is_float(graph_, *q.value)) {
         return fold_outcome::parameters_computed;
       }
-      const tensor_view<const float> data = traits::constant(graph_, *value);
+      const tensor_view<const float> data = traits::constant(graph_, *q.value);
       record.detail += " " + text_of(data.extents());
       if (data.rank() != 1) return fold_outcome::parameters_do_not_fit;
-      for_each_element(data, [&](const float& x) { to->push_back(static_cast<double>(x)); });
+      for_each_element(data, [&](const float& x) { q.to->push_back(static_cast<double>(x)); });
     }
     if (weight.empty() && !p->weight) weight.assign(mean.size(), 1.0);
     if (bias.empty() && !p->bias) bias.assign(mean.size(), 0.0);
@@ -246,9 +247,9 @@ template <editable_graph G> class batch_norm_folder {
     return compute(f, record) ? fold_outcome::folded : fold_outcome::not_finite;
   }
   struct parameter {
-    const std::optional<value_id_t<G>> value;
+    std::optional<value_id_t<G>> value;
     std::vector<double>* to;
-    const char* what;
+    const char* name;
   };
 
   // The layer's operands.
