@@ -67,12 +67,3 @@ TEST_CASE("builder: a foreign value is refused by build") {
   b.output(b.relu(ir::value_id{42}));
   CHECK_ERROR(std::move(b).build(), invalid_graph, "dangling value id", "got 42");
 }
-
-TEST_CASE("builder: unique_name counts up") {
-  const std::vector<std::string> taken{"a", "a_1"};
-  const auto holds = [&](const std::string& s) {
-    return std::find(taken.begin(), taken.end(), s) != taken.end();
-  };
-  CHECK(ir::unique_name("a", holds) == "a_2");
-  CHECK(ir::unique_name("b", holds) == "b");
-}

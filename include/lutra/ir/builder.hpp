@@ -46,13 +46,6 @@ struct pool2d_options {
 };
 using literal_map = std::map<std::string, std::vector<double>>;
 
-// A name that `taken` does not hold: stem, stem_1, stem_2, ...
-template <class Taken> std::string unique_name(const std::string& stem, Taken&& taken) {
-  std::string name = stem;
-  for (index_t i = 1; taken(name); ++i) name = stem + "_" + text_of(i);
-  return name;
-}
-
 class builder {
  public:
   value_id input(std::string name, bool is_float = true) {

@@ -77,7 +77,7 @@ template <> struct graph_traits<ir::graph> {
   static value_id emit_palette(graph& g, value_id v, const packed_palette& p) {
     ir::node n{};
     n.op = "lut_to_dense";
-    n.name = fresh_name(g, g.at(v).name + "_lut_to_dense");
+    n.name = g.names.make(g.nodes, g.at(v).name + "_lut_to_dense");
     ir::value packed{};
     packed.name = g.at(v).name;
     packed.role = value_role::packed_state;
@@ -123,6 +123,7 @@ template <> struct graph_traits<ir::graph> {
                   [&](node_id n) { return doomed[static_cast<std::size_t>(n.index)] != 0; });
     for (const node_id n : nodes) {
       for (const value_id v : g.at(n).results) g.at(v) = {};
+      g.names.release(g.at(n).name);
       g.at(n) = {};
     }
   }
@@ -162,15 +163,10 @@ template <> struct graph_traits<ir::graph> {
     raise(errc::invalid_argument, "no such slot", where, text_of(slot),
           "below " + text_of(values.size()));
   }
-  static std::string fresh_name(const graph& g, const std::string& stem) {
-    return ir::unique_name(stem, [&](const std::string& name) {
-      return std::ranges::any_of(g.order, [&](node_id n) { return g.at(n).name == name; });
-    });
-  }
-  static ir::node reader_of(const graph& g, value_id v, const char* op) {
+  static ir::node reader_of(graph& g, value_id v, const char* op) {
     ir::node n{};
     n.op = op;
-    n.name = fresh_name(g, g.at(v).name + "_" + op);
+    n.name = g.names.make(g.nodes, g.at(v).name + "_" + op);
     n.operands = {v};
     const node_id producer = g.at(v).producer;
     if (producer.index >= 0) n.module_path = g.at(producer).module_path;
@@ -196,6 +192,7 @@ template <> struct graph_traits<ir::graph> {
   // Takes a node and its only result away; their slots stay, empty.
   static void forget(graph& g, node_id n, value_id v) {
     std::erase(g.order, n);
+    g.names.release(g.at(n).name);
     g.at(n) = {};
     g.at(v) = {};
   }
