@@ -11,20 +11,29 @@
 
 namespace lutra::inline LUTRA_ABI::ir {
 
+struct matmul_result {
+  shape extents;
+  bool plain = false;  // b is one matrix for all
+};
+inline matmul_result matmul_shape(const shape& a, const shape& b, const std::string& where) {
+  const int rank = a.rank();
+  const bool plain = b.rank() == 2;
+  bool fits = rank >= 2 && (plain || b.rank() == rank) && a[rank - 1] == b[b.rank() - 2];
+  for (int i = 0; fits && !plain && i < rank - 2; ++i) fits = a[i] == b[i];
+  if (!fits) {
+    raise(errc::shape_mismatch, "matrices do not fit each other", where, text_of(b), text_of(a));
+  }
+  return {a.with(rank - 1, b[b.rank() - 1]), plain};
+}
+
 inline tensor<float> matmul(const call& c) {
   expect_operands(c, 2, 2);
   const float_view& a = c.operand(0);
   const float_view& b = c.operand(1);
   const int rank = a.rank();
-  const bool plain = b.rank() == 2;
-  bool fits =
-      rank >= 2 && (plain || b.rank() == rank) && a.extent(rank - 1) == b.extent(b.rank() - 2);
-  for (int i = 0; fits && !plain && i < rank - 2; ++i) fits = a.extent(i) == b.extent(i);
-  if (!fits) {
-    bad_shape(c.at, "matrices do not fit each other", text_of(b.extents()), text_of(a.extents()));
-  }
+  const auto [extents, plain] = matmul_shape(a.extents(), b.extents(), label(c.at));
   const index_t n = b.extent(b.rank() - 1);
-  tensor<float> out(a.extents().with(rank - 1, n));
+  tensor<float> out(extents);
   if (out.size() == 0) return out;
   gemm_problem p{.m = a.extent(rank - 2), .n = n, .k = a.extent(rank - 1)};
   p.a_stride = p.k;
