@@ -3,7 +3,7 @@
 #pragma once
 
 #include <lutra/ir/ops/activation.hpp>
-#include <lutra/ir/ops/conv_transpose.hpp>
+#include <lutra/ir/ops/conv_transpose3d.hpp>
 #include <lutra/ir/ops/embedding.hpp>
 #include <lutra/ir/ops/layout.hpp>
 #include <lutra/ir/ops/linear.hpp>
@@ -23,8 +23,10 @@ struct operation {
 inline constexpr operation operations[] = {
     {"conv1d", conv1d},
     {"conv2d", conv2d},
+    {"conv3d", conv3d},
     {"conv_transpose1d", conv_transpose1d, prepare_conv_transpose},
     {"conv_transpose2d", conv_transpose2d, prepare_conv_transpose},
+    {"conv_transpose3d", conv_transpose3d, prepare_conv_transpose},
     {"linear", linear, prepare_linear},
     {"matmul", matmul},
     {"embedding", embedding},
