@@ -1,8 +1,8 @@
 // lutra examples: mnist - a float CNN becomes P4A8 and runs on integers, on real data.
 // SPDX-License-Identifier: Apache-2.0
 //
-// float model -> palettize (4 bit, int8 tables) -> calibrate activations -> finalize -> save
-//             -> a fresh object reads the file -> integer program
+// float model -> fold batch norms -> palettize (4 bit, int8 tables) -> calibrate activations -> finalize
+//             -> save -> a fresh object reads the file -> integer program
 // and four models are compared on the test set. `mnist --help` lists the options.
 #include <common/model_file.hpp>
 #include <common/table.hpp>
@@ -59,6 +59,7 @@ mnist_figures compress_and_evaluate(const mnist_options& o) {
       return [net = ir::interpreter(g)](const tensor<float>& batch) { return net.run(batch); };
     };
     evaluate(f.original, in_float(graph));
+    f.batch_norms = fold_batch_norm(graph);
 
     f.palettize_seconds = seconds_of([&] {
       kmeans_palettizer palettizer(graph, mnist_palettes(o), {}, executor);

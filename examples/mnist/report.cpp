@@ -41,7 +41,12 @@ std::string table_text(const mnist_figures& f) {
         {a.name, lutra::text_of(a.scale.at(0)), std::to_string(a.zero_point.at(0)), values});
   }
   const auto& d = f.integer_logits;
-  return models.text() + "\n" + layers.text() + "\n" + activations.text() + "\n" +
+  const auto& norms = f.batch_norms;
+  const std::string folded = norms.records.empty()
+                                 ? ""
+                                 : "batch norms folded: " + std::to_string(norms.folded()) +
+                                       " of " + std::to_string(norms.records.size()) + "\n";
+  return models.text() + "\n" + layers.text() + "\n" + activations.text() + "\n" + folded +
          "finalized simulation equals the calibrated fake-quant model: " +
          (f.simulated_equals_fake_quant ? "bit for bit" : "NO") + "\n" +
          "integer logits that differ from it: " + thousands(d.differing) + " of " +
@@ -77,33 +82,38 @@ std::string json_text(const mnist_figures& f, const mnist_options& o) {
                            {"values", a.values}});
   }
   const auto ms = [&](double seconds) { return with_digits(seconds, 3); };
-  const object report{
-      {"lutra", LUTRA_VERSION_STRING},
-      {"options",
-       {{"bits", o.bits},
-        {"group_size", o.group_size},
-        {"lut_scheme", std::string(name_of(o.lut_scheme))},
-        {"calibration_images", f.calibration_images},
-        {"test_images", f.images}}},
-      {"accuracy",
-       {{"float", f.percent(f.original)},
-        {"palettized", f.percent(f.palettized)},
-        {"simulated", f.percent(f.simulated)},
-        {"integer", f.percent(f.integer)}}},
-      {"weights", {{"bytes_before", f.bytes_before}, {"bytes_after", f.bytes_after}}},
-      {"layers", layers},
-      {"activations", activations},
-      {"checks",
-       {{"simulated_equals_fake_quant", f.simulated_equals_fake_quant},
-        {"integer_logits",
-         {{"total", f.integer_logits.total},
-          {"differing", f.integer_logits.differing},
-          {"largest_difference_in_steps", f.integer_logits.largest}}}}},
-      {"seconds",
-       {{"palettize", ms(f.palettize_seconds)},
-        {"calibrate", ms(f.calibrate_seconds)},
-        {"evaluate", ms(f.evaluate_seconds())},
-        {"evaluate_integer", ms(f.integer.seconds)}}}};
+  object batch_norms = object::array();
+  for (const auto& r : f.batch_norms.records) {
+    batch_norms.push_back(
+        {{"name", r.name}, {"layer", r.layer}, {"outcome", std::string(name_of(r.outcome))}});
+  }
+  object report{{"lutra", LUTRA_VERSION_STRING},
+                {"options",
+                 {{"bits", o.bits},
+                  {"group_size", o.group_size},
+                  {"lut_scheme", std::string(name_of(o.lut_scheme))},
+                  {"calibration_images", f.calibration_images},
+                  {"test_images", f.images}}},
+                {"accuracy",
+                 {{"float", f.percent(f.original)},
+                  {"palettized", f.percent(f.palettized)},
+                  {"simulated", f.percent(f.simulated)},
+                  {"integer", f.percent(f.integer)}}},
+                {"weights", {{"bytes_before", f.bytes_before}, {"bytes_after", f.bytes_after}}},
+                {"layers", layers},
+                {"activations", activations},
+                {"checks",
+                 {{"simulated_equals_fake_quant", f.simulated_equals_fake_quant},
+                  {"integer_logits",
+                   {{"total", f.integer_logits.total},
+                    {"differing", f.integer_logits.differing},
+                    {"largest_difference_in_steps", f.integer_logits.largest}}}}},
+                {"seconds",
+                 {{"palettize", ms(f.palettize_seconds)},
+                  {"calibrate", ms(f.calibrate_seconds)},
+                  {"evaluate", ms(f.evaluate_seconds())},
+                  {"evaluate_integer", ms(f.integer.seconds)}}}};
+  if (!batch_norms.empty()) report["batch_norms"] = batch_norms;
   return report.dump(2) + "\n";
 }
 

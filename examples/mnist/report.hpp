@@ -6,6 +6,7 @@
 // with four digits (log10 belongs to the maths library).
 #pragma once
 
+#include <lutra/flow/fold_batch_norm.hpp>
 #include <lutra/flow/report.hpp>
 #include <mnist/evaluate.hpp>
 #include <mnist/options.hpp>
@@ -21,6 +22,7 @@ struct mnist_figures {
   lutra::index_t images = 0;
   lutra::index_t calibration_images = 0;
   model_accuracy original, palettized, simulated, integer;
+  lutra::batch_norm_report batch_norms;   // empty for a network without any
   lutra::compression_report weights;      // of the palettizer
   lutra::compression_report activations;  // of the quantizer
   lutra::index_t bytes_before = 0;        // weight tensors in the input file

@@ -15,6 +15,7 @@
 #include <lutra/core/random.hpp>
 #include <lutra/fake_quant/gradient.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
+#include <lutra/flow/fold_batch_norm.hpp>
 #include <lutra/flow/palettizer.hpp>
 #include <lutra/flow/quantizer.hpp>
 #include <lutra/flow/report_text.hpp>

@@ -100,6 +100,34 @@ TEST_CASE("mnist: the reference arithmetic gives the reference's figures") {
   CHECK(std::abs(report.at("accuracy").at("simulated").get<double>() - 98.11) <= 0.05);
 }
 
+TEST_CASE("mnist: the network with batch norms is folded, compressed and run on integers") {
+  test::temporary_directory dir;
+  const std::string model = "--model " LUTRA_SOURCE_DIR "/examples/data/mnist_bn.safetensors";
+  const json report = good_demo(dir, model).report;
+  CHECK(report.at("checks").at("simulated_equals_fake_quant") == true);
+  CHECK(report.at("checks").at("integer_logits").at("largest_difference_in_steps") <= 4);
+  REQUIRE(report.at("batch_norms").size() == 5);
+  const char* layers[] = {"conv2d", "conv2d_1", "conv2d_2", "conv_transpose2d", "linear"};
+  for (std::size_t i = 0; i < 5; ++i) {
+    CHECK(report.at("batch_norms").at(i).at("layer") == layers[i]);
+    CHECK(report.at("batch_norms").at(i).at("outcome") == "folded");
+  }
+  CHECK(report.at("layers").size() == 6);
+  CHECK(report.at("activations").size() == 7);
+  CHECK(report.at("weights").at("bytes_before") == 242048);
+  CHECK(report.at("weights").at("bytes_after") <= 30400);
+  const lutra_examples::safetensors_reader file(dir.file("model.safetensors"));
+  CHECK(file.at("conv1.bias").extents == lutra::shape{16});  // made by folding
+  for (const auto& t : file.tensors()) CHECK(t.name.find("bn") == std::string::npos);
+  if (quick()) return;
+  const auto& accuracy = report.at("accuracy");
+  const double original = accuracy.at("float"), simulated = accuracy.at("simulated");
+  CHECK(original == 99.34);
+  CHECK(original - simulated <= 0.3 + 1e-9);
+  CHECK(std::abs(simulated - 99.11) <= 0.05 + 1e-9);  // of an independent implementation
+  CHECK(std::abs(simulated - accuracy.at("integer").get<double>()) <= 0.05 + 1e-9);
+}
+
 TEST_CASE("mnist: fewer bits and groups of rows lose what the reference loses") {
   if (quick()) return;
   test::temporary_directory dir;

@@ -46,6 +46,15 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
   static void erase(liar& g, int v) {
     if (g.lie != "erase") base::erase(g, v);
   }
+  static int add_state(liar& g, std::string_view name, tensor_view<const float> data) {
+    const int v = base::add_state(g, name, data);
+    if (g.lie == "state") g.values.at(v).data[0] += 1;
+    return v;
+  }
+  static void set_bias(liar& g, int n, std::optional<int> bias) {
+    if (g.lie == "bias" || (g.lie == "bias back" && !bias)) return;
+    base::set_bias(g, n, bias);
+  }
   static void set_constant(liar& g, int v, tensor_view<const float> data) {
     if (g.lie != "constant") base::set_constant(g, v, data);
   }
@@ -98,8 +107,22 @@ TEST_CASE("conformance: adapters that lie when edited") {
        {std::pair("operand", "set_operand has no effect"), std::pair("output", "set_output has no"),
         std::pair("erase", "erase: the graph differs"),
         std::pair("inserted op", "not 'fake_quant'"),
+        std::pair("state", "add_state: the new value"),
+        std::pair("bias", "operand 2 of the layer is not the new state"),
+        std::pair("bias back", "the old bias does not come back"),
         std::pair("constant", "constant() does not return the new elements")}) {
     liar g = net(lie_and_text.first);
     CHECK_MESSAGE(mentions(edit_conformance(g), lie_and_text.second), lie_and_text.first);
   }
+}
+
+TEST_CASE("conformance: a layer with a bias gets it back") {
+  liar g;
+  const int x = g.input();
+  const int w = g.state("l.weight", tensor<float>({2, 2}, {1, 2, 3, 4}));
+  const int b = g.state("l.bias", tensor<float>({2}, {5, 6}));
+  g.outputs = {g.op("linear", {x, w, b}, "l")};
+  const liar before = g;
+  CHECK(edit_conformance(g).empty());
+  CHECK(g.same_as(before));
 }

@@ -41,6 +41,7 @@ struct graph {
   std::vector<int> order, outputs;
   std::map<std::string, std::string> types;
   std::map<std::string, std::vector<std::string>> aliases;
+  std::map<int, lutra::batch_norm_operands<int>> batch_norms;  // by result
   int next = 0;
   // Edits until one throws; -1: none does. After it, `keeps_failing` makes all others throw too.
   int fail_in = -1;
@@ -185,6 +186,29 @@ template <> struct lutra::graph_traits<toy::graph> {
     }
   }
 
+  static std::optional<batch_norm_operands<int>> batch_norm_of(const graph& g, int n) {
+    const auto found = g.batch_norms.find(g.nodes.at(n).results[0]);
+    if (found == g.batch_norms.end()) return std::nullopt;
+    return found->second;
+  }
+  static int add_state(graph& g, std::string_view name, tensor_view<const float> data) {
+    g.edit();
+    return g.state(std::string(name), tensor<float>::copy_of(data));
+  }
+  static void set_bias(graph& g, int n, std::optional<int> bias) {
+    g.edit();
+    g.nodes.at(n).operands.resize(2);
+    if (bias) g.nodes.at(n).operands.push_back(*bias);
+  }
+  static void erase_nodes(graph& g, std::span<const int> nodes) {
+    g.edit();
+    for (const int n : nodes) {
+      for (const int v : g.nodes.at(n).results) g.values.erase(v);
+      g.nodes.erase(n);
+      std::erase(g.order, n);
+    }
+  }
+
   // "linear" multiplies [rows, depth] by its weight, "relu" clamps, "add" adds; all else copies operand 0.
   template <class F> static tensor<float> run(graph& g, const tensor<float>& x, F&& on_fake_quant) {
     if (g.runs_until_failure == 0) throw toy::failure();
@@ -238,4 +262,4 @@ template <> struct lutra::graph_traits<toy::graph> {
     return out;
   }
 };
-static_assert(lutra::editable_graph<toy::graph>);
+static_assert(lutra::foldable_graph<toy::graph>);

@@ -42,17 +42,28 @@ TEST_CASE("builder: pools stride by their kernel unless told otherwise") {
   CHECK(g.at(g.order[1]).literals.at("stride") == std::vector<double>{1, 2});
 }
 
+TEST_CASE("builder: transposed convolutions, batch norm with and without affine parameters") {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto s = [&](const char* name) { return b.state(name, tensor<float>({1})); };
+  const auto t = b.conv_transpose2d(x, s("w"), s("b"),
+                                    {.stride = {2, 1}, .output_padding = {1, 0}, .groups = 1});
+  const auto plain = b.batch_norm(t, s("m"), s("v"), 0.25);
+  b.output(b.batch_norm(plain, s("g"), s("c"), s("m2"), s("v2")));
+  b.output(b.permute(b.matmul(b.embedding(s("e"), b.input("i", false)), b.sub(x, x)), {1, 0}));
+  const ir::graph g = std::move(b).build();
+  const auto& conv = g.at(g.order[0]);
+  CHECK(conv.literals.at("stride") == std::vector<double>{2, 1});
+  CHECK(conv.literals.at("output_padding") == std::vector<double>{1, 0});
+  CHECK(conv.operands.size() == 3);
+  CHECK(g.at(g.order[1]).operands.size() == 3);
+  CHECK(g.at(g.order[1]).literals.at("eps") == std::vector<double>{0.25});
+  CHECK(g.at(g.order[2]).operands.size() == 5);
+  CHECK(g.at(g.order.back()).literals.at("dims") == std::vector<double>{1, 0});
+}
+
 TEST_CASE("builder: a foreign value is refused by build") {
   ir::builder b;
   b.output(b.relu(ir::value_id{42}));
   CHECK_ERROR(std::move(b).build(), invalid_graph, "dangling value id", "got 42");
-}
-
-TEST_CASE("builder: unique_name counts up") {
-  const std::vector<std::string> taken{"a", "a_1"};
-  const auto holds = [&](const std::string& s) {
-    return std::find(taken.begin(), taken.end(), s) != taken.end();
-  };
-  CHECK(ir::unique_name("a", holds) == "a_2");
-  CHECK(ir::unique_name("b", holds) == "b");
 }

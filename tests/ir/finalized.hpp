@@ -20,7 +20,7 @@ inline lutra::ir::graph finalized(lutra::ir::graph g, const lutra::tensor<float>
                                   activation_choice a = {}, int group_size = 0) {
   lutra::palettization_spec weights{.lut_qspec = lutra::int8_symmetric_with_clipping};
   if (group_size > 0) {
-    weights.granularity = lutra::granularity::per_grouped_channel(group_size, 0);
+    weights.granularity = lutra::granularity::per_grouped_channel(group_size);
   }
   lutra::palettizer_config palettes;
   palettes.global_config.op_state_spec = {{"weight", weights}};

@@ -26,3 +26,23 @@ TEST_CASE("graph: at() reaches nodes and values by id") {
   CHECK(c.at(ir::value_id{2}).name == "v");
   CHECK(c.nodes[1].name == "b");
 }
+
+TEST_CASE("graph: names made up are unique, and the same again after they are released") {
+  std::vector<ir::node> nodes{{.name = "x"}, {.name = "x_1"}, {.name = ""}, {.name = "y_3"}};
+  ir::node_names names;
+  CHECK(names.make(nodes, "y") == "y");
+  CHECK(names.make(nodes, "x") == "x_2");
+  CHECK(names.make(nodes, "x") == "x_3");
+  for (const char* expected : {"y_1", "y_2", "y_4"}) CHECK(names.make(nodes, "y") == expected);
+  nodes.push_back({.name = "z"});  // added by hand
+  CHECK(names.make(nodes, "z") == "z_1");
+  names.release("x_3");
+  names.release("x_2");
+  CHECK(names.make(nodes, "x") == "x_2");
+  names.release("y");
+  CHECK(names.make(nodes, "y") == "y");
+  for (const char* odd : {"", "_", "x_", "x_99999999999999999999", "nothing_7", "x_0"}) {
+    names.release(odd);
+  }
+  CHECK(names.make(nodes, "x") == "x_3");
+}

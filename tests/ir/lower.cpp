@@ -52,6 +52,47 @@ ir::graph wide_net() {
   return std::move(b).build();
 }
 
+// Transposed and depthwise convolutions of every kind, 2-D.
+ir::graph upsampling_net() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto w = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, random_tensor(s, seed));
+  };
+  const auto d = b.relu6(b.conv2d(x, w("d.weight", {4, 1, 3, 3}, 1), w("d.bias", {4}, 2),
+                                  {.padding = {1, 1}, .groups = 4}));
+  const auto t = b.relu(b.conv_transpose2d(d, w("t.weight", {4, 6, 3, 2}, 3), w("t.bias", {6}, 4),
+                                           {.stride = {2, 1}, .padding = {1, 1}}));
+  const auto u = b.conv_transpose2d(
+      t, w("u.weight", {6, 2, 2, 3}, 5), {},
+      {.stride = {1, 2}, .output_padding = {0, 1}, .dilation = {2, 1}, .groups = 3});
+  b.output(
+      b.linear(b.flatten(b.max_pool2d(u, {.kernel = {3, 3}})), w("fc.weight", {10, 6 * 4 * 4}, 6)));
+  return std::move(b).build();
+}
+
+// Gates, products, differences, means and layouts: what integer mode runs beside its layers.
+ir::graph gated_net() {
+  ir::builder b;
+  const auto x = b.input("x");
+  const auto w = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, random_tensor(s, seed));
+  };
+  const auto c = b.relu6(
+      b.conv2d(x, w("c.weight", {8, 4, 3, 3}, 1), w("c.bias", {8}, 2), {.padding = {1, 1}}));
+  const auto p = b.max_pool2d(c);
+  const auto gated = b.apply("gelu", {b.mul(p, b.apply("sigmoid", {p}))});
+  const auto s = b.sub(gated, p);
+  const auto rows = b.reshape(s, {-1, 8, 12});
+  const auto product = b.relu(b.matmul(rows, b.permute(rows, {0, 2, 1})));
+  const auto top = b.apply("adaptive_max_pool2d", {s}, {{"output_size", {1, 2}}});
+  const auto mean = b.apply("mean", {s}, {{"dim", {2, 3}}});
+  const auto a = b.linear(b.flatten(product), w("a.weight", {10, 64}, 3));
+  const auto d = b.linear(b.flatten(top), w("d.weight", {10, 16}, 4));
+  b.output(b.add(b.add(a, d), b.linear(mean, w("e.weight", {10, 8}, 5))));
+  return std::move(b).build();
+}
+
 ir::graph line_net() {
   ir::builder b;
   const auto x = b.input("x");
@@ -74,6 +115,71 @@ TEST_CASE("lower: integers follow the simulation for every operation, scheme and
     check_agreement(finalized(wide_net(), x, {dtype::int8, qscheme::asymmetric}, group), x, 0.06,
                     2);
   }
+}
+
+TEST_CASE("lower: transposed and depthwise convolutions, tables by output channels") {
+  const auto x = random_tensor({30, 4, 6, 7}, 11);
+  for (const int group : {0, 2}) {
+    // Output channels of a transposed convolution are axis 1: the granularity takes the op's axis.
+    check_agreement(finalized(upsampling_net(), x, {}, group), x, 0.06, 2);
+    check_agreement(finalized(upsampling_net(), x, {dtype::uint8, qscheme::asymmetric}, group), x,
+                    0.06, 2);
+  }
+  const ir::graph g = finalized(upsampling_net(), x, {}, 2);
+  for (const auto& v : g.values) {
+    if (v.name == "t.weight" && v.palette) CHECK(v.palette->block == shape{4, 2, 3, 2});
+    if (v.name == "d.weight" && v.palette) CHECK(v.palette->block == shape{2, 1, 3, 3});
+  }
+}
+
+TEST_CASE("lower: gates, products, differences, means and layouts follow the simulation") {
+  const auto x = random_tensor({30, 4, 6, 8}, 11);
+  check_agreement(finalized(gated_net(), x), x, 0.1, 2);
+  check_agreement(finalized(gated_net(), x, {dtype::uint8, qscheme::asymmetric}), x, 0.1, 2);
+}
+
+TEST_CASE("lower: operations between two quantizers equal the simulation in every code") {
+  const auto codes = [](float scale, std::int32_t zero_point) {
+    return qparams{.scale = {scale}, .zero_point = {zero_point}, .minval = {}};
+  };
+  const auto x = random_tensor({7, 6, 5}, 3);
+  const ir::literal_map swap{{"dim0", {1}}, {"dim1", {2}}};
+  const ir::literal_map one{{"output_size", {1}}};
+  for (const char* op :
+       {"relu", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hardtanh", "hardsigmoid",
+        "hardswish", "softmax", "transpose", "mul", "sub", "adaptive_max_pool1d"}) {
+    ir::builder b;
+    const auto in = b.input("x");
+    const std::string_view name = op;
+    const bool binary = name == "mul" || name == "sub";
+    b.output(b.apply(op, binary ? std::vector<ir::value_id>{in, in} : std::vector<ir::value_id>{in},
+                     name == "transpose"             ? swap
+                     : name == "adaptive_max_pool1d" ? one
+                                                     : ir::literal_map{}));
+    ir::graph g = std::move(b).build();
+    const auto result = g.outputs[0];
+    const auto read = traits::emit_quantize_dequantize(g, in, codes(0.021F, 3));
+    for (std::size_t slot = 0; slot < (binary ? 2U : 1U); ++slot) {
+      traits::set_operand(g, g.at(result).producer, slot, read);
+    }
+    traits::set_output(g, 0, traits::emit_quantize_dequantize(g, result, codes(0.017F, -9)));
+    const ir::integer_program program = ir::lower(g);
+    const auto simulated = ir::interpreter(g).run(x);
+    CAPTURE(std::string(op));
+    CHECK(program.run(x).extents() == simulated.extents());
+    CHECK(program.run(x) == simulated);
+  }
+}
+
+TEST_CASE("lower: 1-D transposed convolutions run as images of height 1") {
+  ir::builder b;
+  const auto t = b.apply("conv_transpose1d",
+                         {b.input("x"), b.state("t.weight", random_tensor({3, 4, 5}, 1)),
+                          b.state("t.bias", random_tensor({4}, 2))},
+                         {{"stride", {2}}, {"padding", {1}}, {"output_padding", {1}}});
+  b.output(b.linear(b.flatten(t), b.state("fc.weight", random_tensor({20, 4 * 34}, 3))));
+  const auto x = random_tensor({50, 3, 16}, 12);
+  check_agreement(finalized(std::move(b).build(), x), x, 0.03);
 }
 
 TEST_CASE("lower: 1-D networks run as images of height 1") {
@@ -155,10 +261,29 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
   CHECK_ERROR(ir::lower(dense), unsupported, "palettized weight", "node 'linear'", "'fc.weight'");
 
   ir::builder b;
-  b.output(b.softmax(b.linear(b.input("x"), b.state("w.weight", random_tensor({4, 4}, 1)))));
+  const auto scores = b.linear(b.input("x"), b.state("w.weight", random_tensor({4, 4}, 1)));
+  b.output(b.batch_norm(scores, b.state("m", random_tensor({4}, 1)),
+                        b.state("v", tensor<float>({4}, {1, 1, 1, 1}))));
   const auto batch = random_tensor({4, 4}, 2);
-  const ir::graph soft = finalized(std::move(b).build(), batch);
-  CHECK_ERROR(ir::lower(soft), unsupported, "op type", "'softmax'");
+  const ir::graph norm = finalized(std::move(b).build(), batch);
+  CHECK_ERROR(ir::lower(norm), unsupported, "op type", "'batch_norm'");
+
+  ir::builder fused;  // no quantizer between a layer and its activation, and it is no clamp
+  fused.output(fused.apply(
+      "gelu", {fused.linear(fused.input("x"), fused.state("w.weight", random_tensor({4, 4}, 1)))}));
+  CHECK_ERROR(ir::lower(finalized(std::move(fused).build(), batch)), unsupported, "quantized value",
+              "'gelu'");
+
+  ir::builder means;
+  means.output(means.apply("mean", {means.relu(means.input("x"))}, {{"dim", {1}}}));
+  ir::graph rows = std::move(means).build();
+  const qparams half{.scale = {0.5F}, .zero_point = {0}, .minval = {}};
+  for (const auto n : std::vector<ir::node_id>(rows.order)) {
+    traits::set_operand(rows, n, 0,
+                        traits::emit_quantize_dequantize(rows, rows.at(n).operands[0], half));
+  }
+  traits::set_output(rows, 0, traits::emit_quantize_dequantize(rows, rows.outputs[0], half));
+  CHECK_ERROR(ir::lower(rows), unsupported, "means of whole images", "[1]", "'mean'");
 
   ir::graph prepared = line_net();
   quantizer<ir::graph> q(prepared, {.global_config = {.op_state_spec = off}});

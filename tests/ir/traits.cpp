@@ -1,6 +1,6 @@
 #include <lutra/ir/traits.hpp>
 
-#include <lutra/flow/journal.hpp>
+#include <lutra/flow/fold_batch_norm.hpp>
 
 #include "ir/helpers.hpp"
 
@@ -131,4 +131,93 @@ TEST_CASE("traits: a journal that is not committed leaves the graph as it was") 
                          }),
               cancelled, "stop");
   CHECK(seen(g) == before);
+}
+
+TEST_CASE("traits: parameters of a batch norm, biases, states and nodes that come and go") {
+  ir::builder b;
+  const auto s = [&](const char* name) { return b.state(name, test::random_tensor({3}, 1)); };
+  const auto x = b.input("x");
+  const auto y = b.linear(x, b.state("w", test::random_tensor({3, 4}, 1)));
+  const auto plain = b.batch_norm(y, s("m"), s("v"), 0.5);
+  const auto full = b.batch_norm(plain, s("g"), s("b"), s("m2"), s("v2"));
+  b.output(b.batch_norm(full, b.input("computed"), s("v3")));
+  b.output(b.apply("batch_norm", {x, s("z")}));
+  ir::graph g = std::move(b).build();
+  const auto of = [&](std::size_t i) { return traits::batch_norm_of(g, g.order[i]); };
+  REQUIRE(of(1));
+  CHECK_FALSE(of(1)->weight);
+  CHECK_FALSE(of(1)->bias);
+  CHECK(g.at(of(1)->mean).name == "m");
+  CHECK(g.at(of(1)->variance).name == "v");
+  CHECK(of(1)->eps == 0.5);
+  REQUIRE(of(2));
+  CHECK(g.at(*of(2)->weight).name == "g");
+  CHECK(g.at(*of(2)->bias).name == "b");
+  CHECK(g.at(of(2)->mean).name == "m2");
+  CHECK(of(2)->eps == 1e-5);
+  CHECK_FALSE(of(4));
+
+  const std::string before = seen(g);
+  const auto bias = test::random_tensor({3}, 7);
+  const auto added = traits::add_state(g, "new", lutra::view(bias));
+  CHECK(traits::role_of(g, added) == value_role::state);
+  CHECK(test::same_bits(g.at(added).data, bias));
+  traits::set_bias(g, g.order[0], added);
+  CHECK(traits::operands(g, g.order[0]).back() == added);
+  CHECK_NOTHROW(ir::verify(g));
+  traits::set_bias(g, g.order[0], std::nullopt);
+  traits::erase(g, added);
+  CHECK(seen(g) == before);
+  traits::set_operand(g, g.order[3], 0, y);
+  const std::vector<ir::node_id> dead{g.order[1], g.order[2]};
+  traits::erase_nodes(g, dead);
+  CHECK(g.order.size() == 3);
+  CHECK_NOTHROW(ir::verify(g));
+}
+
+TEST_CASE("traits: a network with batch norms behind every layer computes the same when folded") {
+  ir::builder b;
+  std::uint64_t seed = 1;
+  const auto state = [&](const std::string& name, const shape& s, bool positive = false) {
+    auto data = test::random_tensor(s, ++seed);
+    for (float& v : data.elements()) v = positive ? v * v + 0.2F : 0.5F * v;
+    return b.state(name, std::move(data));
+  };
+  int count = 0;
+  const auto norm = [&](ir::value_id x, index_t channels, bool affine = true) {
+    const std::string name = "bn" + std::to_string(++count);
+    const auto mean = state(name + ".running_mean", {channels});
+    const auto variance = state(name + ".running_var", {channels}, true);
+    if (!affine) return b.batch_norm(x, mean, variance, 1e-2);
+    return b.batch_norm(x, state(name + ".weight", {channels}), state(name + ".bias", {channels}),
+                        mean, variance, 1e-3);
+  };
+  auto x = b.input("x");
+  x = b.relu(norm(b.conv2d(x, state("a.weight", {6, 2, 3, 3}), {}, {.padding = {1, 1}}), 6));
+  x = norm(
+      norm(b.conv2d(x, state("b.weight", {6, 1, 3, 3}), state("b.bias", {6}), {.groups = 6}), 6), 6,
+      false);
+  x = b.relu6(norm(
+      b.conv_transpose2d(x, state("c.weight", {6, 2, 2, 2}), {}, {.stride = {2, 2}, .groups = 3}),
+      6));
+  x = b.reshape(x, {-1, 6, 96});
+  x = norm(b.conv1d(x, state("d.weight", {4, 6, 5}), state("d.bias", {4}), {.stride = 4}), 4);
+  x = norm(b.apply("conv_transpose1d", {x, state("e.weight", {4, 3, 2})}), 3, false);
+  x = b.flatten(x);
+  x = norm(b.linear(x, state("f.weight", {5, 72}), state("f.bias", {5})), 5);
+  b.output(b.linear(x, state("g.weight", {4, 5})));
+  ir::graph g = std::move(b).build();
+  const auto input = test::random_tensor({3, 2, 6, 10}, 99);
+  const auto before = ir::interpreter(g).run(input);
+  const batch_norm_report report = fold_batch_norm(g);
+  CHECK(report.records.size() == 7);
+  CHECK(report.folded() == 7);
+  CHECK_NOTHROW(ir::verify(g));
+  for (const auto n : g.order) CHECK(g.at(n).op != "batch_norm");
+  const auto after = ir::interpreter(g).run(input);
+  REQUIRE(after.extents() == before.extents());
+  float largest = 0;
+  for (const float y : before.elements()) largest = std::max(largest, std::abs(y));
+  for (index_t i = 0; i < after.size(); ++i)
+    CHECK(std::abs(after[i] - before[i]) <= 1e-5F * largest);
 }

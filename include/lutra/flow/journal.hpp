@@ -9,6 +9,8 @@
 #pragma once
 
 #include <lutra/graph/traits.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -58,13 +60,35 @@ template <editable_graph G> class journal {
     traits::set_constant(graph_, v, data);
     edits_.push_back(std::move(replaced));
   }
+  value_id add_state(std::string_view name, const tensor_view<const float>& data) {
+    make_room();
+    return made(traits::add_state(graph_, name, data));
+  }
+  // Operand 2 of a layer.
+  void set_bias(node_id n, std::optional<value_id> bias) {
+    const auto& operands = traits::operands(std::as_const(graph_), n);
+    std::optional<value_id> before;
+    if (std::ranges::distance(operands) > 2) before = at(operands, 2);
+    make_room();
+    traits::set_bias(graph_, n, bias);
+    edits_.push_back(bias_edit{n, before});
+  }
   // Erasing cannot be undone: erasures wait until commit().
   void erase(value_id v) { erasures_.push_back(v); }
+  void erase_nodes(std::vector<node_id> nodes) {
+    doomed_.insert(doomed_.end(), nodes.begin(), nodes.end());
+  }
 
-  // Keeps the edits and carries out the erasures. An exception of the first erasure leaves everything as it
-  // was before commit(); later ones leave a dead value behind. Returns how many were left.
+  // Keeps the edits and carries out the erasures, nodes first. An exception of the first erasure leaves
+  // everything as it was before commit(); later ones leave a dead value behind. Returns how many were left.
   index_t commit() {
     std::size_t erased = 0;
+    if constexpr (foldable_graph<G>) {
+      if (!doomed_.empty()) {
+        traits::erase_nodes(graph_, std::span<const node_id>(doomed_));
+        ++erased;
+      }
+    }
     index_t left = 0;
     for (const value_id& v : erasures_) {
 #if LUTRA_HAS_EXCEPTIONS
@@ -81,6 +105,7 @@ template <editable_graph G> class journal {
 #endif
     }
     erasures_.clear();
+    doomed_.clear();
     edits_.clear();
     return left;
   }
@@ -88,6 +113,7 @@ template <editable_graph G> class journal {
   // Takes every edit back, newest first.
   void rollback() {
     erasures_.clear();
+    doomed_.clear();
     std::string standing;
     while (!edits_.empty()) {
       const edit e = std::move(edits_.back());
@@ -127,7 +153,11 @@ template <editable_graph G> class journal {
   struct made_edit {
     value_id value;
   };
-  using edit = std::variant<operand_edit, output_edit, constant_edit, made_edit>;
+  struct bias_edit {
+    node_id node;
+    std::optional<value_id> before;
+  };
+  using edit = std::variant<operand_edit, output_edit, constant_edit, made_edit, bias_edit>;
 
   // Before the edit: recording it afterwards must not fail.
   void make_room() {
@@ -153,6 +183,9 @@ template <editable_graph G> class journal {
     } else if (const auto* m = std::get_if<made_edit>(&e)) {
       traits::erase(graph_, m->value);
     }
+    if constexpr (foldable_graph<G>) {
+      if (const auto* b = std::get_if<bias_edit>(&e)) traits::set_bias(graph_, b->node, b->before);
+    }
   }
   static std::string describe(const edit& e) {
     if (const auto* o = std::get_if<operand_edit>(&e)) {
@@ -161,12 +194,14 @@ template <editable_graph G> class journal {
     if (const auto* r = std::get_if<output_edit>(&e)) {
       return "graph output " + text_of(static_cast<index_t>(r->slot));
     }
+    if (std::holds_alternative<bias_edit>(e)) return "the bias of a node";
     return std::holds_alternative<constant_edit>(e) ? "a constant" : "an inserted value";
   }
 
   G& graph_;
   std::vector<edit> edits_;
   std::vector<value_id> erasures_;
+  std::vector<node_id> doomed_;
 };
 
 // Runs edit(journal) and commits; whatever leaves it by an exception is rethrown with the graph as it

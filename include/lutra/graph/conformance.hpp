@@ -150,6 +150,7 @@ template <editable_graph G> class edit_checker {
       if (state) try_constant(before.values[to_size(v)]);
       try_insertion(before, v);
     }
+    if constexpr (foldable_graph<G>) try_bias(before);
     return std::move(problems_);
   }
 
@@ -174,6 +175,39 @@ template <editable_graph G> class edit_checker {
     if (to_vector<float>(tensor_view<const float>(traits::constant(std::as_const(g_), v))) != old) {
       problem("set_constant: the old elements cannot be put back");
     }
+  }
+  // A new state as the bias of the first layer, and the old one back.
+  void try_bias(const indexed_graph<G>& before) {
+    const graph_index& i = before.index;
+    index_t layer = 0;
+    while (layer < i.node_count() &&
+           !(i.family(layer) == op_family::weighted &&
+             (i.operands[layer].size() == 2 || i.operands[layer].size() == 3))) {
+      ++layer;
+    }
+    if (layer == i.node_count()) return;
+    const std::vector<float> data{1.0F, -2.5F};
+    const value_id made = traits::add_state(g_, "lutra_edit_conformance",
+                                            tensor_view<const float>(data.data(), shape{2}));
+    if (traits::role_of(std::as_const(g_), made) != value_role::state ||
+        to_vector<float>(tensor_view<const float>(traits::constant(std::as_const(g_), made))) !=
+            data) {
+      problem("add_state: the new value is not a state of these elements");
+    }
+    const node_id_t<G>& node = before.nodes[to_size(layer)];
+    std::optional<value_id> old;
+    if (i.operands[layer].size() == 3) old = before.values[to_size(i.operands[layer][2])];
+    traits::set_bias(g_, node, std::optional<value_id>(made));
+    const auto& operands = traits::operands(std::as_const(g_), node);
+    if (std::ranges::distance(operands) != 3 || !(at(operands, 2) == made)) {
+      problem("set_bias: operand 2 of the layer is not the new state");
+    }
+    traits::set_bias(g_, node, old);
+    if (!(snapshot() == snapshot_of(before))) {
+      problem("set_bias: the old bias does not come back");
+      return;
+    }
+    traits::erase(g_, made);
   }
   void try_insertion(const indexed_graph<G>& before, index_t v) {
     const value_id source = before.values[to_size(v)];

@@ -17,7 +17,9 @@
 #include <lutra/affine/qparams.hpp>
 #include <lutra/palette/packed.hpp>
 #include <lutra/tensor/view.hpp>
+#include <optional>
 #include <ranges>
+#include <span>
 #include <string_view>
 
 namespace lutra::inline LUTRA_ABI {
@@ -36,6 +38,15 @@ enum class value_role : unsigned char {
 struct fake_quant_id {
   index_t index = 0;
   friend constexpr bool operator==(fake_quant_id, fake_quant_id) = default;
+};
+
+// A batch norm computes (x - mean) * (weight / sqrt(variance + eps)) + bias for each channel.
+template <class Value> struct batch_norm_operands {
+  std::optional<Value> weight{};  // absent: 1
+  std::optional<Value> bias{};    // absent: 0
+  Value mean{};
+  Value variance{};
+  double eps = 1e-5;
 };
 
 template <class G> using node_id_t = typename graph_traits<G>::node_id;
@@ -87,6 +98,20 @@ concept editable_graph = readable_graph<G> && requires(
   graph_traits<G>::set_operand(g, n, slot, v);
   graph_traits<G>::set_output(g, slot, v);
   graph_traits<G>::erase(g, v);   // a value made by insert/emit, with the nodes made for it; v has no uses; all or nothing
+};
+
+// Optional, all of them or none: what flow/fold_batch_norm.hpp needs beyond editing. A graph without them
+// keeps its batch norms.
+template <class G>
+concept foldable_graph = editable_graph<G> && requires(
+    const G& c, G& g, node_id_t<G> n, std::string_view name, tensor_view<const float> data,
+    std::optional<value_id_t<G>> bias, std::span<const node_id_t<G>> nodes) {
+  // std::optional<batch_norm_operands<value_id>> of a "batch_norm" node; std::nullopt when they are not known or when
+  // it normalises by the statistics of its batch.
+  { graph_traits<G>::batch_norm_of(c, n) } -> std::convertible_to<std::optional<batch_norm_operands<value_id_t<G>>>>;
+  { graph_traits<G>::add_state(g, name, data) } -> std::convertible_to<value_id_t<G>>;  // new state; erase(g, v) takes it away
+  graph_traits<G>::set_bias(g, n, bias);      // operand 2 of a convolution or linear: set, replaced, or taken away (nullopt)
+  graph_traits<G>::erase_nodes(g, nodes);     // nodes whose results nobody reads but each other; all or nothing
 };
 
 template <class G, class Batch, class F>

@@ -26,6 +26,13 @@ struct conv2d_options {
   extent_pair dilation{1, 1};
   index_t groups = 1;
 };
+struct conv_transpose2d_options {
+  extent_pair stride{1, 1};
+  extent_pair padding{0, 0};
+  extent_pair output_padding{0, 0};
+  extent_pair dilation{1, 1};
+  index_t groups = 1;
+};
 struct conv1d_options {
   index_t stride = 1;
   index_t padding = 0;
@@ -38,13 +45,6 @@ struct pool2d_options {
   extent_pair padding{0, 0};
 };
 using literal_map = std::map<std::string, std::vector<double>>;
-
-// A name that `taken` does not hold: stem, stem_1, stem_2, ...
-template <class Taken> std::string unique_name(const std::string& stem, Taken&& taken) {
-  std::string name = stem;
-  for (index_t i = 1; taken(name); ++i) name = stem + "_" + text_of(i);
-  return name;
-}
 
 class builder {
  public:
@@ -74,6 +74,15 @@ class builder {
                   {"dilation", numbers(o.dilation)},
                   {"groups", {static_cast<double>(o.groups)}}});
   }
+  value_id conv_transpose2d(value_id x, value_id w, std::optional<value_id> bias = {},
+                            conv_transpose2d_options o = {}) {
+    return apply("conv_transpose2d", with(x, w, bias),
+                 {{"stride", numbers(o.stride)},
+                  {"padding", numbers(o.padding)},
+                  {"output_padding", numbers(o.output_padding)},
+                  {"dilation", numbers(o.dilation)},
+                  {"groups", {static_cast<double>(o.groups)}}});
+  }
   value_id conv1d(value_id x, value_id w, std::optional<value_id> bias = {},
                   conv1d_options o = {}) {
     return apply("conv1d", with(x, w, bias),
@@ -89,7 +98,16 @@ class builder {
                       double eps = 1e-5) {
     return apply("batch_norm", {x, weight, bias, mean, variance}, {{"eps", {eps}}});
   }
+  // Without affine parameters: weight 1, bias 0.
+  value_id batch_norm(value_id x, value_id mean, value_id variance, double eps = 1e-5) {
+    return apply("batch_norm", {x, mean, variance}, {{"eps", {eps}}});
+  }
+  value_id matmul(value_id a, value_id b) { return apply("matmul", {a, b}); }
+  value_id embedding(value_id weight, value_id indices) {
+    return apply("embedding", {weight, indices});
+  }
   value_id add(value_id a, value_id b) { return apply("add", {a, b}); }
+  value_id sub(value_id a, value_id b) { return apply("sub", {a, b}); }
   value_id mul(value_id a, value_id b) { return apply("mul", {a, b}); }
   value_id relu(value_id x) { return apply("relu", {x}); }
   value_id relu6(value_id x) { return apply("relu6", {x}); }
@@ -101,6 +119,10 @@ class builder {
   // Joins axes [start, rank) of x.
   value_id flatten(value_id x, int start = 1) {
     return apply("flatten", {x}, {{"start_dim", {static_cast<double>(start)}}});
+  }
+  // Axis i of the result is axis `dims[i]` of x.
+  value_id permute(value_id x, const std::vector<int>& dims) {
+    return apply("permute", {x}, {{"dims", {dims.begin(), dims.end()}}});
   }
   // One extent may be -1: what is left.
   value_id reshape(value_id x, const std::vector<index_t>& extents) {

@@ -7,6 +7,7 @@
 // ir/interpreter.hpp (float) and ir/integer.hpp (integer). Concurrent reads are safe.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <lutra/affine/qparams.hpp>
@@ -16,6 +17,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI::ir {
@@ -51,6 +53,42 @@ struct value {
   std::optional<packed_palette> palette{};  // of packed states
 };
 
+// Names of nodes that are taken, and the next number to try behind each: what graph_traits keeps so that
+// making a name up takes constant time. Reads nodes that were added since, so a graph may be built by hand.
+class node_names {
+ public:
+  // stem, stem_1, stem_2, ...: the first that no node has. Taken from now on.
+  std::string make(const std::vector<node>& nodes, const std::string& stem) {
+    for (; read_ < nodes.size(); ++read_) {
+      if (!nodes[read_].name.empty()) next_.try_emplace(nodes[read_].name, 1);
+    }
+    const auto [at, fresh] = next_.try_emplace(stem, 1);
+    if (fresh) return stem;
+    index_t& number = at->second;  // stays where it is when the table grows
+    for (;;) {
+      std::string name = stem + "_" + text_of(number++);
+      if (next_.try_emplace(name, 1).second) return name;
+    }
+  }
+  // The node of this name is gone; the name may be given again.
+  void release(const std::string& name) {
+    next_.erase(name);
+    const std::size_t bar = name.rfind('_');
+    if (bar == std::string::npos || bar + 1 == name.size() || name.size() - bar > 18) return;
+    index_t number = 0;
+    for (std::size_t i = bar + 1; i < name.size(); ++i) {
+      if (name[i] < '0' || name[i] > '9') return;
+      number = 10 * number + (name[i] - '0');
+    }
+    const auto stem = next_.find(name.substr(0, bar));
+    if (stem != next_.end() && number >= 1) stem->second = std::min(stem->second, number);
+  }
+
+ private:
+  std::unordered_map<std::string, index_t> next_;
+  std::size_t read_ = 0;  // nodes whose names are in the table
+};
+
 struct graph {
   std::vector<node> nodes;
   std::vector<value> values;
@@ -58,6 +96,7 @@ struct graph {
   std::vector<value_id> inputs;
   std::vector<value_id> outputs;
   std::map<std::string, std::string> module_types;  // module path -> type name
+  node_names names{};  // of the nodes; derived from them, kept by graph_traits
 
   node& at(node_id n) { return nodes[static_cast<std::size_t>(n.index)]; }
   const node& at(node_id n) const { return nodes[static_cast<std::size_t>(n.index)]; }

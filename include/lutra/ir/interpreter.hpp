@@ -110,7 +110,7 @@ class interpreter {
     if (n.results.size() != 1) raise(errc::invalid_graph, "one result is needed", label(n));
     if (s.op != nullptr && s.op->prepare != nullptr && n.operands.size() > 1) {
       if (const float_view w = stored(n.operands[1]); w.data() != nullptr)
-        s.prepared = s.op->prepare(w);
+        s.prepared = s.op->prepare(n, w);
     }
     steps_.push_back(std::move(s));
   }

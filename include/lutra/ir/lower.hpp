@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <lutra/ir/integer.hpp>
+#include <lutra/ir/step_parameters.hpp>
 #include <lutra/palette/pack.hpp>
 #include <unordered_map>
 
@@ -66,45 +67,28 @@ class lowering {
         raise(errc::invalid_graph, "dequantize and quantize disagree", label(n));
       }
       made_.insert_or_assign(result, c);
-    } else if (n.op == "max_pool1d" || n.op == "max_pool2d" || n.op == "flatten" ||
-               n.op == "reshape" || n.op == "cat") {
+    } else if (one_of(n, {"max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+                          "flatten", "reshape", "permute", "transpose", "cat"})) {
       made_.insert_or_assign(result, preserved(n));
-    } else if (n.op == "relu" || n.op == "relu6") {
+    } else if (is_activation(n)) {
       const auto waiting = pending_.find(n.operands[0]);
-      if (waiting != pending_.end() && waiting->second.clamp == nullptr) {
+      if (waiting != pending_.end() && waiting->second.clamp == nullptr &&
+          (is_clamp(n) || is_elementwise(*waiting->second.operation))) {
         pending_.emplace(result, pending{waiting->second.operation, &n});
       } else {
         codes_of(n.operands[0], label(n));
         pending_.emplace(result, pending{&n, &n});
       }
-    } else if (n.op == "conv1d" || n.op == "conv2d" || n.op == "linear" || n.op == "add" ||
-               n.op == "avg_pool1d" || n.op == "avg_pool2d" || n.op == "adaptive_avg_pool2d") {
+    } else if (is_elementwise(n) ||
+               one_of(n, {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear",
+                          "matmul", "softmax", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
+                          "adaptive_avg_pool2d", "mean"})) {
       pending_.emplace(result, pending{&n, nullptr});
     } else {
       raise(errc::unsupported, "integer mode does not have this op type", label(n), text_of(n.op));
     }
   }
 
-  // The parameters of a quantize or dequantize as int8.
-  static qparams parameters_of(const node& n) {
-    if (!n.quantization) raise(errc::invalid_graph, "no quantization parameters", label(n));
-    qparams q = *n.quantization;
-    check(q, label(n));
-    const bool eight = q.dtype == dtype::int8 || q.dtype == dtype::uint8;
-    if (!eight || q.qformulation != qformulation::zp || q.scale.size() != 1) {
-      raise(errc::unsupported, "integer mode needs 8-bit per-tensor activations with a zero point",
-            label(n), std::string(name_of(q.dtype)) + ", " + text_of(q.scale.size()) + " scales",
-            "int8 or uint8, 1 scale, zp");
-    }
-    if (q.dtype == dtype::uint8) {  // q - 128 and zero_point - 128 mean the same value
-      q.dtype = dtype::int8;
-      q.quant_min -= 128;
-      q.quant_max -= 128;
-      q.zero_point[0] -= 128;
-    }
-    q.granularity = granularity::per_tensor();
-    return q;
-  }
   const codes& codes_of(value_id v, const std::string& where) const {
     const auto it = made_.find(v);
     if (it != made_.end()) return it->second;
@@ -147,18 +131,22 @@ class lowering {
     if (n.op == "cat") {
       return emit(n, integer_concat{concat_axis(n)}, std::move(operands), first.parameters);
     }
-    if (n.op == "flatten" || n.op == "reshape") {
+    if (one_of(n, {"flatten", "reshape", "permute", "transpose"})) {
       return emit(n, integer_layout{n}, std::move(operands), first.parameters);
     }
-    const int axes = n.op == "max_pool1d" ? 1 : 2;
-    return emit(n, integer_max_pool{{kernel_of(n, axes), sliding(n, axes)}}, std::move(operands),
-                first.parameters);
+    const int axes = n.op.ends_with("1d") ? 1 : 2;
+    if (n.op.starts_with("adaptive")) {
+      return emit(n, integer_max_pool{{}, adaptive_size(n, axes)}, std::move(operands),
+                  first.parameters);
+    }
+    return emit(n, integer_max_pool{{kernel_of(n, axes), sliding(n, axes)}, {0, 0}},
+                std::move(operands), first.parameters);
   }
 
   codes finished(const pending& p, const qparams& out) {
     const node& n = *p.operation;
     const codes& x = codes_of(n.operands[0], label(n));
-    if (n.op == "relu" || n.op == "relu6") {
+    if (is_activation(n)) {
       return emit(n, table_between(x.parameters, out, p.clamp), {x.value}, out);
     }
     if (n.op == "linear") {
@@ -174,14 +162,30 @@ class lowering {
                                     static_cast<std::int8_t>(x.parameters.zero_point[0])};
       return emit(n, integer_conv{w, options, std::move(e)}, {x.value}, out);
     }
-    if (p.clamp != nullptr && n.op != "add") {
-      raise(errc::unsupported, "integer mode has no fused relu here", label(*p.clamp), n.op,
-            "conv1d, conv2d, linear, add");
+    if (n.op == "conv_transpose1d" || n.op == "conv_transpose2d") {
+      return finished_transposed(n, p.clamp, x, out);
     }
-    if (n.op == "add") return finished_add(n, p.clamp, out);
+    if (n.op == "matmul") return finished_matmul(n, p.clamp, out);
+    if (is_elementwise(n) || n.op == "softmax") {
+      const bool clamped_sum = n.op == "add" && (p.clamp == nullptr || is_clamp(*p.clamp));
+      return clamped_sum ? finished_add(n, p.clamp, out) : finished_elementwise(n, p.clamp, out);
+    }
+    if (p.clamp != nullptr) {
+      raise(errc::unsupported, "integer mode has no fused relu here", label(*p.clamp), n.op,
+            "convolutions, linear, matmul, add, sub, mul");
+    }
     return emit(n, mean_pool_of(n, x.parameters, out), {x.value}, out);
   }
 
+  codes finished_transposed(const node& n, const node* clamp, const codes& x, const qparams& out) {
+    const int axes = n.op == "conv_transpose1d" ? 1 : 2;
+    const index_t groups = integer(n, "groups", 1, 1);
+    const lut_matrix w = make_lut_matrix(transposed_palette(palette_of_node(n, axes + 2), groups));
+    requantize e = epilogue(n, w, x.parameters, out, clamp);
+    lutra::conv_transpose2d_options options{transposed_window_of(n, axes), groups,
+                                            static_cast<std::int8_t>(x.parameters.zero_point[0])};
+    return emit(n, integer_conv_transpose{w, options, std::move(e)}, {x.value}, out);
+  }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
     if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
     const codes& a = codes_of(n.operands[0], label(n));
@@ -194,74 +198,39 @@ class lowering {
                 {a.value, b.value}, out);
   }
 
-  static integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qparams& out) {
-    if (out.quant_min != -128 || out.quant_max != 127) {
-      raise(errc::unsupported, "integer mode pools into the full int8 range only", label(n),
-            range_text(out.quant_min, out.quant_max), range_text(-128, 127));
+  codes finished_elementwise(const node& n, const node* activation, const qparams& out) {
+    integer_elementwise op{n, {}, {}, unit_of(out, 0)};
+    if (activation != nullptr) op.activation = *activation;
+    std::vector<index_t> operands;
+    for (const value_id v : n.operands) {
+      const codes& c = codes_of(v, label(n));
+      op.operands.push_back(unit_of(c.parameters, 0));
+      operands.push_back(c.value);
     }
-    integer_mean_pool pool;
-    if (n.op == "adaptive_avg_pool2d") {
-      const auto size = integers(n, "output_size", 2, 1, 1);
-      pool.adaptive = {size[0], size[1]};
-    } else {
-      const int axes = n.op == "avg_pool1d" ? 1 : 2;
-      pool.options.kernel = kernel_of(n, axes);
-      pool.options.window = sliding(n, axes);
-    }
-    pool.options.count_padding = true;  // as the float operation: padding counts as 0
-    pool.options.zero_point = static_cast<std::int8_t>(in.zero_point[0]);
-    pool.options.output_zero_point = static_cast<std::int8_t>(out.zero_point[0]);
-    pool.options.multiplier = in.scale[0] / out.scale[0];
-    return pool;
+    return emit(n, std::move(op), std::move(operands), out);
   }
-
-  // Codes of `in` to codes of `out`, through a relu or relu6 if one is given: what the float
-  // operations would do, for each of the 256 codes.
-  static integer_map table_between(const qparams& in, const qparams& out, const node* clamp) {
-    integer_map map;
-    for (int q = -128; q <= 127; ++q) {
-      float x = decode_one(q, unit_of(in, 0));
-      if (clamp != nullptr) x = clamped(x, *clamp);
-      map.table[static_cast<std::size_t>(q + 128)] =
-          static_cast<std::int8_t>(encode_one(x, unit_of(out, 0)));
-    }
-    return map;
-  }
-  static float clamped(float x, const node& relu) {
-    const float low = x < 0.0F ? 0.0F : x;
-    return relu.op == "relu6" && low > 6.0F ? 6.0F : low;
-  }
-  // The codes a relu leaves possible. Quantizing is monotone, so clamping the codes is the same.
-  static std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp) {
-    if (clamp == nullptr) {
-      return {static_cast<std::int32_t>(out.quant_min), static_cast<std::int32_t>(out.quant_max)};
-    }
-    constexpr float far = std::numeric_limits<float>::max();
-    return {encode_one(clamped(-far, *clamp), unit_of(out, 0)),
-            encode_one(clamped(far, *clamp), unit_of(out, 0))};
-  }
-
-  static std::array<index_t, 2> kernel_of(const node& n, int axes) {
-    const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
-    return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
-  }
-  static window2d sliding(const node& n, int axes) {
-    window2d w;
-    const auto count = static_cast<std::size_t>(axes);
-    const auto stride = integers(n, "stride", count, 1, 1);
-    const auto padding = integers(n, "padding", count, 0, 0);
-    const auto dilation = integers(n, "dilation", count, 1, 1);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t axis = 2 - count + i;
-      w.stride[axis] = stride[i];
-      w.padding[axis] = w.padding_end[axis] = padding[i];
-      w.dilation[axis] = dilation[i];
-    }
-    return w;
+  codes finished_matmul(const node& n, const node* clamp, const qparams& out) {
+    if (n.operands.size() != 2) raise(errc::invalid_graph, "matmul needs two operands", label(n));
+    const codes& a = codes_of(n.operands[0], label(n));
+    const codes& b = codes_of(n.operands[1], label(n));
+    integer_matmul op;
+    op.a_zero_point = a.parameters.zero_point[0];
+    op.b_zero_point = b.parameters.zero_point[0];
+    op.multiplier = static_cast<float>(static_cast<double>(a.parameters.scale[0]) *
+                                       static_cast<double>(b.parameters.scale[0]) /
+                                       static_cast<double>(out.scale[0]));
+    op.zero_point = out.zero_point[0];
+    const auto [lo, hi] = bounds(out, clamp);
+    op.lo = lo;
+    op.hi = hi;
+    return emit(n, op, {a.value, b.value}, out);
   }
 
   // The palettized weight of a node; a 1-D kernel gets height 1.
   lut_matrix weight_of_node(const node& n, int rank) const {
+    return make_lut_matrix(palette_of_node(n, rank));
+  }
+  packed_palette palette_of_node(const node& n, int rank) const {
     if (n.operands.size() < 2 || !graph_.at(n.operands[1]).palette) {
       raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
             n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
@@ -276,7 +245,7 @@ class lowering {
       p.weight_shape = {p.weight_shape[0], p.weight_shape[1], 1, p.weight_shape[2]};
       p.block = {p.block[0], p.block[1], 1, p.block[2]};
     }
-    return make_lut_matrix(p);
+    return p;
   }
 
   requantize epilogue(const node& n, const lut_matrix& w, const qparams& in, const qparams& out,

@@ -77,7 +77,7 @@ template <> struct graph_traits<ir::graph> {
   static value_id emit_palette(graph& g, value_id v, const packed_palette& p) {
     ir::node n{};
     n.op = "lut_to_dense";
-    n.name = fresh_name(g, g.at(v).name + "_lut_to_dense");
+    n.name = g.names.make(g.nodes, g.at(v).name + "_lut_to_dense");
     ir::value packed{};
     packed.name = g.at(v).name;
     packed.role = value_role::packed_state;
@@ -90,8 +90,49 @@ template <> struct graph_traits<ir::graph> {
   static void set_output(graph& g, std::size_t slot, value_id v) {
     at_slot(g.outputs, slot, "graph outputs") = v;
   }
+  // Operands x, weight, bias, mean, variance, or x, mean, variance.
+  static std::optional<batch_norm_operands<value_id>> batch_norm_of(const graph& g, node_id n) {
+    const std::vector<value_id>& o = g.at(n).operands;
+    if (o.size() != 3 && o.size() != 5) return std::nullopt;
+    batch_norm_operands<value_id> found{.mean = o[o.size() - 2], .variance = o.back()};
+    if (o.size() == 5) {
+      found.weight = o[1];
+      found.bias = o[2];
+    }
+    found.eps = literal(g, n, "eps").value_or(found.eps);
+    return found;
+  }
+  static value_id add_state(graph& g, std::string_view name, tensor_view<const float> data) {
+    ir::value state{};
+    state.name = name;
+    state.role = value_role::state;
+    state.data = tensor<float>::copy_of(data);
+    g.values.push_back(std::move(state));
+    return {static_cast<index_t>(g.values.size()) - 1};
+  }
+  static void set_bias(graph& g, node_id n, std::optional<value_id> bias) {
+    std::vector<value_id>& operands = g.at(n).operands;
+    at_slot(operands, 1, ir::label(g.at(n)));  // input and weight
+    operands.resize(2);
+    if (bias) operands.push_back(*bias);
+  }
+  static void erase_nodes(graph& g, std::span<const node_id> nodes) {
+    std::vector<char> doomed(g.nodes.size(), 0);
+    for (const node_id n : nodes) doomed[static_cast<std::size_t>(n.index)] = 1;
+    std::erase_if(g.order,
+                  [&](node_id n) { return doomed[static_cast<std::size_t>(n.index)] != 0; });
+    for (const node_id n : nodes) {
+      for (const value_id v : g.at(n).results) g.at(v) = {};
+      g.names.release(g.at(n).name);
+      g.at(n) = {};
+    }
+  }
   static void erase(graph& g, value_id v) {
     const node_id made = g.at(v).producer;
+    if (g.at(v).role == value_role::state) {
+      g.at(v) = {};
+      return;
+    }
     if (made.index < 0) {
       raise(errc::invalid_argument, "only an inserted value can be erased", "ir::graph",
             text_of(g.at(v).name));
@@ -122,15 +163,10 @@ template <> struct graph_traits<ir::graph> {
     raise(errc::invalid_argument, "no such slot", where, text_of(slot),
           "below " + text_of(values.size()));
   }
-  static std::string fresh_name(const graph& g, const std::string& stem) {
-    return ir::unique_name(stem, [&](const std::string& name) {
-      return std::ranges::any_of(g.order, [&](node_id n) { return g.at(n).name == name; });
-    });
-  }
-  static ir::node reader_of(const graph& g, value_id v, const char* op) {
+  static ir::node reader_of(graph& g, value_id v, const char* op) {
     ir::node n{};
     n.op = op;
-    n.name = fresh_name(g, g.at(v).name + "_" + op);
+    n.name = g.names.make(g.nodes, g.at(v).name + "_" + op);
     n.operands = {v};
     const node_id producer = g.at(v).producer;
     if (producer.index >= 0) n.module_path = g.at(producer).module_path;
@@ -156,10 +192,11 @@ template <> struct graph_traits<ir::graph> {
   // Takes a node and its only result away; their slots stay, empty.
   static void forget(graph& g, node_id n, value_id v) {
     std::erase(g.order, n);
+    g.names.release(g.at(n).name);
     g.at(n) = {};
     g.at(v) = {};
   }
 };
-static_assert(editable_graph<ir::graph>);
+static_assert(foldable_graph<ir::graph>);
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -45,6 +45,47 @@ TEST_CASE("elementwise: add and mul take equal shapes or one element") {
               "[2, 3]");
 }
 
+TEST_CASE("elementwise: shapes broadcast from the last axis on") {
+  const struct {
+    shape a, b, out;
+  } cases[] = {{{2, 3, 4}, {4}, {2, 3, 4}},    {{2, 3, 4}, {3, 1}, {2, 3, 4}},
+               {{2, 1, 4}, {3, 1}, {2, 3, 4}}, {{3, 1}, {2, 1, 4}, {2, 3, 4}},
+               {{1, 1}, {2}, {1, 2}},          {{}, {2, 2}, {2, 2}},
+               {{2, 0, 3}, {1, 3}, {2, 0, 3}}, {{2, 3, 4, 5}, {2, 3, 1, 1}, {2, 3, 4, 5}}};
+  std::uint64_t seed = 0;
+  for (const auto& c : cases) {
+    const auto a = random_tensor(c.a, ++seed);
+    const auto b = random_tensor(c.b, ++seed);
+    const auto y = run_op(node_of("sub"), {a, b});
+    REQUIRE(y.extents() == c.out);
+    // The element of `x` at the multi-index of flat position i of the result.
+    const auto element = [&](const tensor<float>& x, index_t i) {
+      index_t at = 0, step = 1;
+      for (int axis = c.out.rank(); axis-- > 0; i /= std::max<index_t>(c.out[axis], 1)) {
+        const int own = axis - (c.out.rank() - x.rank());
+        if (own < 0) continue;
+        if (x.extent(own) != 1) at += i % c.out[axis] * step;
+        step *= x.extent(own);
+      }
+      return x[at];
+    };
+    for (index_t i = 0; i < y.size(); ++i) CHECK(y[i] == element(a, i) - element(b, i));
+  }
+  CHECK_ERROR(run_op(node_of("mul"), {random_tensor({2, 3}, 1), random_tensor({2}, 2)}),
+              shape_mismatch, "operands differ in shape", "[2]", "[2, 3]");
+}
+
+TEST_CASE("elementwise: batch norm without affine parameters has weight 1 and bias 0") {
+  const auto x = random_tensor({2, 3, 4}, 1);
+  const auto mean = random_tensor({3}, 4);
+  const tensor<float> variance({3}, {0.25F, 1.5F, 0.0F});
+  const tensor<float> one({3}, {1, 1, 1}), zero({3});
+  CHECK(test::same_bits(run_op(node_of("batch_norm"), {x, mean, variance}),
+                        run_op(node_of("batch_norm"), {x, one, zero, mean, variance})));
+  CHECK_ERROR(run_op(node_of("batch_norm"), {x, mean, variance, zero}), invalid_graph,
+              "wrong number of operands", "got 4");
+}
+
 TEST_CASE("elementwise: batch norm, each step rounded") {
   const auto x = random_tensor({2, 3, 4, 5}, 1);
   const auto weight = random_tensor({3}, 2);

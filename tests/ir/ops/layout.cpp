@@ -35,6 +35,32 @@ TEST_CASE("layout: reshape keeps the elements; one extent may be open") {
   CHECK_ERROR(run_op(node_of("reshape"), {x}), invalid_graph, "without a shape");
 }
 
+TEST_CASE("layout: permute and transpose move axes, not values") {
+  const auto x = random_tensor({2, 3, 4}, 1);
+  const auto y = run_op(node_of("permute", {{"dims", {2, 0, -2}}}), {x});
+  REQUIRE(y.extents() == shape{4, 2, 3});
+  const auto t = run_op(node_of("transpose"), {x});
+  REQUIRE(t.extents() == shape{2, 4, 3});
+  const auto first = run_op(node_of("transpose", {{"dim0", {0}}, {"dim1", {-1}}}), {x});
+  REQUIRE(first.extents() == shape{4, 3, 2});
+  for (index_t i = 0; i < 2; ++i) {
+    for (index_t j = 0; j < 3; ++j) {
+      for (index_t k = 0; k < 4; ++k) {
+        const float v = x[(i * 3 + j) * 4 + k];
+        CHECK(y[(k * 2 + i) * 3 + j] == v);
+        CHECK(t[(i * 4 + k) * 3 + j] == v);
+        CHECK(first[(k * 3 + j) * 2 + i] == v);
+      }
+    }
+  }
+  CHECK_ERROR(run_op(node_of("permute", {{"dims", {0, 1}}}), {x}), invalid_graph, "'dims'",
+              "[0, 1]", "3 axes");
+  CHECK_ERROR(run_op(node_of("permute", {{"dims", {0, 1, 1}}}), {x}), invalid_graph, "[0, 1, 1]");
+  CHECK_ERROR(run_op(node_of("permute"), {x}), invalid_graph, "none");
+  CHECK_ERROR(run_op(node_of("permute", {{"dims", {0, 1, 3}}}), {x}), invalid_argument, "axis");
+  CHECK_ERROR(run_op(node_of("transpose", {{"dim0", {5}}}), {x}), invalid_argument, "axis");
+}
+
 TEST_CASE("layout: concatenation along any axis") {
   const auto a = random_tensor({2, 3, 2}, 1);
   const auto b = random_tensor({2, 1, 2}, 2);

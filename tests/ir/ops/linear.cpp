@@ -34,8 +34,8 @@ TEST_CASE("linear: the bits of the definition, for any leading axes") {
       }
     }
     // A weight prepared beforehand changes nothing.
-    const auto prepared = ir::prepare_linear(lutra::view(w));
     const ir::node n = node_of("linear");
+    const auto prepared = ir::prepare_linear(n, lutra::view(w));
     const std::vector<ir::float_view> operands{lutra::view(x), lutra::view(w), lutra::view(bias)};
     CHECK(test::same_bits(ir::linear({n, operands, prepared}), y));
   }

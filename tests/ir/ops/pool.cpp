@@ -72,6 +72,56 @@ TEST_CASE("pool: adaptive average pools, global and uneven") {
   CHECK(uneven[7] == corner / 6.0F);
 }
 
+TEST_CASE("pool: adaptive pools of one axis, and maxima") {
+  const auto x = random_tensor({2, 3, 7}, 1);
+  const auto mean = run_op(node_of("adaptive_avg_pool1d", {{"output_size", {3}}}), {x});
+  const auto top = run_op(node_of("adaptive_max_pool1d", {{"output_size", {3}}}), {x});
+  REQUIRE(mean.extents() == shape{2, 3, 3});
+  REQUIRE(top.extents() == shape{2, 3, 3});
+  const index_t begin[] = {0, 2, 4}, end[] = {3, 5, 7};
+  for (index_t i = 0; i < mean.size(); ++i) {
+    float sum = 0, best = -std::numeric_limits<float>::infinity();
+    for (index_t k = begin[i % 3]; k < end[i % 3]; ++k) {
+      sum += x[i / 3 * 7 + k];
+      best = std::max(best, x[i / 3 * 7 + k]);
+    }
+    CHECK(mean[i] == sum / 3.0F);
+    CHECK(top[i] == best);
+  }
+  const auto planes = random_tensor({1, 2, 4, 6}, 2);
+  const auto global = run_op(node_of("adaptive_max_pool2d", {{"output_size", {1}}}), {planes});
+  CHECK(global.extents() == shape{1, 2, 1, 1});
+  CHECK(global[1] == *std::max_element(planes.data() + 24, planes.data() + 48));
+  CHECK_ERROR(run_op(node_of("adaptive_max_pool1d", {{"output_size", {1}}}), {planes}),
+              shape_mismatch, "wrong rank");
+}
+
+TEST_CASE("pool: means over any axes, summed in order") {
+  const auto x = random_tensor({2, 3, 4, 5}, 1);
+  const auto planes = run_op(node_of("mean", {{"dim", {-1, 2}}}), {x});
+  const auto kept = run_op(node_of("mean", {{"dim", {2, 3}}, {"keepdim", {1}}}), {x});
+  REQUIRE(planes.extents() == shape{2, 3});
+  CHECK(kept.extents() == shape{2, 3, 1, 1});
+  for (index_t i = 0; i < 6; ++i) {
+    float sum = 0;
+    for (index_t k = 0; k < 20; ++k) sum += x[i * 20 + k];
+    CHECK(planes[i] == sum / 20.0F);
+    CHECK(kept[i] == planes[i]);
+  }
+  const auto channels = run_op(node_of("mean", {{"dim", {1}}}), {x});
+  REQUIRE(channels.extents() == shape{2, 4, 5});
+  for (index_t i = 0; i < 40; ++i) {
+    const index_t at = i / 20 * 60 + i % 20;
+    CHECK(channels[i] == (x[at] + x[at + 20] + x[at + 40]) / 3.0F);
+  }
+  float all = 0;
+  for (const float v : x.elements()) all += v;
+  CHECK(run_op(node_of("mean"), {x}).extents() == shape{});
+  CHECK(run_op(node_of("mean"), {x})[0] == all / 120.0F);
+  CHECK_ERROR(run_op(node_of("mean"), {tensor<float>({0, 3})}), shape_mismatch, "no elements");
+  CHECK_ERROR(run_op(node_of("mean", {{"dim", {4}}}), {x}), invalid_argument, "axis");
+}
+
 TEST_CASE("pool: windows that do not fit are refused") {
   const auto x = random_tensor({1, 1, 3, 3}, 1);
   CHECK_ERROR(run_op(pool_node("max_pool2d", 4, 1, 0), {x}), shape_mismatch, "does not fit",

@@ -1,9 +1,10 @@
-// lutra: elementwise.hpp - relu, relu6, add, mul, batch norm, softmax of the float interpreter.
+// lutra: elementwise.hpp - relu, relu6, add, sub, mul, batch norm, softmax of the float interpreter.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   relu(x) = x > 0 ? x : 0   (NaN gives 0... kept: x != x ? x)
-// add and mul take equal shapes, or one operand of one element. Batch norm:
-// y = (x - mean) * (weight / sqrt(variance + eps)) + bias, each step rounded in f32. Softmax works in
+//   relu(x) = x < 0 ? 0 : x   (NaN passes)
+// add, sub and mul broadcast: shapes are compared from the last axis on, an extent of 1 (or a missing axis)
+// repeats. Batch norm: y = (x - mean) * (weight / sqrt(variance + eps)) + bias, each step rounded in f32; its
+// operands are x, weight, bias, mean, variance, or x, mean, variance (weight 1, bias 0). Softmax works in
 // f64 with an exponential of plus and times only, so no maths library decides a bit. Thread-safe.
 #pragma once
 
@@ -36,45 +37,89 @@ inline tensor<float> relu6(const call& c) {
   });
 }
 
+// The common shape of two operands, axis by axis from the last one on.
+inline shape broadcast_shape(const node& n, const shape& a, const shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  std::vector<index_t> extents(static_cast<std::size_t>(rank));
+  for (int i = 1; i <= rank; ++i) {
+    const index_t x = i <= a.rank() ? a[a.rank() - i] : 1;
+    const index_t y = i <= b.rank() ? b[b.rank() - i] : 1;
+    if (x != y && x != 1 && y != 1) {
+      bad_shape(n, "operands differ in shape", text_of(b), text_of(a));
+    }
+    extents[static_cast<std::size_t>(rank - i)] = x == 1 ? y : x;
+  }
+  return shape(std::span<const index_t>(extents));
+}
+// Steps of a dense operand of shape `from` while the indices of `to` run: 0 where it repeats.
+inline std::vector<index_t> broadcast_steps(const shape& from, const shape& to) {
+  std::vector<index_t> steps(static_cast<std::size_t>(to.rank()));
+  index_t step = 1;
+  for (int i = 1; i <= from.rank(); ++i) {
+    const index_t extent = from[from.rank() - i];
+    steps[static_cast<std::size_t>(to.rank() - i)] = extent == 1 ? 0 : step;
+    step *= extent;
+  }
+  return steps;
+}
 template <class F> tensor<float> combine(const call& c, F&& f) {
   expect_operands(c, 2, 2);
   const float_view& a = c.operand(0);
   const float_view& b = c.operand(1);
-  const bool same = a.extents() == b.extents();
-  if (!same && a.size() != 1 && b.size() != 1) {
-    bad_shape(c.at, "operands differ in shape", text_of(b.extents()), text_of(a.extents()));
+  tensor<float> out(broadcast_shape(c.at, a.extents(), b.extents()));
+  if (a.size() == out.size() && b.size() == out.size()) {
+    for (index_t i = 0; i < out.size(); ++i) out[i] = f(a.data()[i], b.data()[i]);
+    return out;
   }
-  tensor<float> out(same || b.size() == 1 ? a.extents() : b.extents());
-  const index_t a_step = same || b.size() == 1 ? 1 : 0;
-  const index_t b_step = same || b.size() != 1 ? 1 : 0;
-  for (index_t i = 0; i < out.size(); ++i) out[i] = f(a.data()[i * a_step], b.data()[i * b_step]);
+  const std::vector<index_t> a_step = broadcast_steps(a.extents(), out.extents());
+  const std::vector<index_t> b_step = broadcast_steps(b.extents(), out.extents());
+  std::vector<index_t> at(a_step.size(), 0);
+  const float* x = a.data();
+  const float* y = b.data();
+  for (index_t i = 0; i < out.size(); ++i) {
+    out[i] = f(*x, *y);
+    for (std::size_t axis = at.size(); axis-- > 0;) {  // counts up, last axis first
+      x += a_step[axis];
+      y += b_step[axis];
+      const index_t extent = out.extent(static_cast<int>(axis));
+      if (++at[axis] < extent) break;
+      at[axis] = 0;
+      x -= a_step[axis] * extent;
+      y -= b_step[axis] * extent;
+    }
+  }
   return out;
 }
 inline tensor<float> add(const call& c) {
   return combine(c, [](float a, float b) { return a + b; });
 }
+inline tensor<float> sub(const call& c) {
+  return combine(c, [](float a, float b) { return a - b; });
+}
 inline tensor<float> mul(const call& c) {
   return combine(c, [](float a, float b) { return a * b; });
 }
 
-// Operands: x [n, channels, ...], weight, bias, mean, variance [channels].
+// Operands: x [n, channels, ...], the others [channels].
 inline tensor<float> batch_norm(const call& c) {
-  expect_operands(c, 5, 5);
+  if (c.operands.size() != 3) expect_operands(c, 5, 5);
+  const bool affine = c.operands.size() == 5;
   const float_view& x = c.operand(0);
   if (x.rank() < 2) bad_shape(c.at, "input has the wrong rank", text_of(x.extents()), "rank >= 2");
   const index_t channels = x.extent(1);
-  for (std::size_t i = 1; i < 5; ++i) expect_channels(c, i, channels);
+  for (std::size_t i = 1; i < c.operands.size(); ++i) expect_channels(c, i, channels);
+  const float* means = c.operand(affine ? 3 : 1).data();
+  const float* variances = c.operand(affine ? 4 : 2).data();
   const auto eps = static_cast<float>(number(c.at, "eps", 1e-5));
   const index_t inner = x.extents().product(2, x.rank());
   tensor<float> out(x.extents());
   for (index_t block = 0; block < x.extent(0) * channels; ++block) {
     const index_t k = block % channels;
-    const float scale = c.operand(1).data()[k] / std::sqrt(c.operand(4).data()[k] + eps);
-    const float shift = c.operand(2).data()[k];
-    const float mean = c.operand(3).data()[k];
+    const float scale = (affine ? c.operand(1).data()[k] : 1.0F) / std::sqrt(variances[k] + eps);
+    const float shift = affine ? c.operand(2).data()[k] : 0.0F;
     const float* in = x.data() + block * inner;
     float* y = out.data() + block * inner;
-    for (index_t i = 0; i < inner; ++i) y[i] = (in[i] - mean) * scale + shift;
+    for (index_t i = 0; i < inner; ++i) y[i] = (in[i] - means[k]) * scale + shift;
   }
   return out;
 }

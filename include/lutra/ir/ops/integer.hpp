@@ -2,20 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
-//   conv, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
+//   conv, conv_transpose, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
 //   max pool      the largest code
 //   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
 //                 simulation, whose sums are rounded, may go either way
 //   add           clamp(round(((qa - za) sa + (qb - zb) sb) / s) + z), each float operation rounded
+//   matmul        requantize(sum (qa - za) (qb - zb)), plain loops
+//   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
 //   map           one table look-up per element: a relu on its own, or a change of scale
 // The same bits on every instruction set and compiler. Thread-safe: pure functions.
 #pragma once
 
 #include <lutra/affine/element.hpp>
-#include <lutra/ir/ops/layout.hpp>
+#include <lutra/ir/ops/registry.hpp>
 #include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/pool.hpp>
+#include <lutra/runtime/reference.hpp>
 #include <variant>
 
 LUTRA_STRICT_FP_BEGIN
@@ -32,32 +36,51 @@ struct integer_conv {
   lutra::conv2d_options options;
   requantize finish;
 };
+struct integer_conv_transpose {
+  lut_matrix weight;  // [filters, channels / groups, kh, kw], of a transposed_palette()
+  lutra::conv_transpose2d_options options;
+  requantize finish;
+};
 struct integer_linear {
   lut_matrix weight;  // [rows, depth]
   requantize finish;
 };
 struct integer_max_pool {
   lutra::pool2d_options options;
+  std::array<index_t, 2> adaptive{0, 0};  // extents of the result, or 0: options.kernel stands
 };
 struct integer_mean_pool {
   mean_pool2d_options options;
-  std::array<index_t, 2> adaptive{0, 0};  // extents of the result, or 0: options.kernel stands
+  std::array<index_t, 2> adaptive{0, 0};  // as above
+  bool flat = false;                      // the result is [n, channels]
 };
 struct integer_add {
   unit_params a, b, out;
+};
+struct integer_matmul {
+  std::int32_t a_zero_point = 0, b_zero_point = 0;
+  float multiplier = 1;  // a_scale * b_scale / out_scale
+  std::int32_t zero_point = 0, lo = -128, hi = 127;
+};
+struct integer_elementwise {
+  node at;
+  std::optional<node> activation;  // applied to its result
+  std::vector<unit_params> operands;
+  unit_params out;
 };
 struct integer_map {
   std::array<std::int8_t, 256> table{};  // by code + 128
 };
 struct integer_layout {
-  node at;  // flatten or reshape
+  node at;  // flatten, reshape, permute or transpose
 };
 struct integer_concat {
   int axis = 0;
 };
 using integer_operation =
-    std::variant<integer_conv, integer_linear, integer_max_pool, integer_mean_pool, integer_add,
-                 integer_map, integer_layout, integer_concat>;
+    std::variant<integer_conv, integer_conv_transpose, integer_linear, integer_matmul,
+                 integer_max_pool, integer_mean_pool, integer_add, integer_elementwise, integer_map,
+                 integer_layout, integer_concat>;
 
 // 1-D operations run as 2-D ones of height 1.
 inline tensor_view<const std::int8_t> as_images(const integer_value& x, const std::string& where) {
@@ -96,6 +119,20 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
   });
 }
 
+inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
+                             integer_operands in) {
+  const auto x = as_images(*in[0], where);
+  const shape& w = op.weight.weight_shape();
+  const index_t height = output_extent(op.options.geometry, 0, x.extent(2), w[2]);
+  const index_t width = output_extent(op.options.geometry, 1, x.extent(3), w[3]);
+  if (height == 0 || width == 0) {
+    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
+  }
+  return make_images(*in[0], {x.extent(0), w[0], height, width}, [&](tensor_view<std::int8_t> out) {
+    conv_transpose2d(op.weight, x, op.options, op.finish, out);
+  });
+}
+
 inline integer_value execute(const integer_linear& op, const std::string& where,
                              integer_operands in) {
   const integer_value& x = *in[0];
@@ -110,33 +147,92 @@ inline integer_value execute(const integer_linear& op, const std::string& where,
   return out;
 }
 
+// Kernel and stride of windows that divide x into `adaptive` outputs; axes of 0 keep what they have.
+inline void divide(const tensor_view<const std::int8_t>& x, const std::array<index_t, 2>& adaptive,
+                   std::array<index_t, 2>& kernel, window2d& window, const std::string& where) {
+  for (std::size_t a = 0; a < 2; ++a) {
+    if (adaptive[a] == 0) continue;
+    const index_t extent = x.extent(static_cast<int>(a) + 2);
+    if (extent % adaptive[a] != 0) {
+      raise(errc::unsupported, "adaptive pool with windows of different sizes", where,
+            text_of(extent), "a multiple of " + text_of(adaptive[a]));
+    }
+    kernel[a] = window.stride[a] = extent / adaptive[a];
+  }
+}
+
 inline integer_value execute(const integer_max_pool& op, const std::string& where,
                              integer_operands in) {
   const auto x = as_images(*in[0], where);
-  const auto& [kernel, window] = op.options;
-  const shape result = slide(x, x.extent(1), window, kernel[0], kernel[1], where);
-  return make_images(*in[0], result, [&, options = op.options](tensor_view<std::int8_t> out) {
-    max_pool2d(x, options, out);
-  });
+  lutra::pool2d_options options = op.options;
+  divide(x, op.adaptive, options.kernel, options.window, where);
+  const shape result =
+      slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1], where);
+  return make_images(*in[0], result,
+                     [&](tensor_view<std::int8_t> out) { max_pool2d(x, options, out); });
 }
 
 inline integer_value execute(const integer_mean_pool& op, const std::string& where,
                              integer_operands in) {
   const auto x = as_images(*in[0], where);
   mean_pool2d_options options = op.options;
-  for (std::size_t a = 0; a < 2; ++a) {
-    if (op.adaptive[a] == 0) continue;
-    const index_t extent = x.extent(static_cast<int>(a) + 2);
-    if (extent % op.adaptive[a] != 0) {
-      raise(errc::unsupported, "adaptive pool with windows of different sizes", where,
-            text_of(extent), "a multiple of " + text_of(op.adaptive[a]));
-    }
-    options.kernel[a] = options.window.stride[a] = extent / op.adaptive[a];
-  }
+  divide(x, op.adaptive, options.kernel, options.window, where);
   const shape result =
       slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1], where);
-  return make_images(*in[0], result,
-                     [&](tensor_view<std::int8_t> out) { mean_pool2d(x, options, out); });
+  integer_value out =
+      make_images(*in[0], result, [&](tensor_view<std::int8_t> y) { mean_pool2d(x, options, y); });
+  return op.flat ? std::move(out).reshaped({result[0], result[1]}) : out;
+}
+
+inline integer_value execute(const integer_matmul& op, const std::string& where,
+                             integer_operands in) {
+  const integer_value& a = *in[0];
+  const integer_value& b = *in[1];
+  const auto [extents, plain] = matmul_shape(a.extents(), b.extents(), where);
+  integer_value out(extents);
+  const index_t k = a.extent(a.rank() - 1);
+  const index_t n = extents[extents.rank() - 1];
+  const index_t rows = extents[extents.rank() - 2];
+  constexpr index_t deepest = 0x7fffffff / (255 * 255);
+  if (k > deepest) {
+    raise(errc::unsupported, "depth beyond exact int32 sums", where, text_of(k),
+          "<= " + text_of(deepest));
+  }
+  for (index_t i = 0; i < out.size(); ++i) {
+    const std::int8_t* row = a.data() + i / n * k;
+    const std::int8_t* column = b.data() + (plain ? 0 : i / (rows * n) * k * n) + i % n;
+    std::int32_t sum = 0;
+    for (index_t p = 0; p < k; ++p) {
+      sum += (row[p] - op.a_zero_point) * (column[p * n] - op.b_zero_point);
+    }
+    out[i] = static_cast<std::int8_t>(
+        reference::requantize(sum, 0, op.multiplier, op.zero_point, op.lo, op.hi));
+  }
+  return out;
+}
+
+// What the float operation makes of these operands.
+inline tensor<float> run_float(const node& n, std::span<const tensor<float>> operands) {
+  std::vector<float_view> views;
+  for (const tensor<float>& x : operands) views.push_back(lutra::view(x));
+  const operation* op = find_operation(n.op);
+  if (op == nullptr) raise(errc::unsupported, "no such operation", label(n), text_of(n.op));
+  return op->run({n, views, {}});
+}
+inline integer_value execute(const integer_elementwise& op, const std::string&,
+                             integer_operands in) {
+  std::vector<tensor<float>> operands;
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    tensor<float>& x = operands.emplace_back(in[i]->extents());
+    for (index_t k = 0; k < x.size(); ++k) x[k] = decode_one((*in[i])[k], op.operands[i]);
+  }
+  tensor<float> y = run_float(op.at, operands);
+  if (op.activation) y = run_float(*op.activation, std::span<const tensor<float>>(&y, 1));
+  integer_value out(y.extents());
+  for (index_t k = 0; k < y.size(); ++k) {
+    out[k] = static_cast<std::int8_t>(encode_one(y[k], op.out));
+  }
+  return out;
 }
 
 inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in) {
@@ -162,6 +258,9 @@ inline integer_value execute(const integer_map& op, const std::string&, integer_
 
 inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in) {
   const shape& s = in[0]->extents();
+  if (op.at.op == "permute" || op.at.op == "transpose") {
+    return permuted<std::int8_t>(lutra::view(*in[0]), axis_order(op.at, s.rank()));
+  }
   return in[0]->reshaped(op.at.op == "flatten" ? flattened_shape(op.at, s)
                                                : reshaped_shape(op.at, s));
 }

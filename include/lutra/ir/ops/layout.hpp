@@ -1,4 +1,4 @@
-// lutra: layout.hpp - flatten, reshape and concatenation: shapes change, values do not.
+// lutra: layout.hpp - flatten, reshape, permute, transpose, concatenation: shapes change, values do not.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -59,6 +59,49 @@ inline tensor<float> reshape(const call& c) {
   expect_operands(c, 1, 1);
   const float_view& x = c.operand(0);
   return {reshaped_shape(c.at, x.extents()), std::vector<float>(x.data(), x.data() + x.size())};
+}
+
+// Which axis of the input each axis of the result is: the literal "dims" of a permute, "dim0" and "dim1"
+// of a transpose.
+inline std::vector<int> axis_order(const node& n, int rank) {
+  const std::string where = label(n);
+  std::vector<int> axes(static_cast<std::size_t>(rank));
+  for (int i = 0; i < rank; ++i) axes[static_cast<std::size_t>(i)] = i;
+  if (n.op == "transpose") {
+    const int a = resolve_axis(static_cast<int>(number(n, "dim0", -2)), rank, where);
+    const int b = resolve_axis(static_cast<int>(number(n, "dim1", -1)), rank, where);
+    std::swap(axes[static_cast<std::size_t>(a)], axes[static_cast<std::size_t>(b)]);
+    return axes;
+  }
+  const auto it = n.literals.find("dims");
+  const std::size_t given = it == n.literals.end() ? 0 : it->second.size();
+  std::vector<char> seen(axes.size(), 0);
+  for (std::size_t i = 0; i < given && given == axes.size(); ++i) {
+    axes[i] = resolve_axis(static_cast<int>(it->second[i]), rank, where);
+    seen[static_cast<std::size_t>(axes[i])] = 1;
+  }
+  if (given != axes.size() || std::ranges::count(seen, 0) != 0) {
+    raise(errc::invalid_graph, "permute needs every axis of its input once in 'dims'", where,
+          given == 0 ? "none" : text_of(std::span<const double>(it->second)),
+          text_of(rank) + " axes");
+  }
+  return axes;
+}
+// A dense operand with its axes in another order.
+template <class T> tensor<T> permuted(const tensor_view<const T>& x, const std::vector<int>& axes) {
+  const auto strides = row_major_strides(x.extents());
+  std::vector<index_t> extents, steps;
+  for (const int a : axes) {
+    extents.push_back(x.extent(a));
+    steps.push_back(strides[static_cast<std::size_t>(a)]);
+  }
+  const tensor_view<const T> turned(x.data(), shape(std::span<const index_t>(extents)),
+                                    std::span<const index_t>(steps));
+  return tensor<T>::copy_of(turned);
+}
+inline tensor<float> permute(const call& c) {
+  expect_operands(c, 1, 1);
+  return permuted<float>(c.operand(0), axis_order(c.at, c.operand(0).rank()));
 }
 
 // Dense operands joined along one axis; all other extents agree.

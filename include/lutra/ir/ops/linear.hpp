@@ -22,7 +22,7 @@ inline std::vector<float> transposed_weight(const float_view& w) {
   }
   return out;
 }
-inline std::vector<float> prepare_linear(const float_view& w) {
+inline std::vector<float> prepare_linear(const node&, const float_view& w) {
   return w.rank() == 2 ? transposed_weight(w) : std::vector<float>{};
 }
 

@@ -1,9 +1,10 @@
-// lutra: pool.hpp - max, average and adaptive average pools of the float interpreter.
+// lutra: pool.hpp - max, average and adaptive pools, and means, of the float interpreter.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Max pools ignore padded positions; average pools divide by the whole window (padding counts as 0),
-// summing row by row in f32, every addition rounded. Adaptive pools average the positions
-// [floor(i in / out), ceil((i + 1) in / out)). NaN wins a maximum. Thread-safe.
+// summing row by row in f32, every addition rounded. Adaptive pools take the positions
+// [floor(i in / out), ceil((i + 1) in / out)). A mean sums its axes in order, in f32, and divides once.
+// NaN wins a maximum. Thread-safe.
 #pragma once
 
 #include <limits>
@@ -96,34 +97,94 @@ inline tensor<float> avg_pool(const call& c, int axes) {
 inline tensor<float> avg_pool1d(const call& c) { return avg_pool(c, 1); }
 inline tensor<float> avg_pool2d(const call& c) { return avg_pool(c, 2); }
 
-inline tensor<float> adaptive_avg_pool2d(const call& c) {
+// Each output is finish(combine over its positions, row by row, from `start`, their number).
+template <class F, class Finish>
+tensor<float> adaptive_pool(const call& c, int axes, float start, F&& combine, Finish&& finish) {
   expect_operands(c, 1, 1);
-  expect_rank(c, 0, 4);
+  expect_rank(c, 0, axes + 2);
   const float_view& x = c.operand(0);
-  const auto size = integers(c.at, "output_size", 2, 1, 1);
-  const index_t height = x.extent(2);
-  const index_t width = x.extent(3);
+  const auto size = integers(c.at, "output_size", static_cast<std::size_t>(axes), 1, 1);
+  const std::array<index_t, 2> out_size{axes == 1 ? 1 : size[0], size.back()};
+  const index_t height = axes == 1 ? 1 : x.extent(2);
+  const index_t width = x.extent(axes + 1);
   if (height < 1 || width < 1) {
     bad_shape(c.at, "empty plane", text_of(x.extents()), "height and width >= 1");
   }
-  tensor<float> out(shape{x.extent(0), x.extent(1), size[0], size[1]});
+  shape extents = x.extents();
+  for (int i = 0; i < axes; ++i) extents = extents.with(2 + i, size[static_cast<std::size_t>(i)]);
+  tensor<float> out(extents);
   float* y = out.data();
   for (index_t plane = 0; plane < x.extent(0) * x.extent(1); ++plane) {
     const float* in = x.data() + plane * height * width;
-    for (index_t i = 0; i < size[0]; ++i) {
-      const index_t y0 = i * height / size[0];
-      const index_t y1 = ((i + 1) * height + size[0] - 1) / size[0];
-      for (index_t j = 0; j < size[1]; ++j) {
-        const index_t x0 = j * width / size[1];
-        const index_t x1 = ((j + 1) * width + size[1] - 1) / size[1];
-        float sum = 0;
+    for (index_t i = 0; i < out_size[0]; ++i) {
+      const index_t y0 = i * height / out_size[0];
+      const index_t y1 = ((i + 1) * height + out_size[0] - 1) / out_size[0];
+      for (index_t j = 0; j < out_size[1]; ++j) {
+        const index_t x0 = j * width / out_size[1];
+        const index_t x1 = ((j + 1) * width + out_size[1] - 1) / out_size[1];
+        float result = start;
         for (index_t r = y0; r < y1; ++r) {
-          for (index_t k = x0; k < x1; ++k) sum += in[r * width + k];
+          for (index_t k = x0; k < x1; ++k) result = combine(result, in[r * width + k]);
         }
-        *y++ = sum / static_cast<float>((y1 - y0) * (x1 - x0));
+        *y++ = finish(result, (y1 - y0) * (x1 - x0));
       }
     }
   }
+  return out;
+}
+inline tensor<float> adaptive_avg_pool(const call& c, int axes) {
+  return adaptive_pool(
+      c, axes, 0.0F, [](float sum, float v) { return sum + v; },
+      [](float sum, index_t count) { return sum / static_cast<float>(count); });
+}
+inline tensor<float> adaptive_avg_pool1d(const call& c) { return adaptive_avg_pool(c, 1); }
+inline tensor<float> adaptive_avg_pool2d(const call& c) { return adaptive_avg_pool(c, 2); }
+inline tensor<float> adaptive_max_pool(const call& c, int axes) {
+  return adaptive_pool(
+      c, axes, -std::numeric_limits<float>::infinity(),
+      [](float best, float v) { return v > best || v != v ? v : best; },
+      [](float best, index_t) { return best; });
+}
+inline tensor<float> adaptive_max_pool1d(const call& c) { return adaptive_max_pool(c, 1); }
+inline tensor<float> adaptive_max_pool2d(const call& c) { return adaptive_max_pool(c, 2); }
+
+// Over the axes of the literal "dim" (all without it); "keepdim" != 0 leaves them with extent 1.
+inline tensor<float> mean(const call& c) {
+  expect_operands(c, 1, 1);
+  const float_view& x = c.operand(0);
+  const bool keep = number(c.at, "keepdim", 0) != 0;
+  const auto it = c.at.literals.find("dim");
+  const bool all = it == c.at.literals.end() || it->second.empty();
+  std::vector<char> reduced(static_cast<std::size_t>(x.rank()), all ? 1 : 0);
+  if (!all) {
+    for (const double axis : it->second) {
+      reduced[static_cast<std::size_t>(
+          resolve_axis(static_cast<int>(axis), x.rank(), label(c.at)))] = 1;
+    }
+  }
+  std::vector<index_t> extents, steps(reduced.size(), 0);
+  index_t count = 1, step = 1;
+  for (std::size_t i = reduced.size(); i-- > 0;) {
+    const index_t extent = x.extent(static_cast<int>(i));
+    if (reduced[i] != 0) {
+      count *= extent;
+    } else {
+      steps[i] = step;
+      step *= extent;
+    }
+    if (reduced[i] == 0 || keep) extents.insert(extents.begin(), reduced[i] != 0 ? 1 : extent);
+  }
+  if (count == 0) bad_shape(c.at, "mean of no elements", text_of(x.extents()));
+  tensor<float> out{shape(std::span<const index_t>(extents))};
+  const auto strides = row_major_strides(x.extents());
+  for (index_t i = 0; i < x.size(); ++i) {
+    index_t at = 0;
+    for (std::size_t axis = 0; axis < steps.size(); ++axis) {
+      at += i / strides[axis] % x.extent(static_cast<int>(axis)) * steps[axis];
+    }
+    out[at] += x.data()[i];
+  }
+  for (float& y : out.elements()) y /= static_cast<float>(count);
   return out;
 }
 

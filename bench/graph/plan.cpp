@@ -1,0 +1,99 @@
+// plan() of graphs that grow: a chain of fused layers, and a ladder in which every rung joins two branches, so that
+// there are 2^rungs paths. Time per node should not grow with their number.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <lutra/graph/plan.hpp>
+#include <vector>
+
+namespace {
+
+using lutra::index_t;
+
+// Values 0 and 1 are the input and a weight; node n makes value n + 2.
+struct flat_graph {
+  std::vector<const char*> op;
+  std::vector<std::vector<index_t>> operands;
+
+  index_t add(const char* type, std::vector<index_t> reads) {
+    op.push_back(type);
+    operands.push_back(std::move(reads));
+    return static_cast<index_t>(op.size()) + 1;
+  }
+};
+
+}  // namespace
+
+template <> struct lutra::graph_traits<flat_graph> {
+  using node_id = index_t;
+  using value_id = index_t;
+  static std::vector<index_t> nodes(const flat_graph& g) {
+    std::vector<index_t> ids(g.op.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<index_t>(i);
+    return ids;
+  }
+  static std::string_view op_type(const flat_graph& g, index_t n) { return g.op[to_size(n)]; }
+  static const std::vector<index_t>& operands(const flat_graph& g, index_t n) {
+    return g.operands[to_size(n)];
+  }
+  static std::array<index_t, 1> results(const flat_graph&, index_t n) { return {n + 2}; }
+  static std::array<index_t, 1> outputs(const flat_graph& g) {
+    return {static_cast<index_t>(g.op.size()) + 1};
+  }
+  static value_role role_of(const flat_graph&, index_t v) {
+    return v == 0 ? value_role::graph_input : v == 1 ? value_role::state : value_role::result;
+  }
+  static bool is_float(const flat_graph&, index_t) { return true; }
+};
+
+namespace {
+
+flat_graph chain(index_t nodes) {
+  flat_graph g;
+  index_t x = 0;
+  while (static_cast<index_t>(g.op.size()) + 4 <= nodes) {
+    x = g.add("conv2d", {x, 1});
+    x = g.add("batch_norm", {x});
+    x = g.add("relu", {x});
+    x = g.add("max_pool2d", {x});
+  }
+  return g;
+}
+flat_graph ladder(index_t nodes) {
+  flat_graph g;
+  index_t x = 0;
+  while (static_cast<index_t>(g.op.size()) + 3 <= nodes) {
+    const index_t left = g.add("relu", {x});
+    const index_t right = g.add("max_pool2d", {x});
+    x = g.add("add", {left, right});
+  }
+  return g;
+}
+
+void run(benchmark::State& state, flat_graph (*make)(index_t)) {
+  const flat_graph g = make(state.range(0));
+  const auto places = [&] { return static_cast<index_t>(lutra::plan(g).places.size()); };
+  if (places() < state.range(0) / 4) state.SkipWithError("fewer fake-quantizers than expected");
+  for (auto _ : state) benchmark::DoNotOptimize(places());
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+void plan_chain(benchmark::State& state) { run(state, chain); }
+void plan_ladder(benchmark::State& state) { run(state, ladder); }
+
+BENCHMARK(plan_chain)
+    ->Name("graph/plan/chain")
+    ->ArgName("nodes")
+    ->Arg(1000)
+    ->Arg(10000)
+    ->Arg(100000)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(plan_ladder)
+    ->Name("graph/plan/ladder")
+    ->ArgName("nodes")
+    ->Arg(1000)
+    ->Arg(10000)
+    ->Arg(100000)
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace

@@ -1,0 +1,408 @@
+// lutra: fold_batch_norm.hpp - batch norms become part of the layers before them.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   const batch_norm_report report = fold_batch_norm(graph);   // then palettize, then quantize
+// A layer is a convolution (1-3 axes, grouped or depthwise, transposed) or linear. With
+// s = weight / sqrt(variance + eps) per output channel:
+//   layer weight' = float(weight * s)          layer bias' = float((bias - mean) * s + batch norm's bias)
+// in f64, rounded once; several batch norms in a row count as one. A layer without a bias gets one, named after
+// its weight. Readers of the batch norm then read the layer. To be done before palettizing: a palette
+// has no weights to scale. The folded graph computes what it did up to rounding. A linear layer's result
+// is taken for a matrix unless shape_of() says otherwise (then its channels are not those of the batch norm).
+//
+// What cannot be folded stays as it is, with the reason in the report. Everything is computed before the first
+// edit, and edits are journalled: an error leaves the graph as it was. Needs foldable_graph
+// (graph/traits.hpp). Linear. One graph belongs to one thread at a time.
+#pragma once
+
+#include <cmath>
+#include <lutra/core/progress.hpp>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/flow/apply.hpp>
+#include <lutra/graph/index.hpp>
+#include <lutra/tensor/tensor.hpp>
+#include <unordered_map>
+#include <unordered_set>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+enum class fold_outcome : unsigned char {
+  folded,
+  no_layer,                // it does not read the result of a convolution or linear layer
+  read_elsewhere,          // the layer's result has another reader
+  extra_results_read,      // a second result of the batch norm (statistics) is read
+  unsupported_by_adapter,  // the graph is not a foldable_graph
+  parameters_unknown,      // batch_norm_of() does not know them
+  parameters_computed,     // one of them is not a stored float tensor
+  parameters_do_not_fit,   // not one per output channel of the layer
+  weight_computed,         // the layer's weight is not a stored float tensor
+  weight_palettized,       // it is a palette already
+  weight_shared,           // something else reads it, too
+  bias_computed,           // the layer's bias is not a stored float tensor
+  not_finite               // a variance + eps that is not positive, or a result beyond f32
+};
+
+constexpr std::string_view name_of(fold_outcome o) noexcept {
+  switch (o) {
+    case fold_outcome::folded:
+      return "folded";
+    case fold_outcome::no_layer:
+      return "no_layer";
+    case fold_outcome::read_elsewhere:
+      return "read_elsewhere";
+    case fold_outcome::extra_results_read:
+      return "extra_results_read";
+    case fold_outcome::unsupported_by_adapter:
+      return "unsupported_by_adapter";
+    case fold_outcome::parameters_unknown:
+      return "parameters_unknown";
+    case fold_outcome::parameters_computed:
+      return "parameters_computed";
+    case fold_outcome::parameters_do_not_fit:
+      return "parameters_do_not_fit";
+    case fold_outcome::weight_computed:
+      return "weight_computed";
+    case fold_outcome::weight_palettized:
+      return "weight_palettized";
+    case fold_outcome::weight_shared:
+      return "weight_shared";
+    case fold_outcome::bias_computed:
+      return "bias_computed";
+    case fold_outcome::not_finite:
+      return "not_finite";
+  }
+  return "unknown";
+}
+
+struct batch_norm_record {
+  std::string name;    // of the batch norm's node
+  std::string layer;   // node before it; empty if there is none
+  std::string weight;  // of the layer
+  fold_outcome outcome = fold_outcome::folded;
+  std::string detail;  // what exactly is in the way; of folded ones: the bias that was made
+};
+
+struct batch_norm_report {
+  std::vector<batch_norm_record> records;  // every batch norm, in graph order
+
+  index_t folded() const {
+    index_t n = 0;
+    for (const batch_norm_record& r : records) n += r.outcome == fold_outcome::folded ? 1 : 0;
+    return n;
+  }
+};
+
+struct fold_options {
+  log_sink log{};  // a warning per batch norm that stays
+};
+
+template <editable_graph G> class batch_norm_folder {
+ public:
+  // Looks at the graph and computes; edits nothing.
+  explicit batch_norm_folder(const G& g) : graph_(g), indexed_(index_of(g)) {
+    for (index_t n = 0; n < index().node_count(); ++n) {
+      if (index().family(n) != op_family::batch_norm) continue;
+      batch_norm_record record;
+      record.name = index().name[to_size(n)];
+      record.outcome = examine(n, record);
+      report_.records.push_back(std::move(record));
+    }
+    if constexpr (foldable_graph<G>) name_new_biases();
+  }
+
+  const batch_norm_report& report() const noexcept { return report_; }
+
+  void edit(journal<G>& edits) const requires foldable_graph<G> {
+    std::vector<node_id_t<G>> dead;
+    for (const folded_layer& f : layers_) {
+      const node_id_t<G>& node = indexed_.nodes[to_size(f.node)];
+      edits.set_constant(handle(f.weight), lutra::view(std::as_const(f.new_weight)));
+      const tensor_view<const float> bias = lutra::view(std::as_const(f.new_bias));
+      if (f.made_bias.empty()) {
+        edits.set_constant(handle(f.bias), bias);
+      } else {
+        edits.set_bias(node, edits.add_state(f.made_bias, bias));
+      }
+      redirect_uses(edits, indexed_, f.tail, handle(index().results[f.node][0]));
+      for (const index_t n : f.batch_norms) dead.push_back(indexed_.nodes[to_size(n)]);
+    }
+    edits.erase_nodes(std::move(dead));
+  }
+
+ private:
+  using traits = graph_traits<G>;
+  static constexpr index_t none = graph_index::none;
+
+  // A layer and the batch norms behind it, as channels of z * scale + shift; z is the product alone.
+  struct folded_layer {
+    index_t node = none;
+    index_t weight = none;  // values
+    index_t bias = none;
+    index_t tail = none;  // the last batch norm's result
+    std::vector<index_t> batch_norms;
+    std::vector<std::size_t> records;
+    std::vector<double> scale, shift;
+    tensor<float> new_weight, new_bias;
+    std::string made_bias;  // name of the bias to be made, if one is needed
+  };
+
+  const graph_index& index() const noexcept { return indexed_.index; }
+  const value_id_t<G>& handle(index_t v) const { return indexed_.values[to_size(v)]; }
+  bool is_constant(index_t v) const {
+    return index().role[to_size(v)] == value_role::state && index().is_float[to_size(v)] != 0;
+  }
+  tensor_view<const float> constant(index_t v) const { return traits::constant(graph_, handle(v)); }
+
+  // The layer that batch norm `n` reads, with the batch norms between them; null if there is none.
+  folded_layer* layer_of(index_t producer) {
+    if (producer == none) return nullptr;
+    if (const auto at = behind_.find(producer); at != behind_.end()) return &layers_[at->second];
+    if (index().family(producer) != op_family::weighted) return nullptr;
+    candidate_ = {};
+    candidate_.node = producer;
+    return &candidate_;
+  }
+
+  fold_outcome examine(index_t n, batch_norm_record& record) {
+    if (index().operands[n].empty() || index().results[n].empty()) return fold_outcome::no_layer;
+    const index_t data = index().operands[n][0];
+    const index_t producer = index().producer[to_size(data)];
+    folded_layer* const known = layer_of(producer);
+    if (known == nullptr || index().results[producer][0] != data) return fold_outcome::no_layer;
+    record.layer = index().name[to_size(known->node)];
+    if (const auto& w = index().weight(known->node);
+        w->slot < index().operands[known->node].size()) {
+      record.weight = index().label(index().operands[known->node][w->slot]);
+    }
+    if (index().uses[data].size() != 1) {
+      record.detail = text_of(static_cast<index_t>(index().uses[data].size())) + " readers";
+      return fold_outcome::read_elsewhere;
+    }
+    for (const index_t r : index().results[n]) {
+      if (r != index().results[n][0] && !index().uses[r].empty()) {
+        return fold_outcome::extra_results_read;
+      }
+    }
+    if constexpr (foldable_graph<G>) {
+      folded_layer f = *known;
+      const fold_outcome outcome = extend(f, n, record);
+      if (outcome != fold_outcome::folded) return outcome;
+      f.tail = index().results[n][0];
+      f.batch_norms.push_back(n);
+      f.records.push_back(report_.records.size());
+      const bool first = known == &candidate_;
+      behind_[n] = first ? layers_.size() : static_cast<std::size_t>(known - layers_.data());
+      if (first) {
+        layers_.push_back(std::move(f));
+      } else {
+        *known = std::move(f);
+      }
+      return fold_outcome::folded;
+    } else {
+      return fold_outcome::unsupported_by_adapter;
+    }
+  }
+
+  // Adds batch norm `n` to a layer.
+  fold_outcome extend(folded_layer& f, index_t n,
+                      batch_norm_record& record) requires foldable_graph<G> {
+    if (f.batch_norms.empty()) {
+      const fold_outcome start = begin(f, record);
+      if (start != fold_outcome::folded) return start;
+    }
+    const std::optional<batch_norm_operands<value_id_t<G>>> p =
+        traits::batch_norm_of(graph_, indexed_.nodes[to_size(n)]);
+    if (!p) return fold_outcome::parameters_unknown;
+    std::vector<double> weight, bias, mean, variance;
+    for (const parameter& q :
+         {parameter{p->weight, &weight, "weight"}, parameter{p->bias, &bias, "bias"},
+          parameter{p->mean, &mean, "mean"}, parameter{p->variance, &variance, "variance"}}) {
+      record.detail = q.name;
+      if (!q.value) continue;
+      if (traits::role_of(graph_, *q.value) != value_role::state ||
+          !traits::is_float(graph_, *q.value)) {
+        return fold_outcome::parameters_computed;
+      }
+      const tensor_view<const float> data = traits::constant(graph_, *q.value);
+      record.detail += " " + text_of(data.extents());
+      if (data.rank() != 1) return fold_outcome::parameters_do_not_fit;
+      for_each_element(data, [&](const float& x) { q.to->push_back(static_cast<double>(x)); });
+    }
+    if (weight.empty() && !p->weight) weight.assign(mean.size(), 1.0);
+    if (bias.empty() && !p->bias) bias.assign(mean.size(), 0.0);
+    record.detail = text_of(static_cast<index_t>(mean.size())) + " channels, layer weight " +
+                    text_of(constant(f.weight).extents());
+    if (mean.size() != variance.size() || mean.size() != weight.size() ||
+        mean.size() != bias.size() || !start_channels(f, index_t(mean.size()))) {
+      return fold_outcome::parameters_do_not_fit;
+    }
+    record.detail.clear();
+    for (std::size_t c = 0; c < mean.size(); ++c) {
+      const double s = weight[c] / std::sqrt(variance[c] + p->eps);
+      f.scale[c] *= s;
+      f.shift[c] = (f.shift[c] - mean[c]) * s + bias[c];
+    }
+    return compute(f, record) ? fold_outcome::folded : fold_outcome::not_finite;
+  }
+  struct parameter {
+    std::optional<value_id_t<G>> value;
+    std::vector<double>* to;
+    const char* name;
+  };
+
+  // The layer's operands.
+  fold_outcome begin(folded_layer& f, batch_norm_record& record) const {
+    const auto operands = index().operands[f.node];
+    const std::size_t slot = index().weight(f.node)->slot;
+    if (operands.size() <= slot) return fold_outcome::weight_computed;
+    f.weight = operands[slot];
+    if (index().role[to_size(f.weight)] == value_role::packed_state) {
+      return fold_outcome::weight_palettized;
+    }
+    if (!is_constant(f.weight)) return fold_outcome::weight_computed;
+    if (index().uses[f.weight].size() != 1) {
+      record.detail = text_of(static_cast<index_t>(index().uses[f.weight].size())) + " readers";
+      return fold_outcome::weight_shared;
+    }
+    if (operands.size() > slot + 1) {
+      f.bias = operands[slot + 1];
+      if (!is_constant(f.bias)) return fold_outcome::bias_computed;
+    }
+    return fold_outcome::folded;
+  }
+  bool transposed(index_t node) const { return index().weight(node)->channel_axis == 1; }
+  // One scale and shift per output channel, the layer's own bias in the shift. False if `channels` are not
+  // what the layer makes.
+  bool start_channels(folded_layer& f, index_t channels) const {
+    const shape extents = constant(f.weight).extents();
+    if (extents.rank() != index().weight(f.node)->rank) return false;
+    if (transposed(f.node)) {
+      const index_t groups = extents[1] > 0 ? channels / extents[1] : 0;
+      if (groups < 1 || groups * extents[1] != channels || extents[0] % groups != 0) return false;
+      if (literal_groups(f.node, groups) != groups) return false;
+    } else if (extents[0] != channels) {
+      return false;
+    }
+    if (index().op(f.node) == "linear" && !is_matrix(index().results[f.node][0])) return false;
+    if (!f.scale.empty()) return f.scale.size() == to_size(channels);
+    f.scale.assign(to_size(channels), 1.0);
+    if (f.bias == none) {
+      f.shift.assign(to_size(channels), 0.0);
+      return true;
+    }
+    const tensor_view<const float> bias = constant(f.bias);
+    for_each_element(bias, [&](const float& x) { f.shift.push_back(static_cast<double>(x)); });
+    return bias.rank() == 1 && bias.size() == channels;
+  }
+  index_t literal_groups([[maybe_unused]] index_t node, index_t fallback) const {
+    if constexpr (requires { traits::literal(graph_, indexed_.nodes[0], "groups"); }) {
+      const auto given = traits::literal(graph_, indexed_.nodes[to_size(node)], "groups");
+      if (given) return static_cast<index_t>(*given);
+    }
+    return fallback;
+  }
+  // Channels of a linear layer are its last axis, those of a batch norm axis 1: the same for a matrix, which it
+  // is taken for if its shape is not known.
+  bool is_matrix([[maybe_unused]] index_t v) const {
+    if constexpr (requires { traits::shape_of(graph_, handle(v)); }) {
+      const auto extents = traits::shape_of(graph_, handle(v));
+      if (extents) return extents->rank() == 2;
+    }
+    return true;
+  }
+
+  // The layer's new operands. False if one is not finite.
+  bool compute(folded_layer& f, batch_norm_record& record) const {
+    const tensor_view<const float> weight = constant(f.weight);
+    const shape extents = weight.extents();
+    const index_t inner = extents.product(transposed(f.node) ? 2 : 1, extents.rank());
+    const index_t row = transposed(f.node) ? extents[1] : extents[0];
+    const index_t group = transposed(f.node) && row > 0
+                              ? std::max<index_t>(extents[0] * row / index_t(f.scale.size()), 1)
+                              : extents[0];
+    index_t broken = none;  // a channel that is not finite
+    const auto rounded = [&](double x, index_t channel) {
+      const auto y = static_cast<float>(x);
+      if (!(y - y == 0.0F)) broken = channel;
+      return y;
+    };
+    tensor<float> scaled(extents);
+    index_t i = 0;
+    for_each_element(weight, [&](const float& w) {
+      const index_t unit = i / inner;  // row of a convolution; (input, output) of a transposed one
+      const index_t channel = transposed(f.node) ? unit / row / group * row + unit % row : unit;
+      scaled[i++] = rounded(static_cast<double>(w) * f.scale[to_size(channel)], channel);
+    });
+    tensor<float> bias({index_t(f.shift.size())});
+    for (index_t c = 0; c < bias.size(); ++c) {
+      bias[c] = rounded(f.shift[to_size(c)], c);
+      rounded(f.scale[to_size(c)], c);  // of a channel without weights, too
+    }
+    if (broken != none) {
+      record.detail = "output channel " + text_of(broken);
+      return false;
+    }
+    f.new_weight = std::move(scaled);
+    f.new_bias = std::move(bias);
+    return true;
+  }
+
+  // A layer whose bias is missing, or read by others too, gets one of its own.
+  void name_new_biases() {
+    std::unordered_set<std::string> taken;
+    for (const auto& names : index().state_names) taken.insert(names.begin(), names.end());
+    for (folded_layer& f : layers_) {
+      if (f.bias != none && index().uses[f.bias].size() == 1) continue;
+      std::string stem = index().label(f.weight);
+      constexpr std::string_view weight = "weight";
+      if (stem == weight || stem.ends_with(".weight")) {
+        stem.replace(stem.size() - weight.size(), weight.size(), "bias");
+      } else {
+        stem += "_bias";
+      }
+      f.made_bias = stem;
+      for (index_t i = 1; !taken.insert(f.made_bias).second; ++i) {
+        f.made_bias = stem + "_" + text_of(i);
+      }
+      for (const std::size_t r : f.records) {
+        report_.records[r].detail = "new bias " + text_of(std::string_view(f.made_bias));
+      }
+    }
+  }
+
+  const G& graph_;
+  indexed_graph<G> indexed_;
+  std::vector<folded_layer> layers_;
+  folded_layer candidate_;
+  std::unordered_map<index_t, std::size_t> behind_;  // folded batch norm -> its layer
+  batch_norm_report report_;
+};
+
+// What fold_batch_norm() would do. Touches nothing.
+template <editable_graph G> batch_norm_report plan_batch_norm_folding(const G& g) {
+  return batch_norm_folder<G>(g).report();
+}
+
+// Raises invalid_graph for a graph that is none, and what the adapter raises.
+template <editable_graph G>
+batch_norm_report fold_batch_norm(G& g, const fold_options& options = {}) {
+  const batch_norm_folder<G> folder(std::as_const(g));
+  if constexpr (foldable_graph<G>) {
+    if (folder.report().folded() > 0) {
+      edit_graph(g, [&](journal<G>& edits) { folder.edit(edits); });
+    }
+  }
+  for (const batch_norm_record& r : folder.report().records) {
+    if (r.outcome == fold_outcome::folded) continue;
+    log(options.log, log_level::warning,
+        r.name + ": batch norm not folded, " + std::string(name_of(r.outcome)) +
+            (r.detail.empty() ? "" : " (" + r.detail + ")"));
+  }
+  return folder.report();
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,130 @@
+// lutra: step_parameters.hpp - the numbers of an integer step, from the nodes and parameters around it.
+// SPDX-License-Identifier: Apache-2.0
+//
+// What lower.hpp knows about single nodes: kinds of operations, int8 parameters, the codes that an activation
+// leaves possible, look-up tables, windows of pools. Pure functions; thread-safe.
+#pragma once
+
+#include <lutra/ir/ops/integer.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+inline bool one_of(const node& n, std::initializer_list<std::string_view> ops) {
+  return std::ranges::find(ops, std::string_view(n.op)) != ops.end();
+}
+inline bool is_clamp(const node& n) { return one_of(n, {"relu", "relu6"}); }
+inline bool is_activation(const node& n) {
+  return is_clamp(n) || one_of(n, {"leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu",
+                                   "hardtanh", "hardsigmoid", "hardswish"});
+}
+inline bool is_elementwise(const node& n) { return one_of(n, {"add", "sub", "mul"}); }
+
+// The parameters of a quantize or dequantize as int8.
+inline qparams parameters_of(const node& n) {
+  if (!n.quantization) raise(errc::invalid_graph, "no quantization parameters", label(n));
+  qparams q = *n.quantization;
+  check(q, label(n));
+  const bool eight = q.dtype == dtype::int8 || q.dtype == dtype::uint8;
+  if (!eight || q.qformulation != qformulation::zp || q.scale.size() != 1) {
+    raise(errc::unsupported, "integer mode needs 8-bit per-tensor activations with a zero point",
+          label(n), std::string(name_of(q.dtype)) + ", " + text_of(q.scale.size()) + " scales",
+          "int8 or uint8, 1 scale, zp");
+  }
+  if (q.dtype == dtype::uint8) {  // q - 128 and zero_point - 128 mean the same value
+    q.dtype = dtype::int8;
+    q.quant_min -= 128;
+    q.quant_max -= 128;
+    q.zero_point[0] -= 128;
+  }
+  q.granularity = granularity::per_tensor();
+  return q;
+}
+
+// Codes of `in` to codes of `out`, through an activation if one is given: what the float
+// operations would do, for each of the 256 codes.
+inline integer_map table_between(const qparams& in, const qparams& out, const node* activation) {
+  tensor<float> x({256});
+  for (index_t q = 0; q < 256; ++q) {
+    x[q] = decode_one(static_cast<std::int32_t>(q) - 128, unit_of(in, 0));
+  }
+  if (activation != nullptr) x = run_float(*activation, std::span<const tensor<float>>(&x, 1));
+  integer_map map;
+  for (index_t q = 0; q < 256; ++q) {
+    map.table[static_cast<std::size_t>(q)] =
+        static_cast<std::int8_t>(encode_one(x[q], unit_of(out, 0)));
+  }
+  return map;
+}
+inline float clamped(float x, const node& relu) {
+  const float low = x < 0.0F ? 0.0F : x;
+  return relu.op == "relu6" && low > 6.0F ? 6.0F : low;
+}
+// The codes a relu leaves possible. Quantizing is monotone, so clamping the codes is the same.
+inline std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp) {
+  if (clamp == nullptr) {
+    return {static_cast<std::int32_t>(out.quant_min), static_cast<std::int32_t>(out.quant_max)};
+  }
+  constexpr float far = std::numeric_limits<float>::max();
+  return {encode_one(clamped(-far, *clamp), unit_of(out, 0)),
+          encode_one(clamped(far, *clamp), unit_of(out, 0))};
+}
+
+inline std::array<index_t, 2> kernel_of(const node& n, int axes) {
+  const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
+  return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
+}
+inline window2d sliding(const node& n, int axes) {
+  window2d w;
+  const auto count = static_cast<std::size_t>(axes);
+  const auto stride = integers(n, "stride", count, 1, 1);
+  const auto padding = integers(n, "padding", count, 0, 0);
+  const auto dilation = integers(n, "dilation", count, 1, 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t axis = 2 - count + i;
+    w.stride[axis] = stride[i];
+    w.padding[axis] = w.padding_end[axis] = padding[i];
+    w.dilation[axis] = dilation[i];
+  }
+  return w;
+}
+
+// Extents of an adaptive pool's result; 1-D ones have height 1.
+inline std::array<index_t, 2> adaptive_size(const node& n, int axes) {
+  const auto size = integers(n, "output_size", static_cast<std::size_t>(axes), 1, 1);
+  return {axes == 1 ? 1 : size[0], size.back()};
+}
+inline integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qparams& out) {
+  if (out.quant_min != -128 || out.quant_max != 127) {
+    raise(errc::unsupported, "integer mode pools into the full int8 range only", label(n),
+          range_text(out.quant_min, out.quant_max), range_text(-128, 127));
+  }
+  integer_mean_pool pool;
+  if (n.op == "mean") {
+    const auto it = n.literals.find("dim");
+    const std::vector<double> given = it == n.literals.end() ? std::vector<double>{} : it->second;
+    if (given != std::vector<double>{2, 3} && given != std::vector<double>{-2, -1}) {
+      raise(errc::unsupported, "integer mode takes means of whole images only", label(n),
+            given.empty() ? "all axes" : text_of(std::span<const double>(given)),
+            "dim [2, 3] or [-2, -1]");
+    }
+    pool.adaptive = {1, 1};
+    pool.flat = number(n, "keepdim", 0) == 0;
+  } else if (n.op.starts_with("adaptive")) {
+    pool.adaptive = adaptive_size(n, n.op.ends_with("1d") ? 1 : 2);
+  } else {
+    const int axes = n.op == "avg_pool1d" ? 1 : 2;
+    pool.options.kernel = kernel_of(n, axes);
+    pool.options.window = sliding(n, axes);
+  }
+  pool.options.count_padding = true;  // as the float operation: padding counts as 0
+  pool.options.zero_point = static_cast<std::int8_t>(in.zero_point[0]);
+  pool.options.output_zero_point = static_cast<std::int8_t>(out.zero_point[0]);
+  pool.options.multiplier = in.scale[0] / out.scale[0];
+  return pool;
+}
+
+}  // namespace lutra::inline LUTRA_ABI::ir
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,148 @@
+// lutra: conv_transpose.hpp - transposed 2-D convolution of int8 NCHW tensors with a palettized weight.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   out[n][o][i*s - p + a*d][j*s - p + b*d] += w[c][o][a][b] * x[n][c][i][j]
+// Run as the ordinary convolution over the spread-out input (transposed_window.hpp): the palette is laid out
+// again at load (transposed_palette), positions between inputs hold the zero point, sums are exact int32 and
+// the epilogue of a row is the one of its output channel, as in conv.hpp. Costs stride^2 times the needed
+// products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
+// An executor runs (image, group) pairs; results do not depend on it. out must not overlap x.
+#pragma once
+
+#include <lutra/palette/pack.hpp>
+#include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/transposed_window.hpp>
+#include <lutra/tensor/tensor.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct conv_transpose2d_options {
+  transposed_window geometry{};
+  index_t groups = 1;             // divides the channels of input and output
+  std::int8_t padding_value = 0;  // zero point of the input
+};
+
+// The palette of a weight [in, out / groups, kh, kw], laid out for make_lut_matrix() as
+// [out, in / groups, kh, kw] (reversed_weight). Tables stay with their output channels. Raises unsupported where a
+// row would need two tables or has scales of its own: groups along input channels or the kernel, blocks of
+// output channels that do not divide a group, row scales, outliers.
+inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
+  const std::string at = "transposed_palette";
+  const shape& s = p.weight_shape;
+  if (s.rank() < 3 || groups < 1 || s[0] % groups != 0) {
+    raise(errc::shape_mismatch, "not the weight of a transposed convolution in so many groups", at,
+          text_of(s), text_of(groups) + " groups");
+  }
+  if (!p.row_scale.empty() || !p.outliers.empty()) {
+    raise(errc::unsupported, "scales per input channel and outliers have no place here", at,
+          p.row_scale.empty() ? "outliers" : "row scales", "none");
+  }
+  const block_grid grid = p.groups();
+  const index_t outputs = s[1];
+  const index_t inputs = s[0] / groups;
+  const index_t block = std::min(p.block[1], outputs);  // rows of one table in the result
+  bool fits = grid.grid()[0] <= 1 || p.block[0] % std::max<index_t>(inputs, 1) == 0;
+  fits = fits && (groups == 1 || block == 0 || outputs % block == 0);
+  for (int axis = 2; axis < s.rank(); ++axis) fits = fits && grid.grid()[axis] <= 1;
+  if (!fits) {
+    raise(errc::unsupported, "an output channel would need several tables", at,
+          "block " + text_of(p.block) + " of " + text_of(s), "groups along the output channels");
+  }
+  packed_palette out = p;
+  out.weight_shape = reversed_shape(s, groups);
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(s.size()));
+  unpack_bits(p.codes, p.n_bits, codes);
+  codes = reversed_weight<std::uint8_t>(codes, s, groups);
+  pack_bits(codes, p.n_bits, out.codes);
+  out.block = out.weight_shape;
+  if (grid.count() <= 1) return out;
+  out.block = out.block.with(0, block);
+  const auto entries = static_cast<std::size_t>(p.entries());
+  out.lut_codes.clear();
+  out.lut.clear();
+  out.scale.clear();
+  out.zero_point.clear();
+  const auto take = [](auto& to, const auto& from, std::size_t first, std::size_t count) {
+    if (from.empty()) return;
+    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(first);
+    to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
+  };
+  for (index_t row = 0; row < out.weight_shape[0]; row += block) {
+    const index_t input = row / outputs * inputs;
+    const auto table =
+        static_cast<std::size_t>(input / p.block[0] * grid.grid()[1] + row % outputs / p.block[1]);
+    take(out.lut_codes, p.lut_codes, table * entries, entries);
+    take(out.lut, p.lut, table * entries, entries);
+    take(out.scale, p.scale, table, 1);
+    take(out.zero_point, p.zero_point, table, 1);
+  }
+  return out;
+}
+
+// `w` is made from a transposed_palette().
+template <class A, class E, class Epilogue, class Out>
+void conv_transpose2d_views(const E& ex, const lut_matrix& w,
+                            const tensor_view<const std::int8_t>& x,
+                            const conv_transpose2d_options& o, const Epilogue& epilogue,
+                            const tensor_view<Out>& out) {
+  check(o.geometry, "conv_transpose2d");
+  const shape& ws = w.weight_shape();
+  if (ws.rank() != 4 || x.rank() != 4) {
+    raise(errc::shape_mismatch, "weight and input have four axes", "conv_transpose2d",
+          text_of(ws) + " and " + text_of(x.extents()));
+  }
+  const shape wanted{x.extent(0), ws[0], output_extent(o.geometry, 0, x.extent(2), ws[2]),
+                     output_extent(o.geometry, 1, x.extent(3), ws[3])};
+  if (!(out.extents() == wanted)) {
+    raise(errc::shape_mismatch, "out does not match x and the window", "conv_transpose2d",
+          text_of(out.extents()), text_of(wanted));
+  }
+  if (o.groups < 1 || ws[0] % o.groups != 0 || x.extent(1) != ws[1] * o.groups) {
+    raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
+          text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
+  }
+  check_epilogue<Out>(epilogue, w.rows(), "conv_transpose2d");
+  if (out.empty()) return;
+  const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);
+  const spread_axis columns = spread_of(o.geometry, 1, x.extent(3), ws[3]);
+  conv2d_options plain{.groups = o.groups, .padding_value = o.padding_value};
+  plain.window.dilation = o.geometry.window.dilation;
+  const index_t bottom = rows.extent - rows.first - x.extent(2);
+  const index_t right = columns.extent - columns.first - x.extent(3);
+  const bool dense = rows.stride == 1 && columns.stride == 1;
+  if (dense && rows.first >= 0 && columns.first >= 0 && bottom >= 0 && right >= 0) {
+    plain.window.padding = {rows.first, columns.first};
+    plain.window.padding_end = {bottom, right};
+    conv2d_views<A>(ex, w, x, plain, epilogue, out);
+    return;
+  }
+  tensor<std::int8_t> spread(shape{x.extent(0), x.extent(1), rows.extent, columns.extent});
+  std::ranges::fill(spread.elements(), o.padding_value);
+  const tensor<std::int8_t> copy =
+      x.is_contiguous() ? tensor<std::int8_t>() : tensor<std::int8_t>::copy_of(x);
+  spread_planes(x.is_contiguous() ? x.data() : copy.data(), x.extent(0) * x.extent(1), x.extent(2),
+                x.extent(3), rows, columns, spread.data());
+  conv2d_views<A>(ex, w, view(std::as_const(spread)), plain, epilogue, out);
+}
+
+// out int32: the exact sums.
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o, Out&& out,
+                      A = {}) {
+  conv_transpose2d_views<A>(serial_executor{}, w, view(x), o, keep_sums{}, view(out));
+}
+// With requantize out is int8 or uint8, with dequantize_rows float.
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o,
+                      const Epilogue& epilogue, Out&& out, A = {}) {
+  conv_transpose2d_views<A>(serial_executor{}, w, view(x), o, epilogue, view(out));
+}
+template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
+          class A = simd::native>
+void conv_transpose2d(const E& ex, const lut_matrix& w, const X& x,
+                      const conv_transpose2d_options& o, const Epilogue& epilogue, Out&& out,
+                      A = {}) {
+  conv_transpose2d_views<A>(ex, w, view(x), o, epilogue, view(out));
+}
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,198 @@
+#include <doctest/doctest.h>
+
+#include <lutra/runtime/conv_transpose.hpp>
+#include <lutra/runtime/reference.hpp>
+
+#include "errors.hpp"
+#include "kernel_levels.hpp"
+#include "runtime/palettes.hpp"
+
+using namespace lutra;
+
+namespace {
+
+// The definition: every input code minus the zero point, scattered through the kernel, in int64. A position
+// outside x and between its rows counts as the zero point, so it adds w * zero_point to the sum of codes.
+tensor<std::int32_t> scattered(const tensor<std::int32_t>& w, const tensor<std::int8_t>& x,
+                               const conv_transpose2d_options& o, const shape& out) {
+  std::vector<std::int64_t> real(static_cast<std::size_t>(out.size()));
+  const shape& s = w.extents();
+  const index_t inputs = s[0] / o.groups, outputs = s[1];
+  const auto sums = [&](index_t filter) {  // of the filter's weights
+    std::int64_t sum = 0;
+    for (index_t c = 0; c < inputs; ++c) {
+      const index_t row = (filter / outputs * inputs + c) * outputs + filter % outputs;
+      for (index_t k = 0; k < s[2] * s[3]; ++k) sum += w[row * s[2] * s[3] + k];
+    }
+    return sum;
+  };
+  for (index_t at = 0; at < x.size(); ++at) {
+    const index_t j = at % x.extent(3), i = at / x.extent(3) % x.extent(2);
+    const index_t c = at / (x.extent(3) * x.extent(2)) % x.extent(1);
+    const index_t n = at / (x.extent(3) * x.extent(2) * x.extent(1));
+    for (index_t f = 0; f < outputs; ++f) {
+      for (index_t k = 0; k < s[2] * s[3]; ++k) {
+        const window2d& g = o.geometry.window;
+        const index_t y = i * g.stride[0] - g.padding[0] + k / s[3] * g.dilation[0];
+        const index_t z = j * g.stride[1] - g.padding[1] + k % s[3] * g.dilation[1];
+        if (y < 0 || y >= out[2] || z < 0 || z >= out[3]) continue;
+        const index_t filter = c / inputs * outputs + f;
+        real[static_cast<std::size_t>(((n * out[1] + filter) * out[2] + y) * out[3] + z)] +=
+            std::int64_t{w[(c * outputs + f) * s[2] * s[3] + k]} * (x[at] - o.padding_value);
+      }
+    }
+  }
+  tensor<std::int32_t> result(out);
+  for (index_t i = 0; i < out.size(); ++i) {
+    const index_t filter = i / (out[2] * out[3]) % out[1];
+    result[i] = static_cast<std::int32_t>(real[static_cast<std::size_t>(i)] +
+                                          sums(filter) * o.padding_value);
+  }
+  return result;
+}
+
+struct backwards {
+  template <class F> void bulk(index_t n, F&& f) const {
+    for (index_t i = n; i-- > 0;) f(i);
+  }
+};
+
+// Random palette of [in, out / groups, kh, kw] with tables for `block` output channels (0: one table).
+packed_palette palette_of(random_stream& r, const shape& s, index_t block, int bits) {
+  packed_palette p = test::random_palette(r, s, {.bits = bits});
+  if (block == 0) return p;
+  p.block = p.block.with(1, block);
+  const auto groups = static_cast<std::size_t>(p.groups().count());
+  p.lut_codes.resize(groups << bits);
+  for (auto& entry : p.lut_codes) entry = static_cast<std::uint8_t>(r.below(256));
+  p.scale.assign(groups, 0.0F);
+  for (std::size_t g = 0; g < groups; ++g) p.scale[g] = static_cast<float>(g + 1);
+  p.zero_point.resize(groups);
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("conv_transpose: random windows, groups and palettes equal the scattered definition") {
+  random_stream r(1);
+  for (int round = 0; round < (test::quick() ? 20 : 150); ++round) {
+    conv_transpose2d_options o;
+    o.groups = test::pick(r, 1, 3);
+    o.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
+    window2d& w = o.geometry.window;
+    for (std::size_t a = 0; a < 2; ++a) {
+      w.stride[a] = test::pick(r, 1, 3);
+      w.padding[a] = test::pick(r, 0, 3);
+      w.padding_end[a] = test::pick(r, 0, 3);
+      w.dilation[a] = test::pick(r, 1, 2);
+      o.geometry.output_padding[a] = test::pick(r, 0, std::max(w.stride[a], w.dilation[a]) - 1);
+    }
+    const index_t filters = 2 * test::pick(r, 1, 9);
+    const shape weight{o.groups * test::pick(r, 1, 4), filters, test::pick(r, 1, 4),
+                       test::pick(r, 1, 4)};
+    const index_t block = std::array<index_t, 4>{0, 1, 2, filters}[r.below(4)];
+    const auto p = palette_of(r, weight, block, static_cast<int>(test::pick(r, 1, 8)));
+    const auto x = test::random_tensor<std::int8_t>(
+        r, shape{2, weight[0], test::pick(r, 1, 9), test::pick(r, 1, 30)});
+    const shape result{2, filters * o.groups, output_extent(o.geometry, 0, x.extent(2), weight[2]),
+                       output_extent(o.geometry, 1, x.extent(3), weight[3])};
+    const auto expected = scattered(reference::integer_weights(p), x, o, result);
+    const packed_palette turned = transposed_palette(p, o.groups);
+    CAPTURE(text_of(weight) + " on " + text_of(x.extents()));
+    requantize e;
+    for (index_t row = 0; row < result[1]; ++row) {
+      e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
+      e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    }
+    for_each_kernel_level([&](auto level) {
+      const lut_matrix m = make_lut_matrix(turned, level);
+      tensor<std::int32_t> sums(result);
+      conv_transpose2d(m, x, o, sums, level);
+      CHECK(sums == expected);
+      tensor<std::int8_t> bytes(result);
+      conv_transpose2d(m, x, o, e, bytes, level);
+      bool same = true;
+      for (index_t i = 0; i < bytes.size(); ++i) {
+        const auto row = static_cast<std::size_t>(i / (result[2] * result[3]) % result[1]);
+        same = same && bytes[i] == reference::requantize(expected[i], e.bias[row],
+                                                         e.multiplier[row], 0, -128, 127);
+      }
+      CHECK(same);
+    });
+  }
+}
+
+TEST_CASE("conv_transpose: tables follow their output channels") {
+  random_stream r(2);
+  // 4 inputs and 6 outputs in 2 groups, a table per output channel of a group.
+  const packed_palette p = palette_of(r, shape{4, 3, 2, 2}, 1, 4);
+  const packed_palette t = transposed_palette(p, 2);
+  CHECK(t.weight_shape == shape{6, 2, 2, 2});
+  CHECK(t.block == shape{1, 2, 2, 2});
+  CHECK(t.scale == std::vector<float>{1, 2, 3, 1, 2, 3});
+  // A table per group of the convolution.
+  packed_palette by_group = palette_of(r, shape{4, 3, 2, 2}, 3, 4);
+  by_group.block = shape{2, 3, 2, 2};
+  by_group.lut_codes.resize(32);
+  by_group.scale = {5, 6};
+  by_group.zero_point = {0, 0};
+  const packed_palette g = transposed_palette(by_group, 2);
+  CHECK(g.block == shape{3, 2, 2, 2});
+  CHECK(g.scale == std::vector<float>{5, 6});
+  const auto original = reference::integer_weights(by_group);
+  const auto turned = reference::integer_weights(g);
+  const auto expected = reversed_weight<std::int32_t>(original.elements(), original.extents(), 2);
+  CHECK(turned.elements() == expected);
+  // A short last block, where there is one group.
+  const packed_palette odd = transposed_palette(palette_of(r, shape{2, 5, 1, 1}, 2, 3), 1);
+  CHECK(odd.block == shape{2, 2, 1, 1});
+  CHECK(odd.scale == std::vector<float>{1, 2, 3});
+}
+
+TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
+  random_stream r(3);
+  const packed_palette p = palette_of(r, shape{4, 3, 2, 2}, 0, 4);
+  CHECK_ERROR(transposed_palette(p, 3), shape_mismatch, "[4, 3, 2, 2]", "3 groups");
+  CHECK_ERROR(transposed_palette(palette_of(r, shape{4, 3}, 0, 4), 1), shape_mismatch, "[4, 3]");
+  CHECK_ERROR(transposed_palette(palette_of(r, shape{4, 3, 2, 2}, 2, 4), 2), unsupported,
+              "several tables", "[4, 2, 2, 2]");
+  CHECK_ERROR(transposed_palette(test::random_palette(r, shape{4, 3, 2, 2}, {.group_rows = 1}), 2),
+              unsupported, "several tables");
+  packed_palette scaled = p;
+  scaled.row_scale.assign(4, 1.0F);
+  CHECK_ERROR(transposed_palette(scaled, 1), unsupported, "row scales");
+
+  const lut_matrix w = make_lut_matrix(transposed_palette(p, 1));  // 4 -> 3
+  const tensor<std::int8_t> x(shape{1, 4, 5, 5});
+  tensor<std::int32_t> out(shape{1, 3, 6, 6});
+  conv_transpose2d(w, x, {}, out);
+  CHECK_ERROR(conv_transpose2d(w, x, {.groups = 3}, out), shape_mismatch, "3 groups");
+  CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{1, 3, 5, 5}), {}, out), shape_mismatch,
+              "[1, 3, 5, 5]");
+  CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{4, 5, 5}), {}, out), shape_mismatch,
+              "four axes", "[4, 5, 5]");
+  tensor<std::int32_t> wrong(shape{1, 3, 6, 5});
+  CHECK_ERROR(conv_transpose2d(w, x, {}, wrong), shape_mismatch, "[1, 3, 6, 5]", "[1, 3, 6, 6]");
+  CHECK_ERROR(conv_transpose2d(w, x, {.geometry = {.output_padding = {1, 0}}}, out),
+              invalid_argument, "output_padding");
+  tensor<std::int32_t> nothing(shape{0, 3, 6, 6});
+  conv_transpose2d(w, tensor<std::int8_t>(shape{0, 4, 5, 5}), {}, nothing);
+}
+
+TEST_CASE("conv_transpose: strided views, any executor") {
+  random_stream r(4);
+  const lut_matrix w =
+      make_lut_matrix(transposed_palette(palette_of(r, shape{3, 4, 3, 3}, 0, 4), 1));
+  const auto pixels = test::random_tensor<std::int8_t>(r, shape{2, 5, 7, 3});  // NHWC
+  const std::array<index_t, 4> channels_last{5 * 7 * 3, 1, 7 * 3, 3};
+  const tensor_view<const std::int8_t> x(pixels.data(), shape{2, 3, 5, 7}, channels_last);
+  const conv_transpose2d_options o{.geometry = {window2d::symmetric({2, 1}, {1, 1})},
+                                   .padding_value = 9};
+  const requantize e{std::vector<float>(4, 0.01F), {}, 0, -128, 127};
+  tensor<std::int8_t> a(shape{2, 4, 9, 7}), b = a, c = a;
+  conv_transpose2d(w, tensor<std::int8_t>::copy_of(x), o, e, a);
+  conv_transpose2d(w, x, o, e, b);
+  conv_transpose2d(backwards{}, w, x, o, e, c);
+  CHECK(a == b);
+  CHECK(a == c);
+}
