@@ -40,7 +40,7 @@ double total(const std::vector<double>& x) {
   return sum;
 }
 
-// sum (w - lut[code])^2 over all groups, in double.
+// sum (w - lut[code] * row scale)^2 over all groups, in double.
 template <class T> double inertia_of(const tensor<T>& w, const palette<float>& p) {
   double all = 0;
   p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
@@ -49,8 +49,11 @@ template <class T> double inertia_of(const tensor<T>& w, const palette<float>& p
       if (i % 4096 == 0) all += std::exchange(sum, 0.0);  // short sums lose less
       const auto at =
           static_cast<std::size_t>(group * p.entries() + p.codes[static_cast<std::size_t>(i)]);
-      const double d =
-          static_cast<double>(static_cast<float>(w[i])) - static_cast<double>(p.lut[at]);
+      double entry = static_cast<double>(p.lut[at]);
+      if (!p.row_scale.empty()) {
+        entry *= static_cast<double>(p.row_scale[static_cast<std::size_t>(i / w.extents()[1])]);
+      }
+      const double d = static_cast<double>(static_cast<float>(w[i])) - entry;
       sum += d * d;
     }
     all += sum;
@@ -77,12 +80,13 @@ void measure(benchmark::State& state, index_t side, const palettization_spec& sp
 
 template <class T>
 void add(const std::string& mode, const std::string& type, index_t side, int bits, index_t groups,
-         std::initializer_list<const char*> peers) {
+         std::initializer_list<const char*> peers, bool row_scale = false) {
   const std::string size = std::to_string(side);
-  const std::string name = "palettize/" + mode + '/' + type + '/' + size + 'x' + size +
-                           "/bits:" + std::to_string(bits) +
-                           (groups > 1 ? "/groups:" + std::to_string(groups) : "");
+  const std::string name =
+      "palettize/" + mode + '/' + type + '/' + size + 'x' + size + "/bits:" + std::to_string(bits) +
+      (groups > 1 ? "/groups:" + std::to_string(groups) : "") + (row_scale ? "/row_scale" : "");
   palettization_spec spec{.n_bits = bits};
+  spec.enable_per_channel_scale = row_scale;
   if (groups > 1) spec.granularity = granularity::per_grouped_channel(side / groups, 0);
   palettize_options options;
   if (mode == "exact") options.mode = palettize_mode::exact;
@@ -104,6 +108,9 @@ void add(const std::string& mode, const std::string& type, index_t side, int bit
   add<bfloat16>("certified", "bf16", 4096, 4, 1, {"coreml_fast"});
   add<float>("certified", "f32", 1024, 4, 1, {"coreml_fast", "faiss", "sklearn"});
   add<float>("certified", "f32", 1024, 4, 1024, {"coreml_fast"});
+  add<float>("certified", "f32", 1024, 8, 1024, {});
+  add<float>("certified", "f32", 1024, 4, 1, {}, true);
+  add<float>("certified", "f32", 1024, 8, 1, {}, true);
   add<float>("exact", "f32", 1024, 4, 1, {"kmeans1d"});
   add<float>("reference_fast", "f32", 1024, 4, 1, {});
   return true;

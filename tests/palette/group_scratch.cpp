@@ -13,7 +13,7 @@ TEST_CASE("group_scratch: the line for levels holds every value once, whatever t
     lutra::group_scratch<float, lutra::simd::native> s;
     const std::vector<float> w(x);
     s.elements.gather(w, lutra::block_grid({150000}, {150000}), 0, {});
-    const lutra::line l = s.clustered_line(true, lutra::serial_executor{});
+    const lutra::line& l = s.clustered_line(true, lutra::serial_executor{});
     CAPTURE(name);
     CHECK(l.weight(0, l.size()) == 150000.0);
     const auto [lo, hi] = std::minmax_element(x.begin(), x.end());

@@ -462,11 +462,22 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
   const tensor<float> rows = weight({5, 1100}, 23, 0.02);
   const palette<float> d = palettize(rows, {.granularity = granularity::per_grouped_channel(1, 0)});
   CHECK(hash_of(d) == 5056371115473401276ULL);
+  // Within the windows of prices.
+  const palette<float> e =
+      palettize(rows, {.n_bits = 8, .granularity = granularity::per_grouped_channel(1, 0)});
+  CHECK(hash_of(e) == 9693419177711119625ULL);
   // Counted.
   const tensor<float> large = weight({400, 330}, 24, 0.02);
   CHECK(hash_of(palettize(large, {})) == 1501801979883484983ULL);
   CHECK(hash_of(palettize(large, {}, {.mode = palettize_mode::exact})) == 536606013274385110ULL);
   CHECK(hash_of(palettize(tensor<lutra::bfloat16>::copy_of(large), {})) == 2535206469792563175ULL);
+  // Counted with weights.
+  CHECK(hash_of(palettize(large, {.enable_per_channel_scale = true})) == 9237501887324337847ULL);
+  tensor<float> importance = weight({400, 330}, 25, 0.3);
+  for (float& x : importance.elements()) x = std::fabs(x) + 1e-3F;
+  lutra::palettize_options weighted;
+  weighted.importance = lutra::view(importance);
+  CHECK(hash_of(palettize(large, {.n_bits = 8}, weighted)) == 5514887726180480110ULL);
 }
 
 TEST_CASE("palettize: reference_fast is never better than the default") {

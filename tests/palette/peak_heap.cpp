@@ -115,18 +115,77 @@ TEST_CASE(
   check_shares(w, {.n_bits = 8}, 1.0);
 }
 
-// A thread takes some 20 bytes per element of its group: four of them on groups of an eighth of a million elements
-// stay within half of a weight from about 20 MB on.
-TEST_CASE("peak_heap: large groups, several of them at a time") {
-  const lutra::tensor<float> w({4096, 2048}, samples::draw("normal", 4096 * 2048));
-  const granularity g = granularity::per_grouped_channel(64, 0);
-  check_shares(w, {.lut_qspec = lutra::int8_symmetric, .granularity = g}, 0.5);
+// Calls of bulk, and how many of them may run at the same time.
+struct counting_executor {
+  index_t* most;
+  template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
+    *most = std::max(*most, n);
+    for (index_t i = 0; i < n; ++i) f(i);
+  }
+};
+
+// What one worker takes, measured, times the workers that may run at a time: at most four threads. This does not
+// depend on which of them happen to meet.
+template <class T>
+void check_workers(const lutra::tensor<T>& w, const lutra::palettization_spec& spec, double limit) {
+  const auto grid = lutra::grid_of(spec.granularity, w.extents(), "test");
+  const lutra::group_load load{.weight_bytes = w.size() * static_cast<index_t>(sizeof(T)),
+                               .element_bytes = static_cast<index_t>(sizeof(T)),
+                               .group_elements = grid.block().size(),
+                               .entries = 1 << spec.n_bits,
+                               .quantized = spec.lut_qspec.enabled};
+  const index_t workers = lutra::group_workers(load);
+  index_t most = 0;
+  const double one = peak_share(w, spec, counting_executor{&most});
+  const auto bytes = static_cast<double>(load.weight_bytes);
+  CAPTURE(spec.n_bits);
+  CAPTURE(text_of(spec.granularity));
+  CAPTURE(w.size());
+  CAPTURE(workers);
+  CAPTURE(one);
+  CHECK(most <= workers);
+  CHECK(one * bytes <= static_cast<double>(lutra::scratch_bytes(load)));
+  const auto at_a_time = static_cast<double>(std::min<index_t>({workers, 4, grid.count()}));
+  CHECK((workers == 1 || at_a_time * one <= limit));
 }
 
-TEST_CASE("peak_heap: groups just too small to be counted, several of them at a time") {
-  if (std::getenv("LUTRA_TEST_QUICK") != nullptr) return;
-  const lutra::tensor<float> w({4096, 4096}, samples::draw("normal", 4096 * 4096));
-  check_shares(w, {.granularity = granularity::per_grouped_channel(16, 1)}, 0.5);
+TEST_CASE("peak_heap: groups of all sizes, several of them at a time") {
+  const auto size = std::size_t{1} << 20;
+  const lutra::tensor<float> w({1024, 1024}, samples::draw("normal", size));
+  const auto b = lutra::tensor<lutra::bfloat16>::copy_of(w);
+  for (const index_t rows : {1, 8, 64, 128}) {
+    if (std::getenv("LUTRA_TEST_QUICK") != nullptr && rows != 8) continue;
+    for (const int axis : {0, 1}) {
+      lutra::palettization_spec spec{.granularity = granularity::per_grouped_channel(rows, axis)};
+      check_workers(w, spec, 0.5);
+      check_workers(b, spec, 0.5);
+      if (axis == 0) continue;
+      spec.lut_qspec = lutra::int8_symmetric;
+      spec.refine_lut = rows > 1;
+      check_workers(w, spec, 0.5);
+      spec.n_bits = 8;
+      if (rows > 1) check_workers(w, spec, 1.0);
+    }
+  }
+}
+
+TEST_CASE("peak_heap: large groups of small weights are worked on one at a time") {
+  lutra::group_load load{.weight_bytes = 37 << 20, .group_elements = (1 << 17) - 1};
+  CHECK(lutra::group_workers(load) == 1);
+  load.weight_bytes *= 2;
+  CHECK(lutra::group_workers(load) == 3);
+  load.group_elements = 1024;
+  CHECK(lutra::group_workers(load) > 64);
+  load.weight_bytes = 1024;  // small weights: as if they had 4 MiB
+  CHECK(lutra::group_workers(load) >= 4);
+}
+
+TEST_CASE("peak_heap: four threads on groups as large as can be sorted, and counted ones") {
+  const lutra::tensor<float> w({4096, 1024}, samples::draw("normal", 4096 * 1024));
+  for (const index_t rows : {64, 128}) {
+    const granularity g = granularity::per_grouped_channel(rows, 0);
+    check_shares(w, {.lut_qspec = lutra::int8_symmetric, .granularity = g}, 0.5);
+  }
 }
 
 TEST_CASE("peak_heap: mode exact takes five weights up to four bits, 25 for eight") {

@@ -95,10 +95,12 @@ void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d&
     merge(
         n, [&](std::size_t i) { return sorted[i].first; },
         [&](std::size_t i) { return sorted[i].second; });
+    sorter.weighted.release();
   } else if constexpr (std::same_as<T, float>) {
     const std::span<const float> sorted = sorter.floats(values);
     merge(
         n, [&](std::size_t i) { return sorted[i]; }, [](std::size_t) { return 1.0; });
+    sorter.floats.release();
   } else {
     std::vector<T> sorted(values.begin(), values.end());
     for (T& x : sorted) x += T{0};

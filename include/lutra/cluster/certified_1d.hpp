@@ -97,9 +97,9 @@ template <class Level> class certified_solver {
       const bool finest = grid_.make(*line_, from_, to_, blocks);
       at_points = finest && line_->hi.empty();  // which are never cut
       const double slack = at_points ? 0.0 : slack_(*line_, grid_, from_, to_, known());
-      least_.resize(size(grid_.rows()));
-      choice_.resize(size(grid_.rows()));
-      base_.resize(grid_.size() + 8);
+      renew(least_, size(grid_.rows()));
+      renew(choice_, size(grid_.rows()));
+      renew(base_, grid_.size() + 8);
       const double limit = limit_of(slack);
       forward(limit);
       improve(finest);
@@ -197,9 +197,9 @@ template <class Level> class certified_solver {
   // G from the right, and with it (2): windows keep the blocks that may hold their boundary.
   void shrink_windows(double limit, bool every_position) {
     std::vector<double>&right = right_, &next = next_right_;
-    right.resize(grid_.size());
-    next.resize(grid_.size());
-    unused_.resize(grid_.size());
+    renew(right, grid_.size());
+    renew(next, grid_.size());
+    renew(unused_, grid_.size());
     right.back() = 0;
     index_t c0 = grid_.last(k_), c1 = grid_.last(k_);
     std::vector<index_t> from = from_, to = to_;

@@ -24,6 +24,15 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
+// n elements whatever they are: old ones are not kept while new memory is found for them.
+template <class T> void renew(std::vector<T>& v, std::size_t n) {
+  if (n > v.capacity()) {
+    v = std::vector<T>();
+    v.reserve(n);
+  }
+  v.resize(n);
+}
+
 struct line {
   std::vector<double> w, s, q;  // prefix sums at each position, 0 at the middle one
   std::vector<double> spread;   // prefix sums of sqrt(weight * distance to the next atom)
@@ -91,7 +100,7 @@ void roots_of_gaps(std::span<const double> weight, std::span<const double> lo, d
 template <class Level = simd::native, class Moment, class Square>
 void accumulate(line& l, std::span<const double> weight, Moment&& moment, Square&& square) {
   const std::size_t n = weight.size();
-  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) sums->resize(n + 1);
+  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) renew(*sums, n + 1);
   const std::size_t middle = n / 2;
   l.w[middle] = l.s[middle] = l.q[middle] = 0;
   for (std::size_t i = middle; i < n; ++i) {
@@ -120,7 +129,7 @@ void line_of_points(std::span<const double> value, std::span<const double> weigh
   l.alone = 1;
   l.error = 0;
   l.origin = n == 0 ? 0.0 : value[n / 2];
-  l.lo.resize(n);
+  renew(l.lo, n);
   for (std::size_t i = 0; i < n; ++i) l.lo[i] = value[i] - l.origin;
   accumulate<Level>(
       l, weight, [&](std::size_t i) { return weight[i] * l.lo[i]; },

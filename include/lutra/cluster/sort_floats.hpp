@@ -20,11 +20,18 @@ namespace lutra::inline LUTRA_ABI {
 
 class float_sorter {
  public:
+  static constexpr std::size_t keep = 16384;  // memory for more is not held
+
+  // Gives back memory for many values.
+  void release() noexcept {
+    if (sorted_.capacity() > keep) sorted_ = std::vector<float>();
+  }
+
   // A sorted copy, valid until the next call.
   std::span<const float> operator()(std::span<const float> values) {
     const std::size_t n = values.size();
-    sorted_.resize(n);
     if (n <= 64) {
+      sorted_.resize(n);
       std::transform(values.begin(), values.end(), sorted_.begin(),
                      [](float x) { return x + 0.0F; });
       std::sort(sorted_.begin(), sorted_.end());
@@ -73,7 +80,10 @@ class float_sorter {
       }
       from_.swap(to_);
     }
+    if (n > keep) to_ = std::vector<std::uint32_t>();
+    sorted_.resize(n);
     std::transform(from_.begin(), from_.end(), sorted_.begin(), value_of);
+    if (n > keep) from_ = std::vector<std::uint32_t>();
   }
 
   std::vector<float> sorted_;

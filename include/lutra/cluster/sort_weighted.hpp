@@ -22,30 +22,37 @@ class weighted_sorter {
  public:
   using pair = std::pair<double, double>;  // value and weight
 
+  static constexpr std::size_t keep = 16384;  // memory for more is not held
+
+  // Gives back memory for many values.
+  void release() noexcept {
+    if (sorted_.capacity() > keep) sorted_ = std::vector<pair>();
+  }
+
   // Sorted by value and weight; valid until the next call. As many weights as values, below 2^32.
   template <std::floating_point T, std::floating_point W>
   std::span<const pair> operator()(std::span<const T> values, std::span<const W> weights) {
     const std::size_t n = values.size();
-    sorted_.resize(n);
     const auto at = [&](std::size_t i) {
       return pair(static_cast<double>(values[i] + T{0}), static_cast<double>(weights[i]));
     };
     if (n <= 64) {
+      sorted_.resize(n);
       for (std::size_t i = 0; i < n; ++i) sorted_[i] = at(i);
       std::sort(sorted_.begin(), sorted_.end());
       return sorted_;
     }
     load_keys(n, [&](std::size_t i) { return values[i]; });
     n < 16384 ? sort_keys<8>() : sort_keys<11>();
+    if (n > keep) to_ = std::vector<std::uint64_t>();
+    sorted_.resize(n);
     for (std::size_t i = 0; i < n; ++i) sorted_[i] = at(static_cast<std::uint32_t>(from_[i]));
     sort_runs();
-    if (n > keep) from_ = to_ = {};
+    if (n > keep) from_ = std::vector<std::uint64_t>();
     return sorted_;
   }
 
  private:
-  static constexpr std::size_t keep = std::size_t{1} << 17;  // more is not held between calls
-
   static std::uint64_t key_of(double x) noexcept {
     const auto bits = std::bit_cast<std::uint64_t>(x + 0.0);
     return bits ^ ((bits >> 63U) != 0 ? ~std::uint64_t{0} : std::uint64_t{1} << 63U);

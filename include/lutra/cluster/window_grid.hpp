@@ -24,7 +24,10 @@ class window_grid {
             double blocks) {
     const double step = l.spread.back() / blocks;
     const double* const spread = l.spread.data();
-    position_.resize(size(l.size() + 1));
+    // Steps of equal spread, the last ones of windows, and where windows begin.
+    const double most = blocks + 2 * static_cast<double>(clusters(from)) + 2;
+    const double all = static_cast<double>(l.size() + 1);
+    renew(position_, static_cast<std::size_t>(std::min(most, all)));
     std::uint32_t* out = position_.data();
     *out = 0;
     bool finest = true;
@@ -100,7 +103,7 @@ class window_grid {
   void load(const line& l, std::span<const index_t> from, std::span<const index_t> to) {
     const index_t k = clusters(from);
     const std::size_t g = position_.size();
-    for (auto* a : {&w_, &s_, &q_, &minus_q_}) a->resize(g + 8);
+    for (auto* a : {&w_, &s_, &q_, &minus_q_}) renew(*a, g + 8);
     const auto copy = [&](std::vector<double>& out, const std::vector<double>& sums) {
       const double* const sum = sums.data();
       const std::uint32_t* const at = position_.data();

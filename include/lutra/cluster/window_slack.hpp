@@ -19,7 +19,7 @@ class window_slack {
   // The slack of (1) at this level: the least that the three bounds of D allow.
   double operator()(const line& l, const window_grid& grid, std::span<const index_t> from,
                     std::span<const index_t> to, double known) {
-    for (auto* a : {&deviation_, &own_, &square_}) a->resize(grid.size());
+    for (auto* a : {&deviation_, &own_, &square_}) renew(*a, grid.size());
     struct boundary {
       double deviation = 0, own = 0, square = 0, reach = 0;
     };

@@ -183,7 +183,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     const std::span<std::uint8_t> codes = s.elements.codes(out_.codes);
     if (some) out_.error[g] = s.error_of(values, codes);
     if (some && spec_.refine_lut && std::is_sorted(values.begin(), values.end())) {
-      const line l = s.clustered_line(fit.counted, executor);
+      const line& l = s.clustered_line(fit.counted, executor);
       const std::vector<float> rounded = values;
       q = lut_refiner(l, fit.table, static_cast<std::size_t>(out_.entries()), spec_.lut_qspec)(q);
       values = values_of(q);

@@ -124,17 +124,20 @@ template <class T, class A> struct group_scratch {
     return std::accumulate(error.begin(), error.end(), 0.0);
   }
 
-  // What is clustered, as a line. `counted`: work.atoms are not its atoms.
-  template <class Executor> line clustered_line(bool counted, const Executor& executor) {
-    if (!counted) return line_of_points<A>(work.atoms.value, work.atoms.weight);
-    std::optional<line> l;
-    if constexpr (std::same_as<T, float>) {
-      if (plain()) l = line_for_levels(elements.values(), executor);
+  // What is clustered, as a line, until the next use of `work`. `counted`: work.atoms are not its atoms.
+  template <class Executor> const line& clustered_line(bool counted, const Executor& executor) {
+    line& l = work.points;
+    if (counted) {
+      std::optional<line> found;
+      if constexpr (std::same_as<T, float>) {
+        if (plain()) found = line_for_levels(elements.values(), executor);
+      }
+      if (!found && !plain()) found = line_for_levels(source(), executor);
+      if (found) return l = std::move(*found);
+      sort_source();
     }
-    if (!l && !plain()) l = line_for_levels(source(), executor);
-    if (l) return std::move(*l);
-    sort_source();
-    return line_of_points<A>(work.atoms.value, work.atoms.weight);
+    line_of_points<A>(work.atoms.value, work.atoms.weight, l);
+    return l;
   }
   // The atoms of what is clustered.
   void sort_source() {

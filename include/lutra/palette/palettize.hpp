@@ -16,10 +16,12 @@
 // Thread safety: a pure function; the executor decides on threads, groups are the units of work.
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <iterator>
 #include <lutra/core/executor.hpp>
 #include <lutra/palette/group.hpp>
+#include <lutra/palette/group_workers.hpp>
 #include <lutra/palette/weight_values.hpp>
 #include <lutra/tensor/traits.hpp>
 #include <string>
@@ -53,10 +55,11 @@ inline palette<float> make_palette(const palettization_spec& spec, const block_g
   return p;
 }
 
-// Runs all groups. A piece of work is as many groups as make it worth its start and its scratch memory.
+// Runs all groups, at most `workers` at a time. A piece of work is as many groups as make it worth its start; a
+// worker takes one after the other, with the same scratch memory.
 template <class Task, class Executor>
 void run_groups(const Task& task, const block_grid& grid, const palettize_options& options,
-                const Executor& executor) {
+                index_t workers, const Executor& executor) {
   using scratch = typename Task::scratch;
   if (grid.count() == 1) {  // the passes over one large group are shared out instead
     report_progress(options.progress, options.where, 0, 1);
@@ -74,10 +77,14 @@ void run_groups(const Task& task, const block_grid& grid, const palettize_option
   for (index_t done = 0; done < groups; done += batch) {
     const index_t end = std::min(done + batch, groups);
     report_progress(options.progress, options.where, done, groups);
-    executor.bulk((end - done + piece - 1) / piece, [&, done, end](index_t i) {
+    const index_t pieces = (end - done + piece - 1) / piece;
+    std::atomic<index_t> next = 0;
+    executor.bulk(std::min(pieces, workers), [&, done, end](index_t) {
       scratch s;
-      const index_t first = done + i * piece;
-      for (index_t g = first; g < std::min(first + piece, end); ++g) task(g, s);
+      for (index_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+        const index_t first = done + i * piece;
+        for (index_t g = first; g < std::min(first + piece, end); ++g) task(g, s);
+      }
     });
   }
 }
@@ -159,8 +166,15 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
     if (spec.enable_per_channel_scale) {
       p.row_scale = row_scales(weight, source.extents(), left_out, options.where);
     }
+    const group_load load{
+        .weight_bytes = source.size() * static_cast<index_t>(sizeof(value)),
+        .element_bytes = static_cast<index_t>(sizeof(value)),
+        .group_elements = grid.block().size(),
+        .entries = p.entries(),
+        .weighted = weighted || spec.enable_per_channel_scale || std::same_as<value, double>,
+        .quantized = spec.lut_qspec.enabled};
     run_groups(group_palettizer<element, A>(weight, importance, left_out, spec, options, grid, p),
-               grid, options, executor);
+               grid, options, group_workers(load), executor);
     return p;
   };
   if (!spec.outliers.by_gain) return with_outliers(largest.size());
