@@ -35,7 +35,7 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   r.notes.push_back("entry 'a' matches no module");
   const std::string text = text_of(r);
   CHECK(text ==
-        "weight       shape     bits  tables  bytes before  after  bits/weight  SQNR dB\n"
+        "weight          shape  bits  tables  bytes before  after  bits/weight  SQNR dB\n"
         "fc.weight    [10, 20]     4       5           800    120         4.80    20.00\n"
         "all tensors                                   840    160                      \n"
         "not compressed:\n"

@@ -46,6 +46,7 @@ template <class S, class... Args> constexpr std::size_t members(Args... args) {
 TEST_CASE("fields: no member is forgotten") {
   CHECK(keys_of<palettization_spec>().size() + 1 == members<palettization_spec>());
   CHECK(keys_of<quantization_spec>().size() + 1 == members<quantization_spec>());
+  CHECK(keys_of<scale_rules>().size() == members<scale_rules>());
   CHECK(keys_of<outlier_spec>().size() == members<outlier_spec>());
   CHECK(keys_of<op_config>().size() + 1 == members<op_config>());
   CHECK(keys_of<module_config>().size() + 1 == members<module_config>());

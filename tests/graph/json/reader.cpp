@@ -47,6 +47,18 @@ TEST_CASE("reader: every granularity, there and back") {
   }
 }
 
+TEST_CASE("reader: scale rules, there and back") {
+  const auto s =
+      read_as<quantization_spec>(R"({"dtype": "float4_e2m1fn", "scale_rules": {"e8m0": "even"}})");
+  CHECK(s.scale_rules.e8m0 == e8m0_rule::even);
+  for (const e8m0_rule e : {e8m0_rule::floor, e8m0_rule::ceil, e8m0_rule::even, e8m0_rule::up}) {
+    const scale_rules r{e, true, scale_floor::relative, dtype::bfloat16};
+    CHECK(read_as<scale_rules>(json_writer::write(r).dump()) == r);
+  }
+  CHECK(error_of<quantization_spec>(R"({"scale_rules": {"floor": "relativ"}})").where() ==
+        "root.scale_rules.floor");
+}
+
 TEST_CASE("reader: names, ranges and observers' keys") {
   const auto s = read_as<quantization_spec>(
       R"({"dtype": "float8_e4m3", "float_range": [-1, null], "qparam_calculator_cls": "mine",

@@ -15,6 +15,12 @@ namespace lutra::inline LUTRA_ABI {
 template <class S, class T>
 concept a_config = std::is_same_v<std::remove_const_t<S>, T>;
 
+template <class F, a_config<scale_rules> S> void list_fields(F& f, S& s) {
+  f("e8m0", s.e8m0);
+  f("no_clipping", s.no_clipping);
+  f("floor", s.floor);
+  f("scale_type", s.scale_type);
+}
 template <class F, a_config<quantization_spec> S> void list_fields(F& f, S& s) {
   f("dtype", s.dtype);
   f("qscheme", s.qscheme);
@@ -24,6 +30,7 @@ template <class F, a_config<quantization_spec> S> void list_fields(F& f, S& s) {
   f("averaging_constant", s.averaging_constant);
   f("float_range", s.float_range);
   f("scale_dtype", s.scale_dtype);
+  f("scale_rules", s.scale_rules);
   f("short_groups", s.short_groups);
 }
 template <class F, a_config<outlier_spec> S> void list_fields(F& f, S& s) {

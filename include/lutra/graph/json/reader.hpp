@@ -93,6 +93,12 @@ class json_reader {
   void read(const json_value& j, qformulation& x) const {
     x = static_cast<qformulation>(one_of(text(j), {"zp", "minval"}));
   }
+  void read(const json_value& j, e8m0_rule& x) const {
+    x = static_cast<e8m0_rule>(one_of(text(j), {"floor", "ceil", "even", "up"}));
+  }
+  void read(const json_value& j, scale_floor& x) const {
+    x = static_cast<scale_floor>(one_of(text(j), {"absolute", "relative"}));
+  }
   void read(const json_value& j, short_groups& x) const {
     x = static_cast<short_groups>(one_of(text(j), {"forbid", "allow"}));
   }

@@ -46,6 +46,13 @@ class json_writer {
   static json_value write(dtype x) { return std::string(name_of(x)); }
   static json_value write(qscheme x) { return std::string(name_of(x)); }
   static json_value write(qformulation x) { return x == qformulation::zp ? "zp" : "minval"; }
+  static json_value write(e8m0_rule x) {
+    constexpr const char* names[] = {"floor", "ceil", "even", "up"};
+    return names[static_cast<std::size_t>(x)];
+  }
+  static json_value write(scale_floor x) {
+    return x == scale_floor::relative ? "relative" : "absolute";
+  }
   static json_value write(short_groups x) { return x == short_groups::allow ? "allow" : "forbid"; }
   static json_value write(const float_range_t& x) {
     return json_value::array({write(x.lo), write(x.hi)});
