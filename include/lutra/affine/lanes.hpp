@@ -77,7 +77,7 @@ inline constexpr float round_magic = 0x1.8p23F;
 template <quotient_method Method, class V>
 [[gnu::always_inline]] inline V divided(const V& x, const unit_constants<V>& c) noexcept {
   if constexpr (Method == quotient_method::divide) {
-    return x / c.scale;
+    return simd::divide(x, c.scale);
   } else {
     const V q = x * c.reciprocal;
     if constexpr (Method == quotient_method::multiply) {

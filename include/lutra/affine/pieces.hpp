@@ -91,7 +91,7 @@ template <class V> class unit_table {
     float* const to = values_.field(0) + i;
     const index_t stride = values_.stride();
     simd::store(to, scale);
-    simd::store(to + stride, V(V(1.0F) / scale));
+    simd::store(to + stride, simd::divide(V(1.0F), scale));
     simd::store(to + 2 * stride, V((V(params_->quant_min) - qo) * scale));
     simd::store(to + 3 * stride, V((V(params_->quant_max) - qo) * scale));
     if constexpr (Kind == offsets::minval) {

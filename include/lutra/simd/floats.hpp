@@ -1,7 +1,8 @@
 // lutra: floats.hpp - one register of floats per level: the vocabulary of the elementwise loops.
 // SPDX-License-Identifier: Apache-2.0
 //
-// floats<Level> is an xsimd batch, or plain float for `portable`; + - * / are its operators. Every
+// floats<Level> is an xsimd batch, or plain float for `portable`; + - * are its operators. Division is
+// divide(): the operator of xsimd approximates on Arm. Every
 // operation here is exact or correctly rounded lane by lane, so a loop written with it gives the same bits at
 // every level. min and max return the second operand when either is NaN.
 #pragma once
@@ -15,6 +16,8 @@
 
 #if !LUTRA_PORTABLE && defined(__SSE2__)
 #include <immintrin.h>
+#elif !LUTRA_PORTABLE && defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace lutra::inline LUTRA_ABI::simd {
@@ -64,6 +67,7 @@ inline float with_sign_of(float m, float s) noexcept {
 inline float binade(float v) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & 0x7F800000U);
 }
+inline float divide(float a, float b) noexcept { return a / b; }
 inline float nan_to(float v, float replacement) noexcept { return v == v ? v : replacement; }
 // Registers as 32-bit words: sum modulo 2^32, bitwise and, or, logical shifts; `a` where v is NaN, else b.
 inline float add_words(float a, float b) noexcept {
@@ -139,6 +143,12 @@ template <class A> fbatch<A> with_sign_of(const fbatch<A>& m, const fbatch<A>& s
 }
 template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
   return v & words<fbatch<A>>(0x7F800000U);
+}
+template <class A> fbatch<A> divide(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+#if defined(__aarch64__)
+  if constexpr (sizeof(fbatch<A>) == sizeof(float32x4_t)) return fbatch<A>(vdivq_f32(a, b));
+#endif
+  return a / b;
 }
 template <class A> fbatch<A> nan_to(const fbatch<A>& v, const fbatch<A>& replacement) noexcept {
   return xsimd::select(v == v, v, replacement);
