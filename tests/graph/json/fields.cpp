@@ -31,10 +31,13 @@ TEST_CASE("fields: the keys of every level, in the reference's spelling") {
 
 // A member added to an aggregate and forgotten here would be lost in silence: as many keys as members that an
 // initialiser takes, but for `enabled`.
-namespace {
-struct anything {
+namespace fields_test {
+struct anything {  // only ever asked for its types
   template <class T> operator T() const;
 };
+}  // namespace fields_test
+namespace {
+using fields_test::anything;
 template <class S, class... Args> constexpr std::size_t members(Args... args) {
   if constexpr (requires { S{args..., anything{}}; }) {
     return members<S>(args..., anything{});
