@@ -96,7 +96,8 @@ struct small_graph : toy::graph {
   explicit small_graph(const layer_case& c, bool biased, bool affine = true) {
     x = input();
     w = state("a.weight", random_tensor(c.weight, 1));
-    std::vector<int> operands{x, w};
+    const int data = std::string_view(c.op) == "linear" ? op("flatten", {x}) : x;
+    std::vector<int> operands{data, w};
     if (biased) operands.push_back(bias = state("a.bias", random_tensor({c.channels}, 2)));
     y = op(c.op, operands);
     p = parameters(*this, "bn", c.channels, 10);
@@ -136,7 +137,7 @@ TEST_CASE("fold_batch_norm: every layer, rounded once from double") {
         CHECK(report.records[0].weight == "a.weight");
         CHECK(report.records[0].detail == (biased ? "" : "new bias 'a.bias'"));
         CHECK(g.count("batch_norm") == 0);
-        CHECK(g.order.size() == 2);
+        CHECK(g.order.size() == (std::string_view(c.op) == "linear" ? 3 : 2));
         CHECK(g.maker(g.out).operands == std::vector<int>{g.y});
         const auto operands = g.maker(g.y).operands;
         REQUIRE(operands.size() == 3);
@@ -265,6 +266,24 @@ TEST_CASE("fold_batch_norm: what cannot be folded stays, with a typed reason") {
           g.maker(g.bn).results.push_back(statistics);
           g.outputs.push_back(statistics);
         }) == o::extra_results_read);
+  for (const char* between : {"relu", "add"}) {  // what tells a linear layer's rank, or does not
+    small_graph g(layers[4], true);
+    int& data = g.maker(g.y).operands[0];
+    const int flat = data;
+    data = g.op(between, {flat});
+    std::rotate(g.order.begin() + 1, g.order.end() - 1, g.order.end());
+    const bool known = between == std::string_view("relu");
+    const batch_norm_report r = fold_batch_norm(static_cast<toy::graph&>(g));
+    CHECK(r.records.at(0).outcome == (known ? o::folded : o::rank_unknown));
+  }
+  small_graph unknown(layers[4], true);
+  unknown.maker(unknown.y).operands[0] = unknown.x;
+  CHECK(outcome_of(unknown) == o::rank_unknown);
+  small_graph image(layers[4], true);  // behind a convolution: its rank is known, and not 2
+  image.maker(image.y).operands[0] =
+      image.op("conv2d", {image.x, image.state("c.weight", random_tensor({4, 2, 1, 1}, 1))});
+  std::rotate(image.order.begin() + 1, image.order.end() - 1, image.order.end());
+  CHECK(outcome_of(image) == o::parameters_do_not_fit);
   // Four outputs per group of six inputs: groups do not come out even.
   small_graph transposed({"conv_transpose2d", {6, 4, 2, 2}, 10, true, 1}, false);
   CHECK(outcome_of(transposed) == o::parameters_do_not_fit);
@@ -283,6 +302,13 @@ TEST_CASE("fold_batch_norm: the log and the report name what is in the way") {
                      "batch_norm: batch norm not folded, not_finite (output channel 4)"});
   CHECK(report.records[0].layer == "conv2d");
   CHECK(report.folded() == 0);
+  // A log that throws does so before the first edit.
+  small_graph half(conv, true);
+  half.outputs.push_back(batch_norm(half, half.x, parameters(half, "odd", 6, 50)));
+  const toy::graph before = half;
+  const auto stop = [](log_level, std::string_view) { throw toy::failure{}; };
+  CHECK_THROWS_AS(fold_batch_norm(static_cast<toy::graph&>(half), {.log = stop}), toy::failure);
+  CHECK(half.same_as(before));
   for (int i = 0; i <= static_cast<int>(fold_outcome::not_finite); ++i) {
     CHECK(name_of(static_cast<fold_outcome>(i)) != "unknown");
   }

@@ -187,6 +187,19 @@ TEST_CASE("quantizer: calls out of order") {
   CHECK(e.code() == errc::invalid_argument);
   CHECK(e.allowed() == "0..2");
   q.finalize();
+
+  toy::graph h = small_net();
+  quantizer fresh(h, activations_only);
+  fresh.prepare();
+  tensor<float> y({4});
+  CHECK_THROWS_AS(fresh.on_fake_quant({0}, lutra::view(x), lutra::view(y)), error);
+  CHECK(fresh.fake_quantizers()[0].fake_quant_enabled());  // off only during the call
+  tensor<float> none({0, 3});
+  {
+    const auto scope = fresh.calibration_mode();
+    for (int i = 0; i < 3; ++i) fresh.on_fake_quant({i}, lutra::view(none), lutra::view(none));
+  }
+  CHECK(error_of([&] { fresh.finalize(); }).problem() == "activations saw no calibration batch");
   CHECK(error_of([&] { q.finalize(); }).problem() == "finalize() was called before");
   CHECK(error_of([&] { q.prepare(); }).code() == errc::invalid_state);
 }

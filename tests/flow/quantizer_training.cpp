@@ -125,6 +125,29 @@ TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
   r.prepare();
   CHECK(error_of([&] { r.enable_observers(true); }).problem() == "a qat_schedule decides");
   CHECK(all(r.fake_quantizers(), false, true));
+
+  toy::graph i = small_net();  // a schedule that nothing follows still is one
+  config = activations_only;
+  config.set_module_name("nowhere", {.qat_schedule = lutra::qat_schedule{}});
+  quantizer s(i, config);
+  s.prepare();
+  CHECK(error_of([&] { s.enable_observers(true); }).value() == "module name 'nowhere'");
+}
+
+TEST_CASE("quantizer_training: steps that no schedule reads are told once") {
+  for (const bool scheduled : {false, true}) {
+    toy::graph g = small_net();
+    quantizer_config config = activations_only;
+    if (scheduled) config.set_module_type("nn.T", {.qat_schedule = lutra::qat_schedule{}});
+    index_t lines = 0;
+    quantizer q(g, config, {.log = [&](log_level, std::string_view line) {
+                  lines += line.starts_with("quantizer::step") ? 1 : 0;
+                }});
+    q.prepare();
+    const auto training = q.training_mode();
+    for (int k = 0; k < 3; ++k) q.step();
+    CHECK(lines == (scheduled ? 0 : 1));
+  }
 }
 
 TEST_CASE("quantizer_training: a saved state continues in another object, bit for bit") {
@@ -168,6 +191,22 @@ TEST_CASE("quantizer_training: a state that does not fit changes nothing") {
   std::vector<std::uint8_t> newer = saved;
   newer[4] = 9;
   CHECK(error_of([&] { q.load(newer); }).code() == errc::unsupported);
+  CHECK(q.save() == saved);
+
+  state_writer w;  // fake-quantizers with schedules of their own
+  w.u32(0x5A51544CU);
+  w.u32(1);
+  w.i64(0);
+  w.u64(q.fake_quantizers().size());
+  for (std::size_t i = 0; i < q.fake_quantizers().size(); ++i) {
+    fake_quantizer own = q.fake_quantizers()[i];
+    own.set_schedule(qat_schedule{});
+    const std::vector<std::uint8_t> bytes = own.save();
+    w.text(q.applied_plan().groups[i].name);
+    w.u8(0);
+    w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  CHECK(error_of([&] { q.load(w.take()); }).code() == errc::corrupt_data);
   CHECK(q.save() == saved);
 
   toy::graph h = small_net();

@@ -95,6 +95,9 @@ TEST_CASE("config: only_for and without work on quantizers too, edits chain") {
   CHECK_FALSE(c.global_config.op_name_config.find("fc.*")->value.enabled);
   CHECK(c.module_name_configs.size() == 1);
   CHECK_FALSE(c.module_name_configs[0].value.enabled);
+  c.set_module_name("tail", {}).without({"mul"});
+  CHECK_FALSE(c.module_name_configs.find("tail")->value.op_type_config.find("mul")->value.enabled);
+  CHECK(c.module_type_configs.find("nn.Linear")->value.op_type_config.empty());  // off anyway
   CHECK_THROWS_AS(c.only_for({"add"}), error);
   CHECK(c.set_global({}).global_config == module_config{});
   quantizer_config disabled{.global_config = off};

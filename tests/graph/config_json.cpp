@@ -36,6 +36,12 @@ TEST_CASE("config_json: what was written reads back equal") {
   }
 }
 
+TEST_CASE("config_json: names that are no UTF-8 are written with U+FFFD") {
+  const auto text = write_config(quantizer_config{}.set_module_name("a\xff", off));
+  CHECK(text.find("\"a\xEF\xBF\xBD\"") != std::string::npos);
+  CHECK_FALSE(write_config(palettizer_config{}.set_module_name("a\xff", off)).empty());
+}
+
 TEST_CASE("config_json: a document as the reference writes it") {
   const quantizer_config c = read_quantizer_config(R"({
     "quantization_spec": {"anchors": [1, {"any": "thing"}]},

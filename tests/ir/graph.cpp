@@ -41,6 +41,7 @@ TEST_CASE("graph: names made up are unique, and the same again after they are re
   CHECK(names.make(nodes, "x") == "x_2");
   names.release("y");
   CHECK(names.make(nodes, "y") == "y");
+  static_assert(noexcept(names.release(std::string())));  // erasures cannot stop half-way
   for (const char* odd : {"", "_", "x_", "x_99999999999999999999", "nothing_7", "x_0"}) {
     names.release(odd);
   }

@@ -271,8 +271,13 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
   ir::builder fused;  // no quantizer between a layer and its activation, and it is no clamp
   fused.output(fused.apply(
       "gelu", {fused.linear(fused.input("x"), fused.state("w.weight", random_tensor({4, 4}, 1)))}));
-  CHECK_ERROR(ir::lower(finalized(std::move(fused).build(), batch)), unsupported, "quantized value",
-              "'gelu'");
+  CHECK_ERROR(ir::lower(finalized(std::move(fused).build(), batch)), unsupported,
+              "integer mode has no fused gelu here", "node 'gelu'", "'linear'", "relu, relu6");
+
+  ir::builder averaged;  // 2-D only: the axes are those of an image
+  averaged.output(averaged.apply("mean", {averaged.input("x")}, {{"dim", {-2, -1}}}));
+  const auto program = ir::lower(finalized(std::move(averaged).build(), x));
+  CHECK_ERROR(program.run(x), shape_mismatch, "wrong rank", "[4, 3, 16]", "rank 4");
 
   ir::builder means;
   means.output(means.apply("mean", {means.relu(means.input("x"))}, {{"dim", {1}}}));

@@ -7,8 +7,8 @@
 //   layer weight' = float(weight * s)          layer bias' = float((bias - mean) * s + batch norm's bias)
 // in f64, rounded once; several batch norms in a row count as one. A layer without a bias gets one, named after
 // its weight. Readers of the batch norm then read the layer. To be done before palettizing: a palette
-// has no weights to scale. The folded graph computes what it did up to rounding. A linear layer's result
-// is taken for a matrix unless shape_of() says otherwise (then its channels are not those of the batch norm).
+// has no weights to scale. The folded graph computes what it did up to rounding. A linear layer
+// is folded only if its result is known to be a matrix: else its channels are not those of the batch norm.
 //
 // What cannot be folded stays as it is, with the reason in the report. Everything is computed before the first
 // edit, and edits are journalled: an error leaves the graph as it was. Needs foldable_graph
@@ -41,6 +41,7 @@ enum class fold_outcome : unsigned char {
   weight_palettized,       // it is a palette already
   weight_shared,           // something else reads it, too
   bias_computed,           // the layer's bias is not a stored float tensor
+  rank_unknown,            // of a linear layer's result; only a matrix has its channels in axis 1
   not_finite               // a variance + eps that is not positive, or a result beyond f32
 };
 
@@ -70,6 +71,8 @@ constexpr std::string_view name_of(fold_outcome o) noexcept {
       return "weight_shared";
     case fold_outcome::bias_computed:
       return "bias_computed";
+    case fold_outcome::rank_unknown:
+      return "rank_unknown";
     case fold_outcome::not_finite:
       return "not_finite";
   }
@@ -270,6 +273,10 @@ template <editable_graph G> class batch_norm_folder {
       f.bias = operands[slot + 1];
       if (!is_constant(f.bias)) return fold_outcome::bias_computed;
     }
+    if (index().op(f.node) == "linear" && !rank_of(index().results[f.node][0])) {
+      record.detail = "a shape or a flatten before it would tell";
+      return fold_outcome::rank_unknown;
+    }
     return fold_outcome::folded;
   }
   bool transposed(index_t node) const { return index().weight(node)->channel_axis == 1; }
@@ -281,11 +288,11 @@ template <editable_graph G> class batch_norm_folder {
     if (transposed(f.node)) {
       const index_t groups = extents[1] > 0 ? channels / extents[1] : 0;
       if (groups < 1 || groups * extents[1] != channels || extents[0] % groups != 0) return false;
-      if (literal_groups(f.node, groups) != groups) return false;
+      if (literal(f.node, "groups", groups) != groups) return false;
     } else if (extents[0] != channels) {
       return false;
     }
-    if (index().op(f.node) == "linear" && !is_matrix(index().results[f.node][0])) return false;
+    if (index().op(f.node) == "linear" && rank_of(index().results[f.node][0]) != 2) return false;
     if (!f.scale.empty()) return f.scale.size() == to_size(channels);
     f.scale.assign(to_size(channels), 1.0);
     if (f.bias == none) {
@@ -296,21 +303,36 @@ template <editable_graph G> class batch_norm_folder {
     for_each_element(bias, [&](const float& x) { f.shift.push_back(static_cast<double>(x)); });
     return bias.rank() == 1 && bias.size() == channels;
   }
-  index_t literal_groups([[maybe_unused]] index_t node, index_t fallback) const {
-    if constexpr (requires { traits::literal(graph_, indexed_.nodes[0], "groups"); }) {
-      const auto given = traits::literal(graph_, indexed_.nodes[to_size(node)], "groups");
+  index_t literal([[maybe_unused]] index_t node, [[maybe_unused]] std::string_view key,
+                  index_t fallback) const {
+    if constexpr (requires { traits::literal(graph_, indexed_.nodes[0], key); }) {
+      const auto given = traits::literal(graph_, indexed_.nodes[to_size(node)], key);
       if (given) return static_cast<index_t>(*given);
     }
     return fallback;
   }
-  // Channels of a linear layer are its last axis, those of a batch norm axis 1: the same for a matrix, which it
-  // is taken for if its shape is not known.
-  bool is_matrix([[maybe_unused]] index_t v) const {
-    if constexpr (requires { traits::shape_of(graph_, handle(v)); }) {
-      const auto extents = traits::shape_of(graph_, handle(v));
-      if (extents) return extents->rank() == 2;
+  // The rank of a value, as far as shapes and the ops before it tell. Channels of a linear layer are its last
+  // axis, those of a batch norm axis 1: the same for a matrix.
+  std::optional<int> rank_of(index_t v) const {
+    for (;;) {
+      if constexpr (requires { traits::shape_of(graph_, handle(v)); }) {
+        if (const auto extents = traits::shape_of(graph_, handle(v))) return extents->rank();
+      }
+      const index_t n = index().producer[to_size(v)];
+      if (n == none || index().results[n][0] != v || index().operands[n].empty()) return {};
+      const op_family family = index().family(n);
+      if (index().op(n) == "flatten") {
+        if (literal(n, "start_dim", 1) != 1 || literal(n, "end_dim", -1) != -1) return {};
+        return 2;
+      }
+      if (family == op_family::weighted && index().op(n) != "linear")
+        return index().weight(n)->rank;
+      if (family != op_family::weighted && family != op_family::activation &&
+          family != op_family::batch_norm) {
+        return {};
+      }
+      v = index().operands[n][0];
     }
-    return true;
   }
 
   // The layer's new operands. False if one is not finite.
@@ -389,18 +411,17 @@ template <editable_graph G> batch_norm_report plan_batch_norm_folding(const G& g
 template <editable_graph G>
 batch_norm_report fold_batch_norm(G& g, const fold_options& options = {}) {
   const batch_norm_folder<G> folder(std::as_const(g));
-  if constexpr (foldable_graph<G>) {
-    if (folder.report().folded() > 0) {
-      edit_graph(g, [&](journal<G>& edits) { folder.edit(edits); });
-    }
-  }
-  for (const batch_norm_record& r : folder.report().records) {
+  batch_norm_report report = folder.report();  // before the edits: nothing may fail behind them
+  for (const batch_norm_record& r : report.records) {
     if (r.outcome == fold_outcome::folded) continue;
     log(options.log, log_level::warning,
         r.name + ": batch norm not folded, " + std::string(name_of(r.outcome)) +
             (r.detail.empty() ? "" : " (" + r.detail + ")"));
   }
-  return folder.report();
+  if constexpr (foldable_graph<G>) {
+    if (report.folded() > 0) edit_graph(g, [&](journal<G>& edits) { folder.edit(edits); });
+  }
+  return report;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -90,16 +90,20 @@ template <editable_graph G> class quantizer {
     follow_schedules();
     return mode_scope(*this);
   }
-  // One training step is done. The count starts at 0 and is never reset.
+  // One training step is done. The count starts at 0 and is never reset. A warning, once, if no schedule reads it.
   void step() {
     if (mode_ != mode::training) {
       raise(errc::invalid_state, "no training scope is open", "quantizer::step");
+    }
+    if (!std::exchange(told_of_no_schedule_, true) && where_scheduled().empty()) {
+      log(options_.log, log_level::warning,
+          "quantizer::step: no qat_schedule in the config, steps are only counted");
     }
     ++steps_;
     follow_schedules();
   }
   std::int64_t steps() const noexcept { return steps_; }
-  // Switches by hand, until a scope begins or ends. Raises invalid_state if a schedule would undo them.
+  // Switches by hand, until a scope begins or ends. Raises invalid_state if the config has a schedule.
   void enable_observers(bool on) { switch_by_hand(&fake_quantizer::enable_observer, on); }
   void enable_fake_quants(bool on) { switch_by_hand(&fake_quantizer::enable_fake_quant, on); }
 
@@ -131,10 +135,12 @@ template <editable_graph G> class quantizer {
     fake_quantizer& fq = fake_quants_[to_size(id.index)];
     // Nothing observed yet: pass the data on, as with fake-quant off.
     const bool idle = !fq.initialized() && !fq.observer_enabled() && fq.fake_quant_enabled();
-    if (idle) fq.enable_fake_quant(false);
-    fq.forward(in, out);
-    if (idle) fq.enable_fake_quant(true);
-    if (mode_ != mode::none && fq.observer_enabled()) calibrated_[to_size(id.index)] = 1;
+    {
+      const fake_quant_pause pause(idle ? &fq : nullptr);
+      fq.forward(in, out);
+    }
+    if (mode_ != mode::none && !in.empty() && fq.observer_enabled())
+      calibrated_[to_size(id.index)] = 1;
   }
 
   // Raises invalid_state before prepare(), inside a scope, when called twice, and for activations without
@@ -200,6 +206,8 @@ template <editable_graph G> class quantizer {
       calibrated[i] = r.flag() ? 1 : 0;
       const std::string own = r.text();
       loaded[i].load({reinterpret_cast<const std::uint8_t*>(own.data()), own.size()});
+      if (loaded[i].schedule())
+        r.corrupt("a fake-quantizer with a schedule of its own", "", "none");
     }
     r.expect_end();
     fake_quants_ = std::move(loaded);
@@ -256,13 +264,36 @@ template <editable_graph G> class quantizer {
       fake_quants_[i].enable_fake_quant(now.fake_quant);
     }
   }
+  // The first part of the config with a schedule; empty if there is none.
+  std::string where_scheduled() const {
+    if (config_.global_config.qat_schedule) return "global_config";
+    for (const auto& [type, module] : config_.module_type_configs) {
+      if (module.qat_schedule) return "module type " + text_of(std::string_view(type));
+    }
+    for (const auto& [pattern, module] : config_.module_name_configs) {
+      if (module.qat_schedule) return "module name " + text_of(std::string_view(pattern));
+    }
+    return {};
+  }
+  // Fake-quant off while it lives.
+  class fake_quant_pause {
+   public:
+    explicit fake_quant_pause(fake_quantizer* fq) : paused_(fq) {
+      if (paused_ != nullptr) paused_->enable_fake_quant(false);
+    }
+    fake_quant_pause(const fake_quant_pause&) = delete;
+    fake_quant_pause& operator=(const fake_quant_pause&) = delete;
+    ~fake_quant_pause() {
+      if (paused_ != nullptr) paused_->enable_fake_quant(true);
+    }
+
+   private:
+    fake_quantizer* paused_;
+  };
   void switch_by_hand(void (fake_quantizer::*what)(bool), bool on) {
     need_prepared("quantizer::enable");
-    for (const plan_group& g : plan_.groups) {
-      if (g.schedule) {
-        raise(errc::invalid_state, "a qat_schedule decides", "quantizer::enable",
-              text_of(std::string_view(g.name)));
-      }
+    if (std::string where = where_scheduled(); !where.empty()) {
+      raise(errc::invalid_state, "a qat_schedule decides", "quantizer::enable", std::move(where));
     }
     for (fake_quantizer& fq : fake_quants_) (fq.*what)(on);
   }
@@ -364,6 +395,7 @@ template <editable_graph G> class quantizer {
   state state_ = state::fresh;
   mode mode_ = mode::none;
   std::int64_t steps_ = 0;
+  bool told_of_no_schedule_ = false;
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;        // handles of the plan's values
   std::vector<fake_quantizer> fake_quants_;  // by group

@@ -87,6 +87,9 @@ template <class Key, class Value> class config_map {
     }
     return nullptr;
   }
+  template <class F> void for_each_value(F&& f) {
+    for (entry& e : entries_) f(e.value);
+  }
   bool empty() const noexcept { return entries_.empty(); }
   std::size_t size() const noexcept { return entries_.size(); }
   const entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
@@ -123,9 +126,15 @@ void restrict_to(Config& config, std::initializer_list<std::string_view> op_type
 }
 template <class Config>
 void leave_out(Config& config, std::initializer_list<std::string_view> op_types) {
-  for (const std::string_view op : op_types) {
-    config.global_config.op_type_config.set(std::string(op), off);
-  }
+  const auto leave = [&](auto& module) {
+    for (const std::string_view op : op_types) module.op_type_config.set(std::string(op), off);
+  };
+  const auto leave_if_on = [&](auto& module) {
+    if (module.enabled) leave(module);
+  };
+  leave(config.global_config);
+  config.module_type_configs.for_each_value(leave_if_on);
+  config.module_name_configs.for_each_value(leave_if_on);
 }
 
 // ---- activation and weight quantization -----------------------------------------------------------
@@ -170,7 +179,7 @@ struct quantizer_config {
   named_map<module_config> module_type_configs{};  // fully qualified type name
   named_map<module_config> module_name_configs{};  // pattern on the whole module path
 
-  // Editing; each checks first and returns the config. `off` disables what it names.
+  // Editing; each returns the config and checks nothing: check() does. `off` disables what it names.
   quantizer_config& set_global(module_config m) { return global_config = std::move(m), *this; }
   quantizer_config& set_op_type(std::string op, op_config c) {
     return global_config.op_type_config.set(std::move(op), std::move(c)), *this;
@@ -184,11 +193,12 @@ struct quantizer_config {
   quantizer_config& set_module_name(std::string pattern, module_config m) {
     return module_name_configs.set(std::move(pattern), std::move(m)), *this;
   }
-  // Restricts the global config to ops of these types, e.g. {"conv2d", "linear"}.
+  // Where the global config governs, only ops of these types, e.g. {"conv2d", "linear"}; raises
+  // invalid_argument if it is off or says nothing. Module configs keep what they say.
   quantizer_config& only_for(std::initializer_list<std::string_view> op_types) {
     return restrict_to(*this, op_types, "quantizer_config"), *this;
   }
-  // Leaves ops of these types alone; none is fine.
+  // Leaves ops of these types alone, in every module config there is; none is fine. Name patterns still win.
   quantizer_config& without(std::initializer_list<std::string_view> op_types) {
     return leave_out(*this, op_types), *this;
   }
@@ -227,7 +237,7 @@ struct palettizer_config {
   named_map<palettizer_module_config> module_type_configs{};
   named_map<palettizer_module_config> module_name_configs{};
 
-  // Editing; each checks first and returns the config. `off` disables what it names.
+  // Editing; each returns the config and checks nothing: check() does. `off` disables what it names.
   palettizer_config& set_global(palettizer_module_config m) {
     return global_config = std::move(m), *this;
   }
@@ -243,11 +253,12 @@ struct palettizer_config {
   palettizer_config& set_module_name(std::string pattern, palettizer_module_config m) {
     return module_name_configs.set(std::move(pattern), std::move(m)), *this;
   }
-  // Restricts the global config to ops of these types, e.g. {"conv2d", "linear"}.
+  // Where the global config governs, only ops of these types, e.g. {"conv2d", "linear"}; raises
+  // invalid_argument if it is off or says nothing. Module configs keep what they say.
   palettizer_config& only_for(std::initializer_list<std::string_view> op_types) {
     return restrict_to(*this, op_types, "palettizer_config"), *this;
   }
-  // Leaves ops of these types alone; none is fine.
+  // Leaves ops of these types alone, in every module config there is; none is fine. Name patterns still win.
   palettizer_config& without(std::initializer_list<std::string_view> op_types) {
     return leave_out(*this, op_types), *this;
   }

@@ -48,15 +48,16 @@ inline palettizer_config read_palettizer_config(std::string_view json, const log
                                                  "palettization_spec", log);
 }
 
+// Bytes of names that are no UTF-8 become U+FFFD.
 inline std::string write_config(const quantizer_config& config, int indent = 2) {
   json_value document = json_value::object();
   document["quantization_config"] = json_writer::write(config);
-  return document.dump(indent);
+  return document.dump(indent, ' ', false, json_value::error_handler_t::replace);
 }
 inline std::string write_config(const palettizer_config& config, int indent = 2) {
   json_value document = json_value::object();
   document["kmeans_palettization_config"] = json_writer::write(config);
-  return document.dump(indent);
+  return document.dump(indent, ' ', false, json_value::error_handler_t::replace);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

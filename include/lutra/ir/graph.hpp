@@ -71,7 +71,7 @@ class node_names {
     }
   }
   // The node of this name is gone; the name may be given again.
-  void release(const std::string& name) {
+  void release(std::string&& name) noexcept {
     next_.erase(name);
     const std::size_t bar = name.rfind('_');
     if (bar == std::string::npos || bar + 1 == name.size() || name.size() - bar > 18) return;
@@ -80,7 +80,7 @@ class node_names {
       if (name[i] < '0' || name[i] > '9') return;
       number = 10 * number + (name[i] - '0');
     }
-    const auto stem = next_.find(name.substr(0, bar));
+    const auto stem = (name.resize(bar), next_.find(name));
     if (stem != next_.end() && number >= 1) stem->second = std::min(stem->second, number);
   }
 

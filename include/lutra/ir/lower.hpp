@@ -76,12 +76,16 @@ class lowering {
           (is_clamp(n) || is_elementwise(*waiting->second.operation))) {
         pending_.emplace(result, pending{waiting->second.operation, &n});
       } else {
+        if (waiting != pending_.end() && waiting->second.clamp == nullptr &&
+            is_product(*waiting->second.operation)) {
+          raise(errc::unsupported, "integer mode has no fused " + n.op + " here", label(n),
+                text_of(waiting->second.operation->op), "relu, relu6");
+        }
         codes_of(n.operands[0], label(n));
         pending_.emplace(result, pending{&n, &n});
       }
-    } else if (is_elementwise(n) ||
-               one_of(n, {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear",
-                          "matmul", "softmax", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
+    } else if (is_elementwise(n) || is_product(n) ||
+               one_of(n, {"softmax", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
                           "adaptive_avg_pool2d", "mean"})) {
       pending_.emplace(result, pending{&n, nullptr});
     } else {
@@ -89,6 +93,10 @@ class lowering {
     }
   }
 
+  static bool is_product(const node& n) {
+    return one_of(n,
+                  {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear", "matmul"});
+  }
   const codes& codes_of(value_id v, const std::string& where) const {
     const auto it = made_.find(v);
     if (it != made_.end()) return it->second;
@@ -136,10 +144,10 @@ class lowering {
     }
     const int axes = n.op.ends_with("1d") ? 1 : 2;
     if (n.op.starts_with("adaptive")) {
-      return emit(n, integer_max_pool{{}, adaptive_size(n, axes)}, std::move(operands),
+      return emit(n, integer_max_pool{{}, adaptive_size(n, axes), axes}, std::move(operands),
                   first.parameters);
     }
-    return emit(n, integer_max_pool{{kernel_of(n, axes), sliding(n, axes)}, {0, 0}},
+    return emit(n, integer_max_pool{{kernel_of(n, axes), sliding(n, axes)}, {0, 0}, axes},
                 std::move(operands), first.parameters);
   }
 
@@ -160,7 +168,7 @@ class lowering {
       requantize e = epilogue(n, w, x.parameters, out, p.clamp);
       lutra::conv2d_options options{sliding(n, axes), integer(n, "groups", 1, 1),
                                     static_cast<std::int8_t>(x.parameters.zero_point[0])};
-      return emit(n, integer_conv{w, options, std::move(e)}, {x.value}, out);
+      return emit(n, integer_conv{w, options, std::move(e), axes}, {x.value}, out);
     }
     if (n.op == "conv_transpose1d" || n.op == "conv_transpose2d") {
       return finished_transposed(n, p.clamp, x, out);
@@ -184,7 +192,7 @@ class lowering {
     requantize e = epilogue(n, w, x.parameters, out, clamp);
     lutra::conv_transpose2d_options options{transposed_window_of(n, axes), groups,
                                             static_cast<std::int8_t>(x.parameters.zero_point[0])};
-    return emit(n, integer_conv_transpose{w, options, std::move(e)}, {x.value}, out);
+    return emit(n, integer_conv_transpose{w, options, std::move(e), axes}, {x.value}, out);
   }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
     if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));

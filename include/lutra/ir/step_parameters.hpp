@@ -101,6 +101,7 @@ inline integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qp
           range_text(out.quant_min, out.quant_max), range_text(-128, 127));
   }
   integer_mean_pool pool;
+  pool.axes = n.op.ends_with("1d") ? 1 : 2;
   if (n.op == "mean") {
     const auto it = n.literals.find("dim");
     const std::vector<double> given = it == n.literals.end() ? std::vector<double>{} : it->second;

@@ -123,7 +123,7 @@ template <> struct graph_traits<ir::graph> {
                   [&](node_id n) { return doomed[static_cast<std::size_t>(n.index)] != 0; });
     for (const node_id n : nodes) {
       for (const value_id v : g.at(n).results) g.at(v) = {};
-      g.names.release(g.at(n).name);
+      g.names.release(std::move(g.at(n).name));
       g.at(n) = {};
     }
   }
@@ -192,7 +192,7 @@ template <> struct graph_traits<ir::graph> {
   // Takes a node and its only result away; their slots stay, empty.
   static void forget(graph& g, node_id n, value_id v) {
     std::erase(g.order, n);
-    g.names.release(g.at(n).name);
+    g.names.release(std::move(g.at(n).name));
     g.at(n) = {};
     g.at(v) = {};
   }

@@ -52,7 +52,11 @@ TEST_CASE("integer: add equals quantize(dequantize + dequantize), for every pair
   }
   CHECK(same);
   const auto other = random_codes({256}, 1);
-  CHECK_ERROR(run(op, {&a, &other}), shape_mismatch, "differ in shape", "[256]", "[256, 256]");
+  const auto rows = run(op, {&a, &other});  // repeats as the float operation does
+  REQUIRE(rows.extents() == a.extents());
+  for (index_t i = 0; i < 512; ++i) CHECK(rows[i] == y[i / 256 * 256 + other[i % 256] + 128]);
+  const auto misfit = random_codes({255}, 1);
+  CHECK_ERROR(run(op, {&a, &misfit}), shape_mismatch, "differ in shape", "[255]", "[256, 256]");
 }
 
 TEST_CASE("integer: map looks every code up") {
@@ -79,12 +83,14 @@ TEST_CASE("integer: max pools in one and two dimensions take the largest code") 
     CHECK(y[i] == best);
   }
   const auto line = random_codes({2, 3, 8}, 4);
-  const ir::integer_max_pool one{{{1, 2}, window2d::symmetric({1, 2}, {0, 0})}};
+  const ir::integer_max_pool one{{{1, 2}, window2d::symmetric({1, 2}, {0, 0})}, {0, 0}, 1};
   const auto z = run(one, {&line});
   REQUIRE(z.extents() == shape{2, 3, 4});
   for (index_t i = 0; i < z.size(); ++i) CHECK(z[i] == std::max(line[2 * i], line[2 * i + 1]));
   const auto flat = random_codes({2, 3}, 4);
-  CHECK_ERROR(run(two, {&flat}), shape_mismatch, "wrong rank", "[2, 3]");
+  CHECK_ERROR(run(two, {&flat}), shape_mismatch, "wrong rank", "[2, 3]", "rank 4");
+  CHECK_ERROR(run(two, {&line}), shape_mismatch, "wrong rank", "[2, 3, 8]", "rank 4");
+  CHECK_ERROR(run(one, {&x}), shape_mismatch, "wrong rank", "rank 3");
   const auto small = random_codes({1, 1, 1, 1}, 4);
   CHECK_ERROR(run(two, {&small}), shape_mismatch, "does not fit", "node 'n'");
 }

@@ -74,6 +74,7 @@ class json_reader {
     x = static_cast<float>(wide);
     if (!(x - x == 0.0F)) bad("a number is out of range", text_of(wide), "finite floats");
   }
+  void read(const json_value& j, std::string& x) const { x = text(j); }
   // Keys of observers outlive the document, as a spec only refers to its key.
   void read(const json_value& j, std::string_view& x) const { x = kept(text(j)); }
   void read(const json_value& j, dtype& x) const {
@@ -112,7 +113,7 @@ class json_reader {
     static constexpr std::string_view types[] = {"per_tensor", "per_channel", "per_block",
                                                  "per_grouped_channel"};
     json_reader fields(where_, log_, &j);
-    std::string_view type;
+    std::string type;
     fields("type", type);
     std::optional<int> axis;
     json_value size;
@@ -130,7 +131,7 @@ class json_reader {
         break;
       case granularity_kind::per_grouped_channel:
         fields("axis", axis);
-        g = granularity::per_grouped_channel(fields.integer_field("group_size"), axis);
+        g = granularity::per_grouped_channel(fields.size_field("group_size"), axis);
         break;
     }
     fields.refuse_unknown();
@@ -172,17 +173,35 @@ class json_reader {
     const auto it = object_->find(key);
     if (it == object_->end()) bad("a key is missing", "none", key);
     const json_reader at = inside("." + std::string(key));
-    if (!it->is_array())
-      return granularity::per_block(at.integer(*it, "an integer or an array"), axis);
+    if (!it->is_array()) {
+      return granularity::per_block(at.size_of(*it, "an integer or an array", false), axis);
+    }
+    if (axis) {
+      inside(".axis").bad("an axis beside a block size per axis", text_of(*axis), "absent");
+    }
+    if (it->size() > static_cast<std::size_t>(max_rank)) {
+      at.bad("too many block sizes", text_of(it->size()), "at most " + text_of(max_rank));
+    }
     std::vector<index_t> sizes;
-    for (const json_value& size : *it) sizes.push_back(at.integer(size, nullptr));
-    return granularity::per_block(sizes, axis);
+    for (const json_value& size : *it) {
+      const json_reader one = at.inside("[" + text_of(sizes.size()) + "]");
+      sizes.push_back(one.size_of(size, nullptr, true));
+    }
+    return granularity::per_block(sizes);
   }
-  index_t integer_field(const char* key) {
+  index_t size_field(const char* key) {
     known_.push_back(key);
     const auto it = object_->find(key);
     if (it == object_->end()) bad("a key is missing", "none", key);
-    return inside("." + std::string(key)).integer(*it, nullptr);
+    return inside("." + std::string(key)).size_of(*it, nullptr, false);
+  }
+  // Of a block or group; -1 where the whole extent may be meant.
+  index_t size_of(const json_value& j, const char* expected, bool or_whole) const {
+    const index_t size = integer(j, expected);
+    if (size < 1 && !(or_whole && size == -1)) {
+      bad("a size is out of range", text_of(size), or_whole ? ">= 1, or -1" : ">= 1");
+    }
+    return size;
   }
   index_t integer(const json_value& j, const char* expected) const {
     if (!j.is_number_integer()) wrong_type(j, expected != nullptr ? expected : "an integer");

@@ -35,11 +35,13 @@ struct integer_conv {
   lut_matrix weight;  // [filters, channels / groups, kh, kw]
   lutra::conv2d_options options;
   requantize finish;
+  int axes = 2;  // 1: height 1
 };
 struct integer_conv_transpose {
   lut_matrix weight;  // [filters, channels / groups, kh, kw], of a transposed_palette()
   lutra::conv_transpose2d_options options;
   requantize finish;
+  int axes = 2;
 };
 struct integer_linear {
   lut_matrix weight;  // [rows, depth]
@@ -48,11 +50,13 @@ struct integer_linear {
 struct integer_max_pool {
   lutra::pool2d_options options;
   std::array<index_t, 2> adaptive{0, 0};  // extents of the result, or 0: options.kernel stands
+  int axes = 2;
 };
 struct integer_mean_pool {
   mean_pool2d_options options;
   std::array<index_t, 2> adaptive{0, 0};  // as above
-  bool flat = false;                      // the result is [n, channels]
+  int axes = 2;
+  bool flat = false;  // the result is [n, channels]
 };
 struct integer_add {
   unit_params a, b, out;
@@ -83,10 +87,12 @@ using integer_operation =
                  integer_layout, integer_concat>;
 
 // 1-D operations run as 2-D ones of height 1.
-inline tensor_view<const std::int8_t> as_images(const integer_value& x, const std::string& where) {
+inline tensor_view<const std::int8_t> as_images(const integer_value& x, int axes,
+                                                const std::string& where) {
   const shape& s = x.extents();
-  if (s.rank() != 3 && s.rank() != 4) {
-    raise(errc::shape_mismatch, "input has the wrong rank", where, text_of(s), "rank 3 or 4");
+  if (s.rank() != axes + 2) {
+    raise(errc::shape_mismatch, "input has the wrong rank", where, text_of(s),
+          "rank " + text_of(axes + 2));
   }
   return {x.data(), s.rank() == 3 ? shape{s[0], s[1], 1, s[2]} : s};
 }
@@ -111,7 +117,7 @@ inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, co
 
 inline integer_value execute(const integer_conv& op, const std::string& where,
                              integer_operands in) {
-  const auto x = as_images(*in[0], where);
+  const auto x = as_images(*in[0], op.axes, where);
   const shape& w = op.weight.weight_shape();
   const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
@@ -121,7 +127,7 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
 
 inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
                              integer_operands in) {
-  const auto x = as_images(*in[0], where);
+  const auto x = as_images(*in[0], op.axes, where);
   const shape& w = op.weight.weight_shape();
   const index_t height = output_extent(op.options.geometry, 0, x.extent(2), w[2]);
   const index_t width = output_extent(op.options.geometry, 1, x.extent(3), w[3]);
@@ -163,7 +169,7 @@ inline void divide(const tensor_view<const std::int8_t>& x, const std::array<ind
 
 inline integer_value execute(const integer_max_pool& op, const std::string& where,
                              integer_operands in) {
-  const auto x = as_images(*in[0], where);
+  const auto x = as_images(*in[0], op.axes, where);
   lutra::pool2d_options options = op.options;
   divide(x, op.adaptive, options.kernel, options.window, where);
   const shape result =
@@ -174,7 +180,7 @@ inline integer_value execute(const integer_max_pool& op, const std::string& wher
 
 inline integer_value execute(const integer_mean_pool& op, const std::string& where,
                              integer_operands in) {
-  const auto x = as_images(*in[0], where);
+  const auto x = as_images(*in[0], op.axes, where);
   mean_pool2d_options options = op.options;
   divide(x, op.adaptive, options.kernel, options.window, where);
   const shape result =
@@ -237,8 +243,10 @@ inline integer_value execute(const integer_elementwise& op, const std::string&,
 
 inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in) {
   if (in[0]->extents() != in[1]->extents()) {
-    raise(errc::shape_mismatch, "operands differ in shape", where, text_of(in[1]->extents()),
-          text_of(in[0]->extents()));
+    node at;  // repeats as the float operation does
+    at.op = "add";
+    at.name = where;
+    return execute(integer_elementwise{at, {}, {op.a, op.b}, op.out}, where, in);
   }
   integer_value out(in[0]->extents());
   for (index_t i = 0; i < out.size(); ++i) {
