@@ -51,6 +51,14 @@ void check_promises(const numbers& x, const numbers& w, int k, const exact_1d_re
   CHECK(std::fabs(r.inertia - actual) <= 1e-13 * actual);
 }
 
+TEST_CASE("exact_1d: weights so small that no sum of squares is left") {
+  numbers x(4000), w(4000, 1e-310);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1 + static_cast<double>(i) * 0x1p-50;
+  const exact_1d_result r = solve(x, w, 16);
+  CHECK(r.centroids.size() == 16);
+  CHECK(std::is_sorted(r.centroids.begin(), r.centroids.end(), std::less_equal<>()));
+}
+
 numbers random_values(std::size_t n, std::uint64_t seed, int kind) {
   lutra::random_stream random(seed);
   numbers x(n);

@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "cluster/samples.hpp"
 
 namespace {
@@ -29,6 +32,27 @@ double cost_of(const lutra::atoms_1d& atoms, const std::vector<index_t>& starts)
     }
   }
   return static_cast<double>(sum);
+}
+
+// Least cost of k intervals none of which holds values on both sides of `far`, each side solved alone, from 0.
+double best_of_modes(const lutra::atoms_1d& atoms, double far, int k) {
+  const auto middle = std::lower_bound(atoms.value.begin(), atoms.value.end(), far);
+  const index_t split = middle - atoms.value.begin();
+  std::vector<double> right(middle, atoms.value.end());
+  for (double& v : right) v -= far;
+  const std::span<const double> value(atoms.value), weight(atoms.weight);
+  const auto at = static_cast<std::size_t>(split);
+  double best = std::numeric_limits<double>::infinity();
+  for (int q = 1; q < k; ++q) {
+    if (q > split || k - q > atoms.size() - split) continue;
+    auto starts = lutra::optimal_intervals(value.first(at), weight.first(at), q);
+    for (const index_t s :
+         lutra::optimal_intervals(std::span<const double>(right), weight.subspan(at), k - q)) {
+      starts.push_back(split + s);
+    }
+    best = std::min(best, cost_of(atoms, starts));
+  }
+  return best;
 }
 
 TEST_CASE("optimal_starts: as good as the plain programme in double-double, whatever the values") {
@@ -88,6 +112,37 @@ TEST_CASE("optimal_starts: narrow modes far apart, against the plain programme")
       CHECK(std::is_sorted(starts.begin(), starts.end(), std::less_equal<>()));
       const auto want = lutra::optimal_intervals(atoms.value, atoms.weight, k);
       CHECK(cost_of(atoms, starts) <= cost_of(atoms, want) * (1 + 1e-8));
+    }
+  }
+}
+
+TEST_CASE("optimal_starts: two far modes of many clusters, against each of the modes alone") {
+  lutra::exact_workspace<lutra::simd::native> work;
+  lutra::random_stream random(1);
+  for (int rep = 0; rep < 3; ++rep) {
+    for (const double far : {3e4, 1e6}) {
+      for (const double ratio : {1.0, 0.01}) {
+        const int k = 33 + static_cast<int>(random.below(60));
+        const std::size_t n =
+            std::min<std::size_t>(257 + random.below(300), static_cast<std::size_t>(k * k / 4));
+        if (n <= 256) continue;
+        std::vector<double> x, w;
+        const double left = static_cast<double>(n) * (0.2 + 0.6 * random.uniform());
+        for (std::size_t i = 0; i < n; ++i) {
+          const double v = random.uniform();
+          x.push_back(static_cast<double>(i) < left ? v : far + ratio * v);
+          w.push_back(rep % 2 == 0 ? 1.0 : std::exp(8 * (random.uniform() - 0.5)));
+        }
+        const lutra::atoms_1d atoms =
+            lutra::make_atoms(std::span<const double>(x), std::span<const double>(w));
+        CAPTURE(rep);
+        CAPTURE(far);
+        CAPTURE(k);
+        const auto starts = lutra::optimal_starts(atoms, k, lutra::interval_table_limit, work);
+        REQUIRE(std::ssize(starts) == k);
+        CHECK(std::is_sorted(starts.begin(), starts.end(), std::less_equal<>()));
+        CHECK(cost_of(atoms, starts) <= best_of_modes(atoms, far, k) * (1 + 1e-9));
+      }
     }
   }
 }

@@ -37,7 +37,9 @@ TEST_CASE("penalty_windows: hold the result of the layered programme, and are na
   lutra::certified_solver<lutra::simd::native> solver;
   for (const std::string& name : samples::names()) {
     for (const bool weighted : {false, true}) {
-      for (const auto& [n, k] : {std::pair<std::size_t, index_t>{300, 40}, {513, 48}, {90, 64}}) {
+      for (const auto& size : {std::pair<std::size_t, index_t>{300, 40}, {513, 48}, {90, 64}}) {
+        const std::size_t n = size.first;  // not bindings, which CAPTURE could not capture in C++20
+        const index_t k = size.second;
         const lutra::atoms_1d atoms = atoms_of(name, n, weighted);
         if (atoms.size() <= k) continue;
         const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);

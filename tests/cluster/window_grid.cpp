@@ -76,4 +76,20 @@ TEST_CASE("window_grid: without an end to the blocks it holds every position") {
   CHECK(grid.last(1) == 5);
 }
 
+TEST_CASE("window_grid: spreads of 0, not a number, or so small that a step is rounded") {
+  const std::vector<index_t> from = {0, 1, 2, 500};
+  const std::vector<index_t> to = {0, 498, 499, 500};
+  constexpr double tiny = std::numeric_limits<double>::denorm_min();
+  for (const double unit : {0.0, std::numeric_limits<double>::quiet_NaN(), tiny}) {
+    CAPTURE(unit);
+    lutra::line l = random_line(500, 3);
+    for (std::size_t i = 0; i < l.spread.size(); ++i) l.spread[i] = static_cast<double>(i) * unit;
+    lutra::window_grid grid;
+    // 400 blocks of 500 tiny units are steps of one unit.
+    CHECK(grid.make(l, from, to, unit == tiny ? 400 : 5));
+    REQUIRE(grid.size() == 501);
+    for (std::size_t g = 0; g < grid.size(); ++g) CHECK(grid.positions()[g] == g);
+  }
+}
+
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include "../errors.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <lutra/core/random.hpp>
@@ -378,6 +380,33 @@ TEST_CASE("fake_quantizer: damaged states are refused and change nothing") {
   CHECK(g.save() == before);
   g.load(good);
   CHECK(g.params() == f.params());
+}
+
+TEST_CASE("fake_quantizer: a number of steps that would overflow is refused") {
+  fake_quantizer f(quantization_spec{}, target::activation);
+  constexpr std::uint64_t steps = 251;
+  for (std::uint64_t i = 0; i < steps; ++i) f.step();
+  const auto load = [&](std::uint64_t count) {
+    std::vector<std::uint8_t> bytes = f.save();
+    std::array<std::uint8_t, 8> field{};
+    const auto put = [&](auto at, std::uint64_t v) {
+      for (int i = 0; i < 8; ++i) *at++ = static_cast<std::uint8_t>(v >> (8 * i));
+    };
+    put(field.begin(), steps);
+    const auto at = std::search(bytes.begin(), bytes.end(), field.begin(), field.end());
+    REQUIRE(at != bytes.end());
+    put(at, count);
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (auto b = bytes.begin(); b != bytes.end() - 8; ++b) hash = (hash ^ *b) * 0x100000001b3ULL;
+    put(bytes.end() - 8, hash);
+    fake_quantizer g(quantization_spec{}, target::activation);
+    g.load(bytes);
+    return g.steps();
+  };
+  CHECK(load(77) == 77);
+  CHECK(load(static_cast<std::uint64_t>(largest_count)) == largest_count);
+  CHECK_ERROR(load(std::uint64_t{1} << 62), corrupt_data, "number of steps", "2^62");
+  CHECK_ERROR(load(~std::uint64_t{0} >> 1), corrupt_data, "number of steps");
 }
 
 TEST_CASE("fake_quantizer: a state of another spec or target is refused") {

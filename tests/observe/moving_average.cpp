@@ -126,6 +126,54 @@ TEST_CASE("moving_average: count-aware, the first batch weighs what the others d
   CHECK_ERROR(plain.load(r), corrupt_data, "type of the running state");
 }
 
+TEST_CASE("moving_average: count-aware, small constants and the largest values") {
+  constexpr float most = std::numeric_limits<float>::max();
+  for (const float c : {1.0F, 0.01F, 1e-6F, 1e-12F, 1e-17F, 1e-30F}) {
+    for (const running_type type :
+         {running_type::float64, running_type::float32, running_type::bfloat16}) {
+      CAPTURE(c);
+      CAPTURE(static_cast<int>(type));
+      quantization_spec s;
+      s.averaging_constant = c;
+      moving_average o(s, type, averaging::count_aware);
+      for (int i = 0; i < 3; ++i) o.observe(view(std::vector<float>{-2, 3}));
+      CHECK(range_of(o).first[0] == doctest::Approx(-2).epsilon(0.02));
+      CHECK(range_of(o).second[0] == doctest::Approx(3).epsilon(0.02));
+      moving_average wide(s, type, averaging::count_aware);
+      wide.observe(view(std::vector<float>{-most, most}));
+      CHECK(range_of(wide).first[0] >= -most);
+      CHECK(range_of(wide).second[0] <= most);
+      CHECK(range_of(wide).second[0] > 0.98F * most);
+    }
+  }
+}
+
+TEST_CASE("moving_average: numbers of batches and samples that would overflow are refused") {
+  const std::vector<std::uint8_t> good = saved_bytes(seen({}, {{1, -2}}));
+  const auto load = [&](std::size_t at, std::uint64_t count) {
+    std::vector<std::uint8_t> bytes = good;
+    for (std::size_t i = 0; i < 8; ++i) bytes[at + i] = static_cast<std::uint8_t>(count >> (8 * i));
+    state_reader r(bytes, "load");
+    moving_average o(quantization_spec{});
+    o.load(r);
+    return o;
+  };
+  const std::size_t batches = good.size() - 8;
+  const std::size_t samples = 8;
+  for (const std::uint64_t many : {std::uint64_t{1} << 62, ~std::uint64_t{0} >> 1}) {
+    CHECK_ERROR(load(batches, many), corrupt_data, "number of batches", "2^62");
+    CHECK_ERROR(load(samples, many), corrupt_data, "counts of an observer", "2^62");
+  }
+  constexpr auto most = static_cast<std::uint64_t>(largest_count);
+  moving_average o = load(batches, most);
+  for (int i = 0; i < 3; ++i) o.append(load(batches, most));
+  CHECK(saved_bytes(o) == [&] {
+    std::vector<std::uint8_t> bytes = saved_bytes(load(batches, most));
+    bytes[samples] = 8;  // four parts of two
+    return bytes;
+  }());
+}
+
 TEST_CASE("moving_average: both products are rounded, nothing is fused") {
   random_stream random(18);
   int telling = 0;

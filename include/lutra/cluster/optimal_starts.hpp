@@ -4,7 +4,7 @@
 // Many atoms are solved coarse to fine (certified_1d.hpp), many clusters of few atoms within the windows that
 // prices give (penalty_windows.hpp). Where the prefix sums are so large beside the
 // result that rounding could hide the optimum - a huge outlier, two narrow modes far apart - the windows
-// of that solve still name boundaries that are settled. The atoms are cut there, and each part is solved
+// of a second solve, which starts without those of prices, still name boundaries that are settled. The atoms are cut there, and each part is solved
 // alone, with sums of its own. Without a settled boundary, a gap so wide that no cluster of an optimum can
 // span it holds one; which one it is, is tried. What remains is solved by the plain programme
 // (interval_dp.hpp), which counts in double-double when it must.
@@ -61,14 +61,14 @@ template <class A> class parted_solver {
       std::vector<std::pair<index_t, index_t>> windows;
       if (penalty_windows<A>::worth_it(n, k)) windows = work_.prices(work_.points, k);
       // The windows of prices are so narrow that all their positions are tried at once.
-      certified_options how{.windows = windows, .narrow = !windows.empty()};
+      const certified_options how{.windows = windows, .narrow = !windows.empty()};
       certified_clusters found = work_.solver.solve(work_.points, k, how);
       const double matters = precise * std::max(scale, found.inertia);
       if (found.excess <= matters && work_.points.rounding() <= matters)
         return append(found.starts);
       const double inertia = std::max(scale, found.inertia);
-      how.final_windows = true;
-      found = work_.solver.solve(work_.points, k, how);
+      // Prices come from the same sums, so their windows may exclude the optimum.
+      found = work_.solver.solve(work_.points, k, {.final_windows = true});
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
       if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }

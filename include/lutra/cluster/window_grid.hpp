@@ -25,9 +25,10 @@ class window_grid {
     const double step = l.spread.back() / blocks;
     const double* const spread = l.spread.data();
     // Steps of equal spread, the last ones of windows, and where windows begin.
-    const double most = blocks + 2 * static_cast<double>(clusters(from)) + 2;
+    // Not `blocks` of the former: a step so small that it is rounded may be 0, or fit in more often.
+    const double most = l.spread.back() / step + 2 * static_cast<double>(clusters(from)) + 2;
     const double all = static_cast<double>(l.size() + 1);
-    renew(position_, static_cast<std::size_t>(std::min(most, all)));
+    renew(position_, static_cast<std::size_t>(std::min(all, most)));  // all if NaN
     std::uint32_t* out = position_.data();
     *out = 0;
     bool finest = true;

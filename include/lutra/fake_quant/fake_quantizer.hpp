@@ -246,7 +246,9 @@ class fake_quantizer {
   }
   void load_schedule(state_reader& in) {
     steps_ = in.i64();
-    if (steps_ < 0) in.corrupt("number of steps", text_of(steps_), ">= 0");
+    if (steps_ < 0 || steps_ > largest_count) {
+      in.corrupt("number of steps", text_of(steps_), "0 .. 2^62 - 1");
+    }
     const bool present = in.flag();
     qat_schedule s{in.i64(), in.i64(), in.i64()};
     if (s.disable_observer == -1) s.disable_observer.reset();

@@ -63,7 +63,7 @@ class moving_average {
       const double kept = power(1.0 - static_cast<double>(constant_), l.batches);
       s.lo = stored(kept * (s.lo - l.first_lo) + l.lo);
       s.hi = stored(kept * (s.hi - l.first_hi) + l.hi);
-      s.batches += l.batches;
+      s.batches = std::min(s.batches + l.batches, largest_count);
     }
   }
   void reset() {
@@ -77,10 +77,10 @@ class moving_average {
     for (std::size_t u = 0; u < state_.size(); ++u) {
       const unit& s = state_[u];
       const bool whole = averaging_ == averaging::from_first || s.batches == 0;
-      const double weights =
-          whole ? 1.0 : 1.0 - power(1.0 - static_cast<double>(constant_), s.batches);
-      lo[u] = static_cast<float>(s.lo / weights);
-      hi[u] = static_cast<float>(s.hi / weights);
+      constexpr double most = 0x1.fffffep127;  // narrow states may round beyond it
+      const double weights = whole ? 1.0 : weights_of(s.batches);
+      lo[u] = static_cast<float>(std::max(s.lo / weights, -most));
+      hi[u] = static_cast<float>(std::min(s.hi / weights, most));
     }
   }
   void save(state_writer& w) const {
@@ -106,8 +106,11 @@ class moving_average {
     for (unit& s : state) {
       for (double* v : {&s.lo, &s.hi, &s.first_lo, &s.first_hi}) *v = r.f64();
       s.batches = r.i64();
-      if (!valid(s.lo, s.hi) || !valid(s.first_lo, s.first_hi) || s.batches < 0) {
+      if (!valid(s.lo, s.hi) || !valid(s.first_lo, s.first_hi)) {
         r.corrupt("range of a unit", range_text(s.lo, s.hi), "finite, lo <= 0 <= hi");
+      }
+      if (s.batches < 0 || s.batches > largest_count) {
+        r.corrupt("number of batches", text_of(s.batches), "0 .. 2^62 - 1");
       }
     }
     input_ = input;
@@ -145,6 +148,19 @@ class moving_average {
     if (type_ == running_type::float64) return c * fresh + (1.0 - c) * running;
     const double kept = static_cast<double>(static_cast<float>(1.0 - c));
     return stored(stored(c * fresh) + stored(kept * running));
+  }
+  // Of n batches together: c * (1 + kept + kept^2 + ..), summed, for 1 - kept^n would cancel where c is small.
+  double weights_of(std::int64_t n) const noexcept {
+    const double c = static_cast<double>(constant_);
+    double kept = 1.0 - c;
+    if (type_ != running_type::float64) kept = static_cast<double>(static_cast<float>(kept));
+    double sum = 0, block = c, after = 1;
+    for (; n > 0; n >>= 1, block += block * kept, kept *= kept) {
+      if ((n & 1) == 0) continue;
+      sum += after * block;
+      after *= kept;
+    }
+    return sum;
   }
   static double power(double x, std::int64_t n) noexcept {
     double p = 1;

@@ -76,8 +76,8 @@ class range_input {
   }
   void add(const range_input& other) noexcept {
     if (units_ == 0) units_ = other.units_;
-    samples_ += other.samples_;
-    nonfinite_ += other.nonfinite_;
+    samples_ = std::min(samples_ + other.samples_, largest_count);
+    nonfinite_ = std::min(nonfinite_ + other.nonfinite_, largest_count);
   }
   void reset() noexcept { units_ = samples_ = nonfinite_ = 0; }
 
@@ -90,11 +90,12 @@ class range_input {
     const std::int64_t units = r.i64();
     const std::int64_t samples = r.i64();
     const std::int64_t nonfinite = r.i64();
-    if (units < 0 || samples < units || nonfinite < 0 || nonfinite > samples) {
+    if (units < 0 || samples < units || nonfinite < 0 || nonfinite > samples ||
+        samples > largest_count) {
       r.corrupt("counts of an observer contradict each other",
                 text_of(units) + " units, " + text_of(samples) + " samples, " + text_of(nonfinite) +
                     " non-finite",
-                "0 <= units <= samples, non-finite <= samples");
+                "0 <= units <= samples < 2^62, non-finite <= samples");
     }
     units_ = units;
     samples_ = samples;

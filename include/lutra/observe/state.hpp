@@ -15,6 +15,9 @@
 
 namespace lutra::inline LUTRA_ABI {
 
+// The largest number of things seen that a loader accepts: two such numbers still add up.
+inline constexpr std::int64_t largest_count = (std::int64_t{1} << 62) - 1;
+
 class state_writer {
  public:
   void u8(std::uint8_t v) { bytes_.push_back(v); }

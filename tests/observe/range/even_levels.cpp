@@ -81,6 +81,26 @@ TEST_CASE("even_levels: the best step is within 0.5 % of the best of 10^4, or ab
   CHECK(told >= (quick ? 0 : 2));
 }
 
+TEST_CASE("even_levels: a density with a period near the step") {
+  // Values quantized before to 111 levels, and noise: the best step is where the levels meet.
+  lutra::random_stream random(1);
+  std::vector<float> x(500'000);
+  for (float& v : x) {
+    const double level = std::round(random.normal() * 111 / 3.5);
+    v = static_cast<float>((level + 0.39 * random.normal()) / 111);
+  }
+  const histogram h = of(x);
+  const quantization_spec spec{};
+  const value_range full = lutra::full_range(h, spec);
+  const double largest = static_cast<double>(std::max(-full.lo, full.hi));
+  const lutra::squared_error error(h, spec);
+  double best = error(full);
+  for (double share = 1; share > 0.2; share *= 0.999) {
+    best = std::min(best, error(lutra::within(full, static_cast<float>(share * largest))));
+  }
+  CHECK(error(lutra::mse_range{}(h, spec)) <= 1.01 * best);
+}
+
 TEST_CASE("even_levels: few values, or values on a grid, are not told") {
   const std::vector<float> few = draw(distributions[0], 500, 6);
   CHECK_FALSE(even_levels(of(few), -128, 127).best_step(8).has_value());
