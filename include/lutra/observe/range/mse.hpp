@@ -8,7 +8,7 @@
 // that qparams_from_range derives, so every scheme, width and float format is searched by what it
 // really does. All in double with + - * / only: the same range everywhere.
 // 40 to 100 evaluations for symmetric schemes, at most 1000 for asymmetric ones. Symmetric integers of 6 bits and
-// more take even_levels.hpp where it tells, which is several times as fast.
+// more take even_levels.hpp where it tells, which is somewhat faster.
 #pragma once
 
 #include <array>
