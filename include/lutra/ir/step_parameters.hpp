@@ -75,20 +75,6 @@ inline std::array<index_t, 2> kernel_of(const node& n, int axes) {
   const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
   return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
 }
-inline window2d sliding(const node& n, int axes) {
-  window2d w;
-  const auto count = static_cast<std::size_t>(axes);
-  const auto stride = integers(n, "stride", count, 1, 1);
-  const auto padding = integers(n, "padding", count, 0, 0);
-  const auto dilation = integers(n, "dilation", count, 1, 1);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t axis = 2 - count + i;
-    w.stride[axis] = stride[i];
-    w.padding[axis] = w.padding_end[axis] = padding[i];
-    w.dilation[axis] = dilation[i];
-  }
-  return w;
-}
 
 // Extents of an adaptive pool's result; 1-D ones have height 1.
 inline std::array<index_t, 2> adaptive_size(const node& n, int axes) {

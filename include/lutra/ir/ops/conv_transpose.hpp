@@ -23,18 +23,10 @@ struct conv_transpose_shape {
 // Literals stride, padding, dilation and output_padding of `axes` (1 or 2) axes; 1-D ones have height 1.
 inline transposed_window transposed_window_of(const node& n, int axes) {
   transposed_window t;
+  t.window = sliding(n, axes);
   const auto count = static_cast<std::size_t>(axes);
-  const auto stride = integers(n, "stride", count, 1, 1);
-  const auto padding = integers(n, "padding", count, 0, 0);
-  const auto dilation = integers(n, "dilation", count, 1, 1);
   const auto more = integers(n, "output_padding", count, 0, 0);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t axis = 2 - count + i;
-    t.window.stride[axis] = stride[i];
-    t.window.padding[axis] = t.window.padding_end[axis] = padding[i];
-    t.window.dilation[axis] = dilation[i];
-    t.output_padding[axis] = more[i];
-  }
+  for (std::size_t i = 0; i < count; ++i) t.output_padding[2 - count + i] = more[i];
   check(t, label(n));
   return t;
 }

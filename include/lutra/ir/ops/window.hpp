@@ -16,24 +16,36 @@ struct window : window2d {
   std::array<index_t, 2> output{1, 1};
 };
 
-// The window of node `n` with `axes` (1 or 2) sliding axes over an input of shape `in`.
-inline window window_of(const node& n, int axes, const shape& in, std::span<const index_t> kernel) {
-  window w;
+// Literals stride, padding and dilation of `axes` (1 or 2) axes.
+inline window2d sliding(const node& n, int axes) {
+  window2d w;
   const auto count = static_cast<std::size_t>(axes);
   const auto stride = integers(n, "stride", count, 1, 1);
   const auto padding = integers(n, "padding", count, 0, 0);
   const auto dilation = integers(n, "dilation", count, 1, 1);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t axis = 2 - count + i;
-    w.kernel[axis] = kernel[i];
     w.stride[axis] = stride[i];
     w.padding[axis] = w.padding_end[axis] = padding[i];
     w.dilation[axis] = dilation[i];
+  }
+  return w;
+}
+
+// The window of node `n` with `axes` (1 or 2) sliding axes over an input of shape `in`.
+inline window window_of(const node& n, int axes, const shape& in, std::span<const index_t> kernel) {
+  window w;
+  static_cast<window2d&>(w) = sliding(n, axes);
+  const auto count = static_cast<std::size_t>(axes);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t axis = 2 - count + i;
+    w.kernel[axis] = kernel[i];
     w.input[axis] = in[in.rank() - axes + static_cast<int>(i)];
     w.output[axis] = output_extent(w, static_cast<int>(axis), w.input[axis], kernel[i]);
     if (w.output[axis] == 0) {
       bad_shape(n, "window does not fit into the padded input", text_of(in),
-                "at least " + text_of(dilation[i] * (kernel[i] - 1) + 1 - 2 * padding[i]) +
+                "at least " +
+                    text_of(w.dilation[axis] * (kernel[i] - 1) + 1 - 2 * w.padding[axis]) +
                     " on axis " + text_of(in.rank() - axes + static_cast<int>(i)));
     }
   }

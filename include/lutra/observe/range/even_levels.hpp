@@ -196,8 +196,8 @@ class even_levels {
     const auto floor = static_cast<index_t>(at);
     return static_cast<double>(floor) < at ? floor + 1 : floor;
   }
-  // Sum of difference * g over the edges of [from, to): a correction, so float will do. Edges are below 2^24 and
-  // at most 129 steps from 0.
+  // Sum of difference * g over the edges of [from, to): a correction, so float will do while edges are below
+  // 2^24 (of data further from zero bits are lost); they are at most 129 steps from 0.
   double periodic(double step, index_t from, index_t to) const noexcept {
     constexpr float magic = 0x1.8p23F;
     const auto inverse = static_cast<float>(1.0 / step);
