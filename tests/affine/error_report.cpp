@@ -14,14 +14,14 @@ namespace {
 using lutra::granularity;
 using lutra::qparams;
 using lutra::quantization_error;
-using view = lutra::tensor_view<const float>;
+using float_view = lutra::tensor_view<const float>;
 
 TEST_CASE("error_report: every figure on four elements, by hand") {
   qparams p;
   p.scale = {1.0F};
   p.zero_point = {0};
   const std::vector<float> x = {0.25F, -3.0F, 200.0F, std::numeric_limits<float>::quiet_NaN()};
-  const quantization_error e = lutra::error_of(view(x.data(), {4}), p);
+  const quantization_error e = lutra::error_of(float_view(x.data(), {4}), p);
   CHECK(e.elements == 3);
   CHECK(e.nonfinite == 1);
   CHECK(e.mse == (0.0625 + 0.0 + 73.0 * 73.0) / 3.0);
@@ -64,13 +64,13 @@ TEST_CASE("error_report: per channel and block against single elements, the same
           if (t < u.quant_min || t > u.quant_max) saturated += 1;
         }
       });
-      const quantization_error e = lutra::error_of(view(x.data(), extents), p);
+      const quantization_error e = lutra::error_of(float_view(x.data(), extents), p);
       CHECK(e.mse == doctest::Approx(sum / 480.0).epsilon(1e-12));
       CHECK(e.max_error == largest);
       CHECK(e.saturation_rate == saturated / 480.0);
       for_each_level([&](auto level) {
         const quantization_error same =
-            lutra::error_of<decltype(level)>(view(x.data(), extents), p);
+            lutra::error_of<decltype(level)>(float_view(x.data(), extents), p);
         CHECK(same.mse == e.mse);
         CHECK(same.signal == e.signal);
       });
@@ -83,15 +83,15 @@ TEST_CASE("error_report: no error, no signal, no elements, no fit") {
   p.scale = {0.5F};
   p.zero_point = {0};
   const std::vector<float> exact = {0.5F, -1.0F};
-  CHECK(lutra::error_of(view(exact.data(), {2}), p).sqnr_db() ==
+  CHECK(lutra::error_of(float_view(exact.data(), {2}), p).sqnr_db() ==
         std::numeric_limits<double>::infinity());
   const std::vector<float> zeros(3);
-  CHECK(lutra::error_of(view(zeros.data(), {3}), p).sqnr_db() == 0.0);
-  CHECK(lutra::error_of(view(nullptr, {0}), p).elements == 0);
+  CHECK(lutra::error_of(float_view(zeros.data(), {3}), p).sqnr_db() == 0.0);
+  CHECK(lutra::error_of(float_view(nullptr, {0}), p).elements == 0);
   p.scale = {0.5F, 0.5F};
   p.zero_point = {0, 0};
   p.granularity = granularity::per_channel(0);
-  CHECK_ERROR(lutra::error_of(view(zeros.data(), {3}), p), shape_mismatch, "2 scales", "3");
+  CHECK_ERROR(lutra::error_of(float_view(zeros.data(), {3}), p), shape_mismatch, "2 scales", "3");
 }
 
 }  // namespace

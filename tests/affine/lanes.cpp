@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "levels.hpp"
+#include "quick.hpp"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -53,8 +54,6 @@ template <class Level> class quotient_check {
   std::int64_t wrong_ = 0;
 };
 
-bool quick() { return std::getenv("LUTRA_TEST_QUICK") != nullptr; }
-
 }  // namespace
 
 // With 24-bit integers x and s and a midpoint m = M / 2^t (M odd, 25 bits), x / s is near m exactly if
@@ -62,7 +61,7 @@ bool quick() { return std::getenv("LUTRA_TEST_QUICK") != nullptr; }
 // lanes.hpp; scaling x and s by powers of two changes nothing.
 TEST_CASE("lanes: the corrected quotient is the rounded quotient next to every midpoint") {
   constexpr std::uint64_t top = 1U << 24;
-  const std::uint64_t step = quick() ? 1026 : 2;
+  const std::uint64_t step = test::quick() ? 1026 : 2;
   for_each_level([&](auto level) {
     using Level = decltype(level);
     if constexpr (simd::has_fma<Level>) {
@@ -82,14 +81,14 @@ TEST_CASE("lanes: the corrected quotient is the rounded quotient next to every m
           }
         }
       }
-      CHECK(operands > (quick() ? 10000 : 10'000'000));
+      CHECK(operands > (test::quick() ? 10000 : 10'000'000));
       CHECK(check.finish() == 0);
     }
   });
 }
 
 TEST_CASE("lanes: the corrected quotient agrees with division on random operands") {
-  const int count = quick() ? 10000 : 4'000'000;
+  const int count = test::quick() ? 10000 : 4'000'000;
   for_each_level([&](auto level) {
     using Level = decltype(level);
     if constexpr (simd::has_fma<Level>) {

@@ -1,6 +1,7 @@
 #include <lutra/affine/quantize.hpp>
 
 #include "../errors.hpp"
+#include "quick.hpp"
 
 #include <cmath>
 #include <cstdlib>
@@ -97,13 +98,12 @@ void check_all_levels(const quantization_spec& s, const shape& extents, random_s
   }
 }
 
-bool quick() { return std::getenv("LUTRA_TEST_QUICK") != nullptr; }
-
 }  // namespace
 
 TEST_CASE("quantize: every length, dtype and level gives the bits of element.hpp") {
   random_stream random(31);
-  const index_t longest = quick() ? 20 : 133;  // two registers of four AVX-512 words and a tail
+  const index_t longest =
+      test::quick() ? 20 : 133;  // two registers of four AVX-512 words and a tail
   for (const quantization_spec& s : cases::specs()) {
     for (index_t n = 0; n <= longest; ++n) check_all_levels(s, {n}, random);
   }
@@ -134,7 +134,7 @@ TEST_CASE("quantize: every granularity gives the bits of element.hpp") {
       {granularity::per_tensor(), shape{}}};
   for (quantization_spec s : cases::specs()) {
     for (const auto& [g, extents] : layouts) {
-      if (quick() && random.below(5) != 0) continue;
+      if (test::quick() && random.below(5) != 0) continue;
       s.granularity = g;
       check_all_levels(s, extents, random);
     }

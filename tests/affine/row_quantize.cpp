@@ -15,7 +15,7 @@ namespace {
 
 using lutra::index_t;
 using lutra::quantized_row;
-using view = lutra::tensor_view<const float>;
+using float_view = lutra::tensor_view<const float>;
 using out_view = lutra::tensor_view<std::int8_t>;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -37,7 +37,7 @@ TEST_CASE(
     const lutra::qparams p =
         lutra::qparams_from_range(lutra::int8_symmetric_with_clipping, {&*lo, 1}, {&*hi, 1});
     std::vector<std::int8_t> expected(static_cast<std::size_t>(n));
-    lutra::quantize(view(x, {n}), p, out_view(expected.data(), {n}));
+    lutra::quantize(float_view(x, {n}), p, out_view(expected.data(), {n}));
     for_each_level([&](auto level) {
       std::vector<std::int8_t> q(static_cast<std::size_t>(n) + 1, 99);
       const quantized_row row = lutra::quantize_row<decltype(level)>(x, n, q.data());
@@ -98,7 +98,7 @@ TEST_CASE("row_quantize: rows of any view, and what does not fit") {
   const std::vector<float> x = normal(3 * 5 * 40, 2, 7.0F);
   std::vector<std::int8_t> q(600);
   std::vector<quantized_row> rows(15);
-  lutra::quantize_rows(view(x.data(), {3, 5, 40}), out_view(q.data(), {3, 5, 40}), rows);
+  lutra::quantize_rows(float_view(x.data(), {3, 5, 40}), out_view(q.data(), {3, 5, 40}), rows);
   for (index_t r = 0; r < 15; ++r) {
     std::vector<std::int8_t> one(40);
     const quantized_row row = lutra::quantize_row(x.data() + 40 * r, 40, one.data());
@@ -114,17 +114,19 @@ TEST_CASE("row_quantize: rows of any view, and what does not fit") {
   std::vector<std::int8_t> scattered(600);
   std::vector<quantized_row> again(15);
   const std::array<index_t, 2> strides{1, 15};
-  lutra::quantize_rows(view(columns.data(), {15, 40}, strides),
+  lutra::quantize_rows(float_view(columns.data(), {15, 40}, strides),
                        out_view(scattered.data(), {15, 40}, strides), again);
   for (std::size_t i = 0; i < 15; ++i) {
     CHECK(again[i].sum == rows[i].sum);
     for (std::size_t j = 0; j < 40; ++j) CHECK(scattered[j * 15 + i] == q[i * 40 + j]);
   }
-  CHECK_ERROR(lutra::quantize_rows(view(x.data(), {15, 40}), out_view(q.data(), {40, 15}), rows),
-              shape_mismatch, "[40, 15]", "[15, 40]");
-  CHECK_ERROR(lutra::quantize_rows(view(x.data(), {10, 60}), out_view(q.data(), {10, 60}), rows),
-              shape_mismatch, "per row", "15", "10");
-  CHECK_ERROR(lutra::quantize_rows(view(x.data(), {}), out_view(q.data(), {}), rows),
+  CHECK_ERROR(
+      lutra::quantize_rows(float_view(x.data(), {15, 40}), out_view(q.data(), {40, 15}), rows),
+      shape_mismatch, "[40, 15]", "[15, 40]");
+  CHECK_ERROR(
+      lutra::quantize_rows(float_view(x.data(), {10, 60}), out_view(q.data(), {10, 60}), rows),
+      shape_mismatch, "per row", "15", "10");
+  CHECK_ERROR(lutra::quantize_rows(float_view(x.data(), {}), out_view(q.data(), {}), rows),
               shape_mismatch, "scalar");
 }
 

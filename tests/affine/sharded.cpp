@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "../errors.hpp"
+#include "backward_executor.hpp"
 #include "cases.hpp"
 
 using namespace lutra;
@@ -10,12 +11,7 @@ using namespace lutra;
 namespace {
 
 // Runs the shards last to first.
-struct backwards {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
-static_assert(executor<backwards>);
+static_assert(executor<test::backward_executor>);
 
 void check_same(const quantization_spec& s, const shape& extents) {
   CAPTURE(cases::name(s));
@@ -30,7 +26,7 @@ void check_same(const quantization_spec& s, const shape& extents) {
   for (float& v : x) v = static_cast<float>(random.normal()) * 30.0F;
   std::vector<float> a(x.size()), b(x.size());
   fake_quantize({x.data(), extents}, p, {a.data(), extents});
-  fake_quantize(backwards{}, {x.data(), extents}, p, {b.data(), extents});
+  fake_quantize(test::backward_executor{}, {x.data(), extents}, p, {b.data(), extents});
   CHECK(cases::same_bits(a, b));
   fake_quantize(serial_executor{}, {x.data(), extents}, p, {x.data(), extents});  // in place
   CHECK(cases::same_bits(a, x));
@@ -69,11 +65,11 @@ TEST_CASE("sharded: the errors of fake_quantize, and nothing for nothing") {
   const float lo = -1;
   const float hi = 1;
   const qparams p = qparams_from_range({}, {&lo, 1}, {&hi, 1});
-  CHECK_ERROR(fake_quantize(backwards{}, {x.data(), {12}}, p, {y.data(), {3, 4}}), shape_mismatch,
-              "shapes differ");
-  fake_quantize(backwards{}, {x.data(), {0, 4}}, p, {y.data(), {0, 4}});
+  CHECK_ERROR(fake_quantize(test::backward_executor{}, {x.data(), {12}}, p, {y.data(), {3, 4}}),
+              shape_mismatch, "shapes differ");
+  fake_quantize(test::backward_executor{}, {x.data(), {0, 4}}, p, {y.data(), {0, 4}});
   CHECK(y[0] == 5.0F);
-  fake_quantize(backwards{}, {x.data(), shape{}}, p,
+  fake_quantize(test::backward_executor{}, {x.data(), shape{}}, p,
                 {y.data(), shape{}});  // one element without an axis
   CHECK(y[0] == fake_quantize_one(1.0F, unit_of(p, 0)));
 }

@@ -2,19 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include "backward_executor.hpp"
 #include "samples.hpp"
 
 namespace {
 
 using lutra::index_t;
 using lutra::lattice;
-
-// Runs pieces backwards: nothing may depend on the order.
-struct backward_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    while (n-- > 0) f(n);
-  }
-};
 
 TEST_CASE("line_of_values: the sample finds the bulk of the values") {
   const std::vector<float> x = samples::draw("normal", 100000);
@@ -69,7 +63,7 @@ TEST_CASE("line_of_values: the executor and the order of the shards change nothi
   const std::vector<float> x = samples::draw("laplace", 5 * (1 << 18) + 77);
   const lattice l(-8.0, 8.0, 2);
   const auto a = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
-  const auto b = lutra::count_values(l, std::span<const float>(x), backward_executor{});
+  const auto b = lutra::count_values(l, std::span<const float>(x), test::backward_executor{});
   CHECK(a.count == b.count);
   CHECK(a.rest == b.rest);
   CHECK(a.outside == b.outside);

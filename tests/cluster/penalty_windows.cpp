@@ -10,7 +10,7 @@
 namespace {
 
 using lutra::index_t;
-using windows = std::vector<std::pair<index_t, index_t>>;
+using window_list = std::vector<std::pair<index_t, index_t>>;
 
 // Distinct values with weights, some of the sets on a grid, where optima tie.
 lutra::atoms_1d atoms_of(const std::string& name, std::size_t n, bool weighted) {
@@ -24,7 +24,7 @@ lutra::atoms_1d atoms_of(const std::string& name, std::size_t n, bool weighted) 
   return lutra::make_atoms(std::span<const float>(x), std::span<const float>(w));
 }
 
-bool hold(const windows& found, const std::vector<index_t>& starts) {
+bool hold(const window_list& found, const std::vector<index_t>& starts) {
   for (std::size_t q = 1; q < starts.size(); ++q) {
     if (starts[q] < found[q - 1].first || starts[q] > found[q - 1].second) return false;
   }
@@ -43,7 +43,7 @@ TEST_CASE("penalty_windows: hold the result of the layered programme, and are na
         const lutra::atoms_1d atoms = atoms_of(name, n, weighted);
         if (atoms.size() <= k) continue;
         const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
-        const windows found = look(l, k);
+        const window_list found = look(l, k);
         CHECK(found == look_plainly(l, k));
         if (found.empty() || l.rounding() > 1e-11 * solver.solve(l, k).inertia) continue;
         CAPTURE(name);
@@ -71,7 +71,7 @@ TEST_CASE("penalty_windows: every number of clusters, also where many optima tie
     const lutra::atoms_1d atoms = atoms_of(name, 60, false);
     const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
     for (index_t k = 33; k < atoms.size(); ++k) {
-      const windows found = look(l, k);
+      const window_list found = look(l, k);
       REQUIRE(std::ssize(found) == k - 1);
       CHECK(hold(found, lutra::optimal_intervals(atoms.value, atoms.weight, static_cast<int>(k))));
     }

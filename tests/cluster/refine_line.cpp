@@ -11,7 +11,7 @@ using lutra::index_t;
 using lutra::lattice;
 using lutra::line;
 
-struct solved {
+struct line_solution {
   lattice l;
   lutra::lattice_totals totals;
   lutra::bucket_line buckets;
@@ -19,7 +19,7 @@ struct solved {
   std::vector<std::uint8_t> inside;
 };
 
-solved solve(const std::vector<float>& x, index_t k) {
+line_solution solve(const std::vector<float>& x, index_t k) {
   const auto range = lutra::sample_range(std::span<const float>(x));
   const lattice l(range->first, range->second, 2);
   auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
@@ -36,7 +36,7 @@ TEST_CASE("refine_line: the values of the windows give the exact optimum") {
         lutra::make_atoms(std::span<const float>(x), std::span<const float>());
     const line all = lutra::line_of_points(atoms.value, atoms.weight);
     for (const index_t k : {2, 16}) {
-      const solved s = solve(x, k);
+      const line_solution s = solve(x, k);
       const auto w =
           lutra::line_of_windows(s.l, s.totals, s.buckets, std::span<const float>(x),
                                  std::span<const std::uint8_t>(s.inside), s.clusters.windows);
@@ -56,7 +56,7 @@ TEST_CASE("refine_line: the values of the windows give the exact optimum") {
 
 TEST_CASE("refine_line: windows keep their values on another line") {
   const std::vector<float> x = samples::draw("normal", 60000);
-  const solved s = solve(x, 8);
+  const line_solution s = solve(x, 8);
   const lattice fine = lutra::finer_lattice(s.l, s.totals, s.buckets.leading, s.inside, 100000);
   CHECK(fine.buckets() > s.l.buckets());
   const auto totals =

@@ -23,9 +23,9 @@ double cost_of(const numbers& x, const numbers& w, const numbers& levels, unsign
   return static_cast<double>(sum);
 }
 
-struct problem {
+struct weighted_points {
   numbers x, w;
-  explicit problem(std::uint64_t seed) {
+  explicit weighted_points(std::uint64_t seed) {
     lutra::random_stream random(seed);
     const std::size_t n = 2 + random.below(30);
     double at = random.normal();
@@ -37,7 +37,7 @@ struct problem {
   }
 };
 
-void check_choice(const problem& p, const numbers& levels, std::size_t k,
+void check_choice(const weighted_points& p, const numbers& levels, std::size_t k,
                   const lutra::restricted_choice& got) {
   double best = std::numeric_limits<double>::infinity();
   for (unsigned subset = 1; subset < (1U << levels.size()); ++subset) {
@@ -55,7 +55,7 @@ void check_choice(const problem& p, const numbers& levels, std::size_t k,
 
 TEST_CASE("restricted_1d: the best of all subsets of equally spaced levels") {
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
-    const problem p(seed);
+    const weighted_points p(seed);
     const lutra::line l = lutra::line_of_points(p.x, p.w);
     lutra::restricted_solver solver(l);
     const double step = (p.x.back() - p.x.front()) / 9;
@@ -71,7 +71,7 @@ TEST_CASE("restricted_1d: the best of all subsets of equally spaced levels") {
 
 TEST_CASE("restricted_1d: the best of all subsets of any levels") {
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
-    const problem p(seed + 1000);
+    const weighted_points p(seed + 1000);
     lutra::random_stream random(seed);
     numbers levels;
     for (int i = 0; i < 9; ++i) {
@@ -89,7 +89,7 @@ TEST_CASE("restricted_1d: the best of all subsets of any levels") {
 
 TEST_CASE("restricted_1d: the cost of given levels, and steps that lower it") {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
-    const problem p(seed + 2000);
+    const weighted_points p(seed + 2000);
     const lutra::line l = lutra::line_of_points(p.x, p.w);
     lutra::restricted_solver solver(l);
     const double step = (p.x.back() - p.x.front()) / 30;

@@ -3,18 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include "backward_executor.hpp"
 #include "cluster/samples.hpp"
 
 namespace {
 
 using lutra::index_t;
 using lutra::lattice;
-
-struct backward_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    while (n-- > 0) f(n);
-  }
-};
 
 struct pairs {
   std::vector<double> x, w;
@@ -75,7 +70,7 @@ TEST_CASE("weighted_lattice: the executor changes nothing") {
   const pairs p = drawn("laplace", 5 * (1 << 18) + 77);
   const lattice l(-8.0, 8.0, 2);
   const auto a = lutra::count_values(l, p, lutra::serial_executor{});
-  const auto b = lutra::count_values(l, p, backward_executor{});
+  const auto b = lutra::count_values(l, p, test::backward_executor{});
   CHECK(a.weight == b.weight);
   CHECK(a.moment == b.moment);
   CHECK(a.values == b.values);

@@ -6,15 +6,14 @@
 
 using lutra::errc;
 using lutra_examples::read_idx;
-using test::bytes;
 using test::error_of;
 using test::mentions;
 
 namespace {
 
 // An IDX file of the given extents followed by 0, 1, 2, ...
-bytes idx_file(std::initializer_list<std::uint32_t> extents, std::size_t elements) {
-  bytes b{0, 0, 8, static_cast<std::uint8_t>(extents.size())};
+test::bytes idx_file(std::initializer_list<std::uint32_t> extents, std::size_t elements) {
+  test::bytes b{0, 0, 8, static_cast<std::uint8_t>(extents.size())};
   for (const std::uint32_t e : extents) {
     for (int s = 24; s >= 0; s -= 8) b.push_back(static_cast<std::uint8_t>(e >> s));
   }
@@ -22,7 +21,7 @@ bytes idx_file(std::initializer_list<std::uint32_t> extents, std::size_t element
   return b;
 }
 
-void dump_gz(const std::string& path, const bytes& content) {
+void dump_gz(const std::string& path, const test::bytes& content) {
   gzFile_s* f = ::gzopen(path.c_str(), "wb");
   REQUIRE(f != nullptr);
   REQUIRE(::gzwrite(f, content.data(), static_cast<unsigned>(content.size())) ==
@@ -30,7 +29,7 @@ void dump_gz(const std::string& path, const bytes& content) {
   REQUIRE(::gzclose(f) == Z_OK);
 }
 
-lutra::error read_error(const bytes& content, int rank) {
+lutra::error idx_error(const test::bytes& content, int rank) {
   test::temporary_directory dir;
   test::dump(dir.file("x"), content);
   return error_of([&] { read_idx(dir.file("x"), rank); });
@@ -40,7 +39,7 @@ lutra::error read_error(const bytes& content, int rank) {
 
 TEST_CASE("idx: plain and gzip files read alike") {
   test::temporary_directory dir;
-  const bytes content = idx_file({2, 3, 4}, 24);
+  const test::bytes content = idx_file({2, 3, 4}, 24);
   test::dump(dir.file("plain"), content);
   dump_gz(dir.file("gz"), content);
   const auto plain = read_idx(dir.file("plain"), 3);
@@ -53,12 +52,12 @@ TEST_CASE("idx: plain and gzip files read alike") {
 
 TEST_CASE("idx: every prefix of a plain and of a gzip file is refused") {
   test::temporary_directory dir;
-  const bytes content = idx_file({3, 5}, 15);
+  const test::bytes content = idx_file({3, 5}, 15);
   dump_gz(dir.file("gz"), content);
-  const bytes packed = test::slurp(dir.file("gz"));
-  for (const bytes* whole : {&content, &packed}) {
+  const test::bytes packed = test::slurp(dir.file("gz"));
+  for (const test::bytes* whole : {&content, &packed}) {
     for (std::size_t n = 0; n < whole->size(); ++n) {
-      const auto e = read_error(test::first(*whole, n), 2);
+      const auto e = idx_error(test::first(*whole, n), 2);
       CHECK_MESSAGE(e.code() == errc::corrupt_data, "prefix of ", n, " bytes: ", test::text(e));
     }
   }
@@ -67,33 +66,33 @@ TEST_CASE("idx: every prefix of a plain and of a gzip file is refused") {
 TEST_CASE("idx: a damaged checksum is refused") {
   test::temporary_directory dir;
   dump_gz(dir.file("gz"), idx_file({3, 5}, 15));
-  bytes packed = test::slurp(dir.file("gz"));
+  test::bytes packed = test::slurp(dir.file("gz"));
   packed[packed.size() - 6] ^= 1U;  // in the CRC
-  CHECK(read_error(packed, 2).code() == errc::corrupt_data);
+  CHECK(idx_error(packed, 2).code() == errc::corrupt_data);
 }
 
 TEST_CASE("idx: wrong magic, rank, type and size are refused with what was seen") {
-  bytes b = idx_file({4}, 4);
-  const auto rank = read_error(b, 3);
+  test::bytes b = idx_file({4}, 4);
+  const auto rank = idx_error(b, 3);
   CHECK(rank.code() == errc::corrupt_data);
   CHECK(mentions(rank, "[0, 0, 8, 1]"));
   CHECK(mentions(rank, "[0, 0, 8, 3]"));
   b[2] = 0x0D;  // float
-  CHECK(mentions(read_error(b, 1), "[0, 0, 13, 1]"));
+  CHECK(mentions(idx_error(b, 1), "[0, 0, 13, 1]"));
   b[2] = 8;
   b[0] = 1;
-  CHECK(read_error(b, 1).code() == errc::corrupt_data);
-  const auto extra = read_error(idx_file({4}, 5), 1);
+  CHECK(idx_error(b, 1).code() == errc::corrupt_data);
+  const auto extra = idx_error(idx_file({4}, 5), 1);
   CHECK(extra.code() == errc::corrupt_data);
   CHECK(mentions(extra, "after the last element"));
-  const auto fewer = read_error(idx_file({4}, 3), 1);
+  const auto fewer = idx_error(idx_file({4}, 3), 1);
   CHECK(fewer.code() == errc::corrupt_data);
   CHECK(mentions(fewer, "truncated"));
 }
 
 TEST_CASE("idx: claims far beyond the file cost no memory and overflow is an error") {
-  CHECK(read_error(idx_file({0x7fffffff, 0x7fffffff}, 100), 2).code() == errc::corrupt_data);
-  CHECK(read_error(idx_file({0xffffffff, 0xffffffff, 2}, 100), 3).code() == errc::size_overflow);
+  CHECK(idx_error(idx_file({0x7fffffff, 0x7fffffff}, 100), 2).code() == errc::corrupt_data);
+  CHECK(idx_error(idx_file({0xffffffff, 0xffffffff, 2}, 100), 3).code() == errc::size_overflow);
 }
 
 TEST_CASE("idx: a missing file is an io error") {

@@ -8,18 +8,17 @@
 #include <mnist/evaluate.hpp>
 #include <nlohmann/json.hpp>
 
+#include "quick.hpp"
 #include "temporary_directory.hpp"
 
 namespace {
 
-using json = nlohmann::ordered_json;
-
-bool quick() { return std::getenv("LUTRA_TEST_QUICK") != nullptr; }
+using report_json = nlohmann::ordered_json;
 
 struct outcome {
   int status = -1;
-  std::string text;  // stdout and stderr
-  json report;       // without "seconds"; null if none was written
+  std::string text;    // stdout and stderr
+  report_json report;  // without "seconds"; null if none was written
 };
 
 std::string as_text(const test::bytes& b) { return std::string(b.begin(), b.end()); }
@@ -37,20 +36,20 @@ outcome demo(const test::temporary_directory& dir, const std::string& arguments)
   o.text = as_text(test::slurp(dir.file("log")));
   const test::bytes report = test::slurp(dir.file("report.json"));
   if (!report.empty()) {
-    o.report = json::parse(as_text(report));
+    o.report = report_json::parse(as_text(report));
     o.report.erase("seconds");
   }
   return o;
 }
 outcome good_demo(const test::temporary_directory& dir, std::string arguments) {
-  if (quick()) arguments += " --test-images 100 --calibration-images 256";
+  if (test::quick()) arguments += " --test-images 100 --calibration-images 256";
   outcome o = demo(dir, arguments);
   REQUIRE_MESSAGE(o.status == 0, o.text);
   REQUIRE(o.report.is_object());
   return o;
 }
 
-void check_consistent(const json& report) {
+void check_consistent(const report_json& report) {
   const auto& checks = report.at("checks");
   CHECK(checks.at("simulated_equals_fake_quant") == true);
   const auto& logits = checks.at("integer_logits");
@@ -65,7 +64,7 @@ void check_consistent(const json& report) {
 
 TEST_CASE("mnist: the default run reaches its accuracy and size") {
   test::temporary_directory dir;
-  const json report = good_demo(dir, "").report;
+  const report_json report = good_demo(dir, "").report;
   check_consistent(report);
   CHECK(report.at("weights").at("bytes_before") == 252032);
   CHECK(report.at("weights").at("bytes_after") <= 31900);
@@ -75,7 +74,7 @@ TEST_CASE("mnist: the default run reaches its accuracy and size") {
   CHECK(report.at("layers").at(1).at("bits") == 4);
   CHECK(report.at("layers").at(1).at("groups") == 1);
   CHECK(report.at("layers").at(1).at("sqnr_db") > 17.5);
-  if (quick()) return;
+  if (test::quick()) return;
   CHECK(report.at("accuracy").at("float") == 98.23);
   CHECK(report.at("accuracy").at("simulated") >= 98.0);
   CHECK(report.at("checks").at("integer_logits").at("total") == 100000);
@@ -83,16 +82,17 @@ TEST_CASE("mnist: the default run reaches its accuracy and size") {
 
 TEST_CASE("mnist: the reference arithmetic gives the reference's figures") {
   test::temporary_directory dir;
-  const json report = good_demo(dir, "--lut-scheme symmetric").report;
+  const report_json report = good_demo(dir, "--lut-scheme symmetric").report;
   check_consistent(report);
-  const auto close = [](const json& value, double expected, double tolerance) {
+  const auto close = [](const report_json& value, double expected, double tolerance) {
     CHECK(value.get<double>() == doctest::Approx(expected).epsilon(tolerance));
   };
   close(report.at("layers").at(0).at("inertia"), 0.105512335, 5e-9);
   close(report.at("layers").at(1).at("inertia"), 1.60188494, 5e-9);
   CHECK(report.at("activations").size() == 3);
-  CHECK(report.at("activations").at(1).at("values") == json{"relu", "max_pool2d", "flatten"});
-  if (quick()) return;
+  CHECK(report.at("activations").at(1).at("values") ==
+        report_json{"relu", "max_pool2d", "flatten"});
+  if (test::quick()) return;
   close(report.at("activations").at(0).at("scale"), 0.0221293, 5e-6);
   close(report.at("activations").at(1).at("scale"), 0.0303000, 5e-6);
   close(report.at("activations").at(2).at("scale"), 0.218147, 5e-6);
@@ -103,7 +103,7 @@ TEST_CASE("mnist: the reference arithmetic gives the reference's figures") {
 TEST_CASE("mnist: the network with batch norms is folded, compressed and run on integers") {
   test::temporary_directory dir;
   const std::string model = "--model " LUTRA_SOURCE_DIR "/examples/data/mnist_bn.safetensors";
-  const json report = good_demo(dir, model).report;
+  const report_json report = good_demo(dir, model).report;
   CHECK(report.at("checks").at("simulated_equals_fake_quant") == true);
   CHECK(report.at("checks").at("integer_logits").at("largest_difference_in_steps") <= 4);
   REQUIRE(report.at("batch_norms").size() == 5);
@@ -119,7 +119,7 @@ TEST_CASE("mnist: the network with batch norms is folded, compressed and run on 
   const lutra_examples::safetensors_reader file(dir.file("model.safetensors"));
   CHECK(file.at("conv1.bias").extents == lutra::shape{16});  // made by folding
   for (const auto& t : file.tensors()) CHECK(t.name.find("bn") == std::string::npos);
-  if (quick()) return;
+  if (test::quick()) return;
   const auto& accuracy = report.at("accuracy");
   const double original = accuracy.at("float"), simulated = accuracy.at("simulated");
   CHECK(original == 99.34);
@@ -129,7 +129,7 @@ TEST_CASE("mnist: the network with batch norms is folded, compressed and run on 
 }
 
 TEST_CASE("mnist: fewer bits and groups of rows lose what the reference loses") {
-  if (quick()) return;
+  if (test::quick()) return;
   test::temporary_directory dir;
   const struct {
     const char* arguments;
@@ -139,7 +139,8 @@ TEST_CASE("mnist: fewer bits and groups of rows lose what the reference loses") 
                {"--bits 2 --group-size 2", 96.29},
                {"--bits 4 --group-size 2", 98.20}};
   for (const auto& c : cases) {
-    const json report = good_demo(dir, std::string("--lut-scheme symmetric ") + c.arguments).report;
+    const report_json report =
+        good_demo(dir, std::string("--lut-scheme symmetric ") + c.arguments).report;
     CAPTURE(std::string(c.arguments));
     check_consistent(report);
     CHECK(std::abs(report.at("accuracy").at("simulated").get<double>() - c.simulated) <= 0.05);
@@ -148,7 +149,7 @@ TEST_CASE("mnist: fewer bits and groups of rows lose what the reference loses") 
 
 TEST_CASE("mnist: threads change neither the report nor the model") {
   test::temporary_directory dir;
-  const json one = good_demo(dir, "--threads 1 --group-size 2").report;
+  const report_json one = good_demo(dir, "--threads 1 --group-size 2").report;
   const test::bytes model = test::slurp(dir.file("model.safetensors"));
   CHECK(good_demo(dir, "--threads 2 --group-size 2").report == one);
   CHECK(test::slurp(dir.file("model.safetensors")) == model);

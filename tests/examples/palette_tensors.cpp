@@ -36,7 +36,7 @@ void write_changed(const std::string& path, const packed_palette& p, F&& change)
   write_safetensors(path, tensors, metadata);
 }
 
-lutra::error read_error(const std::string& path) {
+lutra::error palette_error(const std::string& path) {
   safetensors_reader reader(path);
   return error_of([&] { read_palette(reader, "w"); });
 }
@@ -74,7 +74,7 @@ TEST_CASE("palette_tensors: outliers are read back, and checked") {
   CHECK(read_palette(reader, "w") == p);
   p.outliers.position[1] = 42;
   write_changed(dir.file("bad"), p, [](auto&, auto&) {});
-  const lutra::error error = read_error(dir.file("bad"));
+  const lutra::error error = palette_error(dir.file("bad"));
   CHECK(error.code() == errc::corrupt_data);
   CHECK(mentions(error, "outlier position"));
   CHECK(mentions(error, "42"));
@@ -106,7 +106,7 @@ TEST_CASE("palette_tensors: a damaged file is refused by what is wrong") {
   using text = std::map<std::string, std::string>&;
   const auto refuse = [&](auto&& change, errc code, const char* part) {
     write_changed(path, p, change);
-    const lutra::error e = read_error(path);
+    const lutra::error e = palette_error(path);
     CAPTURE(e.what());
     CHECK(e.code() == code);
     CHECK(mentions(e, part));

@@ -9,28 +9,27 @@
 
 using lutra::errc;
 using namespace lutra_examples;
-using test::bytes;
 using test::error_of;
 using test::mentions;
 
 namespace {
 
 // A file with the given JSON and data, whatever they say.
-bytes raw_file(const std::string& json, std::size_t data_bytes) {
-  const std::uint64_t n = json.size();
-  bytes file(8 + json.size() + data_bytes);
+test::bytes raw_file(const std::string& header, std::size_t data_bytes) {
+  const std::uint64_t n = header.size();
+  test::bytes file(8 + header.size() + data_bytes);
   std::memcpy(file.data(), &n, 8);
-  std::ranges::copy(json, file.begin() + 8);
+  std::ranges::copy(header, file.begin() + 8);
   return file;
 }
 
-lutra::error read_error(const bytes& content) {
+lutra::error read_error(const test::bytes& content) {
   test::temporary_directory dir;
   test::dump(dir.file("x"), content);
   return error_of([&] { safetensors_reader reader(dir.file("x")); });
 }
-lutra::error read_error(const std::string& json, std::size_t data_bytes = 0) {
-  return read_error(raw_file(json, data_bytes));
+lutra::error read_error(const std::string& header, std::size_t data_bytes = 0) {
+  return read_error(raw_file(header, data_bytes));
 }
 
 std::string f32(const std::string& name, const std::string& extents, const std::string& offsets) {
@@ -106,7 +105,7 @@ TEST_CASE("safetensors: every prefix of a file is refused") {
   const std::vector<std::uint8_t> c{9, 8};
   write_safetensors(dir.file("whole"), {tensor_of("w", {3}, w), tensor_of("c", {2}, c)},
                     {{"format", "test"}});
-  const bytes whole = test::slurp(dir.file("whole"));
+  const test::bytes whole = test::slurp(dir.file("whole"));
   for (std::size_t n = 0; n < whole.size(); ++n) {
     const auto e = read_error(test::first(whole, n));
     CHECK_MESSAGE(e.code() == errc::corrupt_data, "prefix of ", n, " bytes: ", test::text(e));
@@ -115,7 +114,7 @@ TEST_CASE("safetensors: every prefix of a file is refused") {
 
 TEST_CASE(
     "safetensors: a header length beyond the file or the limit is refused without allocating") {
-  bytes file(64);
+  test::bytes file(64);
   for (const std::uint64_t n :
        {std::uint64_t{57}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
     std::memcpy(file.data(), &n, 8);
@@ -164,8 +163,8 @@ TEST_CASE("safetensors: a shape whose product overflows is refused") {
 }
 
 TEST_CASE("safetensors: wrong types and malformed headers are refused") {
-  const auto corrupt = [](const std::string& json, std::string_view why) {
-    const auto e = read_error(json, 4);
+  const auto corrupt = [](const std::string& header, std::string_view why) {
+    const auto e = read_error(header, 4);
     CHECK_MESSAGE(e.code() == errc::corrupt_data, test::text(e));
     CHECK_MESSAGE(mentions(e, why), test::text(e));
   };
@@ -211,10 +210,10 @@ TEST_CASE("safetensors: random damage is refused or gives a consistent header, a
   test::temporary_directory dir;
   const std::vector<float> w{1.0F, 2.0F, 3.0F};
   write_safetensors(dir.file("whole"), {tensor_of("w", {3}, w)}, {{"format", "test"}});
-  const bytes whole = test::slurp(dir.file("whole"));
+  const test::bytes whole = test::slurp(dir.file("whole"));
   std::uint64_t state = 1;
   for (int i = 0; i < 2000; ++i) {
-    bytes damaged = whole;
+    test::bytes damaged = whole;
     for (int k = 0; k < 3; ++k) {
       state = state * 6364136223846793005U + 1442695040888963407U;
       damaged[(state >> 33) % damaged.size()] = static_cast<std::uint8_t>(state >> 56);
@@ -247,7 +246,7 @@ TEST_CASE("safetensors: a full disk leaves the old file and no temporary one") {
   test::temporary_directory dir;
   const std::string path = dir.file("model");
   write_safetensors(path, {tensor_of("w", {1}, std::vector<float>{1.0F})});
-  const bytes before = test::slurp(path);
+  const test::bytes before = test::slurp(path);
 
   rlimit old{};
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);

@@ -3,6 +3,7 @@
 #include <lutra/flow/palettizer.hpp>
 #include <set>
 
+#include "backward_executor.hpp"
 #include "nets.hpp"
 
 using namespace lutra;
@@ -10,12 +11,6 @@ using namespace lutra;
 namespace {
 const palettizer_config p4a8{
     .global_config = {.op_state_spec = {{"weight", {.n_bits = 2, .lut_qspec = int8_symmetric}}}}};
-// Runs indices backwards: results must not notice.
-struct backwards_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
 const weight_record& record_of(const compression_report& r, const std::string& name) {
   for (const weight_record& w : r.weights) {
     if (w.name == name) return w;
@@ -93,7 +88,7 @@ TEST_CASE("palettizer: palettes do not depend on the executor") {
   config.global_config.op_state_spec = {
       {"weight", {.n_bits = 1, .granularity = granularity::per_grouped_channel(2)}}};
   kmeans_palettizer serial(a, config);
-  kmeans_palettizer backwards(b, config, {}, backwards_executor{});
+  kmeans_palettizer backwards(b, config, {}, test::backward_executor{});
   kmeans_palettizer parallel(c, config, {}, openmp_executor{});
   serial.prepare();
   backwards.prepare();

@@ -6,7 +6,7 @@
 using namespace lutra;
 
 namespace {
-const quantizer_config activations_only{.global_config = {.op_state_spec = {}}};
+const quantizer_config train_activations{.global_config = {.op_state_spec = {}}};
 
 bool all(const std::vector<fake_quantizer>& fqs, bool observer, bool fake_quant) {
   for (const fake_quantizer& fq : fqs) {
@@ -67,7 +67,7 @@ TEST_CASE("quantizer_training: a weight that training moves is observed again") 
 
 TEST_CASE("quantizer_training: schedules switch by step, the count goes on between scopes") {
   toy::graph g = small_net();
-  quantizer_config config = activations_only;
+  quantizer_config config = train_activations;
   config.global_config.qat_schedule = lutra::qat_schedule{1, 2, 4};
   quantizer q(g, config);
   q.prepare();
@@ -112,14 +112,14 @@ TEST_CASE("quantizer_training: the governing module config decides, also when it
 
 TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
   toy::graph g = small_net();
-  quantizer q(g, activations_only);
+  quantizer q(g, train_activations);
   q.prepare(batch(0));
   q.enable_fake_quants(false);
   q.enable_observers(true);
   CHECK(all(q.fake_quantizers(), true, false));
 
   toy::graph h = small_net();
-  quantizer_config config = activations_only;
+  quantizer_config config = train_activations;
   config.global_config.qat_schedule = lutra::qat_schedule{};
   quantizer r(h, config);
   r.prepare();
@@ -127,7 +127,7 @@ TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
   CHECK(all(r.fake_quantizers(), false, true));
 
   toy::graph i = small_net();  // a schedule that nothing follows still is one
-  config = activations_only;
+  config = train_activations;
   config.set_module_name("nowhere", {.qat_schedule = lutra::qat_schedule{}});
   quantizer s(i, config);
   s.prepare();
@@ -137,7 +137,7 @@ TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
 TEST_CASE("quantizer_training: steps that no schedule reads are told once") {
   for (const bool scheduled : {false, true}) {
     toy::graph g = small_net();
-    quantizer_config config = activations_only;
+    quantizer_config config = train_activations;
     if (scheduled) config.set_module_type("nn.T", {.qat_schedule = lutra::qat_schedule{}});
     index_t lines = 0;
     quantizer q(g, config, {.log = [&](log_level, std::string_view line) {
@@ -177,7 +177,7 @@ TEST_CASE("quantizer_training: a saved state continues in another object, bit fo
 
 TEST_CASE("quantizer_training: a state that does not fit changes nothing") {
   toy::graph g = small_net();
-  quantizer q(g, activations_only);
+  quantizer q(g, train_activations);
   q.prepare();
   q.calibrate(std::vector<tensor<float>>{batch(0)});
   const std::vector<std::uint8_t> saved = q.save();

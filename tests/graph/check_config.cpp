@@ -4,7 +4,7 @@
 using namespace lutra;
 
 namespace {
-template <class Config> error error_of(const Config& c) {
+template <class Config> error config_error(const Config& c) {
   try {
     check(c);
   } catch (const error& e) {
@@ -23,40 +23,40 @@ TEST_CASE("check_config: defaults pass") {
 }
 
 TEST_CASE("check_config: names and outputs that cannot be addressed") {
-  error e = error_of(global({.op_input_spec = {{"x", int8_symmetric}}}));
+  error e = config_error(global({.op_input_spec = {{"x", int8_symmetric}}}));
   CHECK(e.code() == errc::unsupported);
   CHECK(e.value() == "'x'");
   CHECK(e.where() == "quantizer_config.global_config.op_input_spec");
-  e = error_of(global({.op_output_spec = {{1, int8_symmetric}}}));
+  e = config_error(global({.op_output_spec = {{1, int8_symmetric}}}));
   CHECK(e.code() == errc::unsupported);
   CHECK(e.value() == "1");
-  e = error_of(
+  e = config_error(
       global({.op_type_config = {{"add", {.op_output_spec = {{"out", int8_symmetric}}}}}}));
   CHECK(e.where().find("op_type_config[add].op_output_spec") != std::string::npos);
   const quantizer_config module{
       .module_name_configs = {{"a", {.module_input_spec = {{"x", int8_symmetric}}}}}};
-  CHECK(error_of(module).code() == errc::unsupported);
+  CHECK(config_error(module).code() == errc::unsupported);
 }
 
 TEST_CASE("check_config: module specs in global, short type names, double keys, bad specs") {
-  error e = error_of(global({.module_state_spec = {{"w", int8_symmetric}}}));
+  error e = config_error(global({.module_state_spec = {{"w", int8_symmetric}}}));
   CHECK(e.code() == errc::invalid_argument);
   CHECK(e.where() == "module_state_spec");
-  e = error_of(quantizer_config{.module_type_configs = {{"Linear", off}}});
+  e = config_error(quantizer_config{.module_type_configs = {{"Linear", off}}});
   CHECK(e.value() == "'Linear'");
-  e = error_of(global({.op_input_spec = {{"1", int8_symmetric}, {1, off}}}));
+  e = config_error(global({.op_input_spec = {{"1", int8_symmetric}, {1, off}}}));
   CHECK(e.problem() == "a key occurs twice");
-  e = error_of(quantizer_config{.module_name_configs = {{"a", off}, {"a", off}}});
+  e = config_error(quantizer_config{.module_name_configs = {{"a", off}, {"a", off}}});
   CHECK(e.problem() == "a key occurs twice");
   quantization_spec bad;
   bad.averaging_constant = 2.0F;
-  e = error_of(global({.op_input_spec = {{"*", bad}}}));
+  e = config_error(global({.op_input_spec = {{"*", bad}}}));
   CHECK(e.value() == "2");
   CHECK(e.where() == "quantizer_config.global_config.op_input_spec['*']");
   bad.enabled = false;  // an entry that is off is not looked at
   check(global({.op_input_spec = {{"*", bad}}}));
   const palettizer_config p{.global_config = {.op_state_spec = {{"weight", {.n_bits = 9}}}}};
-  CHECK(error_of(p).value() == "9");
+  CHECK(config_error(p).value() == "9");
   const palettizer_config q{.global_config = {.module_state_spec = {{"weight", {}}}}};
-  CHECK(error_of(q).where() == "module_state_spec");
+  CHECK(config_error(q).where() == "module_state_spec");
 }

@@ -5,7 +5,7 @@
 using namespace lutra;
 
 namespace {
-template <class F> error error_of(F&& f) {
+template <class F> error json_error(F&& f) {
   try {
     f();
   } catch (const error& e) {
@@ -64,31 +64,31 @@ TEST_CASE("config_json: a document as the reference writes it") {
 
 TEST_CASE("config_json: documents that are none") {
   for (const char* text : {"[]", "3", "{}", R"({"kmeans_palettization_config": {}})"}) {
-    const error e = error_of([&] { read_quantizer_config(text); });
+    const error e = json_error([&] { read_quantizer_config(text); });
     CHECK(e.problem() == "the document holds no config");
     CHECK(e.allowed() == "an object with the key 'quantization_config'");
   }
-  CHECK(error_of([] { read_quantizer_config(R"({"quantization_config": null})"); }).value() ==
+  CHECK(json_error([] { read_quantizer_config(R"({"quantization_config": null})"); }).value() ==
         "null");
-  const error e = error_of(
+  const error e = json_error(
       [] { read_quantizer_config(R"({"quantization_config": {}, "quantisation_spec": {}})"); });
   CHECK(e.allowed().find("did you mean 'quantization_spec'?") != std::string::npos);
-  CHECK(error_of([] { read_quantizer_config("{"); }).problem() == "the text is not JSON");
+  CHECK(json_error([] { read_quantizer_config("{"); }).problem() == "the text is not JSON");
 }
 
 TEST_CASE("config_json: the rules of configs hold for documents too") {
-  const error e = error_of([] {
+  const error e = json_error([] {
     read_quantizer_config(
         R"({"quantization_config": {"module_name_configs": {"a": {"op_input_spec": {"x": {}}}}}})");
   });
   CHECK(e.code() == errc::unsupported);
   CHECK(e.value() == "'x'");
-  CHECK(error_of([] {
+  CHECK(json_error([] {
           read_quantizer_config(
               R"({"quantization_config": {"module_type_configs": {"a.B":
                  {"qat_schedule": {"enable_observer": 3}}}}})");
         }).where() == "quantizer_config.module_type_configs[a.B].qat_schedule");
-  CHECK(error_of([] {
+  CHECK(json_error([] {
           read_palettizer_config(
               R"({"kmeans_palettization_config": {"global_config": {"op_state_spec":
                  {"weight": {"n_bits": 9}}}}})");

@@ -6,7 +6,7 @@
 using namespace lutra;
 
 namespace {
-template <class G> error error_of(const G& g) {
+template <class G> error index_error(const G& g) {
   try {
     index_of(g);
   } catch (const error& e) {
@@ -77,14 +77,14 @@ TEST_CASE("index: a cycle is listed, and only the cycle") {
   const int after = g.op("relu", {c}, "", "after");
   g.outputs = {after};
   g.maker(a).operands[1] = c;
-  const error e = error_of(g);
+  const error e = index_error(g);
   CHECK(e.code() == errc::invalid_graph);
   CHECK(e.problem() == "the graph has a cycle");
   for (const char* name : {"a", "b", "c"}) CHECK(e.value().find(name) != std::string::npos);
   CHECK(e.value().find("before") == std::string::npos);
   CHECK(e.value().find("after") == std::string::npos);
   g.maker(a).operands[1] = a;  // itself
-  CHECK(error_of(g).value() == "a -> a");
+  CHECK(index_error(g).value() == "a -> a");
 }
 
 TEST_CASE("index: a long cycle gives a short message") {
@@ -94,7 +94,7 @@ TEST_CASE("index: a long cycle gives a short message") {
   const int first = at;
   for (int k = 1; k < 500; ++k) at = g.op("relu", {at}, "", "n" + std::to_string(k));
   g.maker(first).operands[1] = at;
-  const error e = error_of(g);
+  const error e = index_error(g);
   CHECK(e.value().size() < 2000);
   CHECK(e.value().find("more)") != std::string::npos);
 }
@@ -108,26 +108,26 @@ TEST_CASE("index: dangling operands, double results, wrong order") {
   {
     toy::graph bad = g;
     bad.maker(b).operands[0] = bad.add({});  // a result of nobody
-    const error e = error_of(bad);
+    const error e = index_error(bad);
     CHECK(e.code() == errc::invalid_graph);
     CHECK(e.value() == "'b' operand 0");
   }
   {
     toy::graph bad = g;
     bad.outputs = {bad.add({})};
-    CHECK(error_of(bad).value() == "graph output 0");
+    CHECK(index_error(bad).value() == "graph output 0");
   }
   {
     toy::graph bad = g;
     bad.maker(b).results.push_back(a);
-    const error e = error_of(bad);
+    const error e = index_error(bad);
     CHECK(e.problem() == "a value is the result of two nodes");
     CHECK(e.value() == "'a' and 'b'");
   }
   {
     toy::graph bad = g;
     std::swap(bad.order[0], bad.order[1]);
-    CHECK(error_of(bad).problem() == "nodes() lists a consumer before its producer");
+    CHECK(index_error(bad).problem() == "nodes() lists a consumer before its producer");
   }
 }
 

@@ -11,10 +11,10 @@ looked_at planned(const toy::graph& g, known_range mode) {
   o.known_range = mode;
   return looked_at(g, {}, o);
 }
-struct net : toy::graph {
+struct known_range_net : toy::graph {
   int x = input();
   int relu, sigmoid, tanh, plain;
-  net() {
+  known_range_net() {
     relu = op("relu", {op("linear", {x, state("a.weight")})});
     sigmoid = op("sigmoid", {op("linear", {relu, state("b.weight")})});
     tanh = op("tanh", {op("linear", {sigmoid, state("c.weight")})});
@@ -28,13 +28,13 @@ const quantization_spec& spec_of(const looked_at& p, int v) {
 }  // namespace
 
 TEST_CASE("known_range: ignored changes nothing") {
-  const net g;
+  const known_range_net g;
   const looked_at p = planned(g, known_range::ignored);
   for (const int v : {g.relu, g.sigmoid, g.tanh, g.plain}) CHECK(spec_of(p, v) == a8);
 }
 
 TEST_CASE("known_range: scheme only") {
-  const net g;
+  const known_range_net g;
   const looked_at p = planned(g, known_range::scheme_only);
   CHECK(spec_of(p, g.relu).qscheme == qscheme::asymmetric);
   CHECK(spec_of(p, g.sigmoid).qscheme == qscheme::asymmetric);
@@ -45,7 +45,7 @@ TEST_CASE("known_range: scheme only") {
 }
 
 TEST_CASE("known_range: fixed ranges give the documented parameters") {
-  const net g;
+  const known_range_net g;
   const looked_at p = planned(g, known_range::fixed);
   const quantization_spec s = spec_of(p, g.sigmoid);
   CHECK(s.dtype == dtype::uint8);

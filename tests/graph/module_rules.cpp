@@ -6,10 +6,10 @@ using namespace lutra;
 
 namespace {
 // Unregistered ops only, so that nothing but module specs quantizes.
-struct net : toy::graph {
+struct module_net : toy::graph {
   int x = input(), y = input(), ids = input(false);
   int first, inner, deep, last;
-  net() {
+  module_net() {
     first = op("exp", {x}, "before");
     inner = op("where", {ids, first, y}, "m");
     deep = op("exp", {inner}, "m.deep");
@@ -25,7 +25,7 @@ quantizer_config boundary(spec_map in, spec_map out, const char* module = "m") {
 }  // namespace
 
 TEST_CASE("module_rules: boundary inputs and outputs are numbered in graph order") {
-  const net g;
+  const module_net g;
   {
     const looked_at p(g, boundary({{1, a8}}, {}));  // 0 is the integer, 1 first, 2 y
     CHECK(p.in(g.inner, 1) >= 0);
@@ -49,7 +49,7 @@ TEST_CASE("module_rules: boundary inputs and outputs are numbered in graph order
 }
 
 TEST_CASE("module_rules: graph outputs lie outside, also of the root module") {
-  const net g;
+  const module_net g;
   const looked_at p(g, boundary({}, {{"*", a8}}, ""));
   CHECK(p.out(g.last) >= 0);
   CHECK(p.out(g.deep) >= 0);
@@ -58,7 +58,7 @@ TEST_CASE("module_rules: graph outputs lie outside, also of the root module") {
 }
 
 TEST_CASE("module_rules: descendants do not inherit module specs") {
-  const net g;
+  const module_net g;
   const looked_at p(g, boundary({{"*", a8}}, {}, "m"));
   CHECK(p.in(g.deep) == -1);
   CHECK(looked_at(g, boundary({{"*", a8}}, {}, "m.deep")).in(g.deep) >= 0);
@@ -87,7 +87,7 @@ TEST_CASE("module_rules: an entry overwrites the op level, no match leaves it al
 }
 
 TEST_CASE("module_rules: a name entry overrides a type entry") {
-  net g;
+  module_net g;
   g.types["m"] = "t.M";
   const toy::graph& base = g;
   const quantizer_config c{.module_type_configs = {{"t.M", {.module_input_spec = {{"*", a8}}}}},

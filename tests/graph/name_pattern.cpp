@@ -8,7 +8,7 @@ namespace {
 bool matches(const std::string& pattern, const std::string& name) {
   return lutra::name_pattern(pattern).matches(name);
 }
-lutra::error error_of(const std::string& pattern) {
+lutra::error pattern_error(const std::string& pattern) {
   try {
     const lutra::name_pattern p(pattern);
   } catch (const lutra::error& e) {
@@ -90,17 +90,17 @@ TEST_CASE("name_pattern: agrees with std::regex on random patterns") {
 TEST_CASE("name_pattern: malformed patterns are errors that say where") {
   for (const char* bad : {"(", "a)", "*a", "a**", "[", "[b-a]", "a\\", "\\q", "(?=a)", "a{2}",
                           "(|+)", "a^b", "a$b", "[a", "[\\", "}"}) {
-    const lutra::error e = error_of(bad);
+    const lutra::error e = pattern_error(bad);
     CHECK(e.code() == lutra::errc::invalid_argument);
     CHECK(e.problem().find("malformed name pattern") == 0);
     CHECK(e.value().find("position") != std::string::npos);
   }
-  CHECK(error_of("ab(cd").value() == "'ab(cd' at position 5");
+  CHECK(pattern_error("ab(cd").value() == "'ab(cd' at position 5");
 }
 
 TEST_CASE("name_pattern: deep nesting is an error, not a stack overflow") {
   const std::string deep(100000, '(');
-  CHECK(error_of(deep).problem().find("nested too deeply") != std::string::npos);
+  CHECK(pattern_error(deep).problem().find("nested too deeply") != std::string::npos);
   const std::string fine = std::string(150, '(') + "a" + std::string(150, ')');
   CHECK(matches(fine, "a"));
 }

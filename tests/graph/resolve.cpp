@@ -9,8 +9,8 @@ namespace {
 using resolver = config_resolver<quantizer_config>;
 
 // Nodes: 0 linear in "inner.linear1", 1 linear in "inner.linear2", 2 add in "inner", 3 relu in "".
-struct net : toy::graph {
-  net() {
+struct nested_net : toy::graph {
+  nested_net() {
     types = {{"inner", "m.Inner"}, {"inner.linear1", "nn.Linear"}, {"inner.linear2", "nn.Linear"}};
     const int x = input();
     const int a = op("linear", {x, state("inner.linear1.weight")}, "inner.linear1");
@@ -19,7 +19,7 @@ struct net : toy::graph {
     outputs = {op("relu", {c})};
   }
 };
-std::string governs(const quantizer_config& c, index_t node, const toy::graph& g = net()) {
+std::string governs(const quantizer_config& c, index_t node, const toy::graph& g = nested_net()) {
   const graph_index index = index_of(g).index;
   resolver r(c, index);
   return r.describe(r.of(node).source);
@@ -64,7 +64,7 @@ TEST_CASE("resolve: op name beats op type, and nothing is merged between levels"
 }
 
 TEST_CASE("resolve: aliases are matched by any path, nodes are looked up through them") {
-  toy::graph g = net();
+  toy::graph g = nested_net();
   g.op("relu", {g.outputs[0]}, "other.linear1");
   g.aliases["inner.linear1"] = {"other.linear1"};
   const quantizer_config c{.module_name_configs = {{"other.linear1", {}}}};
@@ -73,7 +73,7 @@ TEST_CASE("resolve: aliases are matched by any path, nodes are looked up through
 }
 
 TEST_CASE("resolve: records tell direct matches from inherited ones, later entries first") {
-  const graph_index g = index_of<toy::graph>(net()).index;
+  const graph_index g = index_of<toy::graph>(nested_net()).index;
   const quantizer_config c{.module_name_configs = {{"inner", {}}, {"inner.linear1", {}}}};
   const resolver r(c, g);
   const auto& records = r.records(config_level::name);
@@ -111,7 +111,7 @@ TEST_CASE("resolve: module_state finds the owning module, exact names before '*'
 }
 
 TEST_CASE("resolve: entries without effect are reported") {
-  const graph_index g = index_of<toy::graph>(net()).index;
+  const graph_index g = index_of<toy::graph>(nested_net()).index;
   const quantizer_config c{
       .global_config = {.op_type_config = {{"conv2d", {}}}, .op_name_config = {{"lin", {}}}},
       .module_type_configs = {{"nn.Conv2d", {}}},

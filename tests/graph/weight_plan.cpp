@@ -13,8 +13,8 @@ weight_choice choice_of(const toy::graph& g, const palettizer_config& c, const s
   FAIL("no weight " << name);
   return {};
 }
-struct net : toy::graph {
-  net() {
+struct weights_net : toy::graph {
+  weights_net() {
     const int x = input();
     const int a = op("conv2d", {x, state("conv.weight"), state("conv.bias")}, "conv");
     const int b = op("conv_transpose2d", {a, state("up.weight")}, "up");
@@ -28,7 +28,7 @@ struct net : toy::graph {
 }  // namespace
 
 TEST_CASE("weight_plan: weights are chosen by role, everything else has a reason") {
-  const toy::graph g = net();
+  const toy::graph g = weights_net();
   const palettization_plan p = plan(g, palettizer_config{});
   CHECK(p.weights.size() == 6);
   for (const weight_choice& w : p.weights) {
@@ -43,7 +43,7 @@ TEST_CASE("weight_plan: weights are chosen by role, everything else has a reason
 }
 
 TEST_CASE("weight_plan: local names, '*', off and only_for") {
-  const toy::graph g = net();
+  const toy::graph g = weights_net();
   palettizer_config c{.global_config = {.op_state_spec = {{"kernel", {.n_bits = 2}}, {"*", off}}}};
   CHECK(choice_of(g, c, "table.kernel").spec.n_bits == 2);
   CHECK(choice_of(g, c, "conv.weight").why == "off: op_state_spec '*' of global");
@@ -59,7 +59,7 @@ TEST_CASE("weight_plan: local names, '*', off and only_for") {
 }
 
 TEST_CASE("weight_plan: module_state_spec of the owner decides, also for other roles") {
-  const toy::graph g = net();
+  const toy::graph g = weights_net();
   const palettizer_config c{
       .module_name_configs = {{"", {.module_state_spec = {{"gain", {.n_bits = 1}}}}},
                               {"fc", {.op_state_spec = {{"weight", {.n_bits = 3}}}}},
@@ -69,7 +69,7 @@ TEST_CASE("weight_plan: module_state_spec of the owner decides, also for other r
 }
 
 TEST_CASE("weight_plan: grouped palettes follow the output channels of the op") {
-  const toy::graph g = net();
+  const toy::graph g = weights_net();
   const palettizer_config c{
       .global_config = {
           .op_state_spec = {{"weight", {.granularity = granularity::per_grouped_channel(2)}}}}};

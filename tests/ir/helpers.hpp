@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -25,6 +26,11 @@ inline lutra::tensor<float> random_tensor(const lutra::shape& extents, std::uint
 inline lutra::ir::node node_of(std::string op,
                                std::map<std::string, std::vector<double>> literals = {}) {
   return {.op = std::move(op), .name = "n", .literals = std::move(literals)};
+}
+
+// A literal with one number per axis.
+template <std::size_t N> std::vector<double> attribute(const std::array<lutra::index_t, N>& p) {
+  return {p.begin(), p.end()};
 }
 
 inline lutra::tensor<float> run_op(const lutra::ir::node& n,

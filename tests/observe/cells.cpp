@@ -1,4 +1,5 @@
 #include "observe/cells.hpp"
+#include "quick.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +7,7 @@
 
 // The table that the program bench/observe/observer_errors prints, with fewer elements and ranges (all 10^4: range/mse.cpp).
 TEST_CASE("cells: the mse observer is as good as torch's and within 1 % of the best range") {
-  const bool quick = std::getenv("LUTRA_TEST_QUICK") != nullptr;
+  const bool quick = test::quick();
   for (const distribution& d : distributions) {
     for (const auto type : {lutra::dtype::int8, lutra::dtype::int4}) {
       for (const auto scheme : {lutra::qscheme::symmetric, lutra::qscheme::asymmetric}) {

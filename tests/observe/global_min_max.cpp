@@ -11,7 +11,7 @@
 using namespace lutra;
 
 namespace {
-const quantization_spec spec{.granularity = granularity::per_channel(0)};
+const quantization_spec per_row_spec{.granularity = granularity::per_channel(0)};
 std::vector<tensor<float>> batches(int count) {
   random_stream random(6);
   std::vector<tensor<float>> all;
@@ -40,11 +40,11 @@ TEST_CASE("global_min_max: never contracts, both ends move alone") {
 
 TEST_CASE("global_min_max: any split into parts merges to the same bytes in any order") {
   const auto data = batches(12);
-  global_min_max whole(spec);
+  global_min_max whole(per_row_spec);
   for (const auto& t : data) whole.observe(view(t));
   random_stream random(7);
   for (int round = 0; round < 20; ++round) {
-    std::vector<global_min_max> parts(4, global_min_max(spec));
+    std::vector<global_min_max> parts(4, global_min_max(per_row_spec));
     for (const auto& t : data) parts[random.below(4)].observe(view(t));  // a part may see nothing
     while (parts.size() > 1) {
       const std::size_t a = random.below(parts.size());
@@ -57,7 +57,7 @@ TEST_CASE("global_min_max: any split into parts merges to the same bytes in any 
 }
 
 TEST_CASE("global_min_max: other units cannot be merged") {
-  global_min_max a(spec), b(spec);
+  global_min_max a(per_row_spec), b(per_row_spec);
   a.observe(view(tensor<float>(shape{3, 2})));
   b.observe(view(tensor<float>(shape{4, 2})));
   CHECK_ERROR(a.merge(b), incompatible, "different units", "4 units", "3 units");
@@ -66,9 +66,9 @@ TEST_CASE("global_min_max: other units cannot be merged") {
 }
 
 TEST_CASE("global_min_max: save and load, and loaded ranges are checked") {
-  global_min_max o(spec);
+  global_min_max o(per_row_spec);
   for (const auto& t : batches(3)) o.observe(view(t));
-  check_save_load(o, global_min_max(spec));
+  check_save_load(o, global_min_max(per_row_spec));
   for (const float bad :
        {1.0F, std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     state_writer w;

@@ -18,7 +18,7 @@ using lutra::histogram;
 using lutra::index_t;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
 
 histogram of(std::span<const float> x, index_t bins = 2048) {
   histogram h(bins);
@@ -110,15 +110,15 @@ TEST_CASE("histogram: constants, one value, huge and tiny ones, both zeros") {
 
 TEST_CASE("histogram: NaN and infinities are counted, not binned") {
   std::vector<float> x = draw(distributions[0], 10'000, 6);
-  x[0] = nan;
+  x[0] = nan_value;
   x[4096] = infinity;
   x[4097] = -infinity;
-  x[9999] = nan;
+  x[9999] = nan_value;
   const histogram h = of(x);
   check_definition(h, x);
   CHECK(h.nan() == 2);
   CHECK(h.infinite() == 2);
-  const histogram none = of(std::vector<float>{nan, infinity});
+  const histogram none = of(std::vector<float>{nan_value, infinity});
   CHECK(none.finite() == 0);
   CHECK(none.min() == 0.0F);
 }

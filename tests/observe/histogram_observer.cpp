@@ -14,13 +14,13 @@ namespace {
 using lutra::granularity;
 using lutra::index_t;
 using lutra::quantization_spec;
-using view = lutra::tensor_view<const float>;
+using float_view = lutra::tensor_view<const float>;
 
 TEST_CASE("histogram_observer: one histogram per unit, the same at every level") {
   const std::vector<float> x = draw(distributions[0], 12 * 300, 1);
   const quantization_spec spec{.granularity = granularity::per_channel(0)};
   lutra::histogram_mse o(spec);
-  o.observe(view(x.data(), {12, 300}));
+  o.observe(float_view(x.data(), {12, 300}));
   REQUIRE(o.units() == 12);
   for (index_t u = 0; u < 12; ++u) {
     lutra::histogram h;
@@ -29,7 +29,7 @@ TEST_CASE("histogram_observer: one histogram per unit, the same at every level")
   }
   for_each_level([&](auto level) {
     lutra::histogram_mse at(spec);
-    at.template observe_at<decltype(level)>(view(x.data(), {12, 300}));
+    at.template observe_at<decltype(level)>(float_view(x.data(), {12, 300}));
     CHECK(bytes_of(at) == bytes_of(o));
   });
 }
@@ -54,13 +54,13 @@ TEST_CASE("histogram_observer: the boxed forms, by key") {
     CAPTURE(key);
     lutra::any_observer a = lutra::make_observer(key, {});
     lutra::any_observer b = lutra::make_observer(key, {});
-    a.observe(view(x.data(), {1500}));
-    b.observe(view(x.data() + 1500, {2500}));
+    a.observe(float_view(x.data(), {1500}));
+    b.observe(float_view(x.data() + 1500, {2500}));
     REQUIRE(a.can_merge());
     a.merge(b);
     lutra::any_observer whole = lutra::make_observer(key, {});
-    whole.observe(view(x.data(), {1500}));
-    whole.observe(view(x.data() + 1500, {2500}));
+    whole.observe(float_view(x.data(), {1500}));
+    whole.observe(float_view(x.data() + 1500, {2500}));
     CHECK(bytes_of(a) == bytes_of(whole));
     CHECK(a.samples() == 4000);
   }
@@ -77,7 +77,7 @@ TEST_CASE("histogram_observer: two threads observe, each into its own object, th
   lutra::histogram_mse parts[2] = {lutra::histogram_mse({}), lutra::histogram_mse({})};
   const auto observe = [&](int part) {
     for (int batch = part; batch < 40; batch += 2) {
-      parts[part].observe(view(x.data() + 1000 * batch, {1000}));
+      parts[part].observe(float_view(x.data() + 1000 * batch, {1000}));
     }
   };
   std::thread other(observe, 1);
@@ -85,7 +85,7 @@ TEST_CASE("histogram_observer: two threads observe, each into its own object, th
   other.join();
   parts[0].merge(parts[1]);
   lutra::histogram_mse whole({});
-  whole.observe(view(x.data(), {40'000}));
+  whole.observe(float_view(x.data(), {40'000}));
   CHECK(bytes_of(parts[0]) == bytes_of(whole));
 }
 
@@ -104,7 +104,7 @@ TEST_CASE("histogram_observer: all-NaN and all-zero units have the range [0, 0]"
   std::vector<float> x(12, std::numeric_limits<float>::quiet_NaN());
   std::fill(x.begin() + 4, x.begin() + 8, 0.0F);
   std::fill(x.begin() + 8, x.end(), 2.0F);
-  o.observe(view(x.data(), {3, 4}));
+  o.observe(float_view(x.data(), {3, 4}));
   CHECK(o.nonfinite() == 4);
   std::vector<float> lo(3);
   std::vector<float> hi(3);

@@ -17,8 +17,8 @@ namespace {
 using lutra::index_t;
 using lutra::moments;
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float no_bound = std::numeric_limits<float>::infinity();
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<float> normal(index_t n, std::uint64_t seed) {
   lutra::random_stream r(seed);
@@ -42,8 +42,8 @@ TEST_CASE(
       const moments m = of<lutra::simd::portable>(from, n);
       long double sum = 0;
       long double squares = 0;
-      float lo = infinity;
-      float hi = -infinity;
+      float lo = no_bound;
+      float hi = -no_bound;
       for (index_t i = 0; i < n; ++i) {
         const long double v = static_cast<long double>(from[i]);
         sum += v;
@@ -64,7 +64,7 @@ TEST_CASE(
 TEST_CASE("moments: NaN and infinities are counted and change nothing else") {
   const std::vector<float> clean = normal(100, 2);
   for (const std::size_t at : {0U, 5U, 63U, 64U, 98U, 99U}) {
-    for (const float bad : {nan, infinity, -infinity}) {
+    for (const float bad : {not_a_number, no_bound, -no_bound}) {
       std::vector<float> x = clean;
       x[at] = bad;
       std::vector<float> zeroed = clean;
@@ -82,11 +82,11 @@ TEST_CASE("moments: NaN and infinities are counted and change nothing else") {
       });
     }
   }
-  const std::vector<float> only(40, nan);
+  const std::vector<float> only(40, not_a_number);
   const moments m = of<lutra::simd::native>(only.data(), 40);
   CHECK(m.finite == 0);
   CHECK(m.nan == 40);
-  CHECK(m.min == infinity);
+  CHECK(m.min == no_bound);
   CHECK(m.abs_max() == 0.0F);
   CHECK(m.mean() == 0.0);
   CHECK(m.variance() == 0.0);

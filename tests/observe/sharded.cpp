@@ -4,17 +4,12 @@
 #include <lutra/observe/any_observer.hpp>
 
 #include "../errors.hpp"
+#include "backward_executor.hpp"
 #include "observe/check_merge.hpp"
 
 namespace {
 
 using namespace lutra;
-
-struct backwards {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
 
 std::vector<float> data(const shape& extents) {
   random_stream r(71);
@@ -37,7 +32,7 @@ void check_same(const O& fresh, const granularity& g, const shape& extents, bool
   O forwards = fresh;
   for (const std::vector<float>* x : {&first, &std::as_const(second)}) {
     serial.observe(tensor_view<const float>(x->data(), extents));
-    observe(backwards{}, sharded, tensor_view<const float>(x->data(), extents), g);
+    observe(test::backward_executor{}, sharded, tensor_view<const float>(x->data(), extents), g);
     observe(serial_executor{}, forwards, tensor_view<const float>(x->data(), extents), g);
   }
   CHECK(bytes_of(forwards) == bytes_of(sharded));

@@ -9,6 +9,7 @@
 
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -61,7 +62,7 @@ TEST_CASE("bit_pack: every width and length up to 200 agrees with the bit-by-bit
 
 TEST_CASE(
     "bit_pack: every level, width, length and misalignment gives the same bytes, nothing more") {
-  const bool quick = std::getenv("LUTRA_TEST_QUICK") != nullptr;
+  const bool quick = test::quick();
   for_each_kernel_level([&](auto level) {
     using A = decltype(level);
     const std::string name(A::name);

@@ -11,6 +11,7 @@
 
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -71,7 +72,7 @@ void compare(const bytes& stream, int bits, std::size_t first, std::size_t n, st
 }
 
 template <class Level, class T> void every_length(Level) {
-  const bool quick = std::getenv("LUTRA_TEST_QUICK") != nullptr;
+  const bool quick = test::quick();
   for (int bits = 1; bits <= 8; ++bits) {
     const auto table = table_of<T>(bits);
     for (const std::size_t first : {0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U, 12U, 70U}) {

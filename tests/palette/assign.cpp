@@ -4,18 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include "backward_executor.hpp"
 #include "levels.hpp"
 
 namespace {
 
 using lutra::index_t;
-
-// Runs pieces backwards: nothing may depend on the order.
-struct backward_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    while (n-- > 0) f(n);
-  }
-};
 
 std::vector<float> sorted_table(std::size_t entries, std::uint64_t seed) {
   lutra::random_stream random(seed);
@@ -115,7 +109,7 @@ TEST_CASE("assign: many blocks, any executor") {
       lutra::assign_nearest(std::span<const float>(x), std::span<const float>(table),
                             std::span<std::uint8_t>(a), lutra::serial_executor{});
   CHECK(loss == lutra::assign_nearest(std::span<const float>(x), std::span<const float>(table),
-                                      std::span<std::uint8_t>(b), backward_executor{}));
+                                      std::span<std::uint8_t>(b), test::backward_executor{}));
   CHECK(a == b);
 }
 

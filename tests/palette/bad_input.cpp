@@ -21,8 +21,8 @@ using lutra::palettize_mode;
 using lutra::tensor;
 using lutra::tensor_view;
 
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinite = std::numeric_limits<float>::infinity();
 
 lutra::palettize_options ignore(palettize_mode mode = palettize_mode::certified) {
   lutra::palettize_options o;
@@ -33,9 +33,9 @@ lutra::palettize_options ignore(palettize_mode mode = palettize_mode::certified)
 
 TEST_CASE("bad_input: NaN and infinity are refused by count and first position, in every type") {
   std::vector<float> x = samples::draw("normal", 200);
-  x[150] = -inf;
-  x[31] = nan;
-  x[32] = inf;
+  x[150] = -infinite;
+  x[31] = not_a_number;
+  x[32] = infinite;
   const tensor_view<const float> w(x.data(), {10, 20});
   const auto refused = [](const auto& t) { return palettize(t, {}, {.where = "conv.weight"}); };
   const auto check = [&](const auto& t) {
@@ -59,7 +59,8 @@ TEST_CASE("bad_input: ignored values change nothing for the others, and are coun
     for (std::size_t i = 0; i < n; ++i) {
       if (i % (n / 7) == 5) {
         places.push_back(dirty.size());
-        dirty.push_back(places.size() % 3 == 0 ? nan : (places.size() % 3 == 1 ? inf : -inf));
+        dirty.push_back(places.size() % 3 == 0 ? not_a_number
+                                               : (places.size() % 3 == 1 ? infinite : -infinite));
       }
       dirty.push_back(clean[i]);
     }
@@ -103,7 +104,7 @@ TEST_CASE("bad_input: ignored values change nothing for the others, and are coun
 }
 
 TEST_CASE("bad_input: groups of nothing but NaN; row scales and importance without them") {
-  const tensor<float> w({3, 2}, {nan, nan, 1, 4, inf, -2});
+  const tensor<float> w({3, 2}, {not_a_number, not_a_number, 1, 4, infinite, -2});
   const std::vector<float> importance = {1, 2, 3, 4, 5, 6};
   const lutra::palettization_spec spec{.n_bits = 1,
                                        .lut_qspec = lutra::int8_symmetric,
@@ -241,7 +242,7 @@ TEST_CASE("bad_input: importance of another shape, or not positive") {
   };
   CHECK_ERROR(run({3, 2}), shape_mismatch, "importance", "[3, 2]", "[2, 3]");
   CHECK_ERROR(run({6}), shape_mismatch, "importance", "[6]");
-  for (const float bad : {0.0F, -0.0F, -2.0F, nan, inf}) {
+  for (const float bad : {0.0F, -0.0F, -2.0F, not_a_number, infinite}) {
     importance[4] = bad;
     CHECK_ERROR(run({2, 3}), invalid_argument, "position 4");
   }

@@ -3,19 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include "backward_executor.hpp"
 #include "cluster/samples.hpp"
 
 namespace {
 
 using lutra::index_t;
 using lutra::shape;
-
-// Runs pieces backwards: nothing may depend on the order.
-struct backward_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    while (n-- > 0) f(n);
-  }
-};
 
 lutra::tensor_view<const float> as_tensor(const std::vector<float>& x, const shape& s) {
   return {x.data(), s};
@@ -59,7 +53,7 @@ TEST_CASE("fit_group: any executor, same bits") {
   const std::vector<float> x = samples::draw("laplace", 700000);
   const auto w = as_tensor(x, {700, 1000});
   const auto a = lutra::palettize(w, {.n_bits = 8});
-  const auto b = lutra::palettize(w, {.n_bits = 8}, {}, backward_executor{});
+  const auto b = lutra::palettize(w, {.n_bits = 8}, {}, test::backward_executor{});
   CHECK(a.codes == b.codes);
   CHECK(a.lut == b.lut);
   CHECK(a.inertia == b.inertia);

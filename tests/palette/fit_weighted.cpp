@@ -7,7 +7,9 @@
 
 #include <cstdlib>
 
+#include "backward_executor.hpp"
 #include "cluster/samples.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -15,14 +17,8 @@ using lutra::index_t;
 using lutra::palette_status;
 using lutra::tensor;
 
-struct backward_executor {
-  template <class F> void bulk(index_t n, F&& f) const {
-    while (n-- > 0) f(n);
-  }
-};
-
 // Rows of very different scale.
-tensor<float> weight(const std::string& name, index_t rows = 300) {
+tensor<float> uneven_rows(const std::string& name, index_t rows = 300) {
   tensor<float> w({rows, 512}, samples::draw(name, static_cast<std::size_t>(rows) * 512));
   for (index_t i = 0; i < w.size(); ++i) w[i] *= static_cast<float>(1 + i / 512 % 7);
   return w;
@@ -50,10 +46,10 @@ double error_of(const tensor<float>& w, const tensor<float>* f, const lutra::pal
 }
 
 TEST_CASE("fit_weighted: within 1e-6 of the optimum, proven to 1e-4, with scales and importance") {
-  const bool quick = std::getenv("LUTRA_TEST_QUICK") != nullptr;
+  const bool quick = test::quick();
   for (const char* name : {"normal", "laplace", "student3", "lognormal", "half normal"}) {
     if (quick && std::string(name) != "laplace") continue;
-    const tensor<float> w = weight(name);
+    const tensor<float> w = uneven_rows(name);
     const tensor<float> f = importance(w);
     for (const int which : {1, 2, 3}) {
       lutra::palettization_spec spec;
@@ -77,8 +73,8 @@ TEST_CASE("fit_weighted: within 1e-6 of the optimum, proven to 1e-4, with scales
 }
 
 TEST_CASE("fit_weighted: 256 entries within 1e-4 of the optimum, proven to 1e-2") {
-  if (std::getenv("LUTRA_TEST_QUICK") != nullptr) return;
-  const tensor<float> w = weight("normal");
+  if (test::quick()) return;
+  const tensor<float> w = uneven_rows("normal");
   const lutra::palettization_spec spec{.n_bits = 8, .enable_per_channel_scale = true};
   const auto got = lutra::palettize(w, spec);
   const auto best = lutra::palettize(w, spec, {.mode = lutra::palettize_mode::exact});
@@ -89,12 +85,12 @@ TEST_CASE("fit_weighted: 256 entries within 1e-4 of the optimum, proven to 1e-2"
 }
 
 TEST_CASE("fit_weighted: any executor, same bits; a power of two changes exponents only") {
-  const tensor<float> w = weight("laplace", 1200);
+  const tensor<float> w = uneven_rows("laplace", 1200);
   const lutra::palettization_spec spec{.lut_qspec = lutra::int8_symmetric_with_clipping,
                                        .enable_per_channel_scale = true,
                                        .refine_lut = true};
   const auto a = lutra::palettize(w, spec);
-  const auto b = lutra::palettize(w, spec, {}, backward_executor{});
+  const auto b = lutra::palettize(w, spec, {}, test::backward_executor{});
   CHECK(a.codes == b.codes);
   CHECK(a.lut == b.lut);
   CHECK(a.inertia == b.inertia);
@@ -109,7 +105,7 @@ TEST_CASE("fit_weighted: any executor, same bits; a power of two changes exponen
 }
 
 TEST_CASE("fit_weighted: what is clustered is not what is reported: no bound, an honest status") {
-  const tensor<float> w = weight("normal");
+  const tensor<float> w = uneven_rows("normal");
   lutra::palettize_options options{.scale_squared_importance = false};
   const auto got = lutra::palettize(w, {.enable_per_channel_scale = true}, options);
   CHECK(got.status[0] == palette_status::certified);
@@ -120,7 +116,7 @@ TEST_CASE("fit_weighted: what is clustered is not what is reported: no bound, an
 }
 
 TEST_CASE("fit_weighted: coarse, very large and very small values are sorted instead") {
-  tensor<float> w = weight("duplicates");
+  tensor<float> w = uneven_rows("duplicates");
   const tensor<float> f = importance(w);
   lutra::palettize_options options;
   options.importance = lutra::view(f);
@@ -135,7 +131,7 @@ TEST_CASE("fit_weighted: coarse, very large and very small values are sorted ins
 }
 
 TEST_CASE("fit_weighted: doubles and bfloat16 with row scales") {
-  const tensor<float> w = weight("normal");
+  const tensor<float> w = uneven_rows("normal");
   const lutra::palettization_spec spec{.enable_per_channel_scale = true};
   const auto single = lutra::palettize(w, spec);
   tensor<double> d({300, 512});

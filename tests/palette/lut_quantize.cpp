@@ -12,9 +12,9 @@ using lutra::dtype;
 using lutra::qscheme;
 using lutra::quantization_spec;
 using lutra::quantized_lut;
-using table = std::vector<float>;
+using float_table = std::vector<float>;
 
-quantized_lut quantize(const table& t, const quantization_spec& s) {
+quantized_lut quantize(const float_table& t, const quantization_spec& s) {
   return lutra::quantize_lut(t, s);
 }
 std::vector<int> codes(const quantized_lut& q) {
@@ -71,7 +71,7 @@ TEST_CASE("lut_quantize: float8 tables") {
   const quantized_lut p =
       quantize({0.5F, 3}, {.dtype = dtype::float8_e4m3fn, .scale_dtype = dtype::float8_e8m0fnu});
   CHECK(p.scale.scale == 0x1p-7F);  // 2^(floor(log2 3) - 8)
-  CHECK(values(p) == table{0.5F, 3.0F});
+  CHECK(values(p) == float_table{0.5F, 3.0F});
 }
 
 TEST_CASE("lut_quantize: float_range replaces the observed ends") {
@@ -95,7 +95,7 @@ TEST_CASE("lut_quantize: an entry moves by half a step at most, one step where i
     for (const auto s :
          {qscheme::symmetric, qscheme::symmetric_with_clipping, qscheme::asymmetric}) {
       for (int trial = 0; trial < 50; ++trial) {
-        table t;
+        float_table t;
         for (int k = 0; k < 16; ++k) {
           t.push_back(static_cast<float>(random.normal() + (trial % 3 - 1) * 2.0));
         }

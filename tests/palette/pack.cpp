@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "errors.hpp"
+#include "palette/normal_weight.hpp"
 
 namespace {
 
@@ -16,15 +17,8 @@ using lutra::dtype;
 using lutra::packed_palette;
 using lutra::palette;
 
-lutra::tensor<float> weight(const lutra::shape& s, std::uint64_t seed) {
-  lutra::tensor<float> w(s);
-  lutra::random_stream random(seed);
-  for (float& x : w.elements()) x = static_cast<float>(random.normal());
-  return w;
-}
-
 palette<float> make(int bits, const lutra::quantization_spec& lut, bool row_scale = false) {
-  return lutra::palettize(weight({6, 7}, 3),
+  return lutra::palettize(test::normal_weight({6, 7}, 3),
                           {.n_bits = bits,
                            .lut_qspec = lut,
                            .granularity = lutra::granularity::per_grouped_channel(4, 0),

@@ -13,6 +13,7 @@
 
 #include "cluster/oracle.hpp"
 #include "errors.hpp"
+#include "palette/normal_weight.hpp"
 
 namespace {
 
@@ -26,13 +27,6 @@ using lutra::palettize_options;
 using lutra::shape;
 using lutra::tensor;
 using numbers = std::vector<double>;
-
-tensor<float> weight(const shape& s, std::uint64_t seed, double sd = 1.0) {
-  tensor<float> w(s);
-  lutra::random_stream random(seed);
-  for (float& x : w.elements()) x = static_cast<float>(sd * random.normal());
-  return w;
-}
 
 // Everything a caller can see, for comparisons bit by bit.
 bool same(const palette<float>& a, const palette<float>& b) {
@@ -104,7 +98,7 @@ TEST_CASE("palettize: 1..6 into four entries") {
 
 TEST_CASE("palettize: every small group is optimal, whatever the grouping") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    const tensor<float> w = weight({3, 4, 5}, seed);
+    const tensor<float> w = test::normal_weight({3, 4, 5}, seed);
     for (const granularity& g :
          {granularity::per_grouped_channel(1, 0), granularity::per_grouped_channel(1, 1),
           granularity::per_grouped_channel(1, 2), granularity::per_block({2, 3, 2}),
@@ -123,7 +117,7 @@ TEST_CASE("palettize: every small group is optimal, whatever the grouping") {
 
 TEST_CASE("palettize: all widths, per tensor and grouped, keep their promises") {
   for (int bits = 1; bits <= 8; ++bits) {
-    const tensor<float> w = weight({9, 31}, static_cast<std::uint64_t>(bits), 0.02);
+    const tensor<float> w = test::normal_weight({9, 31}, static_cast<std::uint64_t>(bits), 0.02);
     check_promises(w, palettize(w, {.n_bits = bits}));
     check_promises(
         w, palettize(w, {.n_bits = bits, .granularity = granularity::per_grouped_channel(2, 0)}));
@@ -133,7 +127,7 @@ TEST_CASE("palettize: all widths, per tensor and grouped, keep their promises") 
 }
 
 TEST_CASE("palettize: more bits and smaller groups never cost more") {
-  const tensor<float> w = weight({16, 40}, 3, 0.1);
+  const tensor<float> w = test::normal_weight({16, 40}, 3, 0.1);
   double last = std::numeric_limits<double>::infinity();
   for (int bits = 1; bits <= 8; ++bits) {
     const double inertia = total(palettize(w, {.n_bits = bits}).inertia);
@@ -150,7 +144,7 @@ TEST_CASE("palettize: more bits and smaller groups never cost more") {
 }
 
 TEST_CASE("palettize: multiplying by a power of two changes only exponents") {
-  const tensor<float> w = weight({12, 20}, 5);
+  const tensor<float> w = test::normal_weight({12, 20}, 5);
   for (const bool scaled : {false, true}) {
     const palettization_spec spec{.n_bits = 3,
                                   .granularity = granularity::per_grouped_channel(6, 0),
@@ -177,7 +171,7 @@ TEST_CASE("palettize: multiplying by a power of two changes only exponents") {
 }
 
 TEST_CASE("palettize: permuting the elements of a group permutes the codes") {
-  const tensor<float> w = weight({1, 100}, 6);
+  const tensor<float> w = test::normal_weight({1, 100}, 6);
   tensor<float> v({1, 100});
   for (index_t i = 0; i < 100; ++i) v[i] = w[(i * 37 + 5) % 100];
   const palette<float> p = palettize(w, {});
@@ -189,7 +183,7 @@ TEST_CASE("palettize: permuting the elements of a group permutes the codes") {
 }
 
 TEST_CASE("palettize: short last groups, or an error that names the extent") {
-  const tensor<float> w = weight({7, 5}, 8);
+  const tensor<float> w = test::normal_weight({7, 5}, 8);
   palettization_spec spec{.n_bits = 2, .granularity = granularity::per_grouped_channel(3, 0)};
   const palette<float> p = palettize(w, spec);
   CHECK(p.groups().count() == 3);
@@ -205,7 +199,7 @@ TEST_CASE("palettize: short last groups, or an error that names the extent") {
 }
 
 TEST_CASE("palettize: a granularity without an axis groups along axis 0") {
-  const tensor<float> w = weight({6, 5}, 9);
+  const tensor<float> w = test::normal_weight({6, 5}, 9);
   CHECK(same(palettize(w, {.granularity = granularity::per_grouped_channel(2)}),
              palettize(w, {.granularity = granularity::per_grouped_channel(2, 0)})));
 }
@@ -213,7 +207,7 @@ TEST_CASE("palettize: a granularity without an axis groups along axis 0") {
 TEST_CASE(
     "palettize: convolution weights group on input channels as the transposed weight does on axis "
     "0") {
-  const tensor<float> w = weight({4, 6, 3, 2}, 10);
+  const tensor<float> w = test::normal_weight({4, 6, 3, 2}, 10);
   tensor<float> t({6, 4, 3, 2});
   for (index_t o = 0; o < 4; ++o) {
     for (index_t i = 0; i < 6; ++i) {
@@ -270,7 +264,7 @@ TEST_CASE("palettize: denormals and values near FLT_MAX") {
 }
 
 TEST_CASE("palettize: strided, reversed and broadcast views equal their dense copies") {
-  const tensor<float> base = weight({8, 12}, 12);
+  const tensor<float> base = test::normal_weight({8, 12}, 12);
   const auto check = [](const lutra::tensor_view<const float>& v) {
     const palettization_spec spec{.n_bits = 2,
                                   .granularity = granularity::per_grouped_channel(2, 1)};
@@ -287,7 +281,7 @@ TEST_CASE("palettize: strided, reversed and broadcast views equal their dense co
 }
 
 TEST_CASE("palettize: double, float16 and bfloat16 weights") {
-  const tensor<float> w = weight({6, 20}, 13);
+  const tensor<float> w = test::normal_weight({6, 20}, 13);
   const auto h = tensor<lutra::half>::copy_of(w);
   const auto b = tensor<lutra::bfloat16>::copy_of(w);
   const auto d = tensor<double>::copy_of(w);
@@ -312,7 +306,7 @@ TEST_CASE("palettize: importance pulls the table, uniform importance changes not
   const palette<float> p = palettize(w, {.n_bits = 2}, {.importance = {importance.data(), {1, 8}}});
   CHECK(p.lut == std::vector<float>{1, 2, 3.5F, 101.5F});
   CHECK(p.inertia[0] == doctest::Approx(100 * 0.5 + 0.01 * 5).epsilon(1e-6));
-  const tensor<float> v = weight({5, 40}, 14);
+  const tensor<float> v = test::normal_weight({5, 40}, 14);
   const std::vector<float> three(200, 3.0F);
   const palette<float> plain = palettize(v, {});
   const palette<float> uniform = palettize(v, {}, {.importance = {three.data(), {5, 40}}});
@@ -323,7 +317,7 @@ TEST_CASE("palettize: importance pulls the table, uniform importance changes not
 
 TEST_CASE("palettize: weighted groups are optimal") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    const tensor<float> w = weight({4, 10}, seed);
+    const tensor<float> w = test::normal_weight({4, 10}, seed);
     tensor<float> importance({4, 10});
     lutra::random_stream random(seed, 9);
     for (float& x : importance.elements()) x = static_cast<float>(0.01 + random.uniform());
@@ -350,7 +344,7 @@ TEST_CASE("palettize: per-channel scale is the row's largest magnitude") {
 }
 
 TEST_CASE("palettize: scale^2 importance lowers the error of the weight itself") {
-  tensor<float> w = weight({32, 64}, 15);
+  tensor<float> w = test::normal_weight({32, 64}, 15);
   for (index_t i = 0; i < w.size(); ++i) w[i] *= 0.002F + 0.006F * static_cast<float>(i / 64);
   const palettization_spec spec{.n_bits = 3, .enable_per_channel_scale = true};
   const palette<float> ours = palettize(w, spec);
@@ -368,7 +362,7 @@ TEST_CASE("palettize: scale^2 importance lowers the error of the weight itself")
 }
 
 TEST_CASE("palettize: quantized tables state their error and their collapsed entries") {
-  tensor<float> w = weight({32, 32}, 16, 0.02);
+  tensor<float> w = test::normal_weight({32, 32}, 16, 0.02);
   w[5] = 3.0F;  // one large weight makes the steps of int8 coarse
   const palette<float> p = palettize(w, {.n_bits = 4, .lut_qspec = lutra::int8_symmetric});
   CHECK(p.lut_dtype == lutra::dtype::int8);
@@ -415,7 +409,7 @@ struct threads_executor {
 };
 
 TEST_CASE("palettize: the same bits for every executor") {
-  const tensor<float> w = weight({24, 50}, 17);
+  const tensor<float> w = test::normal_weight({24, 50}, 17);
   for (const index_t size : {1, 5, 24}) {
     const palettization_spec spec{.n_bits = 3,
                                   .lut_qspec = lutra::int8_symmetric,
@@ -445,7 +439,7 @@ std::uint64_t hash_of(const palette<float>& p) {
 }
 
 TEST_CASE("palettize: the same bits on every compiler and instruction set") {
-  const tensor<float> w = weight({24, 50}, 17, 0.02);
+  const tensor<float> w = test::normal_weight({24, 50}, 17, 0.02);
   const palette<float> a = palettize(w, {.n_bits = 5, .lut_qspec = lutra::int8_symmetric});
   CHECK(hash_of(a) == 18059913434622432582ULL);
   const palette<float> b = palettize(w, {.n_bits = 3,
@@ -459,7 +453,7 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
   CHECK(hash_of(palettize(w, {.lut_qspec = asymmetric, .refine_lut = true})) ==
         8827456559335495437ULL);
   // Solved coarse to fine.
-  const tensor<float> rows = weight({5, 1100}, 23, 0.02);
+  const tensor<float> rows = test::normal_weight({5, 1100}, 23, 0.02);
   const palette<float> d = palettize(rows, {.granularity = granularity::per_grouped_channel(1, 0)});
   CHECK(hash_of(d) == 5056371115473401276ULL);
   // Within the windows of prices.
@@ -467,13 +461,13 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
       palettize(rows, {.n_bits = 8, .granularity = granularity::per_grouped_channel(1, 0)});
   CHECK(hash_of(e) == 9693419177711119625ULL);
   // Counted.
-  const tensor<float> large = weight({400, 330}, 24, 0.02);
+  const tensor<float> large = test::normal_weight({400, 330}, 24, 0.02);
   CHECK(hash_of(palettize(large, {})) == 1501801979883484983ULL);
   CHECK(hash_of(palettize(large, {}, {.mode = palettize_mode::exact})) == 536606013274385110ULL);
   CHECK(hash_of(palettize(tensor<lutra::bfloat16>::copy_of(large), {})) == 2535206469792563175ULL);
   // Counted with weights.
   CHECK(hash_of(palettize(large, {.enable_per_channel_scale = true})) == 9237501887324337847ULL);
-  tensor<float> importance = weight({400, 330}, 25, 0.3);
+  tensor<float> importance = test::normal_weight({400, 330}, 25, 0.3);
   for (float& x : importance.elements()) x = std::fabs(x) + 1e-3F;
   lutra::palettize_options weighted;
   weighted.importance = lutra::view(importance);
@@ -482,7 +476,7 @@ TEST_CASE("palettize: the same bits on every compiler and instruction set") {
 
 TEST_CASE("palettize: reference_fast is never better than the default") {
   for (const double sd : {1.0, 0.02, 1e-3, 1e-4}) {
-    const tensor<float> w = weight({16, 64}, 18, sd);
+    const tensor<float> w = test::normal_weight({16, 64}, 18, sd);
     const palettization_spec spec{.n_bits = 4,
                                   .granularity = granularity::per_grouped_channel(8, 0)};
     const palette<float> ours = palettize(w, spec);
@@ -495,7 +489,7 @@ TEST_CASE("palettize: reference_fast is never better than the default") {
 }
 
 TEST_CASE("palettize: progress is reported and can cancel") {
-  const tensor<float> w = weight({300, 4}, 19);
+  const tensor<float> w = test::normal_weight({300, 4}, 19);
   index_t calls = 0;
   palettize_options options{.where = "layer",
                             .progress = [&](std::string_view stage, index_t done, index_t all) {
@@ -512,7 +506,7 @@ TEST_CASE("palettize: progress is reported and can cancel") {
 }
 
 TEST_CASE("palettize: refuses bad input by name") {
-  tensor<float> w = weight({4, 6}, 20);
+  tensor<float> w = test::normal_weight({4, 6}, 20);
   const auto refuse = [&](const palettization_spec& s, const palettize_options& o = {}) {
     return palettize(w, s, o);
   };
@@ -541,7 +535,7 @@ TEST_CASE("palettize: refuses bad input by name") {
 }
 
 TEST_CASE("palettize: a group size above the extent is one short group") {
-  const tensor<float> w = weight({4, 6}, 21);
+  const tensor<float> w = test::normal_weight({4, 6}, 21);
   const palette<float> p = palettize(w, {.granularity = granularity::per_grouped_channel(100, 0)});
   CHECK(p.groups().count() == 1);
   CHECK(p.lut == palettize(w, {}).lut);

@@ -18,7 +18,7 @@ std::atomic<std::size_t> in_use{0};
 std::atomic<std::size_t> peak{0};
 constexpr std::size_t header = 16;  // keeps the alignment of malloc
 
-void* counted(std::size_t size) {
+void* counted_allocation(std::size_t size) {
   void* const block = std::malloc(size + header);
   if (block == nullptr) std::abort();
   *static_cast<std::size_t*>(block) = size;
@@ -36,10 +36,14 @@ void release(void* p) noexcept {
 }  // namespace
 
 // All tests of this executable allocate through these. (Sanitizers bring operators of their own for every form.)
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
+void* operator new(std::size_t size) { return counted_allocation(size); }
+void* operator new[](std::size_t size) { return counted_allocation(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_allocation(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_allocation(size);
+}
 void operator delete(void* p, const std::nothrow_t&) noexcept { release(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { release(p); }
 void operator delete(void* p) noexcept { release(p); }

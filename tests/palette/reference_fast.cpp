@@ -5,7 +5,6 @@
 namespace {
 
 using numbers = std::vector<double>;
-using codes = std::vector<std::uint16_t>;
 
 TEST_CASE("reference_fast: values go through float16 and decimals") {
   CHECK(lutra::power_of_ten(2) == 100.0F);
@@ -18,13 +17,13 @@ TEST_CASE("reference_fast: values go through float16 and decimals") {
 TEST_CASE(
     "reference_fast: equal rounded values share a cluster, the centroid is their rounded mean") {
   const auto r = lutra::reference_fast(numbers{1.00001, 1.00002, 2}, {}, 2, 4);
-  CHECK(r.codes == codes{0, 0, 1});
+  CHECK(r.codes == std::vector<std::uint16_t>{0, 0, 1});
   CHECK(r.centroids == numbers{1, 2});
 }
 
 TEST_CASE("reference_fast: the sum of sensitivities weighs a rounded value") {
   const auto r = lutra::reference_fast(numbers{0, 1, 1, 5}, numbers{4, 1, 1, 1}, 2, 4);
-  CHECK(r.codes == codes{0, 0, 0, 1});
+  CHECK(r.codes == std::vector<std::uint16_t>{0, 0, 0, 1});
   CHECK(r.centroids[0] == doctest::Approx(2.0 / 6.0).epsilon(1e-15));
 }
 

@@ -9,18 +9,12 @@
 
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "palette/normal_weight.hpp"
 
 namespace {
 
 using lutra::dtype;
 using lutra::index_t;
-
-lutra::tensor<float> weight(const lutra::shape& s, std::uint64_t seed) {
-  lutra::tensor<float> w(s);
-  lutra::random_stream random(seed);
-  for (float& x : w.elements()) x = static_cast<float>(random.normal());
-  return w;
-}
 
 // Element by element from the formula at the head of packed.hpp.
 std::vector<float> by_definition(const lutra::packed_palette& p) {
@@ -69,7 +63,7 @@ TEST_CASE("restore: every rank, grouping and table type follows the formula") {
               lutra::quantization_spec{.dtype = dtype::int8, .qscheme = lutra::qscheme::asymmetric},
               lutra::quantization_spec{.dtype = dtype::uint8}}) {
           const auto p = lutra::palettize(
-              weight(s, 5),
+              test::normal_weight(s, 5),
               {.n_bits = 3,
                .lut_qspec = q,
                .granularity = axis < 0 ? lutra::granularity::per_tensor()
@@ -103,11 +97,12 @@ TEST_CASE(
       for (const bool grouped : {false, true}) {
         for (const bool scaled : {false, true}) {
           const auto p = lutra::palettize(
-              weight(s, 5), {.n_bits = bits,
-                             .lut_qspec = lutra::int8_symmetric_with_clipping,
-                             .granularity = grouped ? lutra::granularity::per_grouped_channel(45, 1)
-                                                    : lutra::granularity::per_tensor(),
-                             .enable_per_channel_scale = scaled});
+              test::normal_weight(s, 5),
+              {.n_bits = bits,
+               .lut_qspec = lutra::int8_symmetric_with_clipping,
+               .granularity = grouped ? lutra::granularity::per_grouped_channel(45, 1)
+                                      : lutra::granularity::per_tensor(),
+               .enable_per_channel_scale = scaled});
           const auto packed = lutra::pack(p);
           const auto expected = by_definition(packed);
           for_each_kernel_level([&](auto level) {
@@ -135,7 +130,8 @@ TEST_CASE(
 }
 
 TEST_CASE("restore: around the caches gives the same") {
-  const auto packed = lutra::pack(lutra::palettize(weight({37, 111}, 3), {.n_bits = 4}));
+  const auto packed =
+      lutra::pack(lutra::palettize(test::normal_weight({37, 111}, 3), {.n_bits = 4}));
   const auto expected = lutra::restore(packed);
   const index_t threshold = lutra::simd::stream_threshold();
   lutra::simd::set_stream_threshold(1);
@@ -144,17 +140,17 @@ TEST_CASE("restore: around the caches gives the same") {
 }
 
 TEST_CASE("restore: codes of another type than the table's are refused") {
-  const auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  const auto packed = lutra::pack(lutra::palettize(test::normal_weight({3, 4}, 7), {.n_bits = 2}));
   CHECK_ERROR(lutra::restore<std::int8_t>(packed), unsupported, "restore", "float32", "int8");
   const auto u = lutra::pack(lutra::palettize(
-      weight({3, 4}, 7),
+      test::normal_weight({3, 4}, 7),
       {.n_bits = 2, .lut_qspec = lutra::quantization_spec{.dtype = dtype::uint8}}));
   CHECK(lutra::restore<std::uint8_t>(u).size() == 12);
   CHECK_ERROR(lutra::restore<std::int8_t>(u), unsupported, "uint8");
 }
 
 TEST_CASE("restore: into a strided view, the gaps stay") {
-  const auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  const auto packed = lutra::pack(lutra::palettize(test::normal_weight({3, 4}, 7), {.n_bits = 2}));
   const auto dense = lutra::restore(packed);
   std::vector<float> buffer(24, -7.0F);
   const std::array<index_t, 2> strides = {-8, 2};  // rows backwards, every other column
@@ -169,7 +165,7 @@ TEST_CASE("restore: into a strided view, the gaps stay") {
 }
 
 TEST_CASE("restore: refuses another shape and corrupt data") {
-  auto packed = lutra::pack(lutra::palettize(weight({3, 4}, 7), {.n_bits = 2}));
+  auto packed = lutra::pack(lutra::palettize(test::normal_weight({3, 4}, 7), {.n_bits = 2}));
   lutra::tensor<float> out({4, 3});
   CHECK_ERROR(lutra::restore(packed, lutra::view(out)), shape_mismatch, "[4, 3]", "[3, 4]");
   packed.codes.clear();

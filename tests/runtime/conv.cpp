@@ -3,6 +3,7 @@
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/reference.hpp>
 
+#include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/palettes.hpp"
@@ -72,12 +73,6 @@ bool all_levels_agree(random_stream& r, const geometry& g, const test::palette_o
   });
   return good;
 }
-
-struct backwards {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
 
 }  // namespace
 
@@ -161,7 +156,7 @@ TEST_CASE("conv: strided views (channels last), empty outputs, executors") {
     CHECK(tensor<std::int32_t>::copy_of(as_nchw) == expected);
   });
   tensor<std::int32_t> in_any_order(expected.extents());
-  conv2d(backwards{}, make_lut_matrix(p), dense, o, in_any_order);
+  conv2d(test::backward_executor{}, make_lut_matrix(p), dense, o, in_any_order);
   CHECK(in_any_order == expected);
   tensor<std::int32_t> nothing(shape{0, 6, 5, 11}), too_small(shape{2, 6, 0, 11});
   conv2d(make_lut_matrix(p), tensor<std::int8_t>(shape{0, 3, 9, 11}), o, nothing);

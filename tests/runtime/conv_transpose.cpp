@@ -3,6 +3,7 @@
 #include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/reference.hpp>
 
+#include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/palettes.hpp"
@@ -50,12 +51,6 @@ tensor<std::int32_t> scattered(const tensor<std::int32_t>& w, const tensor<std::
   }
   return result;
 }
-
-struct backwards {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
 
 // Random palette of [in, out / groups, kh, kw] with tables for `block` output channels (0: one table).
 packed_palette palette_of(random_stream& r, const shape& s, index_t block, int bits) {
@@ -192,7 +187,7 @@ TEST_CASE("conv_transpose: strided views, any executor") {
   tensor<std::int8_t> a(shape{2, 4, 9, 7}), b = a, c = a;
   conv_transpose2d(w, tensor<std::int8_t>::copy_of(x), o, e, a);
   conv_transpose2d(w, x, o, e, b);
-  conv_transpose2d(backwards{}, w, x, o, e, c);
+  conv_transpose2d(test::backward_executor{}, w, x, o, e, c);
   CHECK(a == b);
   CHECK(a == c);
 }

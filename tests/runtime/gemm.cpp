@@ -3,6 +3,7 @@
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 
+#include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/palettes.hpp"
@@ -42,12 +43,6 @@ template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X
   });
   return good;
 }
-
-struct backwards {
-  template <class F> void bulk(index_t n, F&& f) const {
-    for (index_t i = n; i-- > 0;) f(i);
-  }
-};
 
 }  // namespace
 
@@ -176,7 +171,7 @@ TEST_CASE("gemm: gemv is gemm of one row; an executor changes nothing") {
   gemv(w, x.elements(), y);
   CHECK(y == expected.elements());
   tensor<std::int32_t> out(shape{1, 300});
-  gemm(backwards{}, w, x, out);
+  gemm(test::backward_executor{}, w, x, out);
   CHECK(out == expected);
   std::vector<float> scaled(300);
   gemv(w, x.elements(), dequantize_rows{std::vector<float>(300, 0.5F), {}}, scaled);

@@ -11,12 +11,11 @@
 #include <lutra/palette/packed.hpp>
 #include <lutra/tensor/tensor.hpp>
 
+#include "quick.hpp"
+
 namespace test {
 
 using namespace lutra;
-
-// Set under emulators: exhaustive loops take samples.
-inline bool quick() { return std::getenv("LUTRA_TEST_QUICK") != nullptr; }
 
 inline index_t pick(random_stream& r, index_t lo, index_t hi) {
   return lo + static_cast<index_t>(r.below(static_cast<std::uint64_t>(hi - lo + 1)));

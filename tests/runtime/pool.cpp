@@ -11,18 +11,18 @@ using namespace lutra;
 
 namespace {
 
-struct geometry {
+struct pool_geometry {
   shape image;
   std::array<index_t, 2> kernel;
   window2d window;
 };
 
-shape output_of(const geometry& g) {
+shape pooled_shape(const pool_geometry& g) {
   return {g.image[0], g.image[1], output_extent(g.window, 0, g.image[2], g.kernel[0]),
           output_extent(g.window, 1, g.image[3], g.kernel[1])};
 }
 
-bool all_levels_agree(random_stream& r, const geometry& g) {
+bool all_levels_agree(random_stream& r, const pool_geometry& g) {
   test::guarded<std::int8_t> input(g.image.size());
   test::fill<std::int8_t>(r, input.elements());
   const tensor_view<const std::int8_t> x(input.data(), g.image);
@@ -33,7 +33,7 @@ bool all_levels_agree(random_stream& r, const geometry& g) {
       .zero_point = static_cast<std::int8_t>(test::pick(r, -128, 127)),
       .output_zero_point = static_cast<std::int8_t>(test::pick(r, -128, 127)),
       .multiplier = r.below(2) == 1 ? 1.0F : static_cast<float>(r.uniform() * 2 + 0.1)};
-  const shape s = output_of(g);
+  const shape s = pooled_shape(g);
   bool good = true;
   for_each_kernel_level([&](auto level) {
     test::fenced<std::int8_t> largest(s.size(), 5);
@@ -64,7 +64,7 @@ TEST_CASE("pool: random windows equal the reference at every level") {
   random_stream r(1);
   bool good = true;
   for (int t = 0; t < (test::quick() ? 100 : 1500); ++t) {
-    geometry g{
+    pool_geometry g{
         {test::pick(r, 1, 2), test::pick(r, 1, 3), test::pick(r, 1, 20), test::pick(r, 1, 90)},
         {test::pick(r, 1, 5), test::pick(r, 1, 5)},
         {}};

@@ -19,7 +19,7 @@ TEST_CASE("window: output extent counts the positions where the kernel fits") {
       }
     }
   }
-  CHECK(output_extent({}, 0, 5, 0) == 0);
+  CHECK(output_extent(window2d{}, 0, 5, 0) == 0);
 }
 
 TEST_CASE("window: fields out of range are named") {

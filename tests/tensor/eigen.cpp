@@ -7,20 +7,21 @@
 namespace {
 
 using lutra::shape;
-using column_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
-using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using column_major_matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
+using row_major_matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-static_assert(lutra::writable_tensor<column_major>);
-static_assert(lutra::writable_tensor<row_major>);
+static_assert(lutra::writable_tensor<column_major_matrix>);
+static_assert(lutra::writable_tensor<row_major_matrix>);
 static_assert(lutra::writable_tensor<Eigen::Matrix3f>);
 static_assert(lutra::writable_tensor<Eigen::ArrayXXd>);
 static_assert(lutra::writable_tensor<Eigen::VectorXf>);
 static_assert(lutra::writable_tensor<Eigen::RowVector4f>);
-static_assert(lutra::writable_tensor<Eigen::Map<row_major>>);
-static_assert(lutra::writable_tensor<Eigen::Ref<column_major>>);
-static_assert(lutra::readable_tensor<Eigen::Map<const row_major>>);
-static_assert(!lutra::writable_tensor<Eigen::Map<const row_major>>);
-static_assert(!lutra::readable_tensor<decltype(row_major() + row_major())>);  // no storage
+static_assert(lutra::writable_tensor<Eigen::Map<row_major_matrix>>);
+static_assert(lutra::writable_tensor<Eigen::Ref<column_major_matrix>>);
+static_assert(lutra::readable_tensor<Eigen::Map<const row_major_matrix>>);
+static_assert(!lutra::writable_tensor<Eigen::Map<const row_major_matrix>>);
+static_assert(
+    !lutra::readable_tensor<decltype(row_major_matrix() + row_major_matrix())>);  // no storage
 static_assert(std::same_as<lutra::element_t<Eigen::MatrixXi>, int>);
 
 // The view must hold m(i, j) at position (i, j).
@@ -39,20 +40,20 @@ template <class M> M counted(Eigen::Index rows, Eigen::Index cols) {
 }
 
 TEST_CASE("eigen: matrices of either storage order keep row and column") {
-  check_matrix(counted<column_major>(3, 4));
-  check_matrix(counted<row_major>(3, 4));
+  check_matrix(counted<column_major_matrix>(3, 4));
+  check_matrix(counted<row_major_matrix>(3, 4));
   check_matrix(counted<Eigen::ArrayXXf>(5, 2));
-  check_matrix(counted<row_major>(0, 4));
-  CHECK(lutra::view(counted<row_major>(3, 4)).is_contiguous());
-  CHECK_FALSE(lutra::view(counted<column_major>(3, 4)).is_contiguous());
+  check_matrix(counted<row_major_matrix>(0, 4));
+  CHECK(lutra::view(counted<row_major_matrix>(3, 4)).is_contiguous());
+  CHECK_FALSE(lutra::view(counted<column_major_matrix>(3, 4)).is_contiguous());
 }
 
 TEST_CASE("eigen: blocks, transposes, strided maps and refs are adapted in place") {
-  column_major m = counted<column_major>(6, 5);
+  column_major_matrix m = counted<column_major_matrix>(6, 5);
   check_matrix(m.block(1, 2, 3, 2));
   check_matrix(m.transpose());
-  check_matrix(Eigen::Ref<const column_major>(m.leftCols(3)));
-  const Eigen::Map<row_major, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>> every_other(
+  check_matrix(Eigen::Ref<const column_major_matrix>(m.leftCols(3)));
+  const Eigen::Map<row_major_matrix, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>> every_other(
       m.data(), 2, 3, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>(10, 2));
   check_matrix(every_other);
   auto block = m.block(1, 2, 3, 2);
@@ -61,7 +62,7 @@ TEST_CASE("eigen: blocks, transposes, strided maps and refs are adapted in place
 }
 
 TEST_CASE("eigen: vectors have rank 1, with their stride") {
-  column_major m = counted<column_major>(3, 4);
+  column_major_matrix m = counted<column_major_matrix>(3, 4);
   const Eigen::VectorXf v = m.col(1);
   CHECK(lutra::view(v).extents() == shape{3});
   CHECK(lutra::to_vector<float>(lutra::view(v)) == std::vector<float>{1, 5, 9});
@@ -74,10 +75,10 @@ TEST_CASE("eigen: vectors have rank 1, with their stride") {
 }
 
 TEST_CASE("eigen: writing goes to the matrix, const matrices give const views") {
-  column_major m = counted<column_major>(2, 2);
+  column_major_matrix m = counted<column_major_matrix>(2, 2);
   lutra::view(m)(0, 1) = 7;
   CHECK(m(0, 1) == 7);
-  const column_major& c = m;
+  const column_major_matrix& c = m;
   static_assert(std::same_as<decltype(lutra::view(c)), lutra::tensor_view<const float>>);
   CHECK(lutra::tensor<float>::copy_of(m) == lutra::tensor<float>({2, 2}, {0, 7, 2, 3}));
 }

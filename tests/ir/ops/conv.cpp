@@ -53,13 +53,10 @@ tensor<float> plain_conv(const conv_case& c, const tensor<float>& x, const tenso
   return out;
 }
 
-std::vector<double> pair(const std::array<index_t, 2>& p) {
-  return {static_cast<double>(p[0]), static_cast<double>(p[1])};
-}
 ir::node conv_node(const conv_case& c) {
-  return node_of("conv2d", {{"stride", pair(c.stride)},
-                            {"padding", pair(c.padding)},
-                            {"dilation", pair(c.dilation)},
+  return node_of("conv2d", {{"stride", test::attribute(c.stride)},
+                            {"padding", test::attribute(c.padding)},
+                            {"dilation", test::attribute(c.dilation)},
                             {"groups", {static_cast<double>(c.groups)}}});
 }
 

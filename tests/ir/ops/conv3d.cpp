@@ -50,9 +50,6 @@ tensor<float> plain(const conv3d_case& c, const tensor<float>& x, const tensor<f
   }
   return y;
 }
-std::vector<double> numbers(const std::array<index_t, 3>& p) {
-  return {static_cast<double>(p[0]), static_cast<double>(p[1]), static_cast<double>(p[2])};
-}
 
 }  // namespace
 
@@ -70,9 +67,9 @@ TEST_CASE("conv3d: the bits of the definition for strides, paddings, dilations a
     const auto w = random_tensor(
         {c.filters, c.channels / c.groups, c.kernel[0], c.kernel[1], c.kernel[2]}, ++seed);
     const auto bias = random_tensor({c.filters}, ++seed);
-    const ir::node n = node_of("conv3d", {{"stride", numbers(c.stride)},
-                                          {"padding", numbers(c.padding)},
-                                          {"dilation", numbers(c.dilation)},
+    const ir::node n = node_of("conv3d", {{"stride", test::attribute(c.stride)},
+                                          {"padding", test::attribute(c.padding)},
+                                          {"dilation", test::attribute(c.dilation)},
                                           {"groups", {static_cast<double>(c.groups)}}});
     CAPTURE(seed);
     CHECK(test::same_bits(run_op(n, {x, w}), plain(c, x, w, nullptr)));

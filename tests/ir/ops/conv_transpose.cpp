@@ -36,14 +36,11 @@ constexpr transposed_case cases[] = {
     {0, 2, 4, 4, 3, 3, 3, {2, 2}, {0, 0}, {0, 0}, {1, 1}, 1},
 };
 
-std::vector<double> pair(const std::array<index_t, 2>& p) {
-  return {static_cast<double>(p[0]), static_cast<double>(p[1])};
-}
 ir::node node_for(const transposed_case& c) {
-  return node_of("conv_transpose2d", {{"stride", pair(c.stride)},
-                                      {"padding", pair(c.padding)},
-                                      {"output_padding", pair(c.output_padding)},
-                                      {"dilation", pair(c.dilation)},
+  return node_of("conv_transpose2d", {{"stride", test::attribute(c.stride)},
+                                      {"padding", test::attribute(c.padding)},
+                                      {"output_padding", test::attribute(c.output_padding)},
+                                      {"dilation", test::attribute(c.dilation)},
                                       {"groups", {static_cast<double>(c.groups)}}});
 }
 shape output_shape(const transposed_case& c) {

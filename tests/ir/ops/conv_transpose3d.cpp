@@ -9,29 +9,26 @@ using test::run_op;
 
 namespace {
 
-struct transposed_case {
+struct transposed3d_case {
   index_t batch, channels, filters;  // filters per group
   std::array<index_t, 3> input, kernel, stride, padding, output_padding, dilation;
   index_t groups;
 };
-constexpr transposed_case cases[] = {
+constexpr transposed3d_case cases3d[] = {
     {2, 3, 2, {3, 4, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
     {1, 4, 3, {2, 5, 4}, {2, 3, 2}, {2, 1, 3}, {0, 2, 1}, {1, 0, 2}, {1, 2, 1}, 2},
     {1, 3, 1, {3, 3, 3}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 3},
     {1, 2, 2, {5, 5, 4}, {2, 2, 2}, {2, 1, 1}, {3, 2, 0}, {0, 0, 0}, {1, 1, 1}, 1}};
 
-std::vector<double> numbers(const std::array<index_t, 3>& p) {
-  return {static_cast<double>(p[0]), static_cast<double>(p[1]), static_cast<double>(p[2])};
-}
-ir::node node_for(const transposed_case& c) {
-  return node_of("conv_transpose3d", {{"stride", numbers(c.stride)},
-                                      {"padding", numbers(c.padding)},
-                                      {"output_padding", numbers(c.output_padding)},
-                                      {"dilation", numbers(c.dilation)},
+ir::node node_for(const transposed3d_case& c) {
+  return node_of("conv_transpose3d", {{"stride", test::attribute(c.stride)},
+                                      {"padding", test::attribute(c.padding)},
+                                      {"output_padding", test::attribute(c.output_padding)},
+                                      {"dilation", test::attribute(c.dilation)},
                                       {"groups", {static_cast<double>(c.groups)}}});
 }
 // Every input scattered through the kernel, in double.
-std::vector<double> scattered(const transposed_case& c, const tensor<float>& x,
+std::vector<double> scattered(const transposed3d_case& c, const tensor<float>& x,
                               const tensor<float>& w, const shape& out) {
   std::vector<double> y(static_cast<std::size_t>(out.size()));
   const index_t inputs = c.channels / c.groups;
@@ -65,7 +62,7 @@ std::vector<double> scattered(const transposed_case& c, const tensor<float>& x,
 
 TEST_CASE("conv_transpose3d: the scattered definition") {
   std::uint64_t seed = 1;
-  for (const transposed_case& c : cases) {
+  for (const transposed3d_case& c : cases3d) {
     const auto x = random_tensor({c.batch, c.channels, c.input[0], c.input[1], c.input[2]}, ++seed);
     const auto w =
         random_tensor({c.channels, c.filters, c.kernel[0], c.kernel[1], c.kernel[2]}, ++seed);

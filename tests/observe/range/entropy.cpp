@@ -14,7 +14,7 @@ using lutra::histogram;
 using lutra::index_t;
 using lutra::qscheme;
 
-histogram of(std::span<const float> x, index_t bins = 2048) {
+histogram histogram_of(std::span<const float> x, index_t bins = 2048) {
   histogram h(bins);
   h.add(x.data(), static_cast<index_t>(x.size()));
   return h;
@@ -59,7 +59,7 @@ double divergence(const histogram& h, std::int64_t a, std::int64_t b, std::int64
 TEST_CASE("entropy: prefix sums give the KL divergence up to a constant") {
   for (const auto& d : distributions) {
     CAPTURE(d.name);
-    const histogram h = of(draw(d, 4000, 5), 256);
+    const histogram h = histogram_of(draw(d, 4000, 5), 256);
     const lutra::level_entropy fast(h);
     const std::int64_t b = std::max<std::int64_t>(fast.end(), 0);
     const std::int64_t a = std::min<std::int64_t>(fast.first(), 0);
@@ -83,7 +83,7 @@ TEST_CASE("entropy: prefix sums give the KL divergence up to a constant") {
 TEST_CASE("entropy: the coarse scan finds the best symmetric range of all") {
   for (const auto& d : distributions) {
     CAPTURE(d.name);
-    const histogram h = of(draw(d, 20'000, 6));
+    const histogram h = histogram_of(draw(d, 20'000, 6));
     const auto r = entropy_range{16}(h, {});
     const lutra::level_entropy cost(h);
     const std::int64_t most = std::max({-cost.first(), cost.end(), std::int64_t{0}});
@@ -99,7 +99,7 @@ TEST_CASE("entropy: the coarse scan finds the best symmetric range of all") {
 TEST_CASE("entropy: evenly spread values keep their range") {
   for (const std::size_t d : {0U, 5U}) {  // few normal ones give no reason to cut either
     for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
-      const histogram h = of(draw(distributions[d], 20'000, 13));
+      const histogram h = histogram_of(draw(distributions[d], 20'000, 13));
       const lutra::quantization_spec spec{.qscheme = scheme};
       CHECK(entropy_range{}(h, spec) == lutra::full_range(h, spec));
     }
@@ -107,7 +107,7 @@ TEST_CASE("entropy: evenly spread values keep their range") {
 }
 
 TEST_CASE("entropy: outliers are cut, ends are bin edges or the observed ones") {
-  const histogram h = of(draw(distributions[3], 50'000, 7));
+  const histogram h = histogram_of(draw(distributions[3], 50'000, 7));
   for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
     const auto r = entropy_range{}(h, {.qscheme = scheme});
     CHECK(r.hi < 0.5F * h.max());
@@ -116,19 +116,19 @@ TEST_CASE("entropy: outliers are cut, ends are bin edges or the observed ones") 
     CHECK(r.lo < -1.0F);
   }
   const std::vector<float> few = {0.5F, 1.0F};  // fewer bins than levels: the whole range
-  const auto r = entropy_range{}(of(few, 64), {.qscheme = qscheme::asymmetric});
+  const auto r = entropy_range{}(histogram_of(few, 64), {.qscheme = qscheme::asymmetric});
   CHECK(r == lutra::value_range{0.0F, 1.0F});
 }
 
 TEST_CASE("entropy: a peak at zero (relu) does not shrink the range") {
-  const histogram h = of(draw(distributions[1], 200'000, 9));
+  const histogram h = histogram_of(draw(distributions[1], 200'000, 9));
   for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
     CHECK(entropy_range{}(h, {.qscheme = scheme}).hi > 2.0F);
   }
 }
 
 TEST_CASE("entropy: the same range for ever") {
-  const histogram h = of(draw(distributions[2], 20'000, 8));
+  const histogram h = histogram_of(draw(distributions[2], 20'000, 8));
   const auto r = entropy_range{16}(h, {});
   CHECK(r.hi == -r.lo);
   CHECK(r.hi == 0x1.73p+2F);

@@ -16,7 +16,7 @@ using lutra::index_t;
 using lutra::quantization_spec;
 using lutra::value_range;
 
-histogram of(std::span<const float> x, index_t bins = 2048) {
+histogram counted(std::span<const float> x, index_t bins = 2048) {
   histogram h(bins);
   h.add(x.data(), static_cast<index_t>(x.size()));
   return h;
@@ -43,7 +43,7 @@ double by_pieces(const histogram& h, double low, double high, double step) {
 
 TEST_CASE("even_levels: the error is that of the definition, for steps of every size") {
   for (const auto& d : distributions) {
-    const histogram h = of(draw(d, 3000, 3), 128);
+    const histogram h = counted(draw(d, 3000, 3), 128);
     for (const auto& [low, high] : {std::pair{-128.0, 127.0}, {-32.0, 31.0}, {-7.0, 7.0}}) {
       const even_levels levels(h, low, high);
       for (double step = 20; step > 0.01; step *= 0.83) {
@@ -60,7 +60,7 @@ TEST_CASE("even_levels: the best step is within 0.5 % of the best of 10^4, or ab
   const int steps = quick ? 200 : 10'000;
   int told = 0;
   for (const auto& d : distributions) {
-    const histogram h = of(draw(d, quick ? 20'000 : 200'000, 5));
+    const histogram h = counted(draw(d, quick ? 20'000 : 200'000, 5));
     const quantization_spec spec{};
     const value_range full = lutra::full_range(h, spec);
     const double largest = static_cast<double>(std::max(-full.lo, full.hi)) / h.width() / 127.5;
@@ -93,7 +93,7 @@ TEST_CASE("even_levels: a density with a period near the step") {
     const double level = std::round(radius * std::cos(turn) * 111 / 3.5);
     x.push_back(static_cast<float>((level + 0.39 * radius * std::sin(turn)) / 111));
   }
-  const histogram h = of(x);
+  const histogram h = counted(x);
   const quantization_spec spec{};
   const value_range full = lutra::full_range(h, spec);
   const double largest = static_cast<double>(std::max(-full.lo, full.hi));
@@ -107,10 +107,10 @@ TEST_CASE("even_levels: a density with a period near the step") {
 
 TEST_CASE("even_levels: few values, or values on a grid, are not told") {
   const std::vector<float> few = draw(distributions[0], 500, 6);
-  CHECK_FALSE(even_levels(of(few), -128, 127).best_step(8).has_value());
+  CHECK_FALSE(even_levels(counted(few), -128, 127).best_step(8).has_value());
   std::vector<float> grid;
   for (int i = 0; i < 100'000; ++i) grid.push_back(static_cast<float>(i % 201 - 100));
-  const histogram h = of(grid);
+  const histogram h = counted(grid);
   CHECK_FALSE(even_levels(h, -128, 127).best_step(100 / h.width() / 127.5).has_value());
 }
 

@@ -14,7 +14,7 @@ using lutra::qscheme;
 using lutra::quantization_spec;
 using lutra::value_range;
 
-histogram of(std::span<const float> x) {
+histogram binned(std::span<const float> x) {
   histogram h;
   h.add(x.data(), static_cast<lutra::index_t>(x.size()));
   return h;
@@ -48,7 +48,7 @@ double brute_force(std::span<const float> x, const quantization_spec& spec,
 TEST_CASE("mse: within 1 % of the best of 10^4 ranges, on the elements, for 8 distributions") {
   for (const auto& d : distributions) {
     const std::vector<float> x = draw(d, 8000, 21);
-    const histogram h = of(x);
+    const histogram h = binned(x);
     for (const auto type : {dtype::int8, dtype::int4}) {
       for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
         const quantization_spec spec{.dtype = type, .qscheme = scheme};
@@ -67,7 +67,7 @@ TEST_CASE("mse: within 1 % of the best of 10^4 ranges, on the elements, for 8 di
 TEST_CASE("mse: float formats and power-of-two scales are searched by what they do") {
   for (const auto& d : distributions) {
     const std::vector<float> x = draw(d, 2000, 22);
-    const histogram h = of(x);
+    const histogram h = binned(x);
     for (const quantization_spec& spec :
          {quantization_spec{.dtype = dtype::float8_e4m3fn},
           quantization_spec{.dtype = dtype::float8_e5m2},
@@ -130,16 +130,16 @@ TEST_CASE("mse: levels of every dtype ascend and are symmetric for floats") {
 TEST_CASE("mse: constants, zeros, nothing, pinned ends") {
   CHECK(lutra::mse_range{}(histogram{}, {}) == value_range{0, 0});
   const std::vector<float> zeros(10, 0.0F);
-  CHECK(lutra::mse_range{}(of(zeros), {}) == value_range{0, 0});
+  CHECK(lutra::mse_range{}(binned(zeros), {}) == value_range{0, 0});
   const std::vector<float> threes(10, 3.0F);
   const quantization_spec a{.qscheme = qscheme::asymmetric};
-  CHECK(mean_squared_error(threes, a, lutra::mse_range{}(of(threes), a)) <= 1e-10);
+  CHECK(mean_squared_error(threes, a, lutra::mse_range{}(binned(threes), a)) <= 1e-10);
   const std::vector<float> x = draw(distributions[3], 1000, 1);
   const quantization_spec pinned{
       .dtype = dtype::int4, .qscheme = qscheme::asymmetric, .float_range = {.lo = -1.0F}};
-  const value_range r = lutra::mse_range{}(of(x), pinned);
+  const value_range r = lutra::mse_range{}(binned(x), pinned);
   CHECK(r.lo == -1.0F);
-  CHECK(r.hi <= std::max(of(x).max(), 0.0F));
+  CHECK(r.hi <= std::max(binned(x).max(), 0.0F));
 }
 
 }  // namespace

@@ -21,12 +21,12 @@ std::vector<std::int64_t> counts_of(std::span<const float> x) {
   return counts;
 }
 
-struct golden {
+struct edges {
   std::int64_t first, last;  // edges of the range
 };
 
 // From onnxruntime 1.32.0 on the same counts (bench/peers/torch_observers.py --golden prints this table).
-constexpr std::array<golden, 8> expected = {
+constexpr std::array<edges, 8> expected_edges = {
     {{123, 390}, {192, 321}, {64, 449}, {104, 409}, {128, 385}, {192, 321}, {0, 512}, {56, 457}}};
 
 TEST_CASE("ort_entropy: the thresholds of onnxruntime") {
@@ -34,8 +34,8 @@ TEST_CASE("ort_entropy: the thresholds of onnxruntime") {
     CAPTURE(distributions[i].name);
     const std::vector<std::int64_t> counts = counts_of(draw(distributions[i], 5000, 3));
     const std::int64_t half = lutra::ort_entropy(counts, 128).best_half();
-    CHECK(256 - half == expected[i].first);
-    CHECK(std::min<std::int64_t>(256 + half + 1, 512) == expected[i].last);
+    CHECK(256 - half == expected_edges[i].first);
+    CHECK(std::min<std::int64_t>(256 + half + 1, 512) == expected_edges[i].last);
   }
 }
 
