@@ -222,6 +222,14 @@ TEST_CASE("fold_batch_norm: a bias with other readers is left, and names stay un
         "new bias 'filters_bias'");
 }
 
+TEST_CASE("fold_batch_norm: a new bias takes no name of a parameter that is no operand") {
+  small_graph g(conv, false);
+  g.maker(g.bn).operands.resize(1);
+  g.values.at(*g.p.bias).names = {"a.bias"};
+  fold_batch_norm(static_cast<toy::graph&>(g));
+  CHECK(g.values.at(g.maker(g.y).operands[2]).names[0] == "a.bias_1");
+}
+
 TEST_CASE("fold_batch_norm: what cannot be folded stays, with a typed reason") {
   const auto with = [](auto&& change) {
     small_graph g(conv, true);

@@ -27,6 +27,22 @@ TEST_CASE("op_rules: inputs and states on the first op of a chain, output on the
   CHECK(p.weight_places() == 1);
 }
 
+TEST_CASE("op_rules: of a node with several results the first is the pattern's") {
+  toy::graph g;
+  const int y = g.op("linear", {g.input(), g.state("l.weight")}, "l");
+  const int more = g.add({});
+  g.maker(y).results.push_back(more);
+  const int r = g.op("relu", {more});
+  g.outputs = {r};
+  const looked_at p(g);
+  CHECK(p.out(y) >= 0);  // not fused: relu reads another result
+  CHECK(p.out_why(y).why == reason::own_config);
+  CHECK(p.out_why(more).why == reason::extra_result);
+  CHECK(p.plan.describe(p.out_why(more)) == "only the first result of an op is quantized");
+  CHECK(p.in(r) == -1);
+  CHECK(p.out_why(r).why == reason::activation_alone);
+}
+
 TEST_CASE("op_rules: a producer decided first gives its spec, and the override is recorded") {
   toy::graph g;
   const int x = g.input();

@@ -111,6 +111,13 @@ TEST_CASE("plan: every operand and value has a reason, every reason occurs") {
     g.outputs = {g.op("linear", {a, w}, "b")};
     count_reasons(looked_at(g, {.module_name_configs = {{"b", {}}}}), seen);
   }
+  {
+    toy::graph g;  // two results
+    g.outputs = {g.op("linear", {g.input(), g.state("w.weight")})};
+    g.outputs.push_back(g.add({}));
+    g.maker(g.outputs[0]).results.push_back(g.outputs[1]);
+    count_reasons(looked_at(g), seen);
+  }
   for (int i = 1; i <= static_cast<int>(reason::decided_by_readers); ++i) {
     CHECK_MESSAGE(seen.count(static_cast<reason>(i)) == 1, name_of(static_cast<reason>(i)));
   }

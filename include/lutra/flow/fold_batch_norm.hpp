@@ -371,10 +371,28 @@ template <editable_graph G> class batch_norm_folder {
     return true;
   }
 
+  // An adapter need not list the parameters of a batch norm as operands: then the index does not have them.
+  void take_parameter_names([[maybe_unused]] index_t n,
+                            [[maybe_unused]] std::unordered_set<std::string>& taken) const requires
+      foldable_graph<G> {
+    if constexpr (requires(const value_id_t<G>& v) { traits::state_names(graph_, v); }) {
+      const std::optional<batch_norm_operands<value_id_t<G>>> p =
+          traits::batch_norm_of(graph_, indexed_.nodes[to_size(n)]);
+      if (!p) return;
+      for (const auto& v :
+           {p->weight, p->bias, std::optional(p->mean), std::optional(p->variance)}) {
+        if (!v || traits::role_of(graph_, *v) != value_role::state) continue;
+        for (const auto& name : traits::state_names(graph_, *v)) taken.emplace(name);
+      }
+    }
+  }
   // A layer whose bias is missing, or read by others too, gets one of its own.
-  void name_new_biases() {
+  void name_new_biases() requires foldable_graph<G> {
     std::unordered_set<std::string> taken;
     for (const auto& names : index().state_names) taken.insert(names.begin(), names.end());
+    for (index_t n = 0; n < index().node_count(); ++n) {
+      if (index().family(n) == op_family::batch_norm) take_parameter_names(n, taken);
+    }
     for (folded_layer& f : layers_) {
       if (f.bias != none && index().uses[f.bias].size() == 1) continue;
       std::string stem = index().label(f.weight);

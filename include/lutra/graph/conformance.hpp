@@ -176,19 +176,43 @@ template <editable_graph G> class edit_checker {
       problem("set_constant: the old elements cannot be put back");
     }
   }
+  // Output channels of a layer with two or three operands; 0 if they are not known, or there are none.
+  index_t channels_of(const indexed_graph<G>& before, index_t layer) const {
+    const graph_index& i = before.index;
+    const auto operands = i.operands[layer];
+    if (i.family(layer) != op_family::weighted || (operands.size() != 2 && operands.size() != 3)) {
+      return 0;
+    }
+    const auto stored = [&](std::size_t slot) {
+      return i.role[to_size(operands[slot])] == value_role::state &&
+             i.is_float[to_size(operands[slot])] != 0;
+    };
+    const auto extents = [&](std::size_t slot) {
+      const tensor_view<const float> data =
+          traits::constant(std::as_const(g_), before.values[to_size(operands[slot])]);
+      return data.extents();
+    };
+    if (operands.size() == 3) return stored(2) ? extents(2).size() : 0;
+    const int axis = i.weight(layer)->channel_axis;
+    if (!stored(1) || extents(1).rank() <= axis) return 0;
+    index_t groups = 1;
+    if constexpr (requires(const node_id_t<G>& n) { traits::literal(g_, n, "groups"); }) {
+      const auto given = traits::literal(std::as_const(g_), before.nodes[to_size(layer)], "groups");
+      if (given && axis == 1) groups = static_cast<index_t>(*given);
+    }
+    return extents(1)[axis] * groups;
+  }
   // A new state as the bias of the first layer, and the old one back.
   void try_bias(const indexed_graph<G>& before) {
     const graph_index& i = before.index;
     index_t layer = 0;
-    while (layer < i.node_count() &&
-           !(i.family(layer) == op_family::weighted &&
-             (i.operands[layer].size() == 2 || i.operands[layer].size() == 3))) {
-      ++layer;
-    }
+    while (layer < i.node_count() && channels_of(before, layer) == 0) ++layer;
     if (layer == i.node_count()) return;
-    const std::vector<float> data{1.0F, -2.5F};
-    const value_id made = traits::add_state(g_, "lutra_edit_conformance",
-                                            tensor_view<const float>(data.data(), shape{2}));
+    std::vector<float> data(to_size(channels_of(before, layer)), 1.0F);
+    data.back() = -2.5F;
+    const value_id made =
+        traits::add_state(g_, "lutra_edit_conformance",
+                          tensor_view<const float>(data.data(), shape{index_t(data.size())}));
     if (traits::role_of(std::as_const(g_), made) != value_role::state ||
         to_vector<float>(tensor_view<const float>(traits::constant(std::as_const(g_), made))) !=
             data) {

@@ -28,6 +28,7 @@ enum class reason : unsigned char {
   activation_alone,   // an activation or batch norm that follows no registered op
   chain_broken,       // ... that follows one whose result has another consumer
   unregistered_op,    // no pattern starts with or contains this op
+  extra_result,       // a further result of an op that a pattern claimed
   decided_by_readers  // a graph input or a state: each consumer decides for its operand
 };
 
@@ -69,6 +70,8 @@ constexpr std::string_view name_of(reason r) noexcept {
       return "chain_broken";
     case reason::unregistered_op:
       return "unregistered_op";
+    case reason::extra_result:
+      return "extra_result";
     case reason::decided_by_readers:
       return "decided_by_readers";
   }

@@ -21,7 +21,11 @@ class explainer {
     for (index_t n = 0; n < g_.node_count(); ++n) {
       const decision why = why_free(n);
       for (index_t e = a_.first_edge(n); e < a_.end_edge(n); ++e) explain(e, a_.value_of(e), why);
-      for (const index_t v : g_.results[n]) explain(a_.output_point(v), v, why);
+      for (const index_t v : g_.results[n]) {
+        const bool extra = a_.claimed(n) && v != g_.results[n][0];
+        explain(a_.output_point(v), v,
+                extra ? decision{reason::extra_result, false, -1, -1, -1} : why);
+      }
     }
     for (index_t v = 0; v < g_.value_count(); ++v) {
       if (g_.producer[to_size(v)] < 0 || g_.is_state(v)) {
@@ -52,7 +56,7 @@ class explainer {
     // Behind an op it could have been fused with, if that op's result had no other consumer?
     const auto operands = g_.operands[n];
     const index_t producer = operands.empty() ? -1 : g_.producer[to_size(operands[0])];
-    if (producer >= 0) {
+    if (producer >= 0 && g_.results[producer][0] == operands[0]) {
       const op_family before = g_.family(producer);
       const bool fusable = before == op_family::weighted || before == op_family::nary ||
                            before == op_family::batch_norm;

@@ -209,13 +209,13 @@ class pattern_trie {
       node = next_in_chain(g, node);
     }
   }
-  // The only consumer of everything `node` makes, if it reads it as operand 0.
+  // The only consumer of everything `node` makes, if it reads the first result as operand 0.
   static index_t next_in_chain(const graph_index& g, index_t node) {
     index_t next = graph_index::none;
     for (const index_t v : g.results[node]) {
       const auto uses = g.uses[v];
       if (uses.empty()) continue;
-      if (next != graph_index::none || uses.size() != 1 || g.slot(uses[0]) != 0) {
+      if (v != g.results[node][0] || uses.size() != 1 || g.slot(uses[0]) != 0) {
         return graph_index::none;
       }
       next = g.user(uses[0]);

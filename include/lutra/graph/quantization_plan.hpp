@@ -98,6 +98,8 @@ struct quantization_plan {
         return "not fused with " + who + ": its result has another consumer";
       case reason::unregistered_op:
         return "no registered pattern has this op";
+      case reason::extra_result:
+        return "only the first result of an op is quantized";
       case reason::decided_by_readers:
         return "decided for each consumer";
     }

@@ -9,6 +9,8 @@
 //                     quantizer::on_fake_quant instead)
 // The unit is the value (a tensor), not the node; nodes may have several results. Handles are cheap,
 // copyable, hashable and stay valid until erased. Passes collect first, then edit.
+// Ops that work in place: a value is what one node made, not the buffer that holds it. Such an op reads
+// one value and makes another, both in the same buffer; see tests/archetypes/edge_graph.hpp.
 // Light: includes neither Eigen nor xsimd.
 #pragma once
 
@@ -109,7 +111,8 @@ concept foldable_graph = editable_graph<G> && requires(
   // std::optional<batch_norm_operands<value_id>> of a "batch_norm" node; std::nullopt when they are not known or when
   // it normalises by the statistics of its batch.
   { graph_traits<G>::batch_norm_of(c, n) } -> std::convertible_to<std::optional<batch_norm_operands<value_id_t<G>>>>;
-  { graph_traits<G>::add_state(g, name, data) } -> std::convertible_to<value_id_t<G>>;  // new state; erase(g, v) takes it away
+  // New state; erase(g, v) takes it away. No state that a node reads and no parameter of a batch norm has the name.
+  { graph_traits<G>::add_state(g, name, data) } -> std::convertible_to<value_id_t<G>>;
   graph_traits<G>::set_bias(g, n, bias);      // operand 2 of a convolution or linear: set, replaced, or taken away (nullopt)
   graph_traits<G>::erase_nodes(g, nodes);     // nodes whose results nobody reads but each other; all or nothing
 };
