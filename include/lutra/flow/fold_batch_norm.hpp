@@ -16,90 +16,17 @@
 #pragma once
 
 #include <cmath>
-#include <lutra/core/progress.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/flow/apply.hpp>
+#include <lutra/flow/batch_norm_report.hpp>
+#include <lutra/flow/scale_channels.hpp>
 #include <lutra/graph/index.hpp>
-#include <lutra/tensor/tensor.hpp>
 #include <unordered_map>
 #include <unordered_set>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
-
-enum class fold_outcome : unsigned char {
-  folded,
-  no_layer,                // it does not read the result of a convolution or linear layer
-  read_elsewhere,          // the layer's result has another reader
-  extra_results_read,      // a second result of the batch norm (statistics) is read
-  unsupported_by_adapter,  // the graph is not a foldable_graph
-  parameters_unknown,      // batch_norm_of() does not know them
-  parameters_computed,     // one of them is not a stored float tensor
-  parameters_do_not_fit,   // not one per output channel of the layer
-  weight_computed,         // the layer's weight is not a stored float tensor
-  weight_palettized,       // it is a palette already
-  weight_shared,           // something else reads it, too
-  bias_computed,           // the layer's bias is not a stored float tensor
-  rank_unknown,            // of a linear layer's result; only a matrix has its channels in axis 1
-  not_finite               // a variance + eps that is not positive, or a result beyond f32
-};
-
-constexpr std::string_view name_of(fold_outcome o) noexcept {
-  switch (o) {
-    case fold_outcome::folded:
-      return "folded";
-    case fold_outcome::no_layer:
-      return "no_layer";
-    case fold_outcome::read_elsewhere:
-      return "read_elsewhere";
-    case fold_outcome::extra_results_read:
-      return "extra_results_read";
-    case fold_outcome::unsupported_by_adapter:
-      return "unsupported_by_adapter";
-    case fold_outcome::parameters_unknown:
-      return "parameters_unknown";
-    case fold_outcome::parameters_computed:
-      return "parameters_computed";
-    case fold_outcome::parameters_do_not_fit:
-      return "parameters_do_not_fit";
-    case fold_outcome::weight_computed:
-      return "weight_computed";
-    case fold_outcome::weight_palettized:
-      return "weight_palettized";
-    case fold_outcome::weight_shared:
-      return "weight_shared";
-    case fold_outcome::bias_computed:
-      return "bias_computed";
-    case fold_outcome::rank_unknown:
-      return "rank_unknown";
-    case fold_outcome::not_finite:
-      return "not_finite";
-  }
-  return "unknown";
-}
-
-struct batch_norm_record {
-  std::string name;    // of the batch norm's node
-  std::string layer;   // node before it; empty if there is none
-  std::string weight;  // of the layer
-  fold_outcome outcome = fold_outcome::folded;
-  std::string detail;  // what exactly is in the way; of folded ones: the bias that was made
-};
-
-struct batch_norm_report {
-  std::vector<batch_norm_record> records;  // every batch norm, in graph order
-
-  index_t folded() const {
-    index_t n = 0;
-    for (const batch_norm_record& r : records) n += r.outcome == fold_outcome::folded ? 1 : 0;
-    return n;
-  }
-};
-
-struct fold_options {
-  log_sink log{};  // a warning per batch norm that stays
-};
 
 template <editable_graph G> class batch_norm_folder {
  public:
@@ -121,8 +48,8 @@ template <editable_graph G> class batch_norm_folder {
     std::vector<node_id_t<G>> dead;
     for (const folded_layer& f : layers_) {
       const node_id_t<G>& node = indexed_.nodes[to_size(f.node)];
-      edits.set_constant(handle(f.weight), lutra::view(std::as_const(f.new_weight)));
-      const tensor_view<const float> bias = lutra::view(std::as_const(f.new_bias));
+      edits.set_constant(handle(f.weight), lutra::view(std::as_const(f.made.weight)));
+      const tensor_view<const float> bias = lutra::view(std::as_const(f.made.bias));
       if (f.made_bias.empty()) {
         edits.set_constant(handle(f.bias), bias);
       } else {
@@ -143,11 +70,12 @@ template <editable_graph G> class batch_norm_folder {
     index_t node = none;
     index_t weight = none;  // values
     index_t bias = none;
-    index_t tail = none;  // the last batch norm's result
+    index_t tail = none;      // the last batch norm's result
+    std::optional<int> rank;  // of the layer's result, where it is known
     std::vector<index_t> batch_norms;
     std::vector<std::size_t> records;
     std::vector<double> scale, shift;
-    tensor<float> new_weight, new_bias;
+    scaled_channels made;
     std::string made_bias;  // name of the bias to be made, if one is needed
   };
 
@@ -273,7 +201,8 @@ template <editable_graph G> class batch_norm_folder {
       f.bias = operands[slot + 1];
       if (!is_constant(f.bias)) return fold_outcome::bias_computed;
     }
-    if (index().op(f.node) == "linear" && !rank_of(index().results[f.node][0])) {
+    f.rank = rank_of(index().results[f.node][0]);
+    if (index().op(f.node) == "linear" && !f.rank) {
       record.detail = "a shape or a flatten before it would tell";
       return fold_outcome::rank_unknown;
     }
@@ -292,7 +221,7 @@ template <editable_graph G> class batch_norm_folder {
     } else if (extents[0] != channels) {
       return false;
     }
-    if (index().op(f.node) == "linear" && rank_of(index().results[f.node][0]) != 2) return false;
+    if (index().op(f.node) == "linear" && f.rank != 2) return false;
     if (!f.scale.empty()) return f.scale.size() == to_size(channels);
     f.scale.assign(to_size(channels), 1.0);
     if (f.bias == none) {
@@ -337,38 +266,10 @@ template <editable_graph G> class batch_norm_folder {
 
   // The layer's new operands. False if one is not finite.
   bool compute(folded_layer& f, batch_norm_record& record) const {
-    const tensor_view<const float> weight = constant(f.weight);
-    const shape extents = weight.extents();
-    const index_t inner = extents.product(transposed(f.node) ? 2 : 1, extents.rank());
-    const index_t row = transposed(f.node) ? extents[1] : extents[0];
-    const index_t group = transposed(f.node) && row > 0
-                              ? std::max<index_t>(extents[0] * row / index_t(f.scale.size()), 1)
-                              : extents[0];
-    index_t broken = none;  // a channel that is not finite
-    const auto rounded = [&](double x, index_t channel) {
-      const auto y = static_cast<float>(x);
-      if (!(y - y == 0.0F)) broken = channel;
-      return y;
-    };
-    tensor<float> scaled(extents);
-    index_t i = 0;
-    for_each_element(weight, [&](const float& w) {
-      const index_t unit = i / inner;  // row of a convolution; (input, output) of a transposed one
-      const index_t channel = transposed(f.node) ? unit / row / group * row + unit % row : unit;
-      scaled[i++] = rounded(static_cast<double>(w) * f.scale[to_size(channel)], channel);
-    });
-    tensor<float> bias({index_t(f.shift.size())});
-    for (index_t c = 0; c < bias.size(); ++c) {
-      bias[c] = rounded(f.shift[to_size(c)], c);
-      rounded(f.scale[to_size(c)], c);  // of a channel without weights, too
-    }
-    if (broken != none) {
-      record.detail = "output channel " + text_of(broken);
-      return false;
-    }
-    f.new_weight = std::move(scaled);
-    f.new_bias = std::move(bias);
-    return true;
+    f.made = scale_channels(constant(f.weight), transposed(f.node), f.scale, f.shift);
+    if (f.made.broken == none) return true;
+    record.detail = "output channel " + text_of(f.made.broken);
+    return false;
   }
 
   // An adapter need not list the parameters of a batch norm as operands: then the index does not have them.

@@ -1,0 +1,56 @@
+// lutra: scale_channels.hpp - the weight and bias of a layer whose output channels are scaled and shifted.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   weight' = float(weight * scale[channel])      bias' = float(shift[channel])
+// Products in f64, rounded once. Channels are axis 0 of a convolution's or linear layer's weight, and
+// (group, axis 1) of a transposed convolution's. Linear. Thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/tensor/tensor.hpp>
+#include <span>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+struct scaled_channels {
+  tensor<float> weight, bias;
+  index_t broken = -1;  // a channel with a number that is not finite; -1: none
+};
+
+// One scale and one shift per output channel; of a transposed weight they are a multiple of axis 1.
+inline scaled_channels scale_channels(const tensor_view<const float>& weight, bool transposed,
+                                      std::span<const double> scale,
+                                      std::span<const double> shift) {
+  const shape extents = weight.extents();
+  const auto channels = static_cast<index_t>(scale.size());
+  const index_t inner = extents.product(transposed ? 2 : 1, extents.rank());
+  const index_t row = transposed ? extents[1] : extents[0];
+  const index_t group = transposed && row > 0 && channels > 0
+                            ? std::max<index_t>(extents[0] * row / channels, 1)
+                            : extents[0];
+  scaled_channels made{tensor<float>(extents), tensor<float>({channels})};
+  const auto rounded = [&](double x, index_t channel) {
+    const auto y = static_cast<float>(x);
+    if (!(y - y == 0.0F)) made.broken = channel;
+    return y;
+  };
+  index_t i = 0;
+  for_each_element(weight, [&](const float& w) {
+    const index_t unit = i / inner;  // row of a convolution; (input, output) of a transposed one
+    const index_t channel = transposed ? unit / row / group * row + unit % row : unit;
+    made.weight[i++] =
+        rounded(static_cast<double>(w) * scale[static_cast<std::size_t>(channel)], channel);
+  });
+  for (index_t c = 0; c < channels; ++c) {
+    made.bias[c] = rounded(shift[static_cast<std::size_t>(c)], c);
+    rounded(scale[static_cast<std::size_t>(c)], c);  // of a channel without weights, too
+  }
+  return made;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END
