@@ -291,6 +291,69 @@ TEST_CASE("fake_quantizer: the switches follow a schedule, across save and load"
   CHECK_FALSE(f.fake_quant_enabled());
 }
 
+TEST_CASE("fake_quantizer: a schedule can be left aside and taken up again") {
+  static_assert(noexcept(std::declval<fake_quantizer&>().set_switches(true, true)));
+  static_assert(noexcept(std::declval<fake_quantizer&>().follow_schedule()));
+  static_assert(noexcept(std::declval<fake_quantizer&>().step()));
+  const quantization_spec s{};
+  fake_quantizer f(s, target::activation);
+  CHECK_FALSE(f.follows_schedule());
+  f.follow_schedule();  // there is none
+  CHECK_FALSE(f.follows_schedule());
+  f.set_schedule(qat_schedule{.enable_observer = 2, .enable_fake_quant = 3});
+  CHECK(f.follows_schedule());
+  f.set_switches(true, false);
+  CHECK_FALSE(f.follows_schedule());
+  CHECK(f.observer_enabled());
+  for (int i = 0; i < 4; ++i) f.step();
+  CHECK(f.steps() == 4);
+  CHECK_FALSE(f.fake_quant_enabled());
+  f.enable_observer(false);  // by hand, as long as the schedule is left aside
+  {
+    fake_quantizer g(s, target::activation);
+    g.load(f.save());
+    CHECK(g.save() == f.save());
+    CHECK_FALSE(g.follows_schedule());
+    CHECK_FALSE(g.observer_enabled());
+    CHECK(g.schedule() == f.schedule());
+  }
+  f.follow_schedule();
+  CHECK(f.observer_enabled());
+  CHECK(f.fake_quant_enabled());
+  CHECK_ERROR(f.enable_observer(true), invalid_state, "schedule");
+  f.set_steps(2);
+  CHECK_FALSE(f.fake_quant_enabled());
+  CHECK_ERROR(f.set_steps(-1), invalid_argument, "number of steps", "-1");
+  CHECK(f.steps() == 2);
+}
+
+TEST_CASE("fake_quantizer: a state of version 2 is read, its schedule is followed") {
+  const quantization_spec s{};
+  fake_quantizer f(s, target::activation);
+  forward(f, sample(shape{4, 8}, 61));
+  const auto downgraded = [&] {  // without the flag in front of the checksum
+    std::vector<std::uint8_t> bytes = f.save();
+    bytes.erase(bytes.end() - 9, bytes.end());
+    bytes[4] = 2;
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const std::uint8_t b : bytes) hash = (hash ^ b) * 0x100000001b3ULL;
+    for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<std::uint8_t>(hash >> (8 * i)));
+    return bytes;
+  };
+  fake_quantizer g(s, target::activation);
+  g.load(downgraded());
+  CHECK(g.save() == f.save());
+  CHECK_FALSE(g.follows_schedule());
+  f.set_schedule(qat_schedule{.enable_observer = 5, .enable_fake_quant = 6});
+  g.load(downgraded());
+  CHECK(g.follows_schedule());
+  CHECK_FALSE(g.observer_enabled());
+  CHECK(g.save() == f.save());
+  std::vector<std::uint8_t> newer = f.save();
+  newer[4] = 4;
+  CHECK_ERROR(g.load(newer), unsupported, "another version", "4", "2..3");
+}
+
 TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
   tensor<float> x(shape{2, 16});
   for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i) * 1e-8F;

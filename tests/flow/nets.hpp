@@ -40,3 +40,12 @@ template <class F> lutra::error error_of(F&& f) {
   FAIL("no error");
   return lutra::error(lutra::errc::io_error, "", "", "", "");
 }
+
+// Whether the switches of all fake-quantizers stand so.
+template <class FakeQuantizers>
+bool all(const FakeQuantizers& fqs, bool observer, bool fake_quant) {
+  for (const auto& fq : fqs) {
+    if (fq.observer_enabled() != observer || fq.fake_quant_enabled() != fake_quant) return false;
+  }
+  return true;
+}

@@ -11,8 +11,9 @@
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
-// With a qat_schedule the switches belong to it: they follow the steps of training, and setting one by hand is
-// an error. Steps are counted with and without a schedule, and saved: training goes on where it was.
+// With a qat_schedule the switches follow the steps of training, and setting one of them by hand is an error. What
+// surrounds training (calibration, evaluation) sets both and thereby leaves the schedule aside, until
+// follow_schedule(). Steps are counted all the time, and saved: training goes on where it was.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
@@ -65,7 +66,7 @@ class fake_quantizer {
     params_.reset();
   }
 
-  // Raise invalid_state with a schedule.
+  // Raise invalid_state while a schedule is followed.
   void enable_observer(bool on) {
     check_free("fake_quantizer::enable_observer");
     observer_enabled_ = on;
@@ -74,16 +75,37 @@ class fake_quantizer {
     check_free("fake_quantizer::enable_fake_quant");
     fake_quant_enabled_ = on;
   }
-  // Absent: the switches stay where they are. Raises what check(qat_schedule) raises.
+  // Both, whatever a schedule says: it is left aside from now on.
+  void set_switches(bool observer, bool fake_quant) noexcept {
+    following_ = false;
+    observer_enabled_ = observer;
+    fake_quant_enabled_ = fake_quant;
+  }
+  // Followed from now on. Absent: the switches stay where they are. Raises what check(qat_schedule) raises.
   void set_schedule(const std::optional<qat_schedule>& schedule) {
     if (schedule) check(*schedule, "fake_quantizer::set_schedule");
     schedule_ = schedule;
     follow_schedule();
   }
+  // Gives the switches back to the schedule, if there is one.
+  void follow_schedule() noexcept {
+    following_ = schedule_.has_value();
+    apply_schedule();
+  }
+  bool follows_schedule() const noexcept { return following_; }
   // To be called after every step of training.
   void step() noexcept {
     ++steps_;
-    follow_schedule();
+    apply_schedule();
+  }
+  // The count goes on from here. Raises invalid_argument for a count below 0 or above largest_count.
+  void set_steps(std::int64_t steps) {
+    if (steps < 0 || steps > largest_count) {
+      raise(errc::invalid_argument, "number of steps", "fake_quantizer::set_steps", text_of(steps),
+            "0 .. 2^62 - 1");
+    }
+    steps_ = steps;
+    apply_schedule();
   }
   std::int64_t steps() const noexcept { return steps_; }
   const std::optional<qat_schedule>& schedule() const noexcept { return schedule_; }
@@ -131,18 +153,21 @@ class fake_quantizer {
     w.text(disabled_reason_);
     save_schedule(w);
     observer_.save(w);
+    w.u8(following_ ? 1 : 0);
     w.u64(hash(w.bytes()));
     return w.take();
   }
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
-  // spec or target; the object is unchanged then.
+  // spec or target; the object is unchanged then. Reads version 2 too, where schedules were always followed.
   void load(std::span<const std::uint8_t> bytes) {
     const char* where = "fake_quantizer::load";
     state_reader r(bytes, where);
     if (const std::uint32_t m = r.u32(); m != magic)
       r.corrupt("magic number", text_of(m), text_of(magic));
-    if (const std::uint32_t v = r.u32(); v != version) {
-      raise(errc::unsupported, "state has another version", where, text_of(v), text_of(version));
+    const std::uint32_t v = r.u32();
+    if (v != version && v != always_following) {
+      raise(errc::unsupported, "state has another version", where, text_of(v),
+            range_text(always_following, version));
     }
     if (bytes.size() < 16)
       r.corrupt("data end too early", text_of(bytes.size()) + " bytes", ">= 16");
@@ -161,7 +186,10 @@ class fake_quantizer {
     loaded.load_schedule(in);
     loaded.observer_ = fresh_observer();
     loaded.observer_.load(in);
+    loaded.following_ = v == always_following ? loaded.schedule_.has_value() : in.flag();
+    if (loaded.following_ && !loaded.schedule_) in.corrupt("no schedule to follow", "", "");
     in.expect_end();
+    loaded.apply_schedule();
     loaded.params_.reset();
     if (initialized != loaded.initialized()) {
       in.corrupt(initialized ? "initialized without statistics" : "statistics without data", "",
@@ -172,7 +200,8 @@ class fake_quantizer {
 
  private:
   static constexpr std::uint32_t magic = 0x5146544CU;  // "LTFQ"
-  static constexpr std::uint32_t version = 2;
+  static constexpr std::uint32_t version = 3;
+  static constexpr std::uint32_t always_following = 2;  // without the flag at the end
 
   static const quantization_spec& checked(const quantization_spec& s) {
     check(s, "fake_quantizer");
@@ -228,10 +257,10 @@ class fake_quantizer {
     disabled_ = disabled_ || other.disabled_;
   }
   void check_free(const char* where) const {
-    if (schedule_) raise(errc::invalid_state, "the switches follow a schedule", where);
+    if (following_) raise(errc::invalid_state, "the switches follow a schedule", where);
   }
-  void follow_schedule() noexcept {
-    if (!schedule_) return;
+  void apply_schedule() noexcept {
+    if (!following_) return;
     const qat_state now = state_at(*schedule_, steps_);
     observer_enabled_ = now.observer;
     fake_quant_enabled_ = now.fake_quant;
@@ -256,7 +285,6 @@ class fake_quantizer {
     if (!present) return;
     if (!is_consistent(s)) in.corrupt("steps of a schedule contradict each other", "", "");
     schedule_ = s;
-    follow_schedule();
   }
   void save_identity(state_writer& w) const {
     w.u8(static_cast<std::uint8_t>(target_));
@@ -303,6 +331,7 @@ class fake_quantizer {
   std::string disabled_reason_;
   std::optional<qat_schedule> schedule_;
   std::int64_t steps_ = 0;
+  bool following_ = false;  // the schedule sets the switches; then there is one
   bool observer_enabled_ = true;
   bool fake_quant_enabled_ = true;
   bool disabled_ = false;

@@ -14,9 +14,9 @@
 
 #include <cstdint>
 #include <lutra/core/progress.hpp>
-#include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/quantizer_report.hpp>
+#include <lutra/flow/quantizer_state.hpp>
 #include <lutra/graph/plan.hpp>
 #include <ranges>
 #include <span>
@@ -90,7 +90,8 @@ template <editable_graph G> class quantizer {
     follow_schedules();
     return mode_scope(*this);
   }
-  // One training step is done. The count starts at 0 and is never reset. A warning, once, if no schedule reads it.
+  // One training step is done. The count starts at 0, is never reset, and belongs to the fake-quantizers. A
+  // warning, once, if no schedule reads it.
   void step() {
     if (mode_ != mode::training) {
       raise(errc::invalid_state, "no training scope is open", "quantizer::step");
@@ -99,10 +100,9 @@ template <editable_graph G> class quantizer {
       log(options_.log, log_level::warning,
           "quantizer::step: no qat_schedule in the config, steps are only counted");
     }
-    ++steps_;
-    follow_schedules();
+    for (fake_quantizer& fq : held_.fake_quants) fq.step();
   }
-  std::int64_t steps() const noexcept { return steps_; }
+  std::int64_t steps() const noexcept { return held_.steps(); }
   // Switches by hand, until a scope begins or ends. Raises invalid_state if the config has a schedule.
   void enable_observers(bool on) { switch_by_hand(&fake_quantizer::enable_observer, on); }
   void enable_fake_quants(bool on) { switch_by_hand(&fake_quantizer::enable_fake_quant, on); }
@@ -128,11 +128,11 @@ template <editable_graph G> class quantizer {
   // and out have equal shapes and may be the same elements.
   void on_fake_quant(fake_quant_id id, tensor_view<const float> in, tensor_view<float> out) {
     need_prepared("quantizer::on_fake_quant");
-    if (id.index < 0 || id.index >= index_t(fake_quants_.size())) {
+    if (id.index < 0 || id.index >= index_t(held_.fake_quants.size())) {
       raise(errc::invalid_argument, "no such fake-quantizer", "quantizer::on_fake_quant",
-            text_of(id.index), range_text<index_t>(0, index_t(fake_quants_.size()) - 1));
+            text_of(id.index), range_text<index_t>(0, index_t(held_.fake_quants.size()) - 1));
     }
-    fake_quantizer& fq = fake_quants_[to_size(id.index)];
+    fake_quantizer& fq = held_.fake_quants[to_size(id.index)];
     // Nothing observed yet: pass the data on, as with fake-quant off.
     const bool idle = !fq.initialized() && !fq.observer_enabled() && fq.fake_quant_enabled();
     {
@@ -140,7 +140,7 @@ template <editable_graph G> class quantizer {
       fq.forward(in, out);
     }
     if (mode_ != mode::none && !in.empty() && fq.observer_enabled())
-      calibrated_[to_size(id.index)] = 1;
+      held_.calibrated[to_size(id.index)] = 1;
   }
 
   // Raises invalid_state before prepare(), inside a scope, when called twice, and for activations without
@@ -150,9 +150,10 @@ template <editable_graph G> class quantizer {
     refuse_scope("quantizer::finalize");
     refuse_uncalibrated();
     const auto indexed = index_of(std::as_const(graph_));
-    compression_report report = quantizer_reporter<G>(graph_, values_, plan_, fake_quants_).run();
+    compression_report report =
+        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants).run();
     const index_t left = edit_graph(graph_, [&](journal<G>& edits) {
-      replace_fake_quants(edits, indexed, placed_, fake_quants_);
+      replace_fake_quants(edits, indexed, placed_, held_.fake_quants);
     });
     if (left > 0) {
       report.notes.push_back(text_of(left) +
@@ -163,69 +164,28 @@ template <editable_graph G> class quantizer {
     return report;
   }
 
-  // What prepare() and the scopes have added to graph and config: all fake-quantizers and the step count.
+  // What prepare() and the scopes have added to graph and config: all fake-quantizers, with the step count.
   // load() continues where save() was called, on a quantizer prepared from the same graph and config; it
   // raises corrupt_data, unsupported or incompatible, and changes nothing then.
   std::vector<std::uint8_t> save() const {
     need_prepared("quantizer::save");
-    state_writer w;
-    w.u32(magic);
-    w.u32(version);
-    w.i64(steps_);
-    w.u64(fake_quants_.size());
-    for (std::size_t i = 0; i < fake_quants_.size(); ++i) {
-      const std::vector<std::uint8_t> bytes = fake_quants_[i].save();
-      w.text(plan_.groups[i].name);
-      w.u8(calibrated_[i] != 0 ? 1 : 0);
-      w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    }
-    return w.take();
+    return save_state(held_, plan_);
   }
   void load(std::span<const std::uint8_t> bytes) {
-    const char* where = "quantizer::load";
-    need_prepared(where);
-    refuse_scope(where);
-    state_reader r(bytes, where);
-    if (const std::uint32_t m = r.u32(); m != magic) {
-      r.corrupt("magic number", text_of(m), text_of(magic));
-    }
-    r.version(version);
-    const std::int64_t steps = r.i64();
-    if (steps < 0) r.corrupt("step count is negative", text_of(steps), ">= 0");
-    if (const std::size_t n = r.count(17); n != fake_quants_.size()) {
-      raise(errc::incompatible, "the state has another number of fake-quantizers", where,
-            text_of(n), text_of(fake_quants_.size()));
-    }
-    std::vector<fake_quantizer> loaded = fake_quants_;
-    std::vector<char> calibrated = calibrated_;
-    for (std::size_t i = 0; i < loaded.size(); ++i) {
-      if (const std::string name = r.text(); name != plan_.groups[i].name) {
-        raise(errc::incompatible, "the state belongs to another plan", where,
-              text_of(std::string_view(name)), text_of(std::string_view(plan_.groups[i].name)));
-      }
-      calibrated[i] = r.flag() ? 1 : 0;
-      const std::string own = r.text();
-      loaded[i].load({reinterpret_cast<const std::uint8_t*>(own.data()), own.size()});
-      if (loaded[i].schedule())
-        r.corrupt("a fake-quantizer with a schedule of its own", "", "none");
-    }
-    r.expect_end();
-    fake_quants_ = std::move(loaded);
-    calibrated_ = std::move(calibrated);
-    steps_ = steps;
+    need_prepared("quantizer::load");
+    refuse_scope("quantizer::load");
+    held_ = load_state(bytes, plan_, held_, "quantizer::load");
     switch_all(false, true);
   }
 
   bool prepared() const noexcept { return state_ == state::prepared; }
   // After prepare(): the plan that was applied, and its fake-quantizers (fake_quant_id::index).
   const quantization_plan& applied_plan() const noexcept { return plan_; }
-  const std::vector<fake_quantizer>& fake_quantizers() const noexcept { return fake_quants_; }
+  const std::vector<fake_quantizer>& fake_quantizers() const noexcept { return held_.fake_quants; }
 
  private:
   enum class state : unsigned char { fresh, prepared, finalized };
   enum class mode : unsigned char { none, calibration, training };
-  static constexpr std::uint32_t magic = 0x5A51544CU;  // "LTQZ"
-  static constexpr std::uint32_t version = 1;
 
   void need_prepared(const char* where) const {
     if (state_ != state::prepared) {
@@ -235,10 +195,9 @@ template <editable_graph G> class quantizer {
     }
   }
   void switch_all(bool observer, bool fake_quant) noexcept {
-    for (fake_quantizer& fq : fake_quants_) {
+    for (fake_quantizer& fq : held_.fake_quants) {
       // Weights were observed once and do not change.
-      fq.enable_observer(observer && !(fq.target() == target::weight && fq.initialized()));
-      fq.enable_fake_quant(fake_quant);
+      fq.set_switches(observer && !(fq.target() == target::weight && fq.initialized()), fake_quant);
     }
   }
   void refuse_scope(const char* where) const {
@@ -258,10 +217,9 @@ template <editable_graph G> class quantizer {
     switch_all(false, true);
   }
   void follow_schedules() noexcept {
-    for (std::size_t i = 0; i < fake_quants_.size(); ++i) {
-      const qat_state now = state_at(plan_.groups[i].schedule.value_or(qat_schedule{}), steps_);
-      fake_quants_[i].enable_observer(now.observer);
-      fake_quants_[i].enable_fake_quant(now.fake_quant);
+    for (fake_quantizer& fq : held_.fake_quants) {
+      fq.set_switches(true, true);
+      fq.follow_schedule();
     }
   }
   // The first part of the config with a schedule; empty if there is none.
@@ -275,27 +233,31 @@ template <editable_graph G> class quantizer {
     }
     return {};
   }
-  // Fake-quant off while it lives.
+  // Fake-quant off while it lives, for any other switches.
   class fake_quant_pause {
    public:
-    explicit fake_quant_pause(fake_quantizer* fq) : paused_(fq) {
-      if (paused_ != nullptr) paused_->enable_fake_quant(false);
+    explicit fake_quant_pause(fake_quantizer* fq) noexcept
+        : paused_(fq), scheduled_(fq != nullptr && fq->follows_schedule()) {
+      if (fq != nullptr) fq->set_switches(fq->observer_enabled(), false);
     }
     fake_quant_pause(const fake_quant_pause&) = delete;
     fake_quant_pause& operator=(const fake_quant_pause&) = delete;
     ~fake_quant_pause() {
-      if (paused_ != nullptr) paused_->enable_fake_quant(true);
+      if (paused_ == nullptr) return;
+      paused_->set_switches(paused_->observer_enabled(), true);
+      if (scheduled_) paused_->follow_schedule();
     }
 
    private:
     fake_quantizer* paused_;
+    bool scheduled_;
   };
   void switch_by_hand(void (fake_quantizer::*what)(bool), bool on) {
     need_prepared("quantizer::enable");
     if (std::string where = where_scheduled(); !where.empty()) {
       raise(errc::invalid_state, "a qat_schedule decides", "quantizer::enable", std::move(where));
     }
-    for (fake_quantizer& fq : fake_quants_) (fq.*what)(on);
+    for (fake_quantizer& fq : held_.fake_quants) (fq.*what)(on);
   }
   template <class Batch> decltype(auto) execute(const Batch& batch) {
     auto on_node = [this](fake_quant_id id, tensor_view<const float> in, tensor_view<float> out) {
@@ -313,15 +275,11 @@ template <editable_graph G> class quantizer {
     auto indexed = index_of(std::as_const(graph_));
     refuse_prepared_graph(indexed.index);
     plan_ = plan_index(indexed.index, config_, options_.planning);
-    fake_quants_.clear();
-    for (const plan_group& g : plan_.groups) {
-      fake_quants_.emplace_back(g.spec, g.weight ? target::weight : target::activation);
-    }
+    held_ = quantizer_state::of(plan_);
     observe_weights(indexed);
-    calibrated_.assign(fake_quants_.size(), 0);
     preparation attempt(*this);
     edit_graph(graph_, [&](journal<G>& edits) {
-      placed_ = insert_fake_quants(edits, indexed, plan_, fake_quants_);
+      placed_ = insert_fake_quants(edits, indexed, plan_, held_.fake_quants);
       first_run(*this);
     });
     attempt.succeeded();
@@ -354,7 +312,7 @@ template <editable_graph G> class quantizer {
   void observe_weights(const indexed_graph<G>& indexed) {
     for (const plan_node& place : plan_.places) {
       if (!plan_.on_state(place)) continue;
-      fake_quantizer& fq = fake_quants_[to_size(place.group)];
+      fake_quantizer& fq = held_.fake_quants[to_size(place.group)];
       const tensor_view<const float> data =
           traits::constant(std::as_const(graph_), indexed.values[to_size(place.value)]);
       refuse_non_finite(data, indexed.index.label(place.value));
@@ -379,8 +337,9 @@ template <editable_graph G> class quantizer {
   void refuse_uncalibrated() const {
     if (options_.allow_uncalibrated) return;
     std::string missing;
-    for (std::size_t i = 0; i < fake_quants_.size(); ++i) {
-      if (plan_.groups[i].weight || fake_quants_[i].disabled() || calibrated_[i] != 0) continue;
+    for (std::size_t i = 0; i < held_.fake_quants.size(); ++i) {
+      if (plan_.groups[i].weight || held_.fake_quants[i].disabled() || held_.calibrated[i] != 0)
+        continue;
       missing += (missing.empty() ? "" : ", ") + plan_.groups[i].name;
     }
     if (!missing.empty()) {
@@ -394,12 +353,10 @@ template <editable_graph G> class quantizer {
   quantizer_options options_;
   state state_ = state::fresh;
   mode mode_ = mode::none;
-  std::int64_t steps_ = 0;
   bool told_of_no_schedule_ = false;
   quantization_plan plan_;
-  std::vector<value_id_t<G>> values_;        // handles of the plan's values
-  std::vector<fake_quantizer> fake_quants_;  // by group
-  std::vector<char> calibrated_;             // by group
+  std::vector<value_id_t<G>> values_;  // handles of the plan's values
+  quantizer_state held_;
   std::vector<placed_fake_quant<G>> placed_;
 };
 

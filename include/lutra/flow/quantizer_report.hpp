@@ -106,8 +106,7 @@ template <editable_graph G> class quantizer_reporter {
   }
   static void measure(weight_record& record, const tensor_view<const float>& data,
                       fake_quantizer fq) {
-    fq.enable_observer(false);
-    fq.enable_fake_quant(true);
+    fq.set_switches(false, true);
     tensor<float> rounded(data.extents());
     fq.forward(data, lutra::view(rounded));
     const qparams q = fq.params();

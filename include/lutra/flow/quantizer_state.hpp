@@ -1,0 +1,121 @@
+// lutra: quantizer_state.hpp - what a quantizer learns: its fake-quantizers, saved and loaded.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bytes: magic, version, the number of fake-quantizers, and of each one the name of its group, whether it was
+// calibrated, and what fake_quantizer::save() gives, schedule and steps included. Version 1 had one count of
+// steps in front and no schedules; it is still read. Schedules are set when the graph is prepared, from the
+// config; the saved ones must be the same. Linear in the bytes. Value type.
+#pragma once
+
+#include <cstdint>
+#include <lutra/fake_quant/fake_quantizer.hpp>
+#include <lutra/graph/quantization_plan.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct quantizer_state {
+  std::vector<fake_quantizer> fake_quants;  // by group of the plan
+  std::vector<char> calibrated;             // by group: saw data inside a scope
+
+  // One for every group, with its schedule left aside.
+  static quantizer_state of(const quantization_plan& plan) {
+    quantizer_state made;
+    for (const plan_group& g : plan.groups) {
+      fake_quantizer& fq =
+          made.fake_quants.emplace_back(g.spec, g.weight ? target::weight : target::activation);
+      fq.set_schedule(g.schedule);
+      fq.set_switches(true, true);
+    }
+    made.calibrated.assign(made.fake_quants.size(), 0);
+    return made;
+  }
+  // They all count the same steps; 0 without any.
+  std::int64_t steps() const noexcept {
+    return fake_quants.empty() ? 0 : fake_quants.front().steps();
+  }
+};
+
+namespace quantizer_format {
+inline constexpr std::uint32_t magic = 0x5A51544CU;  // "LTQZ"
+inline constexpr std::uint32_t version = 2;
+inline constexpr std::uint32_t common_steps = 1;  // the version with one count of steps
+}  // namespace quantizer_format
+
+inline std::vector<std::uint8_t> save_state(const quantizer_state& state,
+                                            const quantization_plan& plan) {
+  state_writer w;
+  w.u32(quantizer_format::magic);
+  w.u32(quantizer_format::version);
+  w.u64(state.fake_quants.size());
+  for (std::size_t i = 0; i < state.fake_quants.size(); ++i) {
+    const std::vector<std::uint8_t> bytes = state.fake_quants[i].save();
+    w.text(plan.groups[i].name);
+    w.u8(state.calibrated[i] != 0 ? 1 : 0);
+    w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  return w.take();
+}
+
+// Reads one fake-quantizer of a plan group. `steps` is what version 1 says, absent in others.
+inline void load_group(state_reader& r, const plan_group& group, std::optional<std::int64_t> steps,
+                       fake_quantizer& fq, const char* where) {
+  const std::string own = r.text();
+  fq.load({reinterpret_cast<const std::uint8_t*>(own.data()), own.size()});
+  if (steps) {
+    if (fq.schedule()) r.corrupt("a fake-quantizer with a schedule of its own", "", "none");
+    fq.set_schedule(group.schedule);
+    fq.set_steps(*steps);
+  } else if (fq.schedule() != group.schedule) {
+    raise(errc::incompatible, "the state was saved with another qat_schedule", where,
+          text_of(std::string_view(group.name)));
+  }
+}
+
+// A state of the same plan as `now`, from bytes of save_state(). Raises corrupt_data, unsupported for another
+// version, incompatible for another plan or schedule.
+inline quantizer_state load_state(std::span<const std::uint8_t> bytes,
+                                  const quantization_plan& plan, const quantizer_state& now,
+                                  const char* where) {
+  namespace format = quantizer_format;
+  state_reader r(bytes, where);
+  if (const std::uint32_t m = r.u32(); m != format::magic) {
+    r.corrupt("magic number", text_of(m), text_of(format::magic));
+  }
+  const std::uint32_t version = r.u32();
+  if (version != format::version && version != format::common_steps) {
+    raise(errc::unsupported, "state has another version", where, text_of(version),
+          range_text(format::common_steps, format::version));
+  }
+  std::optional<std::int64_t> steps;
+  if (version == format::common_steps) {
+    steps = r.i64();
+    if (*steps < 0 || *steps > largest_count) {
+      r.corrupt("number of steps", text_of(*steps), "0 .. 2^62 - 1");
+    }
+  }
+  if (const std::size_t n = r.count(17); n != now.fake_quants.size()) {
+    raise(errc::incompatible, "the state has another number of fake-quantizers", where, text_of(n),
+          text_of(now.fake_quants.size()));
+  }
+  quantizer_state loaded = now;
+  for (std::size_t i = 0; i < loaded.fake_quants.size(); ++i) {
+    if (const std::string name = r.text(); name != plan.groups[i].name) {
+      raise(errc::incompatible, "the state belongs to another plan", where,
+            text_of(std::string_view(name)), text_of(std::string_view(plan.groups[i].name)));
+    }
+    loaded.calibrated[i] = r.flag() ? 1 : 0;
+    load_group(r, plan.groups[i], steps, loaded.fake_quants[i], where);
+    if (const std::int64_t own = loaded.fake_quants[i].steps(); own != loaded.steps()) {
+      r.corrupt("fake-quantizers count different steps", text_of(own), text_of(loaded.steps()));
+    }
+  }
+  r.expect_end();
+  return loaded;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
