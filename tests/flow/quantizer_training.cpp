@@ -127,6 +127,31 @@ TEST_CASE("quantizer_training: switches by hand, unless a schedule decides") {
   CHECK(error_of([&] { s.enable_observers(true); }).value() == "module name 'nowhere'");
 }
 
+TEST_CASE("quantizer_training: switches by hand of one module") {
+  toy::graph g = small_net();
+  quantizer q(g);
+  q.prepare(batch(0));
+  q.enable_fake_quants(false, "fc1");
+  q.enable_observers(true, "fc2");
+  const std::vector<char> first = groups_below(q.applied_plan(), "fc1", "test");
+  const std::vector<char> second = groups_below(q.applied_plan(), "fc2", "test");
+  bool some = false;
+  bool others = false;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    CHECK(q.fake_quantizers()[i].fake_quant_enabled() == (first[i] == 0));
+    CHECK(q.fake_quantizers()[i].observer_enabled() == (second[i] != 0));
+    some = some || first[i] != 0;
+    others = others || second[i] != 0;
+  }
+  CHECK(some);
+  CHECK(others);
+  const error e = error_of([&] { q.enable_observers(true, "fc3"); });
+  CHECK(e.code() == errc::invalid_argument);
+  CHECK(e.value() == "'fc3'");
+  { const auto scope = q.calibration_mode(); }  // ends all of it
+  CHECK(all(q.fake_quantizers(), false, true));
+}
+
 TEST_CASE("quantizer_training: steps that no schedule reads are told once") {
   for (const bool scheduled : {false, true}) {
     toy::graph g = small_net();

@@ -17,6 +17,7 @@
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/quantizer_report.hpp>
 #include <lutra/flow/quantizer_state.hpp>
+#include <lutra/graph/group_modules.hpp>
 #include <lutra/graph/plan.hpp>
 #include <ranges>
 #include <span>
@@ -103,9 +104,15 @@ template <editable_graph G> class quantizer {
     for (fake_quantizer& fq : held_.fake_quants) fq.step();
   }
   std::int64_t steps() const noexcept { return held_.steps(); }
-  // Switches by hand, until a scope begins or ends. Raises invalid_state if the config has a schedule.
-  void enable_observers(bool on) { switch_by_hand(&fake_quantizer::enable_observer, on); }
-  void enable_fake_quants(bool on) { switch_by_hand(&fake_quantizer::enable_fake_quant, on); }
+  // Switches by hand, until a scope begins or ends: of the module at `path` and those below it
+  // (graph/group_modules.hpp), "" is the whole model. Raise invalid_state if the config has a schedule,
+  // invalid_argument if there is no such module.
+  void enable_observers(bool on, std::string_view path = {}) {
+    switch_by_hand(&fake_quantizer::enable_observer, on, path, "quantizer::enable_observers");
+  }
+  void enable_fake_quants(bool on, std::string_view path = {}) {
+    switch_by_hand(&fake_quantizer::enable_fake_quant, on, path, "quantizer::enable_fake_quants");
+  }
 
   // Runs one batch through the graph with the current switches; returns what graph_traits::run returns.
   template <class Batch> decltype(auto) run(const Batch& batch) {
@@ -252,12 +259,16 @@ template <editable_graph G> class quantizer {
     fake_quantizer* paused_;
     bool scheduled_;
   };
-  void switch_by_hand(void (fake_quantizer::*what)(bool), bool on) {
-    need_prepared("quantizer::enable");
-    if (std::string where = where_scheduled(); !where.empty()) {
-      raise(errc::invalid_state, "a qat_schedule decides", "quantizer::enable", std::move(where));
+  void switch_by_hand(void (fake_quantizer::*what)(bool), bool on, std::string_view path,
+                      const char* where) {
+    need_prepared(where);
+    if (std::string scheduled = where_scheduled(); !scheduled.empty()) {
+      raise(errc::invalid_state, "a qat_schedule decides", where, std::move(scheduled));
     }
-    for (fake_quantizer& fq : held_.fake_quants) (fq.*what)(on);
+    const std::vector<char> chosen = groups_below(plan_, path, where);
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      if (chosen[i] != 0) (held_.fake_quants[i].*what)(on);
+    }
   }
   template <class Batch> decltype(auto) execute(const Batch& batch) {
     auto on_node = [this](fake_quant_id id, tensor_view<const float> in, tensor_view<float> out) {
