@@ -117,6 +117,9 @@ TEST_CASE("plan: every operand and value has a reason, every reason occurs") {
     g.outputs.push_back(g.add({}));
     g.maker(g.outputs[0]).results.push_back(g.outputs[1]);
     count_reasons(looked_at(g), seen);
+    plan_options custom;
+    custom.patterns.add({"linear", pattern_kind::custom, {{"linear"}}, [](pattern_annotator&) {}});
+    count_reasons(looked_at(g, {}, custom), seen);
   }
   for (int i = 1; i <= static_cast<int>(reason::decided_by_readers); ++i) {
     CHECK_MESSAGE(seen.count(static_cast<reason>(i)) == 1, name_of(static_cast<reason>(i)));

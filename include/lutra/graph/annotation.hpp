@@ -6,6 +6,7 @@
 // Value type of one plan; not for concurrent writing.
 #pragma once
 
+#include <deque>
 #include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
 #include <lutra/graph/resolve.hpp>
@@ -87,11 +88,19 @@ class annotations {
   void refer(index_t point, index_t to, reason why, index_t node) {
     (*this)[point] = {kind_t::reference, to, {why, true, node, -1, -1}};
   }
+  // A copy that lives as long as the annotations: what set_own() takes.
+  const quantization_spec* keep(const quantization_spec& spec) { return &kept_.emplace_back(spec); }
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
   const std::vector<spec_use>& specs() const noexcept { return specs_; }
   const std::vector<std::string>& sources() const noexcept { return sources_; }
   const std::vector<std::string>& notes() const noexcept { return notes_; }
+  // The number of a pattern in sources().
+  index_t pattern_number(const std::string& key) {
+    const auto [found, inserted] = pattern_number_.try_emplace(key, index_t(sources_.size()));
+    if (inserted) sources_.push_back("pattern " + text_of(std::string_view(key)));
+    return found->second;
+  }
   // The number of a config entry in sources().
   index_t source_number(const resolver& from, const config_source& s) {
     const auto [found, inserted] = source_number_.try_emplace(
@@ -109,7 +118,9 @@ class annotations {
   std::vector<spec_use> specs_;
   std::vector<std::string> sources_;
   std::vector<std::string> notes_;
+  std::deque<quantization_spec> kept_;
   std::map<std::pair<const quantization_spec*, bool>, index_t> spec_number_;
+  std::map<std::string, index_t> pattern_number_;
   std::map<std::tuple<config_level, index_t, op_config_level, index_t>, index_t> source_number_;
 };
 

@@ -17,6 +17,7 @@ enum class reason : unsigned char {
   shared_state,     // same stored tensor as an operand decided before (on or off)
   module_boundary,  // module_input_spec or module_output_spec (on or off)
   module_state,     // module_state_spec of the owning module (on or off)
+  by_annotator,     // a custom pattern's annotator (on or off)
   // off
   off_by_config,      // the entry under the matching key is off
   group_off,          // the spec map of this group is empty
@@ -50,6 +51,8 @@ constexpr std::string_view name_of(reason r) noexcept {
       return "module_boundary";
     case reason::module_state:
       return "module_state";
+    case reason::by_annotator:
+      return "by_annotator";
     case reason::off_by_config:
       return "off_by_config";
     case reason::group_off:
@@ -82,7 +85,7 @@ struct decision {
   reason why = reason::none;
   bool on = false;
   index_t node = -1;        // the other node the reason speaks of, if any
-  index_t source = -1;      // config entry: position in quantization_plan::sources
+  index_t source = -1;      // config entry, or pattern: position in quantization_plan::sources
   index_t overridden = -1;  // config entry that said something else and did not count; as source
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };

@@ -5,12 +5,14 @@
 // free claims them; inputs and states are annotated on its first op, the output on its last. A producer's
 // output spec beats the consumer's input spec, an earlier consumer's beats the producer's.
 // Range-preserving ops share one range over inputs and output, and pass a known output range on.
+// A custom pattern's annotator decides for its nodes instead (pattern_annotator.hpp).
 // Linear in points, apart from sorting matches. Internal to plan().
 #pragma once
 
 #include <algorithm>
 #include <lutra/graph/annotation.hpp>
 #include <lutra/graph/pattern.hpp>
+#include <lutra/graph/pattern_annotator.hpp>
 #include <map>
 #include <string>
 #include <tuple>
@@ -60,6 +62,7 @@ class op_rules {
   }
 
  private:
+  friend class pattern_annotator;
   struct lookup {
     const quantization_spec* spec = nullptr;  // null: off
     reason why = reason::config_off;
@@ -105,12 +108,13 @@ class op_rules {
   // ---- one match ----------------------------------------------------------------------------------
   void annotate(const pattern_match& m, const choice& c) {
     const index_t key = m.key();
+    const pattern& p = registry_.patterns()[to_size(m.pattern)];
+    if (p.kind == pattern_kind::custom) return annotate_by(p, m, c);
     refuse_state_positions(key, c);
     for (index_t e = a_.first_edge(key); e < a_.end_edge(key); ++e) {
       annotate_input(e, e - a_.first_edge(key), c);
     }
-    const pattern_kind kind = registry_.patterns()[to_size(m.pattern)].kind;
-    if (kind == pattern_kind::range_preserving && share_own_range(key)) {
+    if (p.kind == pattern_kind::range_preserving && share_own_range(key)) {
       claim(key);
     } else {
       for (const index_t n : m.chain) {
@@ -123,6 +127,22 @@ class op_rules {
       if (!g_.results[m.last()].empty()) annotate_output(g_.results[m.last()][0], c);
     }
     for (const index_t v : g_.results[m.last()]) pass_range_on(v);
+  }
+  // What the annotator leaves open is off.
+  void annotate_by(const pattern& p, const pattern_match& m, const choice& c) {
+    pattern_annotator own(*this, c, m.chain, a_.pattern_number(p.key));
+    p.annotator(own);
+    const auto settle = [&](index_t point, index_t v) {
+      if (a_[point].kind == annotation::kind_t::none) own.decide(point, v, std::nullopt);
+    };
+    for (const index_t n : m.chain) {
+      for (index_t e = a_.first_edge(n); e < a_.end_edge(n); ++e) settle(e, a_.value_of(e));
+      for (const index_t v : g_.results[n]) settle(a_.output_point(v), v);
+      claim(n);
+    }
+    for (const index_t n : m.chain) {
+      for (const index_t v : g_.results[n]) pass_range_on(v);
+    }
   }
   void claim(index_t node) {
     a_.claim(node);
@@ -277,5 +297,84 @@ class op_rules {
   std::vector<bool> range_preserving_;  // op type
   std::vector<index_t> state_decided_;  // value -> its edge at the first node that claimed it
 };
+
+inline const graph_index& pattern_annotator::graph() const noexcept { return rules_.g_; }
+inline bool pattern_annotator::preserves_range(index_t node) const {
+  return rules_.preserves_range(node);
+}
+inline std::optional<quantization_spec> pattern_annotator::input_spec(index_t position) {
+  const auto found = rules_.by_position(config_, op_rules::input_map(config_), position);
+  return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
+}
+inline std::optional<quantization_spec> pattern_annotator::state_spec(index_t value) {
+  const auto found = rules_.by_name(config_, value, graph().is_weight_of(key(), value));
+  return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
+}
+inline std::optional<quantization_spec> pattern_annotator::output_spec() {
+  const auto found = rules_.by_position(config_, op_rules::output_map(config_), 0);
+  return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
+}
+inline void pattern_annotator::check_node(index_t node) const {
+  if (std::find(chain_.begin(), chain_.end(), node) == chain_.end()) {
+    raise(errc::invalid_argument, "the node is not in the match", "pattern_annotator",
+          text_of(node));
+  }
+}
+inline index_t pattern_annotator::edge(index_t node, std::size_t slot) const {
+  check_node(node);
+  const auto operands = graph().operands[node];
+  if (slot >= operands.size()) {
+    raise(errc::invalid_argument, "no such operand slot",
+          "pattern_annotator, node " + graph().name[to_size(node)], text_of(slot),
+          "below " + text_of(operands.size()));
+  }
+  return rules_.a_.edge_of(graph().operands.begin[to_size(node)] + static_cast<index_t>(slot));
+}
+inline index_t pattern_annotator::result_of(index_t node, std::size_t result) const {
+  check_node(node);
+  const auto results = graph().results[node];
+  if (result >= results.size()) {
+    raise(errc::invalid_argument, "no such result",
+          "pattern_annotator, node " + graph().name[to_size(node)], text_of(result),
+          "below " + text_of(results.size()));
+  }
+  return results[result];
+}
+inline void pattern_annotator::input(index_t node, std::size_t slot) {
+  const index_t e = edge(node, slot);
+  rules_.annotate_input(e, e - rules_.a_.first_edge(node), config_);
+}
+inline void pattern_annotator::output(index_t node, std::size_t result) {
+  rules_.annotate_output(result_of(node, result), config_);
+}
+inline void pattern_annotator::input(index_t node, std::size_t slot,
+                                     const std::optional<quantization_spec>& spec) {
+  const index_t e = edge(node, slot);
+  decide(e, rules_.a_.value_of(e), spec);
+}
+inline void pattern_annotator::output(index_t node, std::size_t result,
+                                      const std::optional<quantization_spec>& spec) {
+  const index_t v = result_of(node, result);
+  decide(rules_.a_.output_point(v), v, spec);
+}
+inline void pattern_annotator::share(index_t node, std::size_t result, std::size_t slot) {
+  const index_t v = result_of(node, result);
+  const index_t from = edge(node, slot);
+  const index_t point = rules_.a_.output_point(v);
+  if (!rules_.is_float(v) || !rules_.a_[from].on()) return decide(point, v, std::nullopt);
+  rules_.a_.refer(point, from, reason::shared_range, node);
+}
+inline void pattern_annotator::decide(index_t point, index_t value,
+                                      const std::optional<quantization_spec>& spec) {
+  annotations& a = rules_.a_;
+  if (graph().role[to_size(value)] == value_role::packed_state) {
+    return a.turn_off(point, reason::packed_state);
+  }
+  if (!rules_.is_float(value)) return a.turn_off(point, reason::not_float);
+  if (!spec || !spec->enabled) return a.turn_off(point, reason::by_annotator, source_);
+  check(*spec, "pattern_annotator");
+  a.set_own(point, a.keep(*spec), graph().is_state(value), *config_.module, reason::by_annotator,
+            source_);
+}
 
 }  // namespace lutra::inline LUTRA_ABI

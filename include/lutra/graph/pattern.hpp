@@ -7,6 +7,7 @@
 // all chains: O(nodes * longest chain).
 #pragma once
 
+#include <functional>
 #include <lutra/graph/index.hpp>
 #include <span>
 #include <string>
@@ -17,15 +18,19 @@
 namespace lutra::inline LUTRA_ABI {
 
 enum class pattern_kind : unsigned char {
-  weighted,         // data, weight, ...; states by name
-  nary,             // every float operand, at most two ops
-  range_preserving  // one op; inputs and output share one fake-quantizer
+  weighted,          // data, weight, ...; states by name
+  nary,              // every float operand, at most two ops
+  range_preserving,  // one op; inputs and output share one fake-quantizer
+  custom             // the pattern's own annotator decides
 };
+
+class pattern_annotator;  // pattern_annotator.hpp
 
 struct pattern {
   std::string key;
   pattern_kind kind = pattern_kind::nary;
-  std::vector<std::vector<std::string>> chains;  // op types
+  std::vector<std::vector<std::string>> chains;         // op types
+  std::function<void(pattern_annotator&)> annotator{};  // of custom ones
 };
 
 // An ordered set of patterns. Value type; concurrent reads are safe.
@@ -63,6 +68,10 @@ class pattern_registry {
           bad("an n-ary chain repeats an op type", text_of(std::string_view(chain[i])), "");
         }
       }
+    }
+    if ((p.kind == pattern_kind::custom) != static_cast<bool>(p.annotator)) {
+      bad("custom patterns, and no others, have an annotator",
+          p.annotator ? "an annotator" : "no annotator", "");
     }
     if (p.kind == pattern_kind::range_preserving && length != 1) {
       bad("a range-preserving pattern has one op", text_of(length), "1");

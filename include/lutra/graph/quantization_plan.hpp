@@ -38,7 +38,7 @@ struct quantization_plan {
   std::vector<index_t> value_place;        // value -> place of its own output, or -1
   std::vector<decision> operand_decision;  // flat operand position
   std::vector<decision> value_decision;
-  std::vector<std::string> sources;  // texts of config entries
+  std::vector<std::string> sources;  // texts of config entries and custom patterns
   std::vector<std::string> notes;    // overrides, merges, entries without effect
 
   bool on_state(const plan_node& p) const { return index.is_state(p.value) && p.after < 0; }
@@ -78,6 +78,9 @@ struct quantization_plan {
         return std::string(d.on ? "quantized" : "off") + " by a module boundary spec" + entry;
       case reason::module_state:
         return std::string(d.on ? "quantized" : "off") + " by a module state spec" + entry;
+      case reason::by_annotator:
+        return std::string(d.on ? "quantized" : "off") + " by the annotator of " +
+               sources[to_size(d.source)];
       case reason::off_by_config:
         return "off by its key" + entry;
       case reason::group_off:
