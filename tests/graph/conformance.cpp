@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <lutra/graph/conformance.hpp>
 
+#include "errors.hpp"
 #include "toy_graph.hpp"
 
 using namespace lutra;
@@ -100,6 +101,18 @@ TEST_CASE("conformance: adapters that lie when read") {
   liar cyclic = net("");
   cyclic.maker(cyclic.outputs[0]).operands[0] = cyclic.outputs[0];
   CHECK(mentions(graph_conformance(cyclic), "cycle"));
+}
+
+TEST_CASE("conformance: a buffer that an op overwrites in place is no value") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("linear", {x, g.state("l.weight")}, "l");
+  const int r = g.op("relu_", {a});
+  g.maker(r).results = {a};  // as if values were buffers
+  g.outputs = {a};
+  CHECK(mentions(graph_conformance(g), "an op that works in place makes a new value"));
+  CHECK_ERROR(index_of(g), invalid_graph, "the result of two nodes", "'linear' and 'relu_'",
+              "works in place");
 }
 
 TEST_CASE("conformance: adapters that lie when edited") {

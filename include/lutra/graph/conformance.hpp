@@ -61,7 +61,7 @@ template <readable_graph G> class graph_checker {
         const auto [maker, inserted] = producer_.emplace(v, n);
         if (!inserted) {
           problem("a value is listed as a result of " + node_text(maker->second) + " and of " +
-                  node_text(n));
+                  node_text(n) + " (an op that works in place makes a new value)");
         }
         const value_role role = traits::role_of(g_, v);
         if (role == value_role::graph_input || role == value_role::state) {

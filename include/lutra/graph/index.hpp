@@ -241,9 +241,10 @@ template <readable_graph G> class graph_reader {
   void make_result(index_t node, index_t v) {
     index_t& producer = index().producer[to_size(v)];
     if (producer != graph_index::none) {
-      raise(errc::invalid_graph, "a value is the result of two nodes", "graph_traits::results",
-            text_of(index().name[to_size(producer)]) + " and " +
-                text_of(index().name[to_size(node)]));
+      raise(
+          errc::invalid_graph, "a value is the result of two nodes", "graph_traits::results",
+          text_of(index().name[to_size(producer)]) + " and " + text_of(index().name[to_size(node)]),
+          "a new value of every node, of one that works in place too");
     }
     producer = node;
     index().results.items.push_back(v);
