@@ -155,7 +155,10 @@ template <> struct lutra::graph_traits<acme::program> {
     const auto made = p.writer(v);
     const int codes = made->what == acme::code::decode ? made->source[0] : v;
     p.tape.erase(made);
-    if (codes != v) p.tape.erase(p.writer(codes));
+    if (codes == v) return;
+    p.tape.erase(p.writer(codes));
+    p.steps.erase(v);
+    p.steps.erase(codes);
   }
 
  private:

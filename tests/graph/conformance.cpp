@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <lutra/graph/conformance.hpp>
 
 #include "errors.hpp"
@@ -45,7 +46,26 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
     if (g.lie != "output") base::set_output(g, slot, v);
   }
   static void erase(liar& g, int v) {
+    if (g.lie == "pair kept" && g.producer(v) >= 0 && g.maker(v).op == "dequantize") {
+      g.maker(v).op = "half a pair";
+    }
     if (g.lie != "erase") base::erase(g, v);
+  }
+  static int insert_fake_quant(liar& g, int v, fake_quant_id id) {
+    const int made = base::insert_fake_quant(g, v, id);
+    if (g.lie == "insertion rewires") rewire(g, v, made);
+    return made;
+  }
+  static int emit_quantize_dequantize(liar& g, int v, const qparams& q) {
+    const int made = base::emit_quantize_dequantize(g, v, q);
+    if (g.lie == "pair rewires") rewire(g, v, made);
+    if (g.lie == "pair type") g.values.at(made).is_float = false;
+    return made;
+  }
+  static void rewire(liar& g, int v, int made) {
+    for (auto& [id, n] : g.nodes) {
+      if (n.op == "linear") std::replace(n.operands.begin(), n.operands.end(), v, made);
+    }
   }
   static int add_state(liar& g, std::string_view name, tensor_view<const float> data) {
     const int v = base::add_state(g, name, data);
@@ -120,6 +140,10 @@ TEST_CASE("conformance: adapters that lie when edited") {
        {std::pair("operand", "set_operand has no effect"), std::pair("output", "set_output has no"),
         std::pair("erase", "erase: the graph differs"),
         std::pair("inserted op", "not 'fake_quant'"),
+        std::pair("insertion rewires", "insert_fake_quant: it changes what slot 0 of a reader"),
+        std::pair("pair rewires", "emit_quantize_dequantize: it changes what slot 0 of a reader"),
+        std::pair("pair type", "emit_quantize_dequantize: the new value is not a float result"),
+        std::pair("pair kept", "differs from what it was before emit_quantize_dequantize"),
         std::pair("state", "add_state: the new value"),
         std::pair("bias", "operand 2 of the layer is not the new state"),
         std::pair("bias back", "the old bias does not come back"),

@@ -149,6 +149,7 @@ template <editable_graph G> class edit_checker {
       tried = true;
       if (state) try_constant(before.values[to_size(v)]);
       try_insertion(before, v);
+      try_pair(before, v);
     }
     if constexpr (foldable_graph<G>) try_bias(before);
     return std::move(problems_);
@@ -237,6 +238,7 @@ template <editable_graph G> class edit_checker {
     const value_id source = before.values[to_size(v)];
     const value_id made = traits::insert_fake_quant(g_, source, fake_quant_id{0});
     check_inserted(source, made);
+    check_unrewired(before, v, "insert_fake_quant");
     if (traits::role_of(std::as_const(g_), made) != value_role::result) {
       problem("insert_fake_quant: role_of the new value is not result");
     }
@@ -249,6 +251,44 @@ template <editable_graph G> class edit_checker {
     if (!(snapshot() == snapshot_of(before))) {
       problem("erase: the graph differs from what it was before insert_fake_quant");
     }
+  }
+  void try_pair(const indexed_graph<G>& before, index_t v) {
+    const picture was = snapshot();
+    qparams q;
+    q.scale = {0.5F};
+    q.zero_point = {0};
+    q.minval = {-64.0F};
+    const value_id source = before.values[to_size(v)];
+    const value_id made = traits::emit_quantize_dequantize(g_, source, std::as_const(q));
+    if (!check_unrewired(before, v, "emit_quantize_dequantize")) {
+      redirect(before, v, source, "set_operand back");
+    }
+    if (traits::role_of(std::as_const(g_), made) != value_role::result ||
+        !traits::is_float(std::as_const(g_), made)) {
+      problem("emit_quantize_dequantize: the new value is not a float result");
+    }
+    traits::erase(g_, made);
+    if (!(snapshot() == was)) {
+      problem("erase: the graph differs from what it was before emit_quantize_dequantize");
+    }
+  }
+  // Who read v still does.
+  bool check_unrewired(const indexed_graph<G>& before, index_t v, const char* what) {
+    const graph_index& i = before.index;
+    bool sound = true;
+    for (const index_t use : i.uses[v]) {
+      const auto slot = to_size(i.slot(use));
+      const value_id now =
+          i.user(use) < 0
+              ? at(traits::outputs(std::as_const(g_)), slot)
+              : at(traits::operands(std::as_const(g_), before.nodes[to_size(i.user(use))]), slot);
+      if (!(now == before.values[to_size(v)])) {
+        sound = false;
+        problem(std::string(what) + ": it changes what slot " + text_of(i.slot(use)) +
+                " of a reader reads; passes redirect readers themselves");
+      }
+    }
+    return sound;
   }
   static bool same(const value_id& a, const value_id& b) { return a == b; }
   // The new node is listed, reads the source, and says what it is.
