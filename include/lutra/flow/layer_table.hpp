@@ -42,8 +42,8 @@ inline std::string text_of(const layer_choices& layer, std::size_t choice) {
 }
 
 // Raises what makes a table useless for a search: invalid_argument for no layers, a layer without choices,
-// a name that occurs twice, a negative size or error; non_finite for an error that is not finite or was not measured;
-// size_overflow for sizes whose sum would not fit.
+// a name that occurs twice, a negative size or error; non_finite for an error that is not finite or was not
+// measured; size_overflow for sizes whose sum would not fit.
 inline void check(const layer_table& table, const std::string& where) {
   if (table.empty()) raise(errc::invalid_argument, "the table has no layers", where);
   const std::int64_t most = largest_count / static_cast<std::int64_t>(table.size());
@@ -132,8 +132,8 @@ inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
   return w.take();
 }
 
-// Puts saved figures into a table made the same way (layer_choices_of). Raises corrupt_data, unsupported for another
-// version, incompatible for figures of other layers or widths; the table is changed only if all fits.
+// Puts saved figures into a table made the same way (layer_choices_of). Raises corrupt_data, unsupported for
+// another version, incompatible for figures of other layers or widths; the table is changed only if all fits.
 inline void restore_measurements(layer_table& table, std::span<const std::uint8_t> bytes) {
   const std::string where = "restore_measurements";
   state_reader r(bytes, where);

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Two errors to choose from:
-//   weight error   sum of importance * (w - w')^2, importance from sensitivities where there are any, else 1. Cheap; the
-//                  weights of different layers are not on one scale, so without sensitivities it is a rough guide
-//   output error   what a callback says the model's output loses with this one weight replaced, e.g. the squared
-//                  error of the logits on a few batches; needs no labels
-// Cells (weight, choice) are independent: they are the units of the executor, and their figures do not depend on it. A
-// table may be measured in parts: cells that have a figure are left alone, so a run that was cancelled, or restored by
-// restore_measurements(), goes on where it was. The graph is only read.
+//   weight error   sum of importance * (w - w')^2, importance from sensitivities where there are any, else 1.
+//                  Cheap; weights of different layers are not on one scale: a rough guide
+//   output error   what a callback says the model's output loses with this one weight replaced, e.g. the
+//                  squared error of the logits on a few batches; needs no labels
+// Cells (weight, choice) are independent: they are the units of the executor, and their figures do not depend on
+// it. A table may be measured in parts: cells that have a figure are left alone, so a run that was cancelled, or
+// restored by restore_measurements(), goes on where it was. The graph is only read.
 #pragma once
 
 #include <lutra/core/executor.hpp>
@@ -74,10 +74,11 @@ inline bool has_short_groups(const block_grid& grid) {
   return false;
 }
 
-// A table of the weights that `config` palettizes, in graph order, with nothing measured yet. A granularity on offer is
-// taken along each op's channel axis. Ways that the config's short_groups::forbid rules out are left out, and weights
-// of which none is left: those the palettizer leaves dense. Raises what check(offers) and check(config) do, non_finite for a
-// NaN or infinite weight, incompatible for a granularity of another rank than a weight.
+// A table of the weights that `config` palettizes, in graph order, with nothing measured yet. A granularity on
+// offer without an axis is taken along each op's channel axis. Ways that the config's short_groups::forbid rules
+// out are left out, and weights of which none is left: those the palettizer leaves dense. Raises what
+// check(offers) and check(config) do, non_finite for a NaN or infinite weight, incompatible for a granularity of
+// another rank than a weight.
 template <editable_graph G>
 layer_table layer_choices_of(const G& graph, const palettizer_config& config,
                              const layer_offers& offers = {}) {
@@ -239,8 +240,8 @@ void measure_layers(const G& graph, layer_table& table, const measure_options& o
   layer_measurement<G, std::nullptr_t, Executor>(graph, table, nullptr, options, executor).run();
 }
 
-// The same with output_error(const layer_trial<G>&) -> double, finite and >= 0 (else non_finite, naming the cell). It is
-// called from the executor's threads, at the same time, and must not change the graph.
+// The same with output_error(const layer_trial<G>&) -> double, finite and >= 0 (else non_finite, naming the
+// cell). It is called from the executor's threads, at the same time, and must not change the graph.
 template <editable_graph G, std::invocable<const layer_trial<G>&> F,
           executor Executor = serial_executor>
 void measure_layers(const G& graph, layer_table& table, const F& output_error,

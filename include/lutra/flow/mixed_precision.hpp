@@ -22,10 +22,11 @@ inline std::string literal_pattern(std::string_view name) {
   return pattern;
 }
 
-// A config that palettizes exactly the weights of the table, each with the spec chosen for it. `config` is the one
-// the table was made with (layer_choices_of). Weights of a known op are named by the first op that reads them
-// (op_name_config), others by module and state (module_name_configs). Raises invalid_argument for a choice that is none,
-// incompatible for a table of another graph or config, unsupported for a weight that no config can name.
+// A config that palettizes exactly the weights of the table, each with the spec chosen for it. `config` is the
+// one the table was made with (layer_choices_of). Weights of a known op are named by the first op that reads
+// them (op_name_config), others by module and state (module_name_configs). Raises invalid_argument for a choice
+// that is none, incompatible for a table of another graph or config, unsupported for a weight that no config
+// can name.
 template <readable_graph G>
 palettizer_config mixed_config(const G& graph, const palettizer_config& config,
                                const layer_table& table, std::span<const index_t> choice) {

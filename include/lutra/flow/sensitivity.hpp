@@ -47,8 +47,8 @@ std::string suggestion_for(std::string_view name, const std::map<std::string, Va
 // Sensitivities by weight name. Value type; concurrent reads are safe.
 class weight_sensitivities {
  public:
-  // Raises non_finite for NaN or infinity, invalid_argument for an element <= 0 (clustering would ignore it). Replaces
-  // what the name had.
+  // Raises non_finite for NaN or infinity, invalid_argument for an element <= 0 (clustering would ignore it).
+  // Replaces what the name had.
   void set(std::string name, tensor<float> s) {
     check_values(name, s);
     by_name_.insert_or_assign(std::move(name), std::move(s));

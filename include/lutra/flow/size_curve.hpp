@@ -3,8 +3,9 @@
 //
 // With a price L per byte, every row of a layer_table takes the choice that minimises error + L * bytes. As L falls
 // from infinity to 0 the model walks from its smallest size to its smallest error, one step of one row at a
-// time; the models met on the way are the corners. Each is optimal: no model of at most its size has less error. Between
-// two corners the straight line is a lower bound for every model (Everett 1963, Lagrange multipliers).
+// time; the models met on the way are the corners. Each is optimal: no model of at most its size has less
+// error. Between two corners the straight line is a lower bound for every model (Lagrange multipliers, Everett
+// 1963).
 // Doubles, sums in the order of the rows: same bits everywhere. O(choices log choices + rows * corners).
 #pragma once
 

@@ -29,7 +29,8 @@ concept differentiable_graph = editable_graph<G> &&
 
 class squared_gradients {
  public:
-  // For the weights of `graph` that `config` palettizes, under all of their names. Raises what plan(graph, config) does.
+  // For the weights of `graph` that `config` palettizes, under all of their names. Raises what
+  // plan(graph, config) does.
   template <editable_graph G> squared_gradients(const G& graph, const palettizer_config& config) {
     const auto indexed = index_of(graph);
     for (const weight_choice& w : plan_index(indexed.index, config).weights) {
@@ -57,8 +58,8 @@ class squared_gradients {
     add_to(sums_[at->second], gradient, where + ", weight " + text_of(name));
   }
 
-  // Runs every batch of a range through graph_traits::gradients(). Gradients of other states are not kept. Raises what
-  // add() does, cancelled, invalid_state if a batch gave no gradient of any weight.
+  // Runs every batch of a range through graph_traits::gradients(). Gradients of other states are not kept. Raises
+  // what add() does, cancelled, invalid_state if a batch gave no gradient of any weight.
   template <class G, class Batches>
   void record(G& graph, const Batches& batches, const progress_callback& progress = {}) {
     const auto indexed = index_of(std::as_const(graph));
