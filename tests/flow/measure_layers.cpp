@@ -133,13 +133,13 @@ TEST_CASE("measure_layers: the output error is what the callback says of the res
 
 TEST_CASE("measure_layers: figures do not depend on the executor") {
   const small_net net;
-  const auto error = output_error_of(net);
+  const auto loss = output_error_of(net);
   layer_table serial = layer_choices_of<toy::graph>(net, int8_tables, three_widths);
   layer_table backwards = serial, parallel = serial, batched = serial;
-  measure_layers<toy::graph>(net, serial, error);
-  measure_layers<toy::graph>(net, backwards, error, {}, test::backward_executor{});
-  measure_layers<toy::graph>(net, parallel, error, {}, openmp_executor{});
-  measure_layers<toy::graph>(net, batched, error, {.progress = [](auto...) { return true; }});
+  measure_layers<toy::graph>(net, serial, loss);
+  measure_layers<toy::graph>(net, backwards, loss, {}, test::backward_executor{});
+  measure_layers<toy::graph>(net, parallel, loss, {}, openmp_executor{});
+  measure_layers<toy::graph>(net, batched, loss, {.progress = [](auto...) { return true; }});
   CHECK(serial[0].choices[0].error > serial[0].choices[2].error);
   CHECK(save_measurements(backwards) == save_measurements(serial));
   CHECK(save_measurements(parallel) == save_measurements(serial));
@@ -148,10 +148,10 @@ TEST_CASE("measure_layers: figures do not depend on the executor") {
 
 TEST_CASE("measure_layers: cancelled, saved, restored: only what is missing is measured") {
   const small_net net;
-  const auto error = output_error_of(net);
+  const auto loss = output_error_of(net);
   layer_table whole = layer_choices_of<toy::graph>(net, int8_tables, three_widths);
   layer_table stopped = whole, later = whole;
-  measure_layers<toy::graph>(net, whole, error);
+  measure_layers<toy::graph>(net, whole, loss);
   measure_options options;
   std::vector<index_t> seen;
   options.progress = [&](std::string_view stage, index_t done, index_t total) {
@@ -160,7 +160,7 @@ TEST_CASE("measure_layers: cancelled, saved, restored: only what is missing is m
     seen.push_back(done);
     return done < 8;
   };
-  CHECK_ERROR(measure_layers<toy::graph>(net, stopped, error, options), cancelled, "8 of 12");
+  CHECK_ERROR(measure_layers<toy::graph>(net, stopped, loss, options), cancelled, "8 of 12");
   CHECK(stopped[0].choices[5].measured());
   CHECK(stopped[1].choices[1].measured());
   CHECK_FALSE(stopped[1].choices[2].measured());
@@ -168,7 +168,7 @@ TEST_CASE("measure_layers: cancelled, saved, restored: only what is missing is m
   std::size_t calls = 0;
   options.progress = {};
   measure_layers<toy::graph>(
-      net, later, [&](const auto& t) { return ++calls, error(t); }, options);
+      net, later, [&](const auto& t) { return ++calls, loss(t); }, options);
   CHECK(calls == 4);
   CHECK(save_measurements(later) == save_measurements(whole));
 }
@@ -179,11 +179,10 @@ TEST_CASE(
   layer_table table = layer_choices_of<toy::graph>(net, int8_tables, {.n_bits = {4, 2}});
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), -1.0, std::numeric_limits<double>::infinity()}) {
-    const auto error = [&](const layer_trial<toy::graph>& t) {
+    const auto loss = [&](const layer_trial<toy::graph>& t) {
       return t.layer == 1 && t.spec.n_bits == 2 ? bad : 1.0;
     };
-    CHECK_ERROR(measure_layers<toy::graph>(net, table, error), non_finite, "'fc2.weight'",
-                "2 bits");
+    CHECK_ERROR(measure_layers<toy::graph>(net, table, loss), non_finite, "'fc2.weight'", "2 bits");
     CHECK(table[1].choices[0].error == 1.0);
     CHECK_FALSE(table[1].choices[1].measured());
   }

@@ -11,12 +11,14 @@
 // restored by restore_measurements(), goes on where it was. The graph is only read.
 #pragma once
 
+#include <algorithm>
 #include <lutra/core/executor.hpp>
 #include <lutra/flow/layer_table.hpp>
 #include <lutra/flow/sensitivity.hpp>
 #include <lutra/graph/weight_plan.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/palette/restore.hpp>
+#include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN
 

@@ -9,6 +9,7 @@
 
 #include <lutra/flow/bit_search.hpp>
 #include <lutra/flow/measure_layers.hpp>
+#include <unordered_map>
 
 namespace lutra::inline LUTRA_ABI {
 

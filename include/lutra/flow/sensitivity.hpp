@@ -9,11 +9,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/number/suggestion.hpp>
 #include <lutra/observe/state.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <map>
+#include <string>
+#include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 

@@ -14,6 +14,8 @@
 #include <lutra/core/progress.hpp>
 #include <lutra/flow/sensitivity.hpp>
 #include <lutra/graph/weight_plan.hpp>
+#include <ranges>
+#include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN
 
