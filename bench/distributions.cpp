@@ -54,9 +54,10 @@ void print_modes(const std::string& name, std::span<const float> x) {
       std::printf("%-18s %d  %-14s %9.1e ", name.c_str(), bits,
                   names[static_cast<std::size_t>(mode)], ratio(inertia, optimum));
       if (mode == palettize_mode::reference_fast) {
-        std::printf("%9s", "-");
+        std::printf("%9s %9s", "-", "-");
       } else {
-        std::printf("%9.1e", ratio(p.inertia[0], p.lower_bound[0]));
+        std::printf("%9.1e %9.1e", ratio(p.inertia[0] - p.rounding[0], p.lower_bound[0]),
+                    ratio(p.inertia[0], p.inertia[0] - p.rounding[0]));
       }
       std::printf(" %6d %9.2f\n", passes(x, 1 << bits, mode), ms);
     }
@@ -105,8 +106,8 @@ void print_probe(const probe& p) {
 
 int main(int argc, char** argv) {
   const auto elements = static_cast<std::size_t>(argc > 1 ? std::atol(argv[1]) : 1 << 20);
-  std::printf("%-18s %s  %-14s %9s %9s %6s %9s\n", "weights", "n", "mode", "excess", "gap",
-              "passes", "ms");
+  std::printf("%-18s %s  %-14s %9s %9s %9s %6s %9s\n", "weights", "n", "mode", "excess", "gap",
+              "rounding", "passes", "ms");
   for (const std::string& name : samples::names()) print_modes(name, samples::draw(name, elements));
   lutra_examples::safetensors_reader file(std::string(LUTRA_SOURCE_DIR) +
                                           "/examples/data/mnist_cnn.safetensors");

@@ -29,6 +29,7 @@ struct group_fit {
   std::vector<float> table;  // ascending, distinct
   double inertia = 0;        // sum of (value - entry)^2
   double lower_bound = 0;    // no table of `entries` values has less
+  double rounding = 0;       // part of the inertia: centroids rounded to float
   palette_status status = palette_status::optimal;
   bool counted = false;  // not from the atoms of the workspace
 };
@@ -54,12 +55,13 @@ group_fit fit_sorted(std::span<const float> values, int entries, std::span<std::
   fit.inertia =
       assign_nearest<A>(values, std::span<const float>(fit.table), codes, serial_executor{});
   fit.lower_bound = std::min(fit.inertia, clusters.inertia);
+  fit.rounding = fit.inertia - fit.lower_bound;
   return fit;
 }
 
 // What a fit proves once every value has its nearest entry.
 inline void prove(group_fit& fit, const fit_1d_result& found, const fit_group_options& options) {
-  // Rounding the centroids, which are means, added exactly this.
+  // Rounding the centroids, which are means, added this.
   double moved = 0;
   for (std::size_t c = 0; c < found.centroids.size(); ++c) {
     const double d =
@@ -67,7 +69,8 @@ inline void prove(group_fit& fit, const fit_1d_result& found, const fit_group_op
     moved += found.weights[c] * (d * d);
   }
   fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - moved));
-  const bool near = fit.inertia <= (1 + options.max_gap) * fit.lower_bound;
+  fit.rounding = std::min(moved, fit.inertia - fit.lower_bound);
+  const bool near = fit.inertia - fit.rounding <= (1 + options.max_gap) * fit.lower_bound;
   fit.status = near ? palette_status::certified : palette_status::not_certified;
   if (options.exact) fit.status = palette_status::optimal;
 }

@@ -51,6 +51,7 @@ group_fit fit_patterns(std::span<const T> values, int entries, std::span<std::ui
   code_of[0x8000] = code_of[0];  // both zeros are one atom
   fit.inertia = sum_in_lanes(0, loss.size(), [&](std::size_t a) { return loss[a]; });
   fit.lower_bound = std::min(fit.inertia, clusters.inertia);
+  fit.rounding = fit.inertia - fit.lower_bound;
   look_up_patterns(values, std::span<const std::uint8_t>(code_of), codes, executor);
   return fit;
 }

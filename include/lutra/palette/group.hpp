@@ -52,6 +52,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     out_.status[g] = fit.status;
     out_.inertia[g] = fit.inertia;
     out_.lower_bound[g] = fit.lower_bound;
+    out_.rounding[g] = fit.rounding;
     out_.error[g] = fit.inertia;
     out_.used_entries[g] = 1;
     for (std::size_t k = 1; k < fit.table.size(); ++k) {
@@ -135,7 +136,10 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     group_fit fit;
     fit.table = float_table(clusters.centroids);
     fit.inertia = s.assign(fit.table, codes, serial_executor{});
-    fit.lower_bound = same_objective ? std::ldexp(clusters.inertia, 2 * e) : 0.0;
+    if (same_objective) {
+      fit.lower_bound = std::min(fit.inertia, std::ldexp(clusters.inertia, 2 * e));
+      fit.rounding = fit.inertia - fit.lower_bound;
+    }
     return fit;
   }
 

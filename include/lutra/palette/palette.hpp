@@ -17,7 +17,8 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// How far the clustering of a group is from the best possible one.
+// How far the clustering of a group is from the best possible one; what rounding its centroids to float adds is
+// stated apart (`rounding`).
 enum class palette_status : unsigned char {
   empty,          // no elements
   optimal,        // the global optimum, by construction
@@ -61,9 +62,10 @@ template <class T> struct palette {
   std::vector<palette_status> status;
   std::vector<double> inertia;      // sum of importance * (w - float table entry)^2
   std::vector<double> lower_bound;  // proven: no table of this size has less inertia
-  std::vector<double> error;        // the same sum with the values `lut` holds (quantized tables)
-  std::vector<int> used_entries;    // distinct values of the float table
-  index_t ignored = 0;              // NaN and infinite elements, which are part of no sum
+  std::vector<double> rounding;  // part of the inertia: optimal entries are means, these are floats
+  std::vector<double> error;     // the same sum with the values `lut` holds (quantized tables)
+  std::vector<int> used_entries;       // distinct values of the float table
+  index_t ignored = 0;                 // NaN and infinite elements, which are part of no sum
   std::vector<int> collapsed_entries;  // how many of them lost their own value to quantization
 
   int entries() const noexcept { return 1 << n_bits; }

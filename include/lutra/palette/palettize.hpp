@@ -49,6 +49,7 @@ inline palette<float> make_palette(const palettization_spec& spec, const block_g
   p.status.resize(groups);
   p.inertia.resize(groups);
   p.lower_bound.resize(groups);
+  p.rounding.resize(groups);
   p.error.resize(groups);
   p.used_entries.resize(groups);
   p.collapsed_entries.resize(groups);

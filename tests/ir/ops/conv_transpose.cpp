@@ -15,7 +15,7 @@ struct transposed_case {
   std::array<index_t, 2> stride, padding, output_padding, dilation;
   index_t groups;
 };
-constexpr transposed_case cases[] = {
+constexpr transposed_case transposed_cases[] = {
     {2, 3, 5, 4, 2, 3, 3, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1},
     {2, 4, 5, 4, 3, 3, 2, {2, 3}, {1, 0}, {1, 2}, {1, 1}, 2},
     {1, 6, 3, 7, 1, 3, 3, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 6},
@@ -116,7 +116,7 @@ tensor<float> ordered(const transposed_case& c, const tensor<float>& x, const te
 
 TEST_CASE("conv_transpose: the scattered definition, and the bits of the documented order") {
   std::uint64_t seed = 1;
-  for (const transposed_case& c : cases) {
+  for (const transposed_case& c : transposed_cases) {
     const auto x = random_tensor({c.batch, c.channels, c.height, c.width}, ++seed);
     const auto w = random_tensor({c.channels, c.filters, c.kh, c.kw}, ++seed);
     const auto bias = random_tensor({c.filters * c.groups}, ++seed);

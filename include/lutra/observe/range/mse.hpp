@@ -7,15 +7,14 @@
 // so that a prefix table of H gives the error of a whole set of levels in O(levels). The levels are those
 // that qparams_from_range derives, so every scheme, width and float format is searched by what it
 // really does. All in double with + - * / only: the same range everywhere.
-// 40 to 100 evaluations for symmetric schemes, at most 1000 for asymmetric ones. Symmetric integers of 6 bits and
-// more take even_levels.hpp where it tells, which is somewhat faster.
+// 30 to 100 evaluations for symmetric schemes, at most 1000 for asymmetric ones.
 #pragma once
 
 #include <array>
 #include <cmath>
 #include <lutra/affine/element.hpp>
-#include <lutra/observe/range/even_levels.hpp>
 #include <lutra/observe/range/value_range.hpp>
+#include <memory>
 
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
@@ -23,62 +22,80 @@ namespace lutra::inline LUTRA_ABI {
 // Distances to the values on one side of a point, in bin widths from the lower edge of bin 0.
 class hinge_sums {
  public:
-  explicit hinge_sums(const histogram& h) : bin_(static_cast<std::size_t>(h.bins()) + 1) {
+  explicit hinge_sums(const histogram& h)
+      : end_(static_cast<double>(h.bins())),
+        bin_(std::make_unique_for_overwrite<bin[]>(static_cast<std::size_t>(h.bins()) + 1)) {
+    // Twice the centre of a bin is an odd number, so that these sums are exact in double up to 2^53.
     double count = 0;
-    double sum = 0;
-    for (std::size_t i = 0; i < h.counts().size(); ++i) {
-      const auto c = static_cast<double>(h.counts()[i]);
-      const double edge = static_cast<double>(i);
+    double twice = 0;
+    double edge = 0;
+    bin* at = bin_.get();
+    for (const std::uint64_t n : h.counts()) {
+      const auto c = static_cast<double>(n);
+      *at++ = {count * edge - 0.5 * twice, count, 0.5 * c};
       const double centre = edge + 0.5;
-      bin_[i] = {count * edge - sum, count, 0.5 * c};
-      count += c;
-      sum += c * centre;
       square_ += c * (centre * centre + 1.0 / 12.0);
+      count += c;
+      twice += c * (edge + edge + 1.0);
+      edge += 1.0;
     }
-    end_ = static_cast<double>(h.bins());
-    bin_.back() = {count * end_ - sum, count, 0};
-    sum_ = sum;
+    sum_ = 0.5 * twice;
+    *at = {count * end_ - sum_, count, 0};  // beyond the last
+    count_ = count;
   }
   // H(t): sum of t - x over the values x below t. Both ends are ordinary bins.
-  double below(double t) const noexcept { return at(t > 0.0 ? t : 0.0); }
-  // Sum of H at n evenly spaced points, at most 256. Eight interleaved sums, so that none waits for another.
+  double below(double t) const noexcept {
+    const place p(t, end_);
+    return at(p.edge, p.fraction);
+  }
+  // Sum of H at n evenly spaced points, at most 256. Four interleaved sums, so that none waits for another.
   double below(double start, double step, index_t n) const noexcept {
-    std::array<double, 8> sum{};
-    std::array<double, 256> point;
+    std::array<std::int32_t, 256> edge;
+    std::array<double, 256> fraction;
     for (index_t i = 0; i < n; ++i) {
-      const double t = start + step * static_cast<double>(i);
-      point[static_cast<std::size_t>(i)] = t > 0.0 ? t : 0.0;
+      const place p(start + step * static_cast<double>(i), end_);
+      edge[static_cast<std::size_t>(i)] = p.edge;
+      fraction[static_cast<std::size_t>(i)] = p.fraction;
     }
+    std::array<double, 4> sum{};
     const auto count = static_cast<std::size_t>(n);
     std::size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-      for (std::size_t l = 0; l < 8; ++l) sum[l] += at(point[i + l]);
+    for (; i + 4 <= count; i += 4) {
+      sum[0] += at(edge[i], fraction[i]);
+      sum[1] += at(edge[i + 1], fraction[i + 1]);
+      sum[2] += at(edge[i + 2], fraction[i + 2]);
+      sum[3] += at(edge[i + 3], fraction[i + 3]);
     }
-    for (; i < count; ++i) sum[i % 8] += at(point[i]);
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+    for (; i < count; ++i) sum[0] += at(edge[i], fraction[i]);
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
   }
   // Sum of (x - v)^2 over all values.
-  double square_about(double v) const noexcept {
-    return square_ - v * (2.0 * sum_ - v * bin_.back().count);
-  }
+  double square_about(double v) const noexcept { return square_ - v * (2.0 * sum_ - v * count_); }
 
  private:
   struct bin {
-    double hinge = 0;  // H at its lower edge
-    double count = 0;  // of the values below
-    double half = 0;   // half of its own
+    double hinge;  // H at its lower edge
+    double count;  // of the values below
+    double half;   // half of its own
   };
-  double at(double t) const noexcept {  // t >= 0
-    const double inside = t < end_ ? t : end_;
-    const auto edge = static_cast<std::int32_t>(inside);
+  struct place {
+    std::int32_t edge;
+    double fraction;
+    place(double t, double end) noexcept {
+      const double positive = t > 0.0 ? t : 0.0;
+      edge = static_cast<std::int32_t>(positive < end ? positive : end);
+      fraction = positive - static_cast<double>(edge);
+    }
+  };
+  double at(std::int32_t edge, double f) const noexcept {
     const bin& b = bin_[static_cast<std::size_t>(edge)];
-    const double f = t - static_cast<double>(edge);
     return b.hinge + f * (b.count + f * b.half);
   }
-  std::vector<bin> bin_;
   double end_ = 0;
   double sum_ = 0;
   double square_ = 0;
+  double count_ = 0;
+  std::unique_ptr<bin[]> bin_;
 };
 
 // The levels of one dtype in ascending order, divided by the scale; integers before the zero point.
@@ -156,7 +173,6 @@ struct mse_range {
   value_range operator()(const histogram& h, const quantization_spec& spec) const {
     const value_range full = full_range(h, spec);
     if (h.finite() == 0 || (full.lo == 0.0F && full.hi == 0.0F)) return full;
-    if (const auto quick = by_closed_form(h, spec, full)) return *quick;
     const squared_error error(h, spec);
     const bool lo_free = !spec.float_range.lo && full.lo < 0.0F;
     const bool hi_free = !spec.float_range.hi && full.hi > 0.0F;
@@ -193,25 +209,6 @@ struct mse_range {
     return {shrunk(r.lo, share), shrunk(r.hi, share)};
   }
   class search;
-  static std::optional<value_range> by_closed_form(const histogram& h,
-                                                   const quantization_spec& spec,
-                                                   const value_range& full) {
-    if (!is_symmetric(spec) || !is_integer(spec.dtype) || bits_of(spec.dtype) < 6 ||
-        spec.qformulation != qformulation::zp || !(spec.float_range == float_range_t{}) ||
-        !(spec.scale_rules == scale_rules{})) {
-      return {};
-    }
-    const quant_bounds q = bounds_of(spec);
-    const unit_values u = range_rule(spec)(full.lo, full.hi);
-    const auto zero = static_cast<double>(u.zero_point);
-    const double half = (static_cast<double>(q.max) - static_cast<double>(q.min)) / 2.0;
-    const double largest = static_cast<double>(std::max(-full.lo, full.hi));
-    const even_levels levels(h, static_cast<double>(q.min) - zero,
-                             static_cast<double>(q.max) - zero);
-    const std::optional<double> step = levels.best_step(largest / (half * h.width()));
-    if (!step || *step * h.width() < static_cast<double>(min_scale)) return {};
-    return within(full, static_cast<float>(*step * half * h.width()));
-  }
   // Moving one end alone also moves the zero point, in steps: try its neighbours, each with its own width.
   static void try_zero_points(search& best, const quantization_spec& spec) {
     const quant_bounds q = bounds_of(spec);
@@ -250,23 +247,32 @@ struct mse_range {
     const value_range& range() const noexcept { return best_; }
     double error() const noexcept { return least_; }
 
-    // A geometric scan; a finer one around its two best points; and around the best of all a last one, dense
-    // where the error is jagged: for few levels, widely spread, and where the zero point moves in steps.
+    // A geometric scan, then its minimum as of a parabola. Where the error does not follow one - few levels, a zero
+    // point that moves in steps, values with a period near the step - a finer scan around the two best
+    // points and around the best of all a last one, dense where jumps are to be expected.
     template <class RangeOf> void along(RangeOf&& range_of) {
       constexpr double ratio = 0.9170040432046712;  // 2^(-1/8)
       constexpr double none = std::numeric_limits<double>::infinity();
       std::array<point, 2> best{point{1, none}, point{1, none}};
+      std::array<double, 2> beside{none, none};  // errors one step above and below the best share
+      double last = none;
+      const double hopeless = jagged_ ? 16.0 : 4.0;
       for (double share = 1; share >= least_share_; share *= ratio) {
         const double e = visit(range_of(share));
+        if (last == best[0].error) beside[1] = e;
         if (e < best[0].error) {
           best[1] = best[0];
           best[0] = {share, e};
+          beside = {last, none};
         } else if (e < best[1].error) {
           best[1] = {share, e};
-        } else if (e > 16.0 * best[0].error) {
+        } else if (e > hopeless * best[0].error) {
           break;  // clipping alone costs more by now, and ever more
         }
+        last = e;
       }
+      const auto error_at = [&](double share) { return visit(range_of(std::min(share, 1.0))); };
+      if (!jagged_ && smooth_minimum(best[0], beside, ratio, error_at)) return;
       point winner = best[0];
       const auto scan = [&](double centre, double step, int steps) {
         for (int i = -steps; i <= steps; ++i) {
@@ -294,6 +300,25 @@ struct mse_range {
     struct point {
       double share, error;
     };
+    // Visits the minimum beside the best point of a geometric scan: where the parabola through its neighbours has its
+    // own, and around it. False if the errors there are not those of a smooth function.
+    template <class ErrorAt>
+    static bool smooth_minimum(const point& best, const std::array<double, 2>& beside, double ratio,
+                               ErrorAt&& error_at) {
+      constexpr double step = 0.008;
+      const double slope = 0.5 * (beside[1] - beside[0]);
+      const double bend = 0.5 * (beside[1] + beside[0]) - best.error;
+      if (!(bend > 0.0 && bend < 4.0 * best.error)) return false;  // false for infinity too
+      const double at = -0.5 * slope / bend;  // in steps of the scan, within +-1/2
+      const double expected = best.error + 0.5 * at * slope;
+      const double centre = best.share * (1.0 - at * (1.0 - ratio));
+      bool smooth = true;
+      for (int i = -2; i <= 2; ++i) {
+        const double e = error_at(centre * (1.0 + step * i));
+        smooth = smooth && e >= 0.97 * expected && e <= 1.04 * expected;
+      }
+      return smooth;
+    }
     const squared_error& error_;
     value_range best_;
     double least_;
