@@ -68,7 +68,7 @@ TEST_CASE("bit_search: a network of many layers is solved to proof") {
       CHECK(found.bytes <= uniform.bytes);
       CHECK(found.error < uniform.error);
       CHECK(found.error >= bound);
-      CHECK(found.error <= bound * 1.005);  // many small steps leave little to round off
+      CHECK(found.error <= bound * 1.01);  // small steps leave little to round off
     }
   }
 }
