@@ -1,7 +1,7 @@
 // lutra examples: mnist - a float CNN becomes P4A8 and runs on integers, on real data.
 // SPDX-License-Identifier: Apache-2.0
 //
-// float model -> fold batch norms -> palettize (4 bit, int8 tables) -> calibrate activations -> finalize
+// float model -> fold batch norms [-> choose bits per weight] -> palettize (4 bit, int8 tables) -> calibrate activations -> finalize
 //             -> save -> a fresh object reads the file -> integer program
 // and four models are compared on the test set. `mnist --help` lists the options.
 #include <common/model_file.hpp>
@@ -61,8 +61,14 @@ mnist_figures compress_and_evaluate(const mnist_options& o) {
     evaluate(f.original, in_float(graph));
     f.batch_norms = fold_batch_norm(graph);
 
+    palettizer_config palettes = mnist_palettes(o);
+    if (o.target_bits > 0) {
+      f.mixed_seconds =
+          seconds_of([&] { f.mixed = choose_bits(graph, palettes, calibration, o, executor); });
+      palettes = mixed_config(graph, palettes, f.mixed->table, f.mixed->target.found.choice);
+    }
     f.palettize_seconds = seconds_of([&] {
-      kmeans_palettizer palettizer(graph, mnist_palettes(o), {}, executor);
+      kmeans_palettizer palettizer(graph, palettes, {}, executor);
       palettizer.prepare();
       f.weights = palettizer.finalize();
     });

@@ -13,6 +13,14 @@ std::optional<int> parse(int argc, char** argv, mnist_options& o) {
   app.add_option("--bits", o.bits, "bits per weight code")->check(CLI::Range(1, 8));
   app.add_option("--group-size", o.group_size, "rows that share a table, 0: the whole weight")
       ->check(CLI::NonNegativeNumber);
+  app.add_option(
+         "--target-bits", o.target_bits,
+         "mixed precision: bits chosen per weight, the size that of this many bits everywhere; "
+         "0: --bits everywhere")
+      ->check(CLI::Range(0, 8));
+  app.add_option("--measured-images", o.measured_images,
+                 "calibration images on which --target-bits compares widths")
+      ->check(CLI::PositiveNumber);
   const std::map<std::string, lutra::qscheme> schemes{
       {"symmetric", lutra::qscheme::symmetric},
       {"symmetric_with_clipping", lutra::qscheme::symmetric_with_clipping}};

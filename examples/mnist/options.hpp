@@ -10,7 +10,9 @@ namespace lutra_examples {
 
 struct mnist_options {
   int bits = 4;
-  int group_size = 0;  // rows that share a table; 0: one table per weight
+  int group_size = 0;   // rows that share a table; 0: one table per weight
+  int target_bits = 0;  // > 0: mixed precision of the size that this many bits everywhere give
+  int measured_images = 128;  // of the calibration images, for comparing widths
   lutra::qscheme lut_scheme = lutra::qscheme::symmetric_with_clipping;
   int calibration_images = 2176;
   int test_images = 10000;

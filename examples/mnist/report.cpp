@@ -7,6 +7,67 @@
 #include <nlohmann/json.hpp>
 
 namespace lutra_examples {
+namespace {
+
+// Rows that share a table.
+std::string rows_of(const lutra::layer_choice& c) {
+  return c.spec.granularity.kind() == lutra::granularity_kind::per_tensor
+             ? "all"
+             : std::to_string(c.spec.granularity.block_size());
+}
+
+std::string mixed_text(const mixed_figures& m) {
+  table chosen({"weight", "bits", "rows per table", "bytes", "error", "uniform bytes", "error"});
+  for (std::size_t i = 0; i < m.table.size(); ++i) {
+    const auto at = [&](lutra::index_t c) { return m.table[i].choices[std::size_t(c)]; };
+    const lutra::layer_choice c = at(m.target.found.choice[i]);
+    const lutra::layer_choice u = at(m.uniform[i]);
+    chosen.row({m.table[i].name, std::to_string(c.spec.n_bits), rows_of(c), thousands(c.bytes),
+                fixed(c.error, 5), thousands(u.bytes), fixed(u.error, 5)});
+  }
+  const auto& found = m.target.found;
+  chosen.row({"sum", "", "", thousands(found.bytes), fixed(found.error, 5),
+              thousands(m.target.uniform.bytes), fixed(m.target.uniform.error, 5)});
+  table sizes({"size of uniform", "bytes", "error", "mixed bytes", "error", "least possible"});
+  for (const auto& s : m.sizes) {
+    sizes.row({std::to_string(s.bits) + (s.bits == 1 ? " bit" : " bits"),
+               thousands(s.uniform.bytes), fixed(s.uniform.error, 5), thousands(s.found.bytes),
+               fixed(s.found.error, 5), fixed(s.found.lower_bound, 5)});
+  }
+  return "mixed precision, error: mean over images of the squared error of the logits\n\n" +
+         chosen.text() + "\n" + sizes.text() + "\n";
+}
+
+nlohmann::ordered_json mixed_json(const mixed_figures& m) {
+  using object = nlohmann::ordered_json;
+  const auto cost = [](const auto& c) { return object{{"bytes", c.bytes}, {"error", c.error}}; };
+  object layers = object::array();
+  for (std::size_t i = 0; i < m.table.size(); ++i) {
+    object measured = object::array();
+    for (const auto& c : m.table[i].choices) {
+      measured.push_back({{"bits", c.spec.n_bits},
+                          {"rows_per_table", rows_of(c)},
+                          {"bytes", c.bytes},
+                          {"error", c.error}});
+    }
+    layers.push_back({{"name", m.table[i].name},
+                      {"chosen", measured[std::size_t(m.target.found.choice[i])]},
+                      {"uniform", measured[std::size_t(m.uniform[i])]},
+                      {"measured", measured}});
+  }
+  object sizes = object::array();
+  for (const auto& s : m.sizes) {
+    object found = cost(s.found);
+    found["lower_bound"] = s.found.lower_bound;
+    found["proven"] = s.found.proven;
+    sizes.push_back({{"uniform_bits", s.bits}, {"uniform", cost(s.uniform)}, {"mixed", found}});
+  }
+  object curve = object::array();
+  for (const auto& c : m.curve) curve.push_back(cost(c));
+  return {{"layers", layers}, {"sizes", sizes}, {"curve", curve}};
+}
+
+}  // namespace
 
 std::string table_text(const mnist_figures& f) {
   const auto bits = [](double bytes, double elements) { return fixed(8.0 * bytes / elements, 2); };
@@ -46,7 +107,8 @@ std::string table_text(const mnist_figures& f) {
                                  ? ""
                                  : "batch norms folded: " + std::to_string(norms.folded()) +
                                        " of " + std::to_string(norms.records.size()) + "\n";
-  return models.text() + "\n" + layers.text() + "\n" + activations.text() + "\n" + folded +
+  return models.text() + "\n" + (f.mixed ? mixed_text(*f.mixed) : "") + layers.text() + "\n" +
+         activations.text() + "\n" + folded +
          "finalized simulation equals the calibrated fake-quant model: " +
          (f.simulated_equals_fake_quant ? "bit for bit" : "NO") + "\n" +
          "integer logits that differ from it: " + thousands(d.differing) + " of " +
@@ -54,7 +116,8 @@ std::string table_text(const mnist_figures& f) {
          (d.largest == 1 ? " step" : " steps") + "\n" + "palettize " +
          fixed(f.palettize_seconds, 2) + " s, calibrate " + fixed(f.calibrate_seconds, 2) + " s (" +
          thousands(f.calibration_images) + " images), evaluate " + fixed(f.evaluate_seconds(), 2) +
-         " s (" + thousands(f.images) + " images)\n";
+         " s (" + thousands(f.images) + " images)" +
+         (f.mixed ? ", measure widths " + fixed(f.mixed_seconds, 2) + " s" : "") + "\n";
 }
 
 std::string json_text(const mnist_figures& f, const mnist_options& o) {
@@ -114,6 +177,12 @@ std::string json_text(const mnist_figures& f, const mnist_options& o) {
                   {"evaluate", ms(f.evaluate_seconds())},
                   {"evaluate_integer", ms(f.integer.seconds)}}}};
   if (!batch_norms.empty()) report["batch_norms"] = batch_norms;
+  if (f.mixed) {
+    report["options"]["target_bits"] = o.target_bits;
+    report["options"]["measured_images"] = o.measured_images;
+    report["mixed"] = mixed_json(*f.mixed);
+    report["seconds"]["measure"] = ms(f.mixed_seconds);
+  }
   return report.dump(2) + "\n";
 }
 

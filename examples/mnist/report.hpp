@@ -9,6 +9,7 @@
 #include <lutra/flow/fold_batch_norm.hpp>
 #include <lutra/flow/report.hpp>
 #include <mnist/evaluate.hpp>
+#include <mnist/mixed.hpp>
 #include <mnist/options.hpp>
 
 namespace lutra_examples {
@@ -25,8 +26,10 @@ struct mnist_figures {
   lutra::batch_norm_report batch_norms;   // empty for a network without any
   lutra::compression_report weights;      // of the palettizer
   lutra::compression_report activations;  // of the quantizer
-  lutra::index_t bytes_before = 0;        // weight tensors in the input file
-  lutra::index_t bytes_after = 0;         // their codes, tables and scales in the output file
+  std::optional<mixed_figures> mixed;     // with --target-bits
+  double mixed_seconds = 0;
+  lutra::index_t bytes_before = 0;  // weight tensors in the input file
+  lutra::index_t bytes_after = 0;   // their codes, tables and scales in the output file
   bool simulated_equals_fake_quant = false;
   logit_difference integer_logits;
   double palettize_seconds = 0;

@@ -16,9 +16,11 @@
 #include <lutra/fake_quant/gradient.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/flow/fold_batch_norm.hpp>
+#include <lutra/flow/mixed_precision.hpp>
 #include <lutra/flow/palettizer.hpp>
 #include <lutra/flow/quantizer.hpp>
 #include <lutra/flow/report_text.hpp>
+#include <lutra/flow/squared_gradients.hpp>
 #include <lutra/fwd.hpp>
 #include <lutra/graph/conformance.hpp>
 #include <lutra/graph/inspect.hpp>

@@ -147,6 +147,50 @@ TEST_CASE("mnist: fewer bits and groups of rows lose what the reference loses") 
   }
 }
 
+TEST_CASE("mnist: mixed precision loses less than uniform bits of the same size") {
+  test::temporary_directory dir;
+  const std::string few = test::quick() ? " --test-images 20 --calibration-images 32"
+                                        : " --test-images 1000 --calibration-images 256";
+  const std::string model = "--model " LUTRA_SOURCE_DIR "/examples/data/mnist_bn.safetensors" + few;
+  const std::string mixed =
+      model + " --target-bits 2 --measured-images " + (test::quick() ? "2" : "32");
+  const outcome chosen = demo(dir, mixed);
+  REQUIRE_MESSAGE(chosen.status == 0, chosen.text);
+  const auto& sizes = chosen.report.at("mixed").at("sizes");
+  REQUIRE(sizes.size() == 8);
+  for (const std::size_t bits : {2, 3, 4}) {
+    const auto& at = sizes.at(bits - 1);
+    CHECK(at.at("uniform_bits") == bits);
+    CHECK(at.at("mixed").at("bytes") <= at.at("uniform").at("bytes"));
+    CHECK(at.at("mixed").at("proven") == true);
+    const double least = at.at("mixed").at("error"), uniform = at.at("uniform").at("error");
+    CHECK(least < uniform);
+    CHECK(at.at("mixed").at("lower_bound") == least);
+  }
+  // What was written is what was chosen.
+  const auto& layers = chosen.report.at("mixed").at("layers");
+  REQUIRE(layers.size() == 6);
+  lutra::index_t bytes = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto& written = chosen.report.at("layers").at(i);
+    CHECK(written.at("name") == layers.at(i).at("name"));
+    CHECK(written.at("bits") == layers.at(i).at("chosen").at("bits"));
+    CHECK(written.at("bytes") == layers.at(i).at("chosen").at("bytes"));
+    CHECK(layers.at(i).at("measured").size() == 40);
+    bytes += layers.at(i).at("chosen").at("bytes").get<lutra::index_t>();
+  }
+  CHECK(chosen.report.at("weights").at("bytes_after") == bytes);
+  CHECK(sizes.at(1).at("mixed").at("bytes") == bytes);
+  if (test::quick()) return;
+  CHECK(demo(dir, mixed + " --threads 2").report == chosen.report);
+  const outcome uniform = demo(dir, model + " --bits 2");
+  REQUIRE_MESSAGE(uniform.status == 0, uniform.text);
+  CHECK(bytes <= uniform.report.at("weights").at("bytes_after"));
+  const double with_mixed = chosen.report.at("accuracy").at("simulated");
+  CHECK(with_mixed > uniform.report.at("accuracy").at("simulated").get<double>() + 10);
+  CHECK(with_mixed > 97);
+}
+
 TEST_CASE("mnist: threads change neither the report nor the model") {
   test::temporary_directory dir;
   const report_json one = good_demo(dir, "--threads 1 --group-size 2").report;
@@ -181,11 +225,13 @@ TEST_CASE("mnist: mistakes on the command line and in files end with a message a
     CHECK_FALSE(std::filesystem::exists(dir.file("model.safetensors")));
   };
   CHECK(demo(dir, "--help").status == 0);
-  for (const char* flag : {"--bits", "--group-size", "--lut-scheme", "--calibration-images",
-                           "--threads", "--model", "--images", "--labels", "--report"}) {
+  for (const char* flag :
+       {"--bits", "--target-bits", "--group-size", "--lut-scheme", "--calibration-images",
+        "--threads", "--model", "--images", "--labels", "--report"}) {
     CHECK(demo(dir, "--help").text.find(flag) != std::string::npos);
   }
   fails("--bits 9", "--bits");
+  fails("--target-bits 9", "--target-bits");
   fails("--lut-scheme odd", "--lut-scheme");
   fails("--unknown", "--unknown");
   fails("--model " + dir.file("missing"), "cannot open the file");

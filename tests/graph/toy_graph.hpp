@@ -108,6 +108,11 @@ struct graph {
   }
 };
 
+// What a framework's backward pass gives for one batch: gradients by value.
+struct gradients {
+  std::vector<std::pair<int, lutra::tensor<float>>> of;
+};
+
 }  // namespace toy
 
 template <> struct lutra::graph_traits<toy::graph> {
@@ -234,6 +239,9 @@ template <> struct lutra::graph_traits<toy::graph> {
       at[n.results[0]] = std::move(out);
     }
     return at.at(g.outputs[0]);
+  }
+  template <class F> static void gradients(graph&, const toy::gradients& batch, F&& on_gradient) {
+    for (const auto& [v, gradient] : batch.of) on_gradient(v, lutra::view(gradient));
   }
 
  private:

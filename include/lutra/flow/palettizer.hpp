@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   prepare()   clusters every chosen weight (graph/weight_plan.hpp) and puts the restored float values in
-//               its place: the model runs as before, with the palette's error
+//               its place: the model runs as before, with the palette's error. With sensitivities
+//               (flow/squared_gradients.hpp) an element counts for as much as the loss depends on it
 //   finalize()  puts palettes in place of the constants (graph_traits::emit_palette)
 // An error leaves the graph as it was: everything is computed before the first edit, and edits are
 // journalled. The palettes do not depend on the executor. The graph must outlive the palettizer and
@@ -13,10 +14,12 @@
 #include <lutra/core/progress.hpp>
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/report.hpp>
+#include <lutra/flow/sensitivity.hpp>
 #include <lutra/graph/weight_plan.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/palette/restore.hpp>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -49,7 +52,10 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
 
   // Raises invalid_state when called twice, invalid_graph for a graph that is none, shape_mismatch for a
   // weight that does not fit its op, non_finite for NaN or infinite weights, cancelled.
-  void prepare() {
+  void prepare() { prepare(weight_sensitivities()); }
+  // The same with sensitivities as importance of the elements; weights without any count evenly. Names that no
+  // chosen weight has are noted in the report. Raises shape_mismatch too for sensitivities of another shape.
+  void prepare(const weight_sensitivities& sensitivities) {
     if (state_ != state::fresh) {
       raise(errc::invalid_state, "prepare() was called before", "kmeans_palettizer::prepare");
     }
@@ -61,8 +67,9 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     index_t done = 0;
     for (const weight_choice& w : plan.weights) {
       report_progress(options_.progress, "palettize", done++, index_t(plan.weights.size()));
-      report.weights.push_back(compress(indexed, w, weights));
+      report.weights.push_back(compress(indexed, w, sensitivities, weights));
     }
+    note_unused(sensitivities, plan, report);
     report_progress(options_.progress, "palettize", done, done);
     edit_graph(graph_, [&](journal<G>& edits) {
       for (const prepared_weight& w : weights) {
@@ -106,7 +113,20 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     tensor<float> restored;
   };
 
+  static void note_unused(const weight_sensitivities& sensitivities, const palettization_plan& plan,
+                          compression_report& report) {
+    std::unordered_set<std::string_view> chosen;
+    for (const weight_choice& w : plan.weights) {
+      if (w.chosen) chosen.insert(w.name);
+    }
+    for (const auto& [name, values] : sensitivities.all()) {
+      if (chosen.contains(name)) continue;
+      report.notes.push_back("sensitivities of " + text_of(std::string_view(name)) +
+                             " are not used: no weight of that name is palettized");
+    }
+  }
   weight_record compress(const indexed_graph<G>& indexed, const weight_choice& w,
+                         const weight_sensitivities& sensitivities,
                          std::vector<prepared_weight>& weights) const {
     weight_record record;
     record.name = w.name;
@@ -128,6 +148,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     }
     palettize_options options;
     options.where = w.name;
+    options.importance = sensitivities.find(w.name);
     const palette<float> found = palettize(data, w.spec, options, executor_);
     prepared_weight made{id, pack(found), restore(found)};
     fill(record, data, found, made);

@@ -84,6 +84,7 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 //   module_aliases(g, path) other paths of the same module; default: none
 //   shape_of(g, v)         std::optional<shape>; default: constant(g, v) for states, else unknown
 //   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
+// Of graphs that a framework trains, optional: gradients(g, batch, f), see flow/squared_gradients.hpp.
 // Of editable graphs, optional: begin(g), commit(g), rollback(g): the adapter undoes a failed pass itself.
 // The node that insert_fake_quant makes has op_type "fake_quant"; those of emit_quantize_dequantize
 // have "quantize" and "dequantize", that of emit_palette, if there is one, "lut_to_dense".
