@@ -158,7 +158,7 @@ TEST_CASE("mnist: mixed precision loses less than uniform bits of the same size"
   REQUIRE_MESSAGE(chosen.status == 0, chosen.text);
   const auto& sizes = chosen.report.at("mixed").at("sizes");
   REQUIRE(sizes.size() == 8);
-  for (const std::size_t bits : {2, 3, 4}) {
+  for (const std::size_t bits : {2U, 3U, 4U}) {
     const auto& at = sizes.at(bits - 1);
     CHECK(at.at("uniform_bits") == bits);
     CHECK(at.at("mixed").at("bytes") <= at.at("uniform").at("bytes"));
