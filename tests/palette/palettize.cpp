@@ -32,8 +32,9 @@ using numbers = std::vector<double>;
 bool same(const palette<float>& a, const palette<float>& b) {
   return a.lut == b.lut && a.codes == b.codes && a.lut_codes == b.lut_codes && a.scale == b.scale &&
          a.zero_point == b.zero_point && a.row_scale == b.row_scale && a.inertia == b.inertia &&
-         a.error == b.error && a.lower_bound == b.lower_bound && a.rounding == b.rounding && a.used_entries == b.used_entries &&
-         a.collapsed_entries == b.collapsed_entries && a.status == b.status;
+         a.error == b.error && a.lower_bound == b.lower_bound && a.rounding == b.rounding &&
+         a.used_entries == b.used_entries && a.collapsed_entries == b.collapsed_entries &&
+         a.status == b.status;
 }
 
 double total(const numbers& xs) {

@@ -70,8 +70,8 @@ struct four_threads {
 std::size_t bytes_of(const lutra::palette<float>& p) {
   const auto bytes = [](const auto& v) { return v.size() * sizeof(v[0]); };
   return bytes(p.lut) + bytes(p.codes) + bytes(p.lut_codes) + bytes(p.scale) + bytes(p.zero_point) +
-         bytes(p.row_scale) + bytes(p.status) + bytes(p.inertia) + bytes(p.lower_bound) + bytes(p.rounding) +
-         bytes(p.error) + bytes(p.used_entries) + bytes(p.collapsed_entries);
+         bytes(p.row_scale) + bytes(p.status) + bytes(p.inertia) + bytes(p.lower_bound) +
+         bytes(p.rounding) + bytes(p.error) + bytes(p.used_entries) + bytes(p.collapsed_entries);
 }
 
 // Peak beyond input and palette, as a share of the weight's bytes.
