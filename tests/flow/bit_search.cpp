@@ -143,6 +143,18 @@ TEST_CASE("bit_search: a saved search goes on where it was") {
   CHECK(first.best().error <= worse.error);
 }
 
+TEST_CASE("bit_search: a saved search that claims a proof it does not have is refused") {
+  const layer_table table = test::network_table(5, 25);
+  const std::int64_t target = cost_of(table, uniform_choice(table, 3)).bytes;
+  bit_search search(table, target);
+  search.run({.max_states = 2});
+  REQUIRE_FALSE(search.best().proven);
+  std::vector<std::uint8_t> forged = search.save();
+  forged.back() = 1;
+  CHECK_ERROR(search.load(forged), corrupt_data, "not a proof");
+  CHECK_FALSE(search.best().proven);
+}
+
 TEST_CASE("bit_search: saved searches of others or broken ones are refused") {
   const layer_table table = test::random_table(1, 4, 4);
   const std::int64_t target = size_curve(table).corners().back().bytes - 1;

@@ -74,7 +74,16 @@ TEST_CASE("layer_table: measurements survive saving, other tables refuse them") 
   refused(other, "another number of choices");
   other = table;
   other[0].choices[0].spec.n_bits = 7;
-  refused(other, "another width");
+  refused(other, "another way to palettize");
+  other = table;
+  other[0].choices[0].spec.granularity = granularity::per_grouped_channel(1, 0);
+  refused(other, "another way to palettize");
+  other = table;
+  other[0].choices[0].spec.lut_qspec = int8_symmetric;
+  refused(other, "another way to palettize");
+  other = table;
+  other[1].choices[0].spec.outliers.count = 3;
+  refused(other, "another way to palettize");
 }
 
 TEST_CASE("layer_table: measurements cut short or changed are corrupt") {

@@ -1,5 +1,6 @@
 #include <lutra/core/executor_openmp.hpp>
 #include <lutra/flow/measure_layers.hpp>
+#include <stdexcept>
 
 #include "backward_executor.hpp"
 #include "errors.hpp"
@@ -186,6 +187,20 @@ TEST_CASE(
     CHECK(table[1].choices[0].error == 1.0);
     CHECK_FALSE(table[1].choices[1].measured());
   }
+}
+
+TEST_CASE("measure_layers: what was measured before the callback threw stays") {
+  const small_net net;
+  layer_table table = layer_choices_of<toy::graph>(net, int8_tables, {.n_bits = {4, 2}});
+  int calls = 0;
+  const auto loss = [&](const layer_trial<toy::graph>&) {
+    if (++calls == 3) throw std::runtime_error("out of batches");
+    return 1.0;
+  };
+  CHECK_THROWS_AS(measure_layers<toy::graph>(net, table, loss), std::runtime_error);
+  CHECK(table[0].choices[0].measured());
+  CHECK(table[0].choices[1].measured());
+  CHECK_FALSE(table[1].choices[0].measured());
 }
 
 TEST_CASE("measure_layers: offers, weights and tables that do not fit") {

@@ -3,6 +3,8 @@
 #include <lutra/core/random.hpp>
 #include <lutra/flow/scale_channels.hpp>
 
+#include "errors.hpp"
+
 using namespace lutra;
 
 namespace {
@@ -47,6 +49,22 @@ TEST_CASE("scale_channels: every element by the scale of its output channel, rou
       }
     }
   }
+}
+
+TEST_CASE("scale_channels: one scale and one shift per output channel, or an error") {
+  const tensor<float> w({6, 4}, std::vector<float>(24, 1.0F));
+  const auto refused = [&](bool transposed, std::size_t scales, std::size_t shifts) {
+    const std::vector<double> scale(scales, 1.0), shift(shifts, 1.0);
+    CHECK_ERROR(scale_channels(lutra::view(w), transposed, scale, shift), shape_mismatch,
+                "per output channel", "[6, 4]");
+  };
+  refused(false, 5, 5);
+  refused(false, 6, 5);
+  refused(true, 6, 6);
+  refused(true, 16, 16);  // 4 groups do not divide 6 inputs
+  refused(true, 0, 0);
+  const std::vector<double> one(12, 1.0);
+  CHECK(scale_channels(lutra::view(w), true, one, one).bias.size() == 12);
 }
 
 TEST_CASE("scale_channels: a number that is not finite names its channel") {

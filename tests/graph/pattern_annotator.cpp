@@ -150,6 +150,10 @@ TEST_CASE("pattern_annotator: wrong nodes, slots, results and patterns are refus
               "no such operand slot", "attend", "3", "below 3");
   CHECK_ERROR(with([](pattern_annotator& a) { a.output(a.key(), 2, a8); })(), invalid_argument,
               "no such result", "2", "below 2");
+  CHECK_ERROR(with([](pattern_annotator& a) { a.state_spec(-1); })(), invalid_argument,
+              "not a state", "-1");
+  CHECK_ERROR(with([](pattern_annotator& a) { a.preserves_range(99); })(), invalid_argument,
+              "not in the match", "99");
   pattern_registry r;
   CHECK_ERROR(r.add({"p", pattern_kind::custom, {{"x"}}}), invalid_argument, "annotator", "'p'");
   CHECK_ERROR(r.add({"p", pattern_kind::nary, {{"x"}}, [](pattern_annotator&) {}}),

@@ -133,6 +133,7 @@ class bit_search {
     if (!(found.lower_bound >= 0 && found.lower_bound <= std::min(found.error, best_.error))) {
       corrupt("not a bound");
     }
+    if (found.proven && found.lower_bound != found.error) corrupt("not a proof");
     found.lower_bound = std::max(found.lower_bound, best_.lower_bound);
     found.proven = found.proven || best_.proven;
     if (better(found, best_)) {

@@ -113,6 +113,27 @@ inline std::vector<index_t> uniform_choice(const layer_table& table, int n_bits)
   return choice;
 }
 
+// All of a spec that bytes and error depend on, readable.
+inline std::string way_of(const palettization_spec& s) {
+  const auto number = [](auto x) { return text_of(static_cast<int>(x)) + " "; };
+  const quantization_spec& t = s.lut_qspec;
+  std::string way = text_of(s.n_bits) + " bits, " + text_of(s.granularity) + ", table ";
+  if (t.enabled) {
+    const scale_rules& r = t.scale_rules;
+    way += std::string(name_of(t.dtype)) + " " + std::string(name_of(t.qscheme)) + " ";
+    way += number(r.e8m0) + number(r.no_clipping) + number(r.floor) + number(r.scale_type);
+    for (const std::optional<float>& end : {t.float_range.lo, t.float_range.hi}) {
+      way += (end ? text_of(*end) : "free") + " ";
+    }
+  } else {
+    way += "float ";
+  }
+  way += number(s.cluster_dim) + number(s.enable_per_channel_scale) + number(s.short_groups);
+  way += number(s.refine_lut) + text_of(s.outliers.count) + " " + text_of(s.outliers.fraction) +
+         " " + number(s.outliers.by_gain);
+  return way;
+}
+
 // The measured figures as bytes, so that measuring may go on another day (restore_measurements).
 inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
   state_writer w;
@@ -124,7 +145,7 @@ inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
     w.i64(layer.elements);
     w.u64(layer.choices.size());
     for (const layer_choice& c : layer.choices) {
-      w.u8(static_cast<std::uint8_t>(c.spec.n_bits));
+      w.text(way_of(c.spec));
       w.i64(c.bytes);
       w.f64(c.error);
     }
@@ -133,7 +154,7 @@ inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
 }
 
 // Puts saved figures into a table made the same way (layer_choices_of). Raises corrupt_data, unsupported for
-// another version, incompatible for figures of other layers or widths; the table is changed only if all fits.
+// another version, incompatible for figures of other layers or ways; the table is changed only if all fits.
 inline void restore_measurements(layer_table& table, std::span<const std::uint8_t> bytes) {
   const std::string where = "restore_measurements";
   state_reader r(bytes, where);
@@ -153,9 +174,12 @@ inline void restore_measurements(layer_table& table, std::span<const std::uint8_
             text_of(std::string_view(name)), text_of(std::string_view(layer.name)));
     }
     same(r.i64(), static_cast<std::int64_t>(layer.elements), "another number of elements", at);
-    same(r.count(17), layer.choices.size(), "another number of choices", at);
+    same(r.count(24), layer.choices.size(), "another number of choices", at);
     for (layer_choice& c : layer.choices) {
-      same(static_cast<int>(r.u8()), c.spec.n_bits, "another width", at);
+      const std::string own = way_of(c.spec);
+      if (const std::string way = r.text(); way != own) {
+        raise(errc::incompatible, "the measurements are of another way to palettize", at, way, own);
+      }
       c.bytes = r.i64();
       c.error = r.f64();
       if (c.bytes < 0) r.corrupt("a size is negative", text_of(c.bytes), ">= 0");

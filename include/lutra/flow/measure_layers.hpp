@@ -150,11 +150,23 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
     for (index_t first = 0; first < total; first += batch) {
       report_progress(options_.progress, "measure layers", cells_ - total + first, cells_);
       const index_t count = std::min(batch, total - first);
-      std::vector<layer_choice> found(static_cast<std::size_t>(count));
+      std::vector<double> wrong(to_size(count));  // an error that is none, else 0
       executor_.bulk(count, [&](index_t i) {
-        found[static_cast<std::size_t>(i)] = measure(waiting_[to_size(first + i)]);
+        const cell& at = waiting_[to_size(first + i)];
+        const layer_choice made = measure(at);
+        if (made.error >= 0 && made.error - made.error == 0) {
+          table_[at.layer].choices[at.choice] = made;  // at once: what is measured stays
+        } else {
+          wrong[to_size(i)] = made.error;
+        }
       });
-      for (index_t i = 0; i < count; ++i) take(waiting_[to_size(first + i)], found[to_size(i)]);
+      for (index_t i = 0; i < count; ++i) {
+        if (wrong[to_size(i)] == 0) continue;
+        const cell& at = waiting_[to_size(first + i)];
+        raise(errc::non_finite, "the measured error is not finite and >= 0",
+              "measure_layers, " + text_of(table_[at.layer], at.choice),
+              text_of(wrong[to_size(i)]));
+      }
     }
     report_progress(options_.progress, "measure layers", cells_, cells_);
   }
@@ -216,13 +228,6 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
                                                 lutra::view(restored)});
     }
     return made;
-  }
-  void take(const cell& at, const layer_choice& found) {
-    if (!(found.error - found.error == 0) || found.error < 0) {
-      raise(errc::non_finite, "the measured error is not finite and >= 0",
-            "measure_layers, " + text_of(table_[at.layer], at.choice), text_of(found.error));
-    }
-    table_[at.layer].choices[at.choice] = found;
   }
 
   layer_table& table_;

@@ -26,8 +26,7 @@ inline std::string literal_pattern(std::string_view name) {
 // A config that palettizes exactly the weights of the table, each with the spec chosen for it. `config` is the
 // one the table was made with (layer_choices_of). Weights of a known op are named by the first op that reads
 // them (op_name_config), others by module and state (module_name_configs). Raises invalid_argument for a choice
-// that is none, incompatible for a table of another graph or config, unsupported for a weight that no config
-// can name.
+// that is none, incompatible for a table of another graph or config.
 template <readable_graph G>
 palettizer_config mixed_config(const G& graph, const palettizer_config& config,
                                const layer_table& table, std::span<const index_t> choice) {
@@ -51,8 +50,6 @@ palettizer_config mixed_config(const G& graph, const palettizer_config& config,
     if (w.node >= 0) {
       ops.op_name_config.set(literal_pattern(plan.index.name[to_size(w.node)]),
                              {.op_state_spec = {{"*", spec}}});
-    } else if (plan.index.state_names[to_size(w.value)].empty()) {
-      raise(errc::unsupported, "a weight without a name cannot be given a spec", where, name);
     } else {
       const std::string module(module_tree::parent_path(w.name));
       const auto* entry = states.find(module);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <lutra/core/error.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <span>
@@ -20,12 +21,26 @@ struct scaled_channels {
   index_t broken = -1;  // a channel with a number that is not finite; -1: none
 };
 
-// One scale and one shift per output channel; of a transposed weight they are a multiple of axis 1.
+// One scale and one shift per output channel: axis 0, or of a transposed weight, of rank 2 at least, a multiple of
+// axis 1 (its groups, which divide axis 0). Else raises shape_mismatch.
 inline scaled_channels scale_channels(const tensor_view<const float>& weight, bool transposed,
                                       std::span<const double> scale,
                                       std::span<const double> shift) {
   const shape extents = weight.extents();
   const auto channels = static_cast<index_t>(scale.size());
+  bool fits = shift.size() == scale.size() && extents.rank() >= (transposed ? 2 : 1);
+  if (fits && transposed) {
+    const index_t groups = extents[1] > 0 ? channels / extents[1] : 0;
+    fits = channels == groups * extents[1] &&
+           (groups > 0 ? extents[0] % groups == 0 : weight.size() == 0);
+  } else if (fits) {
+    fits = channels == extents[0];
+  }
+  if (!fits) {
+    raise(errc::shape_mismatch, "not one scale and one shift per output channel", "scale_channels",
+          text_of(channels) + " scales, " + text_of(shift.size()) + " shifts",
+          "the output channels of " + text_of(extents));
+  }
   const index_t inner = extents.product(transposed ? 2 : 1, extents.rank());
   const index_t row = transposed ? extents[1] : extents[0];
   const index_t group = transposed && row > 0 && channels > 0

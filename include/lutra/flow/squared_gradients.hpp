@@ -37,7 +37,7 @@ class squared_gradients {
     const auto indexed = index_of(graph);
     for (const weight_choice& w : plan_index(indexed.index, config).weights) {
       if (!w.chosen) continue;
-      const shape& extents =
+      const shape extents =
           graph_traits<G>::constant(graph, indexed.values[to_size(w.value)]).extents();
       number_.emplace(w.name, sums_.size());
       for (const std::string& alias : indexed.index.state_names[to_size(w.value)]) {

@@ -109,8 +109,8 @@ class op_rules {
   void annotate(const pattern_match& m, const choice& c) {
     const index_t key = m.key();
     const pattern& p = registry_.patterns()[to_size(m.pattern)];
-    if (p.kind == pattern_kind::custom) return annotate_by(p, m, c);
     refuse_state_positions(key, c);
+    if (p.kind == pattern_kind::custom) return annotate_by(p, m, c);
     for (index_t e = a_.first_edge(key); e < a_.end_edge(key); ++e) {
       annotate_input(e, e - a_.first_edge(key), c);
     }
@@ -300,6 +300,7 @@ class op_rules {
 
 inline const graph_index& pattern_annotator::graph() const noexcept { return rules_.g_; }
 inline bool pattern_annotator::preserves_range(index_t node) const {
+  check_node(node);
   return rules_.preserves_range(node);
 }
 inline std::optional<quantization_spec> pattern_annotator::input_spec(index_t position) {
@@ -307,6 +308,9 @@ inline std::optional<quantization_spec> pattern_annotator::input_spec(index_t po
   return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
 }
 inline std::optional<quantization_spec> pattern_annotator::state_spec(index_t value) {
+  if (value < 0 || value >= graph().value_count() || !graph().is_state(value)) {
+    raise(errc::invalid_argument, "not a state", "pattern_annotator::state_spec", text_of(value));
+  }
   const auto found = rules_.by_name(config_, value, graph().is_weight_of(key(), value));
   return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
 }

@@ -23,9 +23,11 @@ class pattern_annotator {
   const graph_index& graph() const noexcept;
   std::span<const index_t> nodes() const noexcept { return chain_; }
   index_t key() const noexcept { return chain_.front(); }
-  // Whether a pattern of the registry shares one range over inputs and outputs of the node's op.
+  // Whether a pattern of the registry shares one range over inputs and outputs of the node's op. Raises
+  // invalid_argument for a node outside the match.
   bool preserves_range(index_t node) const;
-  // What the config of the key node says; absent: off. Positions count distinct operands.
+  // What the config of the key node says; absent: off. Positions count distinct operands. Raises
+  // invalid_argument for a value that is no state.
   std::optional<quantization_spec> input_spec(index_t position);
   std::optional<quantization_spec> state_spec(index_t value);
   std::optional<quantization_spec> output_spec();
