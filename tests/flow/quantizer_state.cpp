@@ -2,6 +2,7 @@
 #include <lutra/flow/quantizer.hpp>
 
 #include "errors.hpp"
+#include "fake_quant/version_2.hpp"
 #include "nets.hpp"
 
 using namespace lutra;
@@ -16,16 +17,6 @@ quantizer_config scheduled(const qat_schedule& s) {
 std::span<const std::uint8_t> part(const std::vector<std::uint8_t>& bytes, std::size_t n) {
   return std::span(bytes).first(n);
 }
-// Bytes of fake_quantizer::save() as version 2 wrote them: no flag in front of the checksum.
-std::vector<std::uint8_t> version_2(const fake_quantizer& fq) {
-  std::vector<std::uint8_t> bytes = fq.save();
-  bytes.erase(bytes.end() - 9, bytes.end());
-  bytes[4] = 2;
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const std::uint8_t b : bytes) hash = (hash ^ b) * 0x100000001b3ULL;
-  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<std::uint8_t>(hash >> (8 * i)));
-  return bytes;
-}
 // What quantizer::save() of version 1 wrote.
 std::vector<std::uint8_t> version_1(const std::vector<fake_quantizer>& fqs,
                                     const quantization_plan& plan, std::int64_t steps) {
@@ -35,7 +26,7 @@ std::vector<std::uint8_t> version_1(const std::vector<fake_quantizer>& fqs,
   w.i64(steps);
   w.u64(fqs.size());
   for (std::size_t i = 0; i < fqs.size(); ++i) {
-    const std::vector<std::uint8_t> bytes = version_2(fqs[i]);
+    const std::vector<std::uint8_t> bytes = test::version_2(fqs[i]);
     w.text(plan.groups[i].name);
     w.u8(1);
     w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});

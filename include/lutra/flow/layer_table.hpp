@@ -134,10 +134,12 @@ inline std::string way_of(const palettization_spec& s) {
   return way;
 }
 
+inline constexpr std::uint32_t measurements_magic = 0x5A4C544CU;  // "LTLZ"
+
 // The measured figures as bytes, so that measuring may go on another day (restore_measurements).
 inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
   state_writer w;
-  w.u32(0x5A4C544CU);  // "LTLZ"
+  w.u32(measurements_magic);
   w.u32(1);
   w.u64(table.size());
   for (const layer_choices& layer : table) {
@@ -158,8 +160,8 @@ inline std::vector<std::uint8_t> save_measurements(const layer_table& table) {
 inline void restore_measurements(layer_table& table, std::span<const std::uint8_t> bytes) {
   const std::string where = "restore_measurements";
   state_reader r(bytes, where);
-  if (const std::uint32_t m = r.u32(); m != 0x5A4C544CU) {
-    r.corrupt("not measurements of layers", text_of(m), text_of(0x5A4C544CU));
+  if (const std::uint32_t m = r.u32(); m != measurements_magic) {
+    r.corrupt("not measurements of layers", text_of(m), text_of(measurements_magic));
   }
   r.version(1);
   const auto same = [&](auto saved, auto own, const char* what, const std::string& at) {
