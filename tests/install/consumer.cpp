@@ -1,5 +1,13 @@
-// A user's program: everything through the umbrella header.
+// A user's program. LUTRA_CONSUMER_ALL: with everything, through the umbrella header; one of the ways to build it
+// is enough for that.
+#if defined(LUTRA_CONSUMER_ALL)
 #include <lutra/lutra.hpp>
+#else
+#include <lutra/core/version.hpp>
+#include <lutra/palette/pack.hpp>
+#include <lutra/palette/palettize.hpp>
+#include <lutra/palette/restore.hpp>
+#endif
 
 #include <cstdio>
 #include <cstring>

@@ -1,5 +1,10 @@
 // A second translation unit with the same headers: nothing may be defined twice.
+#if defined(LUTRA_CONSUMER_ALL)
 #include <lutra/lutra.hpp>
+#else
+#include <lutra/palette/pack.hpp>
+#include <lutra/palette/palettize.hpp>
+#endif
 
 #include <vector>
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cluster/samples.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -109,8 +110,9 @@ void check_shares(const lutra::tensor<float>& w, const lutra::palettization_spec
 
 using lutra::granularity;
 
-TEST_CASE(
-    "peak_heap: half the weight up to four bits, one weight for eight, whatever the threads") {
+// Emulators and sanitizers do not change how much is allocated; they leave the two long cases out.
+TEST_CASE("peak_heap: half the weight up to four bits, one weight for eight, whatever the threads" *
+          doctest::skip(test::quick())) {
   const lutra::tensor<float> w({2048, 2048}, samples::draw("normal", 2048 * 2048));
   for (const granularity& g : {granularity::per_tensor(), granularity::per_grouped_channel(1, 0),
                                granularity::per_grouped_channel(1, 1)}) {
@@ -153,12 +155,12 @@ void check_workers(const lutra::tensor<T>& w, const lutra::palettization_spec& s
   CHECK((workers == 1 || at_a_time * one <= limit));
 }
 
-TEST_CASE("peak_heap: groups of all sizes, several of them at a time") {
+TEST_CASE("peak_heap: groups of all sizes, several of them at a time" *
+          doctest::skip(test::quick())) {
   const auto size = std::size_t{1} << 20;
   const lutra::tensor<float> w({1024, 1024}, samples::draw("normal", size));
   const auto b = lutra::tensor<lutra::bfloat16>::copy_of(w);
   for (const index_t rows : {1, 8, 64, 128}) {
-    if (std::getenv("LUTRA_TEST_QUICK") != nullptr && rows != 8) continue;
     for (const int axis : {0, 1}) {
       lutra::palettization_spec spec{.granularity = granularity::per_grouped_channel(rows, axis)};
       check_workers(w, spec, 0.5);
