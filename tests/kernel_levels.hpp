@@ -1,5 +1,6 @@
 // for_each_kernel_level(f): calls f(level) for every level with primitives of its own
 // (lutra/simd/primitives) that these compiler flags can instantiate, so that one program compares them.
+// LUTRA_TEST_FEW_LEVELS as in levels.hpp.
 #pragma once
 
 #include <lutra/simd/primitives.hpp>
@@ -7,9 +8,11 @@
 template <class F> void for_each_kernel_level(F&& f) {
   f(lutra::simd::portable{});
 #if !LUTRA_PORTABLE && defined(__SSE2__)
+#if !defined(LUTRA_TEST_FEW_LEVELS)
   f(lutra::simd::sse2{});
 #if defined(__SSE4_1__) && defined(__SSSE3__)
   f(lutra::simd::sse4_1{});
+#endif
 #endif
 #ifdef __AVX2__
   f(lutra::simd::avx2{});
