@@ -19,8 +19,8 @@
 // Y; likewise for a price with fewer clusters. If Y costs d more than its optimum, by rounding, then what is best
 // within the windows costs at most 4 d more than X.
 //
-// Numeric contract: IEEE double, the same on every ISA and compiler. Ties go to the smallest position, as in the layered
-// programme (certified_1d.hpp), so that of equal optima its one is found unless rounding decides.
+// Numeric contract: IEEE double, the same on every ISA and compiler. Ties go to the smallest position, as in the
+// layered programme (certified_1d.hpp), so that of equal optima its one is found unless rounding decides.
 // Cost: 10 to 30 ns per point and price, for one to five prices. Memory: 60 bytes per point.
 // Thread safety: one thread's scratch.
 #pragma once
