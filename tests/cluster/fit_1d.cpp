@@ -87,15 +87,6 @@ TEST_CASE("fit_1d: a power of two changes exponents only") {
   CHECK(b.inertia == a.inertia * 0x1p80);
 }
 
-TEST_CASE("fit_1d: counting distinct values one by one") {
-  const std::vector<float> x = {3, -0.0F, 1, 0, 3, 3};
-  const auto atoms = lutra::few_distinct(std::span<const float>(x), 3);
-  REQUIRE(atoms);
-  CHECK(atoms->value == std::vector<double>{0, 1, 3});
-  CHECK(atoms->weight == std::vector<double>{2, 1, 3});
-  CHECK(!lutra::few_distinct(std::span<const float>(x), 2));
-}
-
 TEST_CASE("fit_1d: fewer distinct values than centroids") {
   const std::vector<float> x = samples::draw("two values", 100000);
   const fit_1d_result r = fit(x, 16, {});

@@ -47,6 +47,7 @@ TEST_CASE("window_slack: whole blocks cost at most the slack more than the optim
     for (const double known : {optimum, 2 * optimum, l.cost(0, l.size())}) {
       const double s = slack(l, grid, from, to, known);
       CHECK(blocks <= optimum + s + 1e-12);
+      CHECK(slack.anywhere(l, grid, k, known) >= s * (1 - 1e-12));  // it knows less
       if (blocks > optimum) tightest = std::min(tightest, s / (blocks - optimum));
     }
   }
@@ -62,6 +63,7 @@ TEST_CASE("window_slack: nothing where every block is a point") {
   lutra::window_grid grid;
   CHECK(grid.make(l, from, to, std::numeric_limits<double>::infinity()));
   CHECK(lutra::window_slack()(l, grid, from, to, 10.0) == 0.0);
+  CHECK(lutra::window_slack().anywhere(l, grid, 2, 10.0) == 0.0);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <lutra/cluster/double_double.hpp>
 #include <lutra/core/random.hpp>
+#include <lutra/number/half.hpp>
 #include <lutra/palette/assign.hpp>
 
 #include <doctest/doctest.h>
@@ -52,7 +53,8 @@ TEST_CASE("assign: the nearest entry for every size of table and every tail, on 
        std::vector<std::size_t>{1, 2, 3, 8, 16, 17, 18, 32, 100, 255, 256}) {
     const std::vector<float> table = sorted_table(entries, entries);
     const lutra::nearest_entry nearest(table);
-    for (const std::size_t n : std::vector<std::size_t>{0, 1, 7, 15, 16, 17, 33, 100, 1000}) {
+    for (const std::size_t n :
+         std::vector<std::size_t>{0, 1, 7, 15, 16, 17, 33, 100, 255, 256, 257, 1000, 4096}) {
       const std::vector<float> x = values_for(table, n);
       double first_loss = -1;
       for_each_level([&]<class Level>(Level) {
@@ -98,6 +100,44 @@ TEST_CASE("assign: entries that crowd, and that lie at the ends of float") {
     std::uint8_t code = 0;
     nearest.assign(std::span<const float>(&x, 1), &code);
     CHECK(crowded[code] == crowded[nearest_by_search(crowded, x)]);
+  }
+}
+
+TEST_CASE("assign: values of other types, and floats that are not aligned, lose the same") {
+  const std::vector<float> table = sorted_table(16, 5);
+  const lutra::nearest_entry nearest(table);
+  std::vector<float> x = values_for(table, 700);
+  for (float& v : x) v = static_cast<float>(lutra::half(v));
+  std::vector<lutra::half> halves;
+  for (const float v : x) halves.emplace_back(v);
+  std::vector<float> moved(1, 0.0F);
+  moved.insert(moved.end(), x.begin(), x.end());
+  std::vector<std::uint8_t> a(x.size()), b(x.size()), c(x.size() + 3);
+  const double loss = nearest.assign(std::span<const float>(x), a.data());
+  CHECK(loss == nearest.assign(std::span<const lutra::half>(halves), b.data()));
+  CHECK(loss == nearest.assign(std::span<const float>(moved).subspan(1), c.data() + 3));
+  CHECK(a == b);
+  CHECK(std::equal(a.begin(), a.end(), c.begin() + 3));
+}
+
+TEST_CASE("assign: finer stretches for many values change nothing") {
+  // Cubes of normal numbers crowd around 0: few stretches hold many midpoints each.
+  for (const std::size_t entries : std::vector<std::size_t>{18, 64, 256}) {
+    std::vector<float> table = sorted_table(entries, 7 * entries);
+    for (float& v : table) v = v * v * v;
+    const lutra::nearest_entry few(table), many(table, std::size_t{1} << 24);
+    const std::vector<float> x = values_for(table, 3000);
+    for_each_level([&]<class Level>(Level) {
+      std::vector<std::uint8_t> a(x.size()), b(x.size());
+      const double loss = few.assign<Level>(std::span<const float>(x), a.data());
+      CHECK(loss == many.assign<Level>(std::span<const float>(x), b.data()));
+      CHECK(a == b);
+    });
+    std::vector<std::uint8_t> codes(x.size());
+    many.assign(std::span<const float>(x), codes.data());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      REQUIRE(table[codes[i]] == table[nearest_by_search(table, x[i])]);
+    }
   }
 }
 

@@ -133,16 +133,14 @@ template <class Level> class certified_solver {
 
   // A first clustering: equal shares of the spread, then Lloyd steps. In narrow windows, their ends.
   void start() {
-    std::vector<index_t> starts(size(k_));
-    for (index_t c = 1; c < k_; ++c) {
-      if (options_.narrow) {
+    std::vector<index_t> starts;
+    if (options_.narrow) {
+      starts.resize(size(k_));
+      for (index_t c = 1; c < k_; ++c) {
         starts[size(c)] = std::max(from_[size(c)], starts[size(c - 1)] + 1);
-        continue;
       }
-      const double target = line_->spread.back() * static_cast<double>(c) / static_cast<double>(k_);
-      const index_t at = std::lower_bound(line_->spread.begin(), line_->spread.end(), target) -
-                         line_->spread.begin();
-      starts[size(c)] = std::clamp(at, starts[size(c - 1)] + 1, line_->size() - (k_ - c));
+    } else {
+      starts = equal_shares(*line_, k_);
     }
     best_ = polish(*line_, starts, options_.narrow ? 0 : k_ <= 16 ? 4 : 20);
     result_.starts = std::move(starts);

@@ -101,22 +101,29 @@ template <class Level = simd::native, class Moment, class Square>
 void accumulate(line& l, std::span<const double> weight, Moment&& moment, Square&& square) {
   const std::size_t n = weight.size();
   for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) renew(*sums, n + 1);
+  double* const sum_w = l.w.data();
+  double* const sum_s = l.s.data();
+  double* const sum_q = l.q.data();
   const std::size_t middle = n / 2;
-  l.w[middle] = l.s[middle] = l.q[middle] = 0;
+  double w = 0, s = 0, q = 0;
+  sum_w[middle] = sum_s[middle] = sum_q[middle] = 0;
   for (std::size_t i = middle; i < n; ++i) {
-    l.w[i + 1] = l.w[i] + weight[i];
-    l.s[i + 1] = l.s[i] + moment(i);
-    l.q[i + 1] = l.q[i] + square(i);
+    sum_w[i + 1] = w = w + weight[i];
+    sum_s[i + 1] = s = s + moment(i);
+    sum_q[i + 1] = q = q + square(i);
   }
+  w = s = q = 0;
   for (std::size_t i = middle; i-- > 0;) {
-    l.w[i] = l.w[i + 1] - weight[i];
-    l.s[i] = l.s[i + 1] - moment(i);
-    l.q[i] = l.q[i + 1] - square(i);
+    sum_w[i] = w = w - weight[i];
+    sum_s[i] = s = s - moment(i);
+    sum_q[i] = q = q - square(i);
   }
   // Roots first: they need not wait for each other.
   l.spread[0] = 0;
   roots_of_gaps<Level>(weight, l.lo, l.spread.data() + 1);
-  for (std::size_t i = 0; i < n; ++i) l.spread[i + 1] += l.spread[i];
+  double* const spread = l.spread.data();
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) spread[i + 1] = sum = sum + spread[i + 1];
 }
 
 // Distinct ascending values with positive weights, into `l`, whose old content goes.

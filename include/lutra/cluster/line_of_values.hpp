@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cmath>
+#include <lutra/cluster/few_distinct.hpp>
 #include <lutra/cluster/lattice.hpp>
 #include <lutra/cluster/line.hpp>
 #include <lutra/cluster/weighted_lattice.hpp>
@@ -51,13 +52,12 @@ std::optional<std::pair<double, double>> sample_range(const Values& values) {
   return std::pair(lo - margin, hi + margin);
 }
 
-// Whether the sample holds so few distinct values that all of them may be counted one by one.
+// Whether the sample holds so few distinct values that all of them may be counted one by one: below an eighth.
 template <class Values> bool sample_is_coarse(const Values& values) {
   std::vector<double> sample;
   for_each_sample(values, [&](double x, double) { sample.push_back(x); });
-  std::sort(sample.begin(), sample.end());
-  const auto distinct = std::unique(sample.begin(), sample.end()) - sample.begin();
-  return 8 * distinct < static_cast<std::ptrdiff_t>(sample.size());
+  return !sample.empty() &&
+         few_distinct(std::span<const double>(sample), (sample.size() - 1) / 8).has_value();
 }
 
 // A lattice over the range of `l` whose cells have about `buckets` buckets in all, given out by the
@@ -81,7 +81,7 @@ struct lattice_totals {
 
 template <class T, executor Executor>
 lattice_totals count_values(const lattice& l, std::span<const T> values, const Executor& executor) {
-  constexpr index_t at_once = 4;
+  constexpr index_t at_once = shards_at_once<Executor>;
   const auto n = static_cast<index_t>(values.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   std::vector<lattice_counts> counts(static_cast<std::size_t>(std::min(shards, at_once)),

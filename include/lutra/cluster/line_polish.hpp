@@ -10,18 +10,34 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
+// First atoms of k clusters of equal spread, none empty. 1 <= k <= l.size().
+inline std::vector<index_t> equal_shares(const line& l, index_t k) {
+  std::vector<index_t> starts(static_cast<std::size_t>(k));
+  for (index_t c = 1; c < k; ++c) {
+    const double target = l.spread.back() * static_cast<double>(c) / static_cast<double>(k);
+    const index_t at =
+        std::lower_bound(l.spread.begin(), l.spread.end(), target) - l.spread.begin();
+    const index_t least = starts[static_cast<std::size_t>(c) - 1] + 1;
+    starts[static_cast<std::size_t>(c)] = std::clamp(at, least, l.size() - (k - c));
+  }
+  return starts;
+}
+
+inline double total_cost(const line& l, std::span<const index_t> starts) {
+  double sum = 0;
+  for (std::size_t c = 0; c < starts.size(); ++c) {
+    sum += l.cost(starts[c], c + 1 < starts.size() ? starts[c + 1] : l.size());
+  }
+  return sum;
+}
+
 // Lloyd steps on whole atoms while they lower the cost; returns the cost. Clusters stay non-empty.
 inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
   const auto k = static_cast<index_t>(starts.size());
   const auto at = [&](const std::vector<index_t>& b, index_t c) {
     return c < k ? b[static_cast<std::size_t>(c)] : l.size();
   };
-  const auto total = [&](const std::vector<index_t>& b) {
-    double sum = 0;
-    for (index_t c = 0; c < k; ++c) sum += l.cost(at(b, c), at(b, c + 1));
-    return sum;
-  };
-  double best = total(starts);
+  double best = total_cost(l, starts);
   std::vector<index_t> next(starts.size());
   for (int step = 0; step < steps; ++step) {
     double left = l.mean(0, at(starts, 1));
@@ -42,7 +58,7 @@ inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
       }
       next[static_cast<std::size_t>(c)] = a;
     }
-    const double cost = total(next);
+    const double cost = total_cost(l, next);
     if (next == starts || !(cost < best)) break;
     best = cost;
     starts.swap(next);

@@ -40,8 +40,7 @@ template <bool forward, class Level> class monotone_rows {
              double limit) const noexcept {
     while (r1 - r0 > 8 && c1 - c0 > 8) {
       const index_t r = r0 + (r1 - r0) / 2;
-      one_row(r, c0, c1);
-      least_[r] += own[r];
+      solve_row(r, c0, c1, own);
       const index_t c = best_[r];
       const bool beyond = least_[r] > limit;
       if (!(beyond && !forward)) solve(r0, r, c0, c, own, limit);
@@ -50,6 +49,12 @@ template <bool forward, class Level> class monotone_rows {
       c0 = c;
     }
     for (; r0 < r1; r0 += 8) eight_rows(r0, r1, c0, c1, own);
+  }
+
+  // One row alone.
+  void solve_row(index_t r, index_t c0, index_t c1, const double* own) const noexcept {
+    one_row(r, c0, c1);
+    least_[r] += own[r];
   }
 
  private:

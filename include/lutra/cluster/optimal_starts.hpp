@@ -1,13 +1,13 @@
 // lutra: optimal_starts.hpp - the optimal cut of sorted atoms into intervals, by the quickest precise way.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Many atoms are solved coarse to fine (certified_1d.hpp), many clusters of few atoms within the windows that
-// prices give (penalty_windows.hpp). Where the prefix sums are so large beside the
-// result that rounding could hide the optimum - a huge outlier, two narrow modes far apart - the windows
-// of a second solve, which starts without those of prices, still name boundaries that are settled. The atoms are cut there, and each part is solved
-// alone, with sums of its own. Without a settled boundary, a gap so wide that no cluster of an optimum can
-// span it holds one; which one it is, is tried. What remains is solved by the plain programme
-// (interval_dp.hpp), which counts in double-double when it must.
+// Clusters that are not long are found by prices (priced_line.hpp), others coarse to fine (certified_1d.hpp).
+// Where the prefix sums are so large beside the result that rounding could hide the optimum - a huge outlier, two
+// narrow modes far apart - the windows of a second solve, which starts without those of prices, still name
+// boundaries that are settled. The atoms are cut there, and each part is solved alone, with sums of its own.
+// Without a settled boundary, a gap so wide that no cluster of an optimum can span it holds one; which one it is,
+// is tried. What remains is solved by the plain programme (interval_dp.hpp), which counts in double-double when it
+// must.
 //
 // Numeric contract: IEEE double, identical on every ISA and compiler. The cost of the result differs from
 // the optimum by rounding only, at most about 1e-10 of it.
@@ -18,7 +18,7 @@
 #include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
 #include <lutra/cluster/lane_sum.hpp>
-#include <lutra/cluster/penalty_windows.hpp>
+#include <lutra/cluster/priced_line.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -30,7 +30,7 @@ template <class A> struct exact_workspace {
   atom_sorter sorter;
   line points;
   certified_solver<A> solver;
-  penalty_windows<A> prices;
+  priced_line<A> prices;
 };
 
 // Solves atoms part by part; private to optimal_starts.
@@ -58,17 +58,25 @@ template <class A> class parted_solver {
     }
     if (n > few) {
       line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
-      std::vector<std::pair<index_t, index_t>> windows;
-      if (penalty_windows<A>::worth_it(n, k)) windows = work_.prices(work_.points, k);
-      // The windows of prices are so narrow that all their positions are tried at once.
-      const certified_options how{.windows = windows, .narrow = !windows.empty()};
-      certified_clusters found = work_.solver.solve(work_.points, k, how);
-      const double matters = precise * std::max(scale, found.inertia);
-      if (found.excess <= matters && work_.points.rounding() <= matters)
-        return append(found.starts);
-      const double inertia = std::max(scale, found.inertia);
-      // Prices come from the same sums, so their windows may exclude the optimum.
-      found = work_.solver.solve(work_.points, k, {.final_windows = true});
+      const line& points = work_.points;
+      const auto precise_enough = [&](double inertia, double excess) {
+        return std::max(excess, points.rounding()) <= precise * std::max(scale, inertia);
+      };
+      priced_clusters priced;
+      if (k > 1 && priced_line<A>::worth_it(n, k)) priced = work_.prices(points, k);
+      double inertia = total_cost(points, priced.starts);
+      if (priced.starts.empty()) {
+        // The windows of prices are so narrow that all their positions are tried at once.
+        const certified_options how{.windows = priced.windows, .narrow = !priced.windows.empty()};
+        const certified_clusters found = work_.solver.solve(points, k, how);
+        if (precise_enough(found.inertia, found.excess)) return append(found.starts);
+        inertia = found.inertia;
+      } else if (precise_enough(inertia, 0)) {
+        return append(priced.starts);
+      }
+      inertia = std::max(scale, inertia);
+      // Prices come from the same sums, so they may miss the optimum.
+      const certified_clusters found = work_.solver.solve(points, k, {.final_windows = true});
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
       if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }

@@ -62,7 +62,7 @@ void add_weighted(const lattice& l, const V& source, std::size_t begin, std::siz
 
 template <weighted_source V, executor Executor>
 weighted_totals count_values(const lattice& l, const V& source, const Executor& executor) {
-  constexpr index_t at_once = 4;
+  constexpr index_t at_once = shards_at_once<Executor>;
   const auto n = static_cast<index_t>(source.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   weighted_totals totals(l.buckets());

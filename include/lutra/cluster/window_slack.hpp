@@ -70,6 +70,22 @@ class window_slack {
     return std::min(slack, by_range) * (1 + 0x1.0p-30);
   }
 
+  // The same while boundaries may lie anywhere: by the range of the data, or by Cauchy.
+  double anywhere(const line& l, const window_grid& grid, index_t k, double known) {
+    for (auto* a : {&deviation_, &own_, &square_}) renew(*a, grid.size());
+    measure(l, grid.positions(), 0, grid.size() - 1);
+    double deviation = 0, own = 0, square = 0;
+    for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
+      deviation = std::max(deviation, deviation_[i]);
+      own = std::max(own, own_[i]);
+      square = std::max(square, square_[i]);
+    }
+    const double boundaries = static_cast<double>(k - 1);
+    const double by_range = (l.largest(l.size() - 1) - l.least(0)) * deviation;
+    const double by_cost = boundaries * own + 2 * std::sqrt(known * (boundaries * square));
+    return std::min(by_range, by_cost) * (1 + 0x1.0p-30);
+  }
+
  private:
   static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
   // M_a and what the bounds of the slack need of the blocks [b, end).

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <concepts>
+#include <cstdint>
 #include <limits>
 #include <lutra/cluster/pattern_counts.hpp>
 #include <lutra/core/error.hpp>
@@ -16,9 +18,12 @@
 namespace lutra::inline LUTRA_ABI {
 
 // Whether a float table can stand for the value.
-template <class T> bool fits_float(T x) noexcept {
+inline bool fits_float(double x) noexcept {
   constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
-  return std::fabs(static_cast<double>(x)) <= largest;
+  return std::fabs(x) <= largest;
+}
+inline bool fits_float(float x) noexcept {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFFU) < 0x7F800000U;
 }
 template <float16_pattern T> bool fits_float(T x) noexcept {
   return (x.bits & 0x7FFFU) < T(std::numeric_limits<float>::infinity()).bits;
@@ -26,10 +31,10 @@ template <float16_pattern T> bool fits_float(T x) noexcept {
 
 // Positions of values that no float table can stand for: NaN, infinity, doubles beyond float.
 template <class T> std::vector<index_t> misfits(std::span<const T> weight) {
-  bool all_fit = true;  // no branch in the loop that as a rule finds nothing
-  for (const T x : weight) all_fit &= fits_float(x);
+  unsigned misfit = 0;  // no branch in the loop that as a rule finds nothing
+  for (const T x : weight) misfit |= fits_float(x) ? 0U : 1U;
   std::vector<index_t> found;
-  for (std::size_t i = 0; !all_fit && i < weight.size(); ++i) {
+  for (std::size_t i = 0; misfit != 0 && i < weight.size(); ++i) {
     if (!fits_float(weight[i])) found.push_back(static_cast<index_t>(i));
   }
   return found;

@@ -1,0 +1,149 @@
+#include <lutra/cluster/certified_1d.hpp>
+#include <lutra/cluster/exact_1d.hpp>
+#include <lutra/cluster/interval_dp.hpp>
+#include <lutra/cluster/priced_line.hpp>
+
+#include <doctest/doctest.h>
+
+#include "cluster/samples.hpp"
+#include "levels.hpp"
+
+namespace {
+
+using lutra::index_t;
+
+// Distinct values with weights, some of the sets on a grid, where optima tie.
+lutra::atoms_1d priced_atoms(const std::string& name, std::size_t n, bool weighted) {
+  lutra::random_stream random(n);
+  std::vector<float> x = samples::draw(name, n);
+  if (name == "sorted") {
+    for (float& v : x) v *= static_cast<float>(n);
+  }
+  std::vector<float> w(n, 1.0F);
+  for (float& v : w) v = weighted ? static_cast<float>(0.01 + random.uniform()) : 1.0F;
+  return lutra::make_atoms(std::span<const float>(x), std::span<const float>(w));
+}
+
+bool windows_hold(const lutra::priced_clusters& found, const std::vector<index_t>& starts) {
+  for (std::size_t q = 1; q < starts.size(); ++q) {
+    const auto& [from, to] = found.windows[q - 1];
+    if (starts[q] < from || starts[q] > to) return false;
+  }
+  return true;
+}
+
+TEST_CASE("priced_line: finds the result of the layered programme, or windows that hold it") {
+  lutra::priced_line<lutra::simd::native> look;
+  lutra::certified_solver<lutra::simd::native> solver;
+  int missed = 0, tried = 0;
+  for (const std::string& name : samples::names()) {
+    for (const bool weighted : {false, true}) {
+      for (const auto& size :
+           {std::pair<std::size_t, index_t>{300, 40}, {513, 16}, {513, 4}, {90, 64}}) {
+        const std::size_t n = size.first;  // not bindings, which CAPTURE could not capture in C++20
+        const index_t k = size.second;
+        const lutra::atoms_1d atoms = priced_atoms(name, n, weighted);
+        if (atoms.size() <= k) continue;
+        const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
+        const lutra::priced_clusters found = look(l, k);
+        CAPTURE(name);
+        CAPTURE(n);
+        CAPTURE(k);
+        CAPTURE(weighted);
+        const auto layered = solver.solve(l, k);
+        if (l.rounding() > 1e-11 * layered.inertia) continue;
+        ++tried;
+        if (!found.starts.empty()) {
+          REQUIRE(std::ssize(found.starts) == k);
+          CHECK(lutra::total_cost(l, found.starts) ==
+                doctest::Approx(layered.inertia).epsilon(1e-12));
+          // Which of equal optima it is, rounding decides.
+          if (name != "sorted") CHECK(found.starts == layered.starts);
+        } else if (!found.windows.empty()) {
+          ++missed;
+          REQUIRE(std::ssize(found.windows) == k - 1);
+          const auto narrow = solver.solve(l, k, {.windows = found.windows, .narrow = true});
+          CHECK(narrow.inertia == doctest::Approx(layered.inertia).epsilon(1e-12));
+        } else {
+          ++missed;
+        }
+      }
+    }
+  }
+  CHECK(tried > 80);
+  CHECK(10 * missed <= tried);
+}
+
+TEST_CASE("priced_line: the same on every level") {
+  for (const std::string name : {"normal", "sorted", "laplace"}) {
+    for (const std::size_t n : std::vector<std::size_t>{257, 1000, 1031}) {
+      const lutra::atoms_1d atoms = priced_atoms(name, n, true);
+      const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
+      for (const index_t k : {2, 7, 16, 100}) {
+        const lutra::priced_clusters want = lutra::priced_line<lutra::simd::portable>()(l, k);
+        for_each_level([&]<class Level>(Level) {
+          const lutra::priced_clusters found = lutra::priced_line<Level>()(l, k);
+          CHECK(found.starts == want.starts);
+          CHECK(found.windows == want.windows);
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("priced_line: every number of clusters, also where many optima tie") {
+  lutra::priced_line<lutra::simd::native> look;
+  for (const std::string name : {"normal", "sorted", "lognormal"}) {
+    const lutra::atoms_1d atoms = priced_atoms(name, 60, false);
+    const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
+    for (index_t k = 2; k < atoms.size(); ++k) {
+      CAPTURE(name);
+      CAPTURE(k);
+      const lutra::priced_clusters found = look(l, k);
+      const auto layered = lutra::optimal_intervals(atoms.value, atoms.weight, static_cast<int>(k));
+      if (found.starts.empty()) {
+        REQUIRE(std::ssize(found.windows) == k - 1);
+        // Which of equal optima the windows hold, rounding decides.
+        const auto narrow = lutra::certified_1d(l, k, {.windows = found.windows, .narrow = true});
+        CHECK(narrow.inertia <= lutra::total_cost(l, layered) + 4 * l.rounding());
+        if (name != "sorted") CHECK(windows_hold(found, layered));
+      } else {
+        CHECK(lutra::total_cost(l, found.starts) <=
+              lutra::total_cost(l, layered) + 4 * l.rounding());
+      }
+    }
+  }
+}
+
+TEST_CASE("priced_line: one long cluster among many, and atoms so heavy that rows must go alone") {
+  std::vector<float> x, w;
+  for (int i = 0; i < 1000; ++i) x.push_back(1.0F + 1e-6F * static_cast<float>(i));
+  for (int i = 0; i < 63; ++i) x.push_back(static_cast<float>(100 + i * i));
+  for (std::size_t i = 0; i < x.size(); ++i) w.push_back(i % 97 == 0 ? 1e6F : 1.0F);
+  for (const bool weighted : {false, true}) {
+    const auto atoms = lutra::make_atoms(
+        std::span<const float>(x), weighted ? std::span<const float>(w) : std::span<const float>());
+    const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
+    for (const int k : {3, 20, 66, 200}) {
+      CAPTURE(weighted);
+      CAPTURE(k);
+      const lutra::priced_clusters found = lutra::priced_line<lutra::simd::native>()(l, k);
+      const auto layered = lutra::optimal_intervals(atoms.value, atoms.weight, k);
+      if (!found.starts.empty()) {
+        CHECK(lutra::total_cost(l, found.starts) <=
+              lutra::total_cost(l, layered) + 4 * l.rounding());
+      } else if (!found.windows.empty()) {
+        CHECK(windows_hold(found, layered));
+      }
+    }
+  }
+}
+
+TEST_CASE("priced_line: worth it where clusters are not long") {
+  using look = lutra::priced_line<lutra::simd::native>;
+  CHECK(look::worth_it(1024, 16));
+  CHECK(look::worth_it(65536, 256));
+  CHECK_FALSE(look::worth_it(4097, 16));
+}
+
+}  // namespace
