@@ -212,7 +212,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Fewer outputs than a vector, or a view with strides. `to`: row b.first of the channel.
   void scatter(const block& b, const Out* finished, Out* to) const {
     if (dense_) {
-      copy_run(to + b.begin, finished, static_cast<std::size_t>(b.count) * sizeof(Out));
+      std::memcpy(to + b.begin, finished, static_cast<std::size_t>(b.count) * sizeof(Out));
       return;
     }
     const index_t columns = job_.out.extent(3);
@@ -249,7 +249,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   std::vector<index_t> taps_;  // phase by phase
   index_t taps_of_ = 0;        // rows of the band that taps_ belong to
   std::vector<position_run> runs_;
-  // A vector of outputs per channel. On the heap: g++ 12 takes copy_run for out of bounds of an array.
+  // A vector of outputs per channel.
   std::vector<Out> finished_ = std::vector<Out>(static_cast<std::size_t>(together * size));
   alignas(64) std::int32_t activation_sums_[static_cast<std::size_t>(2 * size)] = {};
 };
