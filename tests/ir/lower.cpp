@@ -211,6 +211,39 @@ TEST_CASE("lower: the same codes whichever way the batch is cut, run after run")
   CHECK(program.run_codes(lutra::view(x)) == whole);
 }
 
+TEST_CASE("lower: a 2 x 2 max pool becomes part of the convolution that only it reads") {
+  const auto x = random_tensor({5, 2, 11, 12}, 13);
+  const auto net = [](const ir::pool2d_options& pool, bool read_twice) {
+    ir::builder b;
+    const auto y =
+        b.relu(b.conv2d(b.input("x"), b.state("c.weight", random_tensor({6, 2, 3, 3}, 1)),
+                        b.state("c.bias", random_tensor({6}, 2)), {.padding = {1, 1}}));
+    const auto z = b.max_pool2d(y, pool);
+    b.output(read_twice ? b.concat({z, b.max_pool2d(y, pool)}) : z);
+    return std::move(b).build();
+  };
+  const ir::integer_program program = ir::lower(finalized(net({.kernel = {2, 2}}, false), x));
+  REQUIRE(program.steps().size() == 1);
+  ir::integer_step step = program.steps()[0];
+  auto& conv = std::get<ir::integer_conv>(step.operation);
+  REQUIRE(conv.options.pool);
+  const auto codes = program.run_codes(lutra::view(x));
+  CHECK(codes.extents() == shape{5, 6, 5, 6});
+
+  // The same bits as the two steps one after the other.
+  const auto two_steps = ir::lower(finalized(net({.kernel = {2, 2}}, true), x));
+  CHECK(two_steps.steps().size() == 4);  // conv, two pools, cat
+  const auto twice = two_steps.run_codes(lutra::view(x));
+  for (index_t k = 0; k < codes.size(); ++k) {
+    CHECK(codes[k] == twice[k / 180 * 360 + k % 180]);
+  }
+  const ir::integer_program other =
+      ir::lower(finalized(net({.kernel = {3, 3}, .stride = {2, 2}}, false), x));
+  CHECK(other.steps().size() == 2);
+  CHECK_ERROR(program.run(random_tensor({1, 2, 1, 9}, 1)), shape_mismatch, "does not fit",
+              "conv2d");
+}
+
 TEST_CASE("lower: bias and multiplier are as documented") {
   const auto x = random_tensor({30, 3, 16}, 12);
   const ir::graph g = finalized(line_net(), x, {dtype::uint8, qscheme::asymmetric});

@@ -74,28 +74,90 @@ bool all_levels_agree(random_stream& r, const geometry& g, const test::palette_o
   return good;
 }
 
+// The largest of every 2 x 2 block.
+template <class T> tensor<T> pooled(const tensor<T>& x) {
+  tensor<T> out(shape{x.extent(0), x.extent(1), x.extent(2) / 2, x.extent(3) / 2});
+  const index_t rows = out.extent(2), columns = out.extent(3), width = x.extent(3);
+  for (index_t k = 0; k < out.size(); ++k) {
+    const index_t plane = k / (rows * columns), i = k / columns % rows, j = k % columns;
+    const T* at = x.data() + (plane * x.extent(2) + 2 * i) * width + 2 * j;
+    out[k] = std::max(std::max(at[0], at[1]), std::max(at[width], at[width + 1]));
+  }
+  return out;
+}
+
+// Pooled outputs of every level, dense and channels last, against the maxima of what is not pooled.
+bool pooled_levels_agree(random_stream& r, geometry g, const test::palette_options& o) {
+  const index_t groups = g.options.groups;
+  const auto p = test::random_palette(
+      r, shape{g.filters * groups, g.channels, g.kernel_height, g.kernel_width}, o);
+  const auto x =
+      test::random_tensor<std::int8_t>(r, shape{g.n, g.channels * groups, g.height, g.width});
+  requantize e{.multiplier = {}, .bias = {}, .zero_point = 3, .lo = -100};
+  for (index_t row = 0; row < g.filters * groups; ++row) {
+    e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
+    e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+  }
+  tensor<std::int8_t> whole(output_of(g));
+  conv2d(make_lut_matrix(p, simd::portable{}), x, g.options, e, whole, simd::portable{});
+  const tensor<std::int8_t> expected = pooled(whole);
+  const shape& s = expected.extents();
+  g.options.pool = true;
+  requantize u = e;  // the same as uint8
+  u.zero_point += 128;
+  u.lo += 128;
+  u.hi += 128;
+  bool good = true;
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix m = make_lut_matrix(p, level);
+    test::guarded<std::int8_t> bytes(s.size());
+    conv2d(m, x, g.options, e, tensor_view<std::int8_t>(bytes.data(), s), level);
+    test::fenced<std::uint8_t> last(s.size(), 1);
+    const std::array<index_t, 4> strides{s[1] * s[2] * s[3], 1, s[3] * s[1], s[1]};
+    const tensor_view<std::uint8_t> channels_last(last.data(), s, strides);
+    conv2d(m, x, g.options, u, channels_last, level);
+    const auto dense = tensor<std::uint8_t>::copy_of(channels_last);
+    bool same = last.intact();
+    for (index_t i = 0; i < s.size(); ++i) {
+      same = same && bytes.data()[i] == expected[i] && dense[i] == expected[i] + 128;
+    }
+    if (!same) {
+      good = false;
+      MESSAGE("level " << std::string(decltype(level)::name) << ", weight "
+                       << text_of(p.weight_shape) << ", image " << text_of(x.extents()) << ", out "
+                       << text_of(s));
+    }
+  });
+  return good;
+}
+
+geometry random_geometry(random_stream& r) {
+  geometry g{.n = test::pick(r, 1, 3),
+             .channels = test::pick(r, 1, 5),
+             .filters = test::pick(r, 1, 20),
+             .height = test::pick(r, 1, 20),
+             .width = test::pick(r, 1, 40),
+             .kernel_height = test::pick(r, 1, 4),
+             .kernel_width = test::pick(r, 1, 4),
+             .options = {}};
+  for (std::size_t a = 0; a < 2; ++a) {
+    g.options.window.stride[a] = test::pick(r, 1, 3);
+    g.options.window.padding[a] = test::pick(r, 0, 3);
+    g.options.window.padding_end[a] = test::pick(r, 0, 3);
+    g.options.window.dilation[a] = test::pick(r, 1, 3);
+  }
+  g.options.groups = test::pick(r, 1, 4);
+  g.options.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
+  return g;
+}
+
 }  // namespace
 
 TEST_CASE("conv: random windows, groups and palettes equal the reference at every level") {
   random_stream r(1);
   bool good = true;
   for (int i = 0; i < (test::quick() ? 60 : 600); ++i) {
-    geometry g{.n = test::pick(r, 1, 3),
-               .channels = test::pick(r, 1, 5),
-               .filters = test::pick(r, 1, 20),
-               .height = test::pick(r, 1, 20),
-               .width = test::pick(r, 1, 40),
-               .kernel_height = test::pick(r, 1, 4),
-               .kernel_width = test::pick(r, 1, 4),
-               .options = {}};
-    for (std::size_t a = 0; a < 2; ++a) {
-      g.options.window.stride[a] = test::pick(r, 1, 3);
-      g.options.window.padding[a] = test::pick(r, 0, 3);
-      g.options.window.padding_end[a] = test::pick(r, 0, 3);
-      g.options.window.dilation[a] = test::pick(r, 1, 3);
-    }
-    g.options.groups = test::pick(r, 1, 4);
-    g.options.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
+    geometry g = random_geometry(r);
     if (i % 5 == 0) g.channels = g.filters = 1;  // depthwise
     const test::palette_options o{.bits = static_cast<int>(test::pick(r, 1, 8)),
                                   .group_rows = std::array<index_t, 4>{0, 1, 4, 6}[r.below(4)],
@@ -104,6 +166,35 @@ TEST_CASE("conv: random windows, groups and palettes equal the reference at ever
     good = all_levels_agree(r, g, o) && good;
   }
   CHECK(good);
+}
+
+TEST_CASE("conv: pooled outputs equal the maxima of the whole ones at every level") {
+  random_stream r(6);
+  bool good = true;
+  for (int i = 0; i < (test::quick() ? 40 : 400); ++i) {
+    geometry g = random_geometry(r);
+    if (i % 5 == 0) g.channels = g.filters = 1;
+    const test::palette_options o{.bits = static_cast<int>(test::pick(r, 1, 8)),
+                                  .group_rows = std::array<index_t, 4>{0, 1, 4, 6}[r.below(4)],
+                                  .zero_points = i % 3 == 0};
+    good = pooled_levels_agree(r, g, o) && good;
+  }
+  CHECK(good);
+  const conv2d_options padded{.window = window2d::symmetric({1, 1}, {1, 1}), .padding_value = -3};
+  CHECK(pooled_levels_agree(r, {2, 1, 32, 28, 28, 3, 3, padded}, {}));
+  if (!test::quick()) CHECK(pooled_levels_agree(r, {1, 40, 4, 91, 90, 3, 3, padded}, {}));
+}
+
+TEST_CASE("conv: a kernel without input channels gives the epilogue of 0") {
+  const auto p = [] {
+    random_stream r(7);
+    return test::random_palette(r, shape{3, 0, 2, 2}, {});
+  }();
+  const tensor<std::int8_t> x(shape{1, 0, 4, 5});
+  tensor<std::int32_t> sums(shape{1, 3, 3, 4});
+  std::ranges::fill(sums.elements(), 9);
+  conv2d(make_lut_matrix(p), x, {}, sums);
+  for (const std::int32_t y : sums.elements()) CHECK(y == 0);
 }
 
 TEST_CASE("conv: layers of the usual networks, more rows than fit one set of planes") {
@@ -179,6 +270,9 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
   CHECK_ERROR(conv2d(w, x, {.window = {.padding = {0, -1}}}, out), invalid_argument, "padding");
   const lut_matrix flat = make_lut_matrix(test::random_palette(r, shape{4, 18}, {}));
   CHECK_ERROR(conv2d(flat, x, {}, out), shape_mismatch, "four axes", "[4, 18]");
+  tensor<std::int32_t> block(shape{1, 4, 1, 1});
+  CHECK_ERROR(conv2d(w, x, {.pool = true}, out), shape_mismatch, "[1, 4, 3, 3]", "[1, 4, 1, 1]");
+  CHECK_ERROR(conv2d(w, x, {.pool = true}, block), unsupported, "only requantized", "conv2d");
   tensor<std::int8_t> q(shape{1, 4, 3, 3});
   CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
 }

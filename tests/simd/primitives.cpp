@@ -239,6 +239,20 @@ TEST_CASE("primitives: byte operations of pooling and packing") {
       good = good && static_cast<std::uint8_t>(flipped[i]) == a[i] + 128;
       good = good && even[i] == from[at] && odd[i] == from[at + 1];
     }
+    for (std::size_t from = 0; from < B::size; ++from) {
+      const auto spliced = B::as_bytes(splice(va, vb, static_cast<index_t>(from), level));
+      for (std::size_t k = 0; k < B::size; ++k) {
+        good = good && spliced[k] == (k < from ? a[k] : b[k]);
+      }
+    }
+    const std::int32_t ends[] = {0, 1, -1, 1 << 30, -(1 << 30), 2147483647, -2147483647 - 1};
+    for (const std::int32_t x : ends) {
+      for (const std::int32_t y : ends) {
+        std::array<std::int32_t, B::lanes> out;
+        store_ints(out.data(), max_ints(splat_ints(x, level), splat_ints(y, level), level), level);
+        for (const std::int32_t z : out) good = good && z == std::max(x, y);
+      }
+    }
     CAPTURE(std::string(A::name));
     CHECK(good);
   });

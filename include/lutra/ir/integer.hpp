@@ -10,6 +10,7 @@
 
 #include <lutra/affine/quantize.hpp>
 #include <lutra/ir/ops/integer.hpp>
+#include <utility>
 
 namespace lutra::inline LUTRA_ABI::ir {
 
@@ -35,12 +36,20 @@ class integer_program {
     }
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const integer_step& s = steps_[i];
+      const auto dies = [&](index_t v) { return last_use_[to_size(v)] == static_cast<index_t>(i); };
+      const auto* layout = std::get_if<integer_layout>(&s.operation);
+      if (layout != nullptr && keeps_order(*layout) && dies(s.operands[0])) {
+        integer_value& x = values[to_size(s.operands[0])];
+        const shape extents = new_shape(*layout, x.extents());
+        values[to_size(s.result)] = std::exchange(x, integer_value()).reshaped(extents);
+        continue;
+      }
       std::vector<const integer_value*> operands;
       for (const index_t v : s.operands) operands.push_back(&values[to_size(v)]);
       integer_value made =
           std::visit([&](const auto& op) { return execute(op, s.name, operands); }, s.operation);
       for (const index_t v : s.operands) {
-        if (last_use_[to_size(v)] == static_cast<index_t>(i)) values[to_size(v)] = integer_value();
+        if (dies(v)) values[to_size(v)] = integer_value();
       }
       values[to_size(s.result)] = std::move(made);
     }

@@ -34,6 +34,7 @@ class lowering {
     const codes out = codes_of(graph_.outputs[0], "graph output");
     program_.output_value_ = out.value;
     program_.output_ = out.parameters;
+    fuse_pools();
     find_last_uses();
     return std::move(program_);
   }
@@ -288,6 +289,39 @@ class lowering {
       e.bias.push_back(static_cast<std::int32_t>(offset));
     }
     return e;
+  }
+
+  // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step.
+  void fuse_pools() {
+    std::vector<index_t> uses(static_cast<std::size_t>(values_), 0);
+    const auto uses_of = [&](index_t v) -> index_t& { return uses[static_cast<std::size_t>(v)]; };
+    for (const integer_step& s : program_.steps_) {
+      for (const index_t v : s.operands) ++uses_of(v);
+    }
+    ++uses_of(program_.output_value_);
+    std::unordered_map<index_t, integer_step*> convolutions;  // by result
+    const auto fused = [&](const integer_step& s) {
+      if (!is_pool_of_blocks(s.operation) || uses_of(s.operands[0]) != 1) return false;
+      const auto it = convolutions.find(s.operands[0]);
+      if (it == convolutions.end()) return false;
+      std::get<integer_conv>(it->second->operation).options.pool = true;
+      it->second->result = s.result;
+      return true;
+    };
+    std::vector<bool> gone;
+    for (integer_step& s : program_.steps_) {
+      const auto* conv = std::get_if<integer_conv>(&s.operation);
+      if (conv != nullptr && conv->axes == 2) convolutions.emplace(s.result, &s);
+      gone.push_back(fused(s));
+    }
+    std::size_t at = 0;
+    std::erase_if(program_.steps_, [&](const integer_step&) { return gone[at++]; });
+  }
+  static bool is_pool_of_blocks(const integer_operation& operation) {
+    const auto* pool = std::get_if<integer_max_pool>(&operation);
+    return pool != nullptr && pool->axes == 2 && pool->adaptive == std::array<index_t, 2>{0, 0} &&
+           pool->options.kernel == std::array<index_t, 2>{2, 2} &&
+           pool->options.window == window2d{.stride = {2, 2}};
   }
 
   void find_last_uses() {

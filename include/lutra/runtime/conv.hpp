@@ -7,6 +7,8 @@
 // zero point of x. Sums are exact int32; the epilogue of a row is the one of its output channel.
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
 // not overlap x. An executor runs (image, group) pairs; results do not depend on it.
+// With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
+// partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
 
 #include <lutra/core/executor.hpp>
@@ -19,6 +21,7 @@ struct conv2d_options {
   window2d window{};
   index_t groups = 1;             // divides the channels of input and output
   std::int8_t padding_value = 0;  // zero point of the input
+  bool pool = false;              // only with requantize
 };
 
 template <class Out>
@@ -41,8 +44,9 @@ void check_conv2d(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
     raise(errc::shape_mismatch, "x does not match the weight", "conv2d", text_of(x.extents()),
           "[n, " + text_of(ws[1] * o.groups) + ", h, w]");
   }
-  const shape wanted{x.extent(0), ws[0], output_extent(o.window, 0, x.extent(2), ws[2]),
-                     output_extent(o.window, 1, x.extent(3), ws[3])};
+  const index_t side = o.pool ? 2 : 1;
+  const shape wanted{x.extent(0), ws[0], output_extent(o.window, 0, x.extent(2), ws[2]) / side,
+                     output_extent(o.window, 1, x.extent(3), ws[3]) / side};
   if (!(out.extents() == wanted)) {
     raise(errc::shape_mismatch, "out does not match x and the window", "conv2d",
           text_of(out.extents()), text_of(wanted));
@@ -58,9 +62,13 @@ void conv2d_views(const E& ex, const lut_matrix& w, const tensor_view<const std:
                   const conv2d_options& o, const Epilogue& epilogue, const tensor_view<Out>& out) {
   check_conv2d(w, x, o, out, A::name);
   check_epilogue<Out>(epilogue, w.rows(), "conv2d");
+  if (o.pool && !std::is_same_v<Epilogue, requantize>) {
+    raise(errc::unsupported, "only requantized outputs are pooled", "conv2d");
+  }
   if (out.empty()) return;
   const shape& ws = w.weight_shape();
-  const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, out.extent(3));
+  const index_t side = o.pool ? 2 : 1;
+  const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
   const panel_weights<A> weights(w);
   const channel_constants<A, Epilogue> constants(w, epilogue);
   const conv_job<A, Epilogue, Out> job{

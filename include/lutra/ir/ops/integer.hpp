@@ -3,7 +3,7 @@
 //
 // The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
 //   conv, conv_transpose, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
-//   max pool      the largest code
+//   max pool      the largest code; of 2 x 2 blocks of a convolution's output within its step
 //   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
 //                 simulation, whose sums are rounded, may go either way
 //   add           clamp(round(((qa - za) sa + (qb - zb) sb) / s) + z), each float operation rounded
@@ -119,7 +119,14 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
                              integer_operands in) {
   const auto x = as_images(*in[0], op.axes, where);
   const shape& w = op.weight.weight_shape();
-  const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
+  shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
+  if (op.options.pool) {
+    if (result[2] < 2 || result[3] < 2) {
+      raise(errc::shape_mismatch, "window does not fit into the padded input", where,
+            text_of(result));
+    }
+    result = {result[0], result[1], result[2] / 2, result[3] / 2};
+  }
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     conv2d(op.weight, x, op.options, op.finish, out);
   });
@@ -264,13 +271,17 @@ inline integer_value execute(const integer_map& op, const std::string&, integer_
   return out;
 }
 
+// Only the shape changes.
+inline bool keeps_order(const integer_layout& op) {
+  return op.at.op == "flatten" || op.at.op == "reshape";
+}
+inline shape new_shape(const integer_layout& op, const shape& s) {
+  return op.at.op == "flatten" ? flattened_shape(op.at, s) : reshaped_shape(op.at, s);
+}
 inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in) {
   const shape& s = in[0]->extents();
-  if (op.at.op == "permute" || op.at.op == "transpose") {
-    return permuted<std::int8_t>(lutra::view(*in[0]), axis_order(op.at, s.rank()));
-  }
-  return in[0]->reshaped(op.at.op == "flatten" ? flattened_shape(op.at, s)
-                                               : reshaped_shape(op.at, s));
+  if (keeps_order(op)) return in[0]->reshaped(new_shape(op, s));
+  return permuted<std::int8_t>(lutra::view(*in[0]), axis_order(op.at, s.rank()));
 }
 
 inline integer_value execute(const integer_concat& op, const std::string& where,

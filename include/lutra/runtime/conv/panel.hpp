@@ -17,8 +17,13 @@ template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
 // Decoded weights of a matrix for panel_dot.
 template <class A> class panel_weights {
  public:
-  explicit panel_weights(const lut_matrix& w) : groups_(2 * w.steps()) {
-    bytes_.resize(static_cast<std::size_t>(w.strips() * groups_ * group_bytes));
+  explicit panel_weights(const lut_matrix& w) {
+    const index_t lanes = simd::int_lanes<A>;
+    const index_t strip_bytes = 2 * w.steps() * group_bytes;
+    for (index_t row = 0; row < w.rows(); ++row) {
+      offset_.push_back(row / lanes * strip_bytes + row % lanes * 4);
+    }
+    bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes));
     std::uint8_t* out = bytes_.data();
     for (index_t strip = 0; strip < w.strips(); ++strip) {
       if constexpr (has_byte_lookup(A{})) {
@@ -36,8 +41,7 @@ template <class A> class panel_weights {
   }
   // Lane of output channel `row` in group 0; the next group lies group_bytes further.
   const std::uint8_t* row(index_t row) const noexcept {
-    const index_t lanes = simd::int_lanes<A>;
-    return bytes_.data() + row / lanes * groups_ * group_bytes + row % lanes * 4;
+    return bytes_.data() + offset_[static_cast<std::size_t>(row)];
   }
   static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
 
@@ -54,7 +58,7 @@ template <class A> class panel_weights {
     return out;
   }
 
-  index_t groups_;
+  std::vector<index_t> offset_;  // by row
   std::vector<std::uint8_t> bytes_;
 };
 
@@ -70,16 +74,17 @@ template <class A, class Tap> void fill_panel(index_t taps, std::int8_t* panel, 
 
 // sums[r][v] = start[r] + (panel times the weights of channel r), Rows channels at once.
 template <class A, int Rows, class Finish>
-void multiply_panel_rows(const std::int8_t* panel, index_t groups,
-                         const std::uint8_t* const* weights, const std::int32_t* start,
-                         Finish&& finish) {
+[[gnu::always_inline]] inline void multiply_panel_rows(const std::int8_t* panel, index_t groups,
+                                                       const std::uint8_t* const* weights,
+                                                       const std::int32_t* start, Finish&& finish) {
   constexpr index_t size = simd::vector_size<A>;
-  simd::ints_of<A> sum[static_cast<std::size_t>(Rows)][4];
+  decltype(as_sum(splat_ints(0, A{}), A{})) sum[static_cast<std::size_t>(Rows)][4];
   const std::uint8_t* w[static_cast<std::size_t>(Rows)];
   simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     w[r] = weights[r];
-    simd::unroll<4>([&](auto v)
-                        __attribute__((always_inline)) { sum[r][v] = splat_ints(start[r], A{}); });
+    simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+      sum[r][v] = as_sum(splat_ints(start[r], A{}), A{});
+    });
   });
   index_t at = 0;  // of the group in a channel's weights
   for (index_t group = 0; group < groups; ++group) {
@@ -91,14 +96,19 @@ void multiply_panel_rows(const std::int8_t* panel, index_t groups,
       simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
         const auto lane = panel_weight(w[r] + at + part * size, A{});
         simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-          sum[r][v] = panel_dot(sum[r][v], x[v], lane, A{});
+          sum[r][v] = as_sum(panel_dot(as_ints(sum[r][v], A{}), x[v], lane, A{}), A{});
         });
       });
     });
     panel += group_vectors<A> * size;
     at += panel_weights<A>::group_bytes;
   }
-  simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) { finish(r, sum[r]); });
+  simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
+    simd::ints_of<A> row[4];
+    simd::unroll<4>([&](auto v)
+                        __attribute__((always_inline)) { row[v] = as_ints(sum[r][v], A{}); });
+    finish(r, row);
+  });
 }
 
 }  // namespace lutra::inline LUTRA_ABI

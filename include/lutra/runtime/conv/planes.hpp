@@ -5,33 +5,40 @@
 // with the same remainders (a * d % s, b * d % s) see one sub-image in which neighbouring outputs
 // are neighbouring elements: a plane. With `width` elements per plane row, output (i, j) is the flat
 // position i * width + j in every plane, and tap (a, b) reads at a constant offset from it. So the
-// kernels load whole vectors of positions for any stride, dilation and padding; positions with
-// j >= output columns are computed and dropped.
+// kernels load whole vectors of positions for any stride, dilation and padding.
+// Rows of the output are shorter than those of a plane: a block of positions consists of runs (runs_of).
 #pragma once
 
 #include <cstring>
+#include <lutra/core/executor.hpp>
 #include <lutra/runtime/window.hpp>
+#include <lutra/simd/primitives.hpp>
 #include <lutra/tensor/view.hpp>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
-// The taps of a kernel along one axis: which plane, and how far into it.
+// The taps of a kernel along one axis: which plane, and how far into it. With `phases`, phase p has the
+// outputs p, p + phases, ..: neighbours in a plane are neighbours of a phase. The taps of one phase
+// follow those of the other.
 struct axis_taps {
   std::vector<index_t> remainders;  // distinct, in order of first use: one plane each
   std::vector<index_t> plane;       // of tap t
   std::vector<index_t> offset;      // of tap t within its plane
+  index_t step;                     // elements of the input from one output to the next
   index_t reach = 0;                // largest offset
 
-  axis_taps(index_t taps, index_t stride, index_t dilation) {
-    for (index_t t = 0; t < taps; ++t) {
-      const index_t remainder = t * dilation % stride;
+  axis_taps(index_t taps, index_t stride, index_t dilation, index_t phases)
+      : step(phases * stride) {
+    for (index_t t = 0; t < phases * taps; ++t) {
+      const index_t position = t / taps * stride + t % taps * dilation;
+      const index_t remainder = position % step;
       std::size_t at = 0;
       while (at < remainders.size() && remainders[at] != remainder) ++at;
       if (at == remainders.size()) remainders.push_back(remainder);
       plane.push_back(static_cast<index_t>(at));
-      offset.push_back(t * dilation / stride);
-      reach = offset.back();
+      offset.push_back(position / step);
+      reach = std::max(reach, offset.back());
     }
   }
   index_t planes() const noexcept { return static_cast<index_t>(remainders.size()); }
@@ -43,33 +50,38 @@ struct plane_geometry {
   axis_taps rows;
   axis_taps columns;
   index_t channels;
+  index_t row_phases;
   index_t output_columns;
   index_t width;  // elements of a plane row
 
   plane_geometry(const window2d& w, index_t channels_in, std::array<index_t, 2> kernel,
-                 index_t columns_out)
+                 index_t columns_out, index_t phases)
       : window(w),
-        rows(kernel[0], w.stride[0], w.dilation[0]),
-        columns(kernel[1], w.stride[1], w.dilation[1]),
+        rows(kernel[0], w.stride[0], w.dilation[0], phases),
+        columns(kernel[1], w.stride[1], w.dilation[1], 1),
         channels(channels_in),
+        row_phases(phases),
         output_columns(columns_out),
         width(columns_out + columns.reach) {}
 
   index_t planes_per_channel() const noexcept { return rows.planes() * columns.planes(); }
-  // Elements of the planes that `count` output rows need.
+  // Elements of one plane, and of all planes, that `count` output rows need.
+  index_t plane_size(index_t count) const noexcept { return (count + rows.reach) * width; }
   index_t size(index_t count) const noexcept {
-    return channels * planes_per_channel() * (count + rows.reach) * width;
+    return channels * planes_per_channel() * plane_size(count);
   }
-  // Offset of every tap, in the order of the weight: channel, kernel row, kernel column.
-  std::vector<index_t> taps(index_t count) const {
-    const index_t plane = (count + rows.reach) * width;
+  // Offset of every tap of a phase, in the order of the weight: channel, kernel row, kernel column.
+  std::vector<index_t> taps(index_t count, index_t phase) const {
+    const std::size_t kernel_rows = rows.plane.size() / static_cast<std::size_t>(row_phases);
+    const std::size_t first = kernel_rows * static_cast<std::size_t>(phase);
     std::vector<index_t> offsets;
     for (index_t c = 0; c < channels; ++c) {
-      for (std::size_t a = 0; a < rows.plane.size(); ++a) {
+      for (std::size_t a = first; a < first + kernel_rows; ++a) {
         for (std::size_t b = 0; b < columns.plane.size(); ++b) {
           const index_t number =
               c * planes_per_channel() + rows.plane[a] * columns.planes() + columns.plane[b];
-          offsets.push_back(number * plane + rows.offset[a] * width + columns.offset[b]);
+          offsets.push_back(number * plane_size(count) + rows.offset[a] * width +
+                            columns.offset[b]);
         }
       }
     }
@@ -77,46 +89,103 @@ struct plane_geometry {
   }
 };
 
-// One plane row: elements first, first + stride, ... of the padded row whose inside is `x`.
-inline void fill_plane_row(const std::int8_t* x, index_t x_stride, index_t x_size, index_t first,
-                           index_t stride, std::int8_t pad, std::int8_t* out, index_t width) {
-  // Smallest j with first + j * stride >= 0, and the first one at or beyond x_size.
+// Copies `bytes` bytes as two overlapping moves of a fixed size: runs are a few dozen bytes, where a
+// call of memcpy costs more than the copy.
+inline void copy_run(void* to, const void* from, std::size_t bytes) {
+  auto* t = static_cast<std::uint8_t*>(to);
+  const auto* f = static_cast<const std::uint8_t*>(from);
+  const auto ends = [&](auto size) {
+    constexpr std::size_t n = size;
+    std::uint8_t head[n], tail[n];
+    std::memcpy(head, f, n);
+    std::memcpy(tail, f + bytes - n, n);
+    std::memcpy(t, head, n);
+    std::memcpy(t + bytes - n, tail, n);
+  };
+  using std::integral_constant;
+  if (bytes > 64) {
+    std::memcpy(to, from, bytes);
+  } else if (bytes >= 32) {
+    ends(integral_constant<std::size_t, 32>{});
+  } else if (bytes >= 16) {
+    ends(integral_constant<std::size_t, 16>{});
+  } else if (bytes >= 8) {
+    ends(integral_constant<std::size_t, 8>{});
+  } else if (bytes >= 4) {
+    ends(integral_constant<std::size_t, 4>{});
+  } else {
+    for (std::size_t i = 0; i < bytes; ++i) t[i] = f[i];
+  }
+}
+
+// The j in [0, n) with 0 <= first + j * stride < size.
+constexpr index_range inside(index_t first, index_t stride, index_t size, index_t n) {
   const auto index_at = [&](index_t z) {
     return z <= first ? 0 : (z - first + stride - 1) / stride;
   };
-  const index_t from = std::min(index_at(0), width);
-  const index_t to = std::max(std::min(index_at(x_size), width), from);
-  std::memset(out, pad, static_cast<std::size_t>(from));
-  if (stride * x_stride == 1) {
-    if (to > from) std::memcpy(out + from, x + first + from, static_cast<std::size_t>(to - from));
-  } else {
-    for (index_t j = from; j < to; ++j) out[j] = x[(first + j * stride) * x_stride];
-  }
-  std::memset(out + to, pad, static_cast<std::size_t>(width - to));
+  const index_t begin = std::min(index_at(0), n);
+  return {begin, std::max(std::min(index_at(size), n), begin)};
 }
 
-// Planes of output rows [first, first + count) of image n, channels [channel, channel + g.channels).
+// Planes of output rows [first, first + count) of image n, channels [channel, channel + g.channels); of
+// every phase.
 inline void fill_planes(const plane_geometry& g, const tensor_view<const std::int8_t>& x, index_t n,
                         index_t channel, index_t first, index_t count, std::int8_t pad,
                         std::int8_t* out) {
-  const index_t height = count + g.rows.reach;
+  std::memset(out, pad, static_cast<std::size_t>(g.size(count)));
+  const index_t row_stride = g.rows.step, column_stride = g.columns.step;
+  const index_t step = column_stride * x.stride(3);
   for (index_t c = channel; c < channel + g.channels; ++c) {
     const std::int8_t* image = x.data() + n * x.stride(0) + c * x.stride(1);
     for (const index_t row_remainder : g.rows.remainders) {
+      const index_t top = first * row_stride + row_remainder - g.window.padding[0];
+      const index_range rows = inside(top, row_stride, x.extent(2), count + g.rows.reach);
       for (const index_t column_remainder : g.columns.remainders) {
-        for (index_t i = 0; i < height; ++i, out += g.width) {
-          const index_t y = (first + i) * g.window.stride[0] + row_remainder - g.window.padding[0];
-          if (y < 0 || y >= x.extent(2)) {
-            std::memset(out, pad, static_cast<std::size_t>(g.width));
-            continue;
+        const index_t left = column_remainder - g.window.padding[1];
+        const index_range columns = inside(left, column_stride, x.extent(3), g.width);
+        for (index_t i = rows.begin; i < rows.end && columns.size() > 0; ++i) {
+          const std::int8_t* from = image + (top + i * row_stride) * x.stride(2) +
+                                    (left + columns.begin * column_stride) * x.stride(3);
+          std::int8_t* to = out + i * g.width + columns.begin;
+          if (step == 1) {
+            copy_run(to, from, static_cast<std::size_t>(columns.size()));
+          } else {
+            for (index_t j = 0; j < columns.size(); ++j) to[j] = from[j * step];
           }
-          fill_plane_row(image + y * x.stride(2), x.stride(3), x.extent(3),
-                         column_remainder - g.window.padding[1], g.window.stride[1], pad, out,
-                         g.width);
         }
+        out += g.plane_size(count);
       }
     }
   }
+}
+
+// From lane `from` of a block on, output positions are `offset` elements off their lane in every plane.
+struct position_run {
+  index_t from, offset;
+};
+
+// Runs of the `lanes` positions from `begin` on, counted without gaps: one per output row.
+inline void runs_of(const plane_geometry& g, index_t begin, index_t lanes,
+                    std::vector<position_run>& runs) {
+  runs.clear();
+  for (index_t lane = 0; lane < lanes;) {
+    const index_t row = (begin + lane) / g.output_columns;
+    const index_t column = begin + lane - row * g.output_columns;
+    runs.push_back({lane, row * g.width + column - lane});
+    lane += g.output_columns - column;
+  }
+}
+
+// What a tap meets at the positions of a block. Whole vectors are read: up to one before and one behind
+// the planes.
+template <class A>
+[[gnu::always_inline]] inline simd::bytes_of<A> load_runs(const std::int8_t* tap,
+                                                          const std::vector<position_run>& runs) {
+  auto v = load_bytes(tap + runs[0].offset, A{});
+  for (std::size_t i = 1; i < runs.size(); ++i) {
+    v = splice(v, load_bytes(tap + runs[i].offset, A{}), runs[i].from, A{});
+  }
+  return v;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -22,7 +22,9 @@ template <class A, class Epilogue, class Out> class row_finisher {
   void operator()(index_t panel, index_t m, std::int32_t x_sum, const std::int32_t* raw) const {
     const index_t first = panel * panel_strips * lanes;
     const index_t count = std::min(panel_strips * lanes, w_.rows() - first);
+    Out* to = out_.data() + m * out_.stride(0) + first * out_.stride(1);
     alignas(64) Out finished[static_cast<std::size_t>(panel_strips * lanes)];
+    const bool in_place = out_.stride(1) == 1 && count == panel_strips * lanes;
     const auto negative_x = splat_ints(static_cast<std::int32_t>(0U - as_unsigned(x_sum)), A{});
     const auto bias = multiply(splat_ints(weight_bias(A{}), A{}), negative_x, A{});
     for (index_t at = 0; at < count; at += lanes) {
@@ -35,9 +37,9 @@ template <class A, class Epilogue, class Out> class row_finisher {
         const auto row_sum = load_ints(w_.row_sums() + first + at, A{});
         sum = add(sum, multiply(row_sum, splat_ints(128, A{}), A{}), A{});
       }
-      store(finished + at, sum, first + at);
+      store((in_place ? to : finished) + at, sum, first + at);
     }
-    Out* to = out_.data() + m * out_.stride(0) + first * out_.stride(1);
+    if (in_place) return;
     if (out_.stride(1) == 1) {
       std::memcpy(to, finished, static_cast<std::size_t>(count) * sizeof(Out));
     } else {

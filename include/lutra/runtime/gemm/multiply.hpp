@@ -29,14 +29,16 @@ void multiply_strips(const multiply_operands& o) {
   // Few accumulators would wait for each other: then the two groups get sums of their own.
   constexpr int chains = Strips * Columns < 8 ? 2 : 1;
   constexpr auto strips = static_cast<std::size_t>(Strips);
-  simd::ints_of<A> sum[static_cast<std::size_t>(chains)][static_cast<std::size_t>(Columns)][strips];
+  decltype(as_sum(
+      splat_ints(0, A{}),
+      A{})) sum[static_cast<std::size_t>(chains)][static_cast<std::size_t>(Columns)][strips];
   const auto each_sum = [&](auto&& f) __attribute__((always_inline)) {
     simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
       simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) { f(c, s); });
     });
   };
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
-    simd::unroll<chains>([&](auto g) { sum[g][c][s] = splat_ints(0, A{}); });
+    simd::unroll<chains>([&](auto g) { sum[g][c][s] = as_sum(splat_ints(0, A{}), A{}); });
   });
   simd::bytes_of<A> table[strips];
   simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
@@ -56,7 +58,7 @@ void multiply_strips(const multiply_operands& o) {
         const auto four = activations(x + c * o.x_stride + 4 * g, Weight{}, A{});
         simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
           auto& total = sum[g % chains][c][s];
-          total = dot(total, rows[s], four, Weight{}, A{});
+          total = as_sum(dot(as_ints(total, A{}), rows[s], four, Weight{}, A{}), A{});
         });
       });
     });
@@ -64,8 +66,8 @@ void multiply_strips(const multiply_operands& o) {
     x += step_depth;
   }
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
-    auto total = sum[0][c][s];
-    if constexpr (chains == 2) total = add(total, sum[1][c][s], A{});
+    auto total = as_ints(sum[0][c][s], A{});
+    if constexpr (chains == 2) total = add(total, as_ints(sum[1][c][s], A{}), A{});
     store_ints(o.out + c * o.out_stride + s * simd::int_lanes<A>, total, A{});
   });
 }

@@ -51,8 +51,9 @@ template <class A> class max_pool_worker {
   }
 
   void run(const pool_plane<const std::int8_t>& x, const pool_plane<std::int8_t>& out) {
-    if (pairs_) {
-      for (index_t i = 0; i < out.rows; ++i) pool_pairs(x, i, out.row(i));
+    if (pairs_ && in_whole_vectors(x, out)) {
+      pool_pairs(x.data, x.row_stride * window_.stride[0], x.row_stride * window_.dilation[0],
+                 kernel_[0], out);
       return;
     }
     for (index_t i = 0; i < out.rows; ++i) fill_line(x, i);
@@ -82,25 +83,31 @@ template <class A> class max_pool_worker {
     return row_.data();
   }
 
-  // The usual case, pairs of columns without padding: straight from the rows to the output. Planes and
-  // rows of a dense output are written in order, so what a whole vector spills is overwritten.
-  void pool_pairs(const pool_plane<const std::int8_t>& x, index_t i, std::int8_t* out) {
-    for (index_t at = 0; at < out_columns_; at += size) {
-      auto low = splat_bytes(-128, A{});
-      auto high = low;
-      for (index_t a = 0; a < kernel_[0]; ++a) {
-        const std::int8_t* row =
-            readable(x, i * window_.stride[0] + a * window_.dilation[0]) + 2 * at;
-        low = max(low, load_bytes(row, A{}), A{});
-        high = max(high, load_bytes(row + size, A{}), A{});
-      }
-      const auto result = max(even_bytes(low, high, A{}), odd_bytes(low, high, A{}), A{});
-      if (out_end_ != nullptr && out_end_ - out >= at + size) {
-        store_bytes(out + at, result, A{});
-      } else {
-        store_bytes(result_.data(), result, A{});
-        std::memcpy(out + at, result_.data(),
-                    static_cast<std::size_t>(std::min(size, out_columns_ - at)));
+  // Whether all rows may be read, and written in order, in whole vectors: what one spills is overwritten by
+  // the next row or plane.
+  bool in_whole_vectors(const pool_plane<const std::int8_t>& x,
+                        const pool_plane<std::int8_t>& out) const {
+    return contiguous_ && end_ != nullptr && end_ - x.row(x.rows - 1) >= x.columns + 2 * size &&
+           out_end_ != nullptr && out_end_ - out.row(out.rows - 1) >= out.columns + size;
+  }
+
+  // The usual case, pairs of columns without padding: straight from the rows to the output. Everything is
+  // passed by value: a store of bytes may change any member, as far as the compiler knows.
+  static void pool_pairs(const std::int8_t* x, index_t step, index_t row_step, index_t kernel_rows,
+                         pool_plane<std::int8_t> out) {
+    for (index_t i = 0; i < out.rows; ++i, x += step) {
+      for (index_t at = 0; at < out.columns; at += size) {
+        const bool one = 2 * (out.columns - at) <= size;  // vector holds the rest of the row
+        const std::int8_t* row = x + 2 * at;
+        auto low = load_bytes(row, A{});
+        auto high = one ? low : load_bytes(row + size, A{});
+        for (index_t a = 1; a < kernel_rows; ++a) {
+          row += row_step;
+          low = max(low, load_bytes(row, A{}), A{});
+          if (!one) high = max(high, load_bytes(row + size, A{}), A{});
+        }
+        const auto result = max(even_bytes(low, high, A{}), odd_bytes(low, high, A{}), A{});
+        store_bytes(out.row(i) + at, result, A{});
       }
     }
   }

@@ -40,6 +40,9 @@ constexpr index_t vector_bytes(avx2) { return 32; }
 [[gnu::always_inline]] inline __m256i multiply(__m256i a, __m256i b, avx2) {
   return _mm256_mullo_epi32(a, b);
 }
+[[gnu::always_inline]] inline __m256i max_ints(__m256i a, __m256i b, avx2) {
+  return _mm256_max_epi32(a, b);
+}
 
 [[gnu::always_inline]] inline __m256i lookup_low(__m256i table, __m256i codes, line_tables, avx2) {
   return _mm256_shuffle_epi8(table, _mm256_and_si256(codes, _mm256_set1_epi8(15)));
@@ -165,6 +168,9 @@ struct avx_limits {
 
 [[gnu::always_inline]] inline __m256i max(__m256i a, __m256i b, avx2) {
   return _mm256_max_epi8(a, b);
+}
+[[gnu::always_inline]] inline __m256i splice(__m256i a, __m256i b, index_t from, avx2 level) {
+  return _mm256_blendv_epi8(a, b, load_bytes(splice_mask + splice_most - from, level));
 }
 [[gnu::always_inline]] inline __m256i even_bytes(__m256i a, __m256i b, avx2) {
   const __m256i low = _mm256_set1_epi16(0xff);

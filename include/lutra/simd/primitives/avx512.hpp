@@ -6,6 +6,7 @@
 // bytes: weights are stored with 128 added. Never the saturating form: partial sums may pass 2^31.
 #pragma once
 
+#include <bit>
 #include <lutra/simd/primitives/avx2.hpp>
 
 #if !LUTRA_PORTABLE && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
@@ -45,6 +46,9 @@ constexpr int vector_registers(avx512bw) { return 32; }
 }
 [[gnu::always_inline]] inline __m512i multiply(__m512i a, __m512i b, avx512bw) {
   return _mm512_mullo_epi32(a, b);
+}
+[[gnu::always_inline]] inline __m512i max_ints(__m512i a, __m512i b, avx512bw) {
+  return _mm512_max_epi32(a, b);
 }
 
 [[gnu::always_inline]] inline __m512i lookup_low(__m512i table, __m512i codes, line_tables,
@@ -188,6 +192,9 @@ struct avx512_limits {
 [[gnu::always_inline]] inline __m512i max(__m512i a, __m512i b, avx512bw) {
   return _mm512_max_epi8(a, b);
 }
+[[gnu::always_inline]] inline __m512i splice(__m512i a, __m512i b, index_t from, avx512bw) {
+  return _mm512_mask_mov_epi8(a, ~std::uint64_t{0} << from, b);
+}
 [[gnu::always_inline]] inline __m512i even_bytes(__m512i a, __m512i b, avx512bw) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)),
                             _mm512_cvtepi16_epi8(b), 1);
@@ -198,10 +205,26 @@ struct avx512_limits {
 }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
+// Numbers of the even and the odd bytes of two vectors, for vpermt2b.
+template <std::size_t First>
+inline constexpr auto every_other = [] {
+  std::array<std::uint8_t, 64> n{};
+  for (std::size_t i = 0; i < n.size(); ++i) n[i] = static_cast<std::uint8_t>(2 * i + First);
+  return n;
+}();
+
 constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_vectors(avx512vnni_vbmi) { return 4; }
+
+typedef std::int32_t avx512_sum __attribute__((vector_size(64)));
+[[gnu::always_inline]] inline avx512_sum as_sum(__m512i v, avx512vnni_vbmi) {
+  return std::bit_cast<avx512_sum>(v);
+}
+[[gnu::always_inline]] inline __m512i as_ints(avx512_sum v, avx512vnni_vbmi) {
+  return std::bit_cast<__m512i>(v);
+}
 
 [[gnu::always_inline]] inline __m512i lookup_low(__m512i table, __m512i codes, one_table,
                                                  avx512vnni_vbmi) {
@@ -219,6 +242,12 @@ constexpr int panel_vectors(avx512vnni_vbmi) { return 4; }
 [[gnu::always_inline]] inline __m512i dot(__m512i sum, __m512i w, __m512i a, any_weight,
                                           avx512vnni_vbmi) {
   return _mm512_dpbusd_epi32(sum, w, a);
+}
+[[gnu::always_inline]] inline __m512i even_bytes(__m512i a, __m512i b, avx512vnni_vbmi level) {
+  return _mm512_permutex2var_epi8(a, load_bytes(every_other<0>.data(), level), b);
+}
+[[gnu::always_inline]] inline __m512i odd_bytes(__m512i a, __m512i b, avx512vnni_vbmi level) {
+  return _mm512_permutex2var_epi8(a, load_bytes(every_other<1>.data(), level), b);
 }
 [[gnu::always_inline]] inline void store_panel(std::int8_t* out, __m512i k0, __m512i k1, __m512i k2,
                                                __m512i k3, avx512vnni_vbmi a) {

@@ -45,6 +45,15 @@ struct portable_floats {
   std::array<float, 4> lane;
 };
 
+// splice_mask + splice_most - n: n bytes 0, then bytes -1. For levels without mask registers.
+inline constexpr index_t splice_most = 32;
+inline constexpr auto splice_masks = [] {
+  std::array<std::int8_t, 2 * splice_most> m{};
+  std::fill(m.begin() + splice_most, m.end(), std::int8_t{-1});
+  return m;
+}();
+inline constexpr const std::int8_t* splice_mask = splice_masks.data();
+
 // ---- properties of a level -----------------------------------------------------------------------
 constexpr index_t vector_bytes(portable) { return 16; }
 constexpr bool has_byte_lookup(portable) { return false; }  // lookup_low/high exist
@@ -105,6 +114,16 @@ constexpr int vector_registers(portable) { return 16; }
   }
   return a;
 }
+
+[[gnu::always_inline]] inline portable_ints max_ints(portable_ints a, portable_ints b, portable) {
+  for (std::size_t i = 0; i < 4; ++i) a.lane[i] = std::max(a.lane[i], b.lane[i]);
+  return a;
+}
+
+// A sum on its way round a loop has the vector type that the dot product takes: g++ 12 copies the register
+// in every round if it changes its type on the way.
+template <class Ints, class A> [[gnu::always_inline]] inline Ints as_sum(Ints v, A) { return v; }
+template <class Ints, class A> [[gnu::always_inline]] inline Ints as_ints(Ints v, A) { return v; }
 
 // ---- rows in lanes: four weights per lane, four activations for all lanes --------------------------
 // Prepares weight bytes / four activations for dot; done once per use in several dots.
@@ -228,6 +247,12 @@ struct portable_limits {
 [[gnu::always_inline]] inline portable_bytes max(portable_bytes a, portable_bytes b, portable) {
   for (std::size_t i = 0; i < 16; ++i) a.lane[i] = std::max(a.lane[i], b.lane[i]);
   return a;
+}
+// The first `from` bytes of a, then those of b; 0 <= from < vector_bytes.
+[[gnu::always_inline]] inline portable_bytes splice(portable_bytes a, portable_bytes b,
+                                                    index_t from, portable) {
+  std::memcpy(b.lane.data(), a.lane.data(), static_cast<std::size_t>(from));
+  return b;
 }
 // Bytes 0, 2, 4, ... of a, then of b.
 [[gnu::always_inline]] inline portable_bytes even_bytes(portable_bytes a, portable_bytes b,

@@ -48,6 +48,9 @@ constexpr int vector_registers(neon64) { return 32; }
 [[gnu::always_inline]] inline int32x4_t multiply(int32x4_t a, int32x4_t b, neon64) {
   return vmulq_s32(a, b);
 }
+[[gnu::always_inline]] inline int32x4_t max_ints(int32x4_t a, int32x4_t b, neon64) {
+  return vmaxq_s32(a, b);
+}
 
 [[gnu::always_inline]] inline int8x16_t lookup_low(int8x16_t table, int8x16_t codes, line_tables,
                                                    neon64) {
@@ -158,6 +161,11 @@ struct neon_limits {
 
 [[gnu::always_inline]] inline int8x16_t max(int8x16_t a, int8x16_t b, neon64) {
   return vmaxq_s8(a, b);
+}
+[[gnu::always_inline]] inline int8x16_t splice(int8x16_t a, int8x16_t b, index_t from,
+                                               neon64 level) {
+  const int8x16_t mask = load_bytes(splice_mask + splice_most - from, level);
+  return vbslq_s8(vreinterpretq_u8_s8(mask), b, a);
 }
 [[gnu::always_inline]] inline int8x16_t even_bytes(int8x16_t a, int8x16_t b, neon64) {
   return vuzp1q_s8(a, b);

@@ -39,6 +39,10 @@ constexpr int panel_vectors(sse2) { return 8; }
   const __m128i odd = _mm_mul_epu32(_mm_srli_si128(a, 4), _mm_srli_si128(b, 4));
   return _mm_unpacklo_epi32(_mm_shuffle_epi32(even, 0x08), _mm_shuffle_epi32(odd, 0x08));
 }
+[[gnu::always_inline]] inline __m128i max_ints(__m128i a, __m128i b, sse2) {
+  const __m128i larger = _mm_cmpgt_epi32(a, b);
+  return _mm_or_si128(_mm_and_si128(larger, a), _mm_andnot_si128(larger, b));
+}
 
 // Bytes 0, 2 and 1, 3 of every group as int16.
 struct sse_pairs {
@@ -141,6 +145,10 @@ struct sse_limits {
 [[gnu::always_inline]] inline __m128i max(__m128i x, __m128i y, sse2 a) {
   return flip_sign(_mm_max_epu8(flip_sign(x, a), flip_sign(y, a)), a);
 }
+[[gnu::always_inline]] inline __m128i splice(__m128i a, __m128i b, index_t from, sse2 level) {
+  const __m128i mask = load_bytes(splice_mask + splice_most - from, level);
+  return _mm_or_si128(_mm_and_si128(mask, b), _mm_andnot_si128(mask, a));
+}
 [[gnu::always_inline]] inline __m128i even_bytes(__m128i a, __m128i b, sse2) {
   const __m128i low = _mm_set1_epi16(0xff);
   return _mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low));
@@ -156,6 +164,9 @@ constexpr bool has_small_weight_dot(sse4_1) { return true; }
 
 [[gnu::always_inline]] inline __m128i multiply(__m128i a, __m128i b, sse4_1) {
   return _mm_mullo_epi32(a, b);
+}
+[[gnu::always_inline]] inline __m128i max_ints(__m128i a, __m128i b, sse4_1) {
+  return _mm_max_epi32(a, b);
 }
 [[gnu::always_inline]] inline __m128i max(__m128i a, __m128i b, sse4_1) {
   return _mm_max_epi8(a, b);
