@@ -224,9 +224,7 @@ TEST_CASE("lower: a 2 x 2 max pool becomes part of the convolution that only it 
   };
   const ir::integer_program program = ir::lower(finalized(net({.kernel = {2, 2}}, false), x));
   REQUIRE(program.steps().size() == 1);
-  ir::integer_step step = program.steps()[0];
-  auto& conv = std::get<ir::integer_conv>(step.operation);
-  REQUIRE(conv.options.pool);
+  REQUIRE(std::get<ir::integer_conv>(program.steps()[0].operation).options.pool);
   const auto codes = program.run_codes(lutra::view(x));
   CHECK(codes.extents() == shape{5, 6, 5, 6});
 
@@ -237,11 +235,30 @@ TEST_CASE("lower: a 2 x 2 max pool becomes part of the convolution that only it 
   for (index_t k = 0; k < codes.size(); ++k) {
     CHECK(codes[k] == twice[k / 180 * 360 + k % 180]);
   }
-  const ir::integer_program other =
-      ir::lower(finalized(net({.kernel = {3, 3}, .stride = {2, 2}}, false), x));
-  CHECK(other.steps().size() == 2);
+  for (const ir::pool2d_options& other : {ir::pool2d_options{.kernel = {3, 3}, .stride = {2, 2}},
+                                          {.kernel = {2, 3}, .stride = {2, 2}},
+                                          {.kernel = {2, 2}, .stride = {1, 1}},
+                                          {.kernel = {2, 2}, .stride = {2, 1}},
+                                          {.kernel = {2, 2}, .padding = {0, 1}}}) {
+    CHECK(ir::lower(finalized(net(other, false), x)).steps().size() == 2);
+  }
   CHECK_ERROR(program.run(random_tensor({1, 2, 1, 9}, 1)), shape_mismatch, "does not fit",
               "conv2d");
+}
+
+TEST_CASE("lower: a convolution that is the output keeps it, whatever pools it") {
+  const auto x = random_tensor({3, 2, 6, 8}, 14);
+  const auto net = [](bool pooled) {
+    ir::builder b;
+    const auto y = b.conv2d(b.input("x"), b.state("c.weight", random_tensor({6, 2, 3, 3}, 1)),
+                            b.state("c.bias", random_tensor({6}, 2)), {.padding = {1, 1}});
+    if (pooled) b.max_pool2d(y, {.kernel = {2, 2}});
+    b.output(y);
+    return std::move(b).build();
+  };
+  const auto codes = ir::lower(finalized(net(true), x)).run_codes(lutra::view(x));
+  CHECK(codes.extents() == shape{3, 6, 6, 8});
+  CHECK(codes == ir::lower(finalized(net(false), x)).run_codes(lutra::view(x)));
 }
 
 TEST_CASE("lower: bias and multiplier are as documented") {

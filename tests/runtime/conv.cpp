@@ -207,6 +207,11 @@ TEST_CASE("conv: layers of the usual networks, more rows than fit one set of pla
   CHECK(all_levels_agree(r, {1, 16, 8, 14, 14, 1, 1, same(0)}, {}));
   CHECK(all_levels_agree(r, {1, 3, 12, 33, 33, 7, 7, same(3, 2)}, {}));
   if (!test::quick()) CHECK(all_levels_agree(r, {1, 40, 4, 90, 90, 3, 3, same(1)}, {}));
+  CHECK(all_levels_agree(r, {1, 1, 1, 1000, 300, 1, 1, same(0)}, {}));  // two bands
+  CHECK(all_levels_agree(r, {1, 1, 1, 300, 1000, 3, 1, same(1)}, {}));
+  CHECK(pooled_levels_agree(r, {1, 1, 1, 1001, 300, 3, 1, same(1)}, {}));
+  CHECK(all_levels_agree(r, {1, 16, 8, 7, 7, 1, 1, same(0)}, {}));  // one run for all rows
+  CHECK(all_levels_agree(r, {1, 3, 8, 300, 1, 3, 1, same(0)}, {}));
   auto one_dimension = same(0);
   one_dimension.window = window2d::symmetric({1, 2}, {0, 4}, {1, 3});
   CHECK(all_levels_agree(r, {2, 4, 6, 1, 100, 1, 5, one_dimension}, {}));

@@ -87,6 +87,10 @@ TEST_CASE("pool: pairs of every width, whole planes") {
     good = all_levels_agree(r, {{1, 2, 5, width}, {2, 2}, window2d::symmetric({2, 2}, {0, 0})}) &&
            good;
     good = all_levels_agree(r, {{1, 2, 4, width}, {4, width}, {}}) && good;
+    window2d apart = window2d::symmetric({1, 2}, {0, 0});  // rows of a window that do not touch
+    apart.dilation = {2, 1};
+    good = all_levels_agree(r, {{1, 5, 9, width}, {3, 2}, apart}) && good;
+    good = all_levels_agree(r, {{1, 1, 20, width}, {3, 2}, apart}) && good;
   }
   CHECK(good);
 }

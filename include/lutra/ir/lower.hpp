@@ -291,7 +291,8 @@ class lowering {
     return e;
   }
 
-  // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step.
+  // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step, which keeps the name of the
+  // convolution.
   void fuse_pools() {
     std::vector<index_t> uses(static_cast<std::size_t>(values_), 0);
     const auto uses_of = [&](index_t v) -> index_t& { return uses[static_cast<std::size_t>(v)]; };

@@ -122,8 +122,8 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
   shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
   if (op.options.pool) {
     if (result[2] < 2 || result[3] < 2) {
-      raise(errc::shape_mismatch, "window does not fit into the padded input", where,
-            text_of(result));
+      raise(errc::shape_mismatch, "the 2 x 2 pool of its output does not fit into it", where,
+            text_of(result), "at least 2 x 2 positions");
     }
     result = {result[0], result[1], result[2] / 2, result[3] / 2};
   }

@@ -31,15 +31,23 @@ class hinge_sums {
     double twice = 0;
     double edge = 0;
     bin* at = bin_.get();
-    for (const std::uint64_t n : h.counts()) {
+    const auto add = [&](std::uint64_t n, double& square) {
       const auto c = static_cast<double>(n);
       *at++ = {count * edge - 0.5 * twice, count, 0.5 * c};
       const double centre = edge + 0.5;
-      square_ += c * (centre * centre + 1.0 / 12.0);
+      square += c * (centre * centre + 1.0 / 12.0);
       count += c;
       twice += c * (edge + edge + 1.0);
       edge += 1.0;
+    };
+    const auto counts = h.counts();
+    std::array<double, 4> square{};  // none waits for another
+    std::size_t i = 0;
+    for (; i + 4 <= counts.size(); i += 4) {
+      for (std::size_t k = 0; k < 4; ++k) add(counts[i + k], square[k]);
     }
+    for (; i < counts.size(); ++i) add(counts[i], square[0]);
+    square_ = (square[0] + square[2]) + (square[1] + square[3]);
     sum_ = 0.5 * twice;
     *at = {count * end_ - sum_, count, 0};  // beyond the last
     count_ = count;
@@ -234,14 +242,11 @@ struct mse_range {
     }
   }
 
-  // The best range so far, over lines of ranges numbered by a share in (0, 1].
+  // The best range so far, over lines of ranges numbered by a share in (0, 1]; the full one is at 1.
   class search {
    public:
     search(const squared_error& error, const value_range& full, double width)
-        : error_(error),
-          best_(full),
-          least_(error(full)),
-          jagged_(error.levels() < 64 || !error.symmetric()) {
+        : error_(error), best_(full), jagged_(error.levels() < 64 || !error.symmetric()) {
       least_share_ = std::max(
           0x1p-12, width / std::max(-static_cast<double>(full.lo), static_cast<double>(full.hi)));
     }
@@ -324,7 +329,7 @@ struct mse_range {
     }
     const squared_error& error_;
     value_range best_;
-    double least_;
+    double least_ = std::numeric_limits<double>::infinity();
     double least_share_ = 0;
     bool jagged_;
   };

@@ -6,7 +6,7 @@
 // are neighbouring elements: a plane. With `width` elements per plane row, output (i, j) is the flat
 // position i * width + j in every plane, and tap (a, b) reads at a constant offset from it. So the
 // kernels load whole vectors of positions for any stride, dilation and padding.
-// Rows of the output are shorter than those of a plane: a block of positions consists of runs (runs_of).
+// Rows of the output are at most as long as those of a plane: a block of positions consists of runs (runs_of).
 #pragma once
 
 #include <cstring>
@@ -25,7 +25,7 @@ struct axis_taps {
   std::vector<index_t> remainders;  // distinct, in order of first use: one plane each
   std::vector<index_t> plane;       // of tap t
   std::vector<index_t> offset;      // of tap t within its plane
-  index_t step;                     // elements of the input from one output to the next
+  index_t step;                     // elements of the input from one output of a phase to the next
   index_t reach = 0;                // largest offset
 
   axis_taps(index_t taps, index_t stride, index_t dilation, index_t phases)
@@ -50,7 +50,7 @@ struct plane_geometry {
   axis_taps rows;
   axis_taps columns;
   index_t channels;
-  index_t row_phases;
+  index_t row_phases;  // 2: even and odd output rows apart, for pooling
   index_t output_columns;
   index_t width;  // elements of a plane row
 
@@ -164,14 +164,16 @@ struct position_run {
   index_t from, offset;
 };
 
-// Runs of the `lanes` positions from `begin` on, counted without gaps: one per output row.
+// Runs of the `lanes` positions from `begin` on, counted without gaps: one per output row, or one for all where rows
+// of the output are as long as those of a plane.
 inline void runs_of(const plane_geometry& g, index_t begin, index_t lanes,
                     std::vector<position_run>& runs) {
   runs.clear();
   for (index_t lane = 0; lane < lanes;) {
     const index_t row = (begin + lane) / g.output_columns;
     const index_t column = begin + lane - row * g.output_columns;
-    runs.push_back({lane, row * g.width + column - lane});
+    const index_t offset = row * g.width + column - lane;
+    if (runs.empty() || runs.back().offset != offset) runs.push_back({lane, offset});
     lane += g.output_columns - column;
   }
 }

@@ -25,6 +25,12 @@ template <class T> struct pool_plane {
         row_stride(v.stride(2)),
         column_stride(v.stride(3)) {}
   T* row(index_t i) const noexcept { return data + i * row_stride; }
+  pool_plane from_row(index_t i) const noexcept {
+    pool_plane rest = *this;
+    rest.data = row(i);
+    rest.rows -= i;
+    return rest;
+  }
   T* data;
   index_t rows, columns, row_stride, column_stride;
 };
@@ -50,11 +56,14 @@ template <class A> class max_pool_worker {
              out.stride(3) == 1;
   }
 
-  void run(const pool_plane<const std::int8_t>& x, const pool_plane<std::int8_t>& out) {
-    if (pairs_ && in_whole_vectors(x, out)) {
+  void run(pool_plane<const std::int8_t> x, pool_plane<std::int8_t> out) {
+    if (pairs_) {
+      const index_t whole = rows_in_whole_vectors(x, out);
       pool_pairs(x.data, x.row_stride * window_.stride[0], x.row_stride * window_.dilation[0],
-                 kernel_[0], out);
-      return;
+                 kernel_[0], whole, out);
+      if (whole == out.rows) return;
+      x = x.from_row(whole * window_.stride[0]);
+      out = out.from_row(whole);
     }
     for (index_t i = 0; i < out.rows; ++i) fill_line(x, i);
     const index_t total = out.rows * width_;
@@ -83,19 +92,28 @@ template <class A> class max_pool_worker {
     return row_.data();
   }
 
-  // Whether all rows may be read, and written in order, in whole vectors: what one spills is overwritten by
-  // the next row or plane.
-  bool in_whole_vectors(const pool_plane<const std::int8_t>& x,
-                        const pool_plane<std::int8_t>& out) const {
-    return contiguous_ && end_ != nullptr && end_ - x.row(x.rows - 1) >= x.columns + 2 * size &&
-           out_end_ != nullptr && out_end_ - out.row(out.rows - 1) >= out.columns + size;
+  // The first rows of the output that may be made, in order, in whole vectors: what one spills is overwritten by the
+  // next row or plane. All but the last ones of the last plane.
+  index_t rows_in_whole_vectors(const pool_plane<const std::int8_t>& x,
+                                const pool_plane<std::int8_t>& out) const {
+    if (!contiguous_ || end_ == nullptr || out_end_ == nullptr) return 0;
+    index_t rows = out.rows;
+    while (rows > 0) {
+      const index_t last = (rows - 1) * window_.stride[0] + (kernel_[0] - 1) * window_.dilation[0];
+      if (end_ - x.row(last) >= x.columns + 2 * size &&
+          out_end_ - out.row(rows - 1) >= out.columns + size) {
+        break;
+      }
+      --rows;
+    }
+    return rows;
   }
 
   // The usual case, pairs of columns without padding: straight from the rows to the output. Everything is
   // passed by value: a store of bytes may change any member, as far as the compiler knows.
   static void pool_pairs(const std::int8_t* x, index_t step, index_t row_step, index_t kernel_rows,
-                         pool_plane<std::int8_t> out) {
-    for (index_t i = 0; i < out.rows; ++i, x += step) {
+                         index_t rows, pool_plane<std::int8_t> out) {
+    for (index_t i = 0; i < rows; ++i, x += step) {
       for (index_t at = 0; at < out.columns; at += size) {
         const bool one = 2 * (out.columns - at) <= size;  // vector holds the rest of the row
         const std::int8_t* row = x + 2 * at;
