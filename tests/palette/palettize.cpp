@@ -544,4 +544,20 @@ TEST_CASE("palettize: a group size above the extent is one short group") {
   CHECK(p.lut == palettize(w, {}).lut);
 }
 
+TEST_CASE("palettize: nothing is called proven where one importance is 2^40 times another") {
+  const tensor<float> w = test::normal_weight({64, 64}, 22);
+  std::vector<float> importance(4096, 1.5F);
+  for (const float heavy : {1e10F, 1e14F}) {
+    importance[2000] = heavy;
+    for (const auto mode : {palettize_mode::certified, palettize_mode::exact}) {
+      const palette<float> p =
+          palettize(w, {}, {.mode = mode, .importance = {importance.data(), w.extents()}});
+      const bool claimed = p.status[0] == lutra::palette_status::optimal ||
+                           p.status[0] == lutra::palette_status::certified;
+      CHECK(claimed == (heavy < 1e12F));
+      CHECK((p.lower_bound[0] > 0) == (heavy < 1e12F));
+    }
+  }
+}
+
 }  // namespace

@@ -128,7 +128,8 @@ inline int common_exponent(std::span<const double> ascending) noexcept {
 }
 
 // Preconditions (checked): 1 <= k <= 65536; finite values; weights empty (all 1) or one positive
-// finite weight per value.
+// finite weight per value. Where one weight is more than 2^40 times another (not checked), sums in double lose the
+// light ones, and the result may not be the optimum.
 template <class A = simd::native, std::ranges::contiguous_range R>
 requires std::floating_point<std::ranges::range_value_t<R>> exact_1d_result
 exact_1d(const R& range, std::span<const double> weights, int k) {

@@ -5,7 +5,7 @@
 // on those, and looked at more closely while the proven gap is too large: first with finer buckets
 // where boundaries can be, then, for the exact optimum, with the values themselves.
 // Cost for many values: 1 to 1.5 ns per value and pass, one pass as a rule, plus the solve
-// (certified_1d.hpp); memory about 2 MiB for up to 32 centroids, 10 MiB for 256.
+// (certified_1d.hpp, above 32 centroids priced_blocks.hpp); memory about 2 MiB for up to 32 centroids, 10 MiB for 256.
 #pragma once
 
 #include <lutra/cluster/atoms.hpp>

@@ -99,8 +99,6 @@ template <class A> class running_minimum8 {
   explicit running_minimum8(std::size_t column) noexcept
       : least_(double8<A>::filled(std::numeric_limits<double>::infinity())),
         column_(double8<A>::filled(static_cast<double>(column))) {}
-  running_minimum8(const double8<A>& value, const double8<A>& column) noexcept
-      : least_(value), column_(column) {}
   void take(const double8<A>& value, const double8<A>& column) noexcept {
     using reg = double_register<A>;
     for (std::size_t i = 0; i < double8<A>::parts; ++i) {
@@ -109,10 +107,6 @@ template <class A> class running_minimum8 {
       column_.part[i] = reg::select(better, column.part[i], column_.part[i]);
     }
   }
-  // What was seen at later columns.
-  void take(const running_minimum8& later) noexcept { take(later.least_, later.column_); }
-  const double8<A>& least8() const noexcept { return least_; }
-  const double8<A>& column8() const noexcept { return column_; }
   std::array<double, lanes8> least() const noexcept { return least_.values(); }
   std::array<double, lanes8> column() const noexcept { return column_.values(); }
 

@@ -10,7 +10,7 @@
 // must.
 //
 // Numeric contract: IEEE double, identical on every ISA and compiler. The cost of the result differs from
-// the optimum by rounding only, at most about 1e-10 of it.
+// the optimum by rounding only, as a rule at most 1e-10 of it.
 // Thread safety: a workspace belongs to one thread.
 #pragma once
 

@@ -17,11 +17,12 @@
 // cost no more together than X and Y, and the second one no less than Y. So an optimal clustering into k has
 // boundary q no further left than Y, and, counting from the right end, no further right than boundary q + K - k of
 // Y; likewise for a price with fewer clusters. If Y costs d more than its optimum, by rounding, then what is best
-// within the windows costs at most 4 d more than X.
+// within the windows costs at most 4 d more than X. Each bound holds alone: where many clusterings are optimal, those
+// of two prices may contradict each other, and then nothing is said.
 //
 // Numeric contract: IEEE double, the same on every ISA and compiler. Ties go to the smallest position, as in the
 // layered programme (certified_1d.hpp), so that of equal optima its one is found unless rounding decides.
-// Cost: 10 to 30 ns per point and price, for one to five prices. Memory: 60 bytes per point.
+// Cost: 10 to 30 ns per point and price, for one to five prices as a rule, at most 12. Memory: 60 bytes per point.
 // Thread safety: one thread's scratch.
 #pragma once
 
@@ -195,6 +196,7 @@ template <class Level> class priced_line {
       index_t to = many.starts[size(q + surplus)];
       if (q < few.clusters()) to = std::min(to, few.starts[size(q)]);
       if (q > missing) from = std::max(from, few.starts[size(q - missing)]);
+      if (from > to) return {};  // among equal optima those of two prices may cross
       found.emplace_back(std::max(from - 1, q), std::min(to + 1, n_ - (k - q)));
       positions += found.back().second - found.back().first;
     }
