@@ -544,19 +544,34 @@ TEST_CASE("palettize: a group size above the extent is one short group") {
   CHECK(p.lut == palettize(w, {}).lut);
 }
 
-TEST_CASE("palettize: nothing is called proven where one importance is 2^40 times another") {
+TEST_CASE("palettize: nothing is called proven where sums lose light elements beside a heavy one") {
   const tensor<float> w = test::normal_weight({64, 64}, 22);
-  std::vector<float> importance(4096, 1.5F);
-  for (const float heavy : {1e10F, 1e14F}) {
-    importance[2000] = heavy;
-    for (const auto mode : {palettize_mode::certified, palettize_mode::exact}) {
-      const palette<float> p =
-          palettize(w, {}, {.mode = mode, .importance = {importance.data(), w.extents()}});
-      const bool claimed = p.status[0] == lutra::palette_status::optimal ||
-                           p.status[0] == lutra::palette_status::certified;
-      CHECK(claimed == (heavy < 1e12F));
-      CHECK((p.lower_bound[0] > 0) == (heavy < 1e12F));
+  const palettization_spec halves{.granularity = granularity::per_grouped_channel(32, 0)};
+  // Importances of the first group; the second has that of one.
+  const auto claims = [&](std::span<const float> first, palettize_mode mode) {
+    std::vector<float> importance(4096, 1.5F);
+    std::copy(first.begin(), first.end(), importance.begin());
+    const palette<float> p =
+        palettize(w, halves, {.mode = mode, .importance = {importance.data(), w.extents()}});
+    std::array<bool, 2> claimed{};
+    for (std::size_t g = 0; g < 2; ++g) {
+      claimed[g] = p.status[g] == lutra::palette_status::optimal ||
+                   p.status[g] == lutra::palette_status::certified;
+      CHECK(claimed[g] == (p.lower_bound[g] > 0));
     }
+    CHECK(claimed[1]);
+    return claimed[0];
+  };
+  for (const auto mode : {palettize_mode::certified, palettize_mode::exact}) {
+    std::vector<float> importance(2048, 1.5F);
+    importance[1000] = 1e10F;
+    CHECK(claims(importance, mode));
+    importance[1000] = 1e16F;
+    CHECK_FALSE(claims(importance, mode));
+    // Elements of next to no weight do no harm: the others decide.
+    std::fill(importance.begin(), importance.end(), 1.5F);
+    importance[1000] = 1e-20F;
+    CHECK(claims(importance, mode));
   }
 }
 

@@ -185,7 +185,7 @@ TEST_CASE("conv: pooled outputs equal the maxima of the whole ones at every leve
   if (!test::quick()) CHECK(pooled_levels_agree(r, {1, 40, 4, 91, 90, 3, 3, padded}, {}));
 }
 
-TEST_CASE("conv: a kernel without input channels gives the epilogue of 0") {
+TEST_CASE("conv: a kernel without input channels gives sums of 0") {
   const auto p = [] {
     random_stream r(7);
     return test::random_palette(r, shape{3, 0, 2, 2}, {});

@@ -86,9 +86,32 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       fit = fit_as_reference(s, codes);
     } else {
       fit = fit_weighted(s, codes, executor);
+      if (sums_lose_weights(s, fit)) {
+        fit.status = palette_status::not_certified;
+        fit.lower_bound = 0;
+      }
     }
     fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
     return fit;
+  }
+
+  // Prefix sums of weights in double drop up to 2^-52 of the whole weight; if one element is so heavy that this, at
+  // the distance of the outermost entries, is more than the gap in question, nothing is proven for the light ones.
+  bool sums_lose_weights(const scratch& s, const group_fit& fit) const {
+    constexpr double heavy = 0x1p40;  // times the lightest
+    if (s.factor.empty() && !s.squared) return false;
+    const auto source = s.source();
+    double least = source.weight(0), most = least, sum = 0;
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      const double w = source.weight(i);
+      least = std::min(least, w);
+      most = std::max(most, w);
+      sum += w;
+    }
+    const double range =
+        static_cast<double>(fit.table.back()) - static_cast<double>(fit.table.front());
+    return most > heavy * least &&
+           0x1p-52 * sum * (range * range) > options_.gap_for(out_.entries()) * fit.inertia;
   }
 
   template <class Executor>

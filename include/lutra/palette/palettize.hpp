@@ -109,15 +109,6 @@ template <class F> palette<float> cheapest(std::size_t limit, index_t elements, 
   return best;
 }
 
-// Beyond this ratio prefix sums in double lose light elements beside a heavy one, and with them every proof.
-inline constexpr float most_importance_ratio = 0x1p40F;
-
-inline bool sums_are_safe(std::span<const float> importance) noexcept {
-  if (importance.empty()) return true;
-  const auto [least, most] = std::minmax_element(importance.begin(), importance.end());
-  return *most <= most_importance_ratio * *least;
-}
-
 // Palettizes with the groups spread over `executor`. A granularity without an axis groups along axis
 // 0. Raises non_finite for NaN or infinite weights, incompatible for a group size that does not divide
 // its axis under short_groups::forbid, and what check(spec) raises. Empty weights give no groups.
@@ -185,13 +176,6 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
         .quantized = spec.lut_qspec.enabled};
     run_groups(group_palettizer<element, A>(weight, importance, left_out, spec, options, grid, p),
                grid, options, group_workers(load), executor);
-    if (!sums_are_safe(importance)) {
-      for (palette_status& s : p.status) {
-        const bool claimed = s == palette_status::optimal || s == palette_status::certified;
-        if (claimed) s = palette_status::not_certified;
-      }
-      std::fill(p.lower_bound.begin(), p.lower_bound.end(), 0.0);
-    }
     return p;
   };
   if (!spec.outliers.by_gain) return with_outliers(largest.size());

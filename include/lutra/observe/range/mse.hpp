@@ -31,23 +31,15 @@ class hinge_sums {
     double twice = 0;
     double edge = 0;
     bin* at = bin_.get();
-    const auto add = [&](std::uint64_t n, double& square) {
+    for (const std::uint64_t n : h.counts()) {
       const auto c = static_cast<double>(n);
       *at++ = {count * edge - 0.5 * twice, count, 0.5 * c};
       const double centre = edge + 0.5;
-      square += c * (centre * centre + 1.0 / 12.0);
+      square_ += c * (centre * centre + 1.0 / 12.0);
       count += c;
       twice += c * (edge + edge + 1.0);
       edge += 1.0;
-    };
-    const auto counts = h.counts();
-    std::array<double, 4> square{};  // none waits for another
-    std::size_t i = 0;
-    for (; i + 4 <= counts.size(); i += 4) {
-      for (std::size_t k = 0; k < 4; ++k) add(counts[i + k], square[k]);
     }
-    for (; i < counts.size(); ++i) add(counts[i], square[0]);
-    square_ = (square[0] + square[2]) + (square[1] + square[3]);
     sum_ = 0.5 * twice;
     *at = {count * end_ - sum_, count, 0};  // beyond the last
     count_ = count;

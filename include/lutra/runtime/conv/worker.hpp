@@ -59,6 +59,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
         rounding_(job.epilogue),
         dense_(job.out.stride(3) == 1 && job.out.stride(2) == job.out.extent(3)) {
     panel_.resize(static_cast<std::size_t>(job.geometry.row_phases * panel_bytes()));
+    if (job.constants.zero_point.empty()) return;
+    ones_.resize(static_cast<std::size_t>(groups_ * panel_weights<A>::group_bytes + 4));
+    for (std::size_t i = 0; i < ones_.size(); ++i) ones_[i] = group_vectors<A> == 4 || i % 2 == 0;
   }
 
   // Output channels of `group` for image n.
@@ -224,10 +227,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
   // Sum of the activations under the window of every position: one more channel, of weights 1.
   void sum_activations() {
-    std::vector<std::uint8_t> ones(
-        static_cast<std::size_t>(groups_ * panel_weights<A>::group_bytes + 4));
-    for (std::size_t i = 0; i < ones.size(); ++i) ones[i] = group_vectors<A> == 4 || i % 2 == 0;
-    const std::uint8_t* weights[1] = {ones.data()};
+    const std::uint8_t* weights[1] = {ones_.data()};
     const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * job_.depth);
     for (index_t phase = 0; phase < job_.geometry.row_phases; ++phase) {
       multiply_panel_rows<A, 1>(
@@ -246,8 +246,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
   bool dense_;  // images of the output are contiguous
   std::vector<std::int8_t> panel_;
   std::vector<std::int8_t> planes_;
-  std::vector<index_t> taps_;  // phase by phase
-  index_t taps_of_ = 0;        // rows of the band that taps_ belong to
+  std::vector<index_t> taps_;       // phase by phase
+  std::vector<std::uint8_t> ones_;  // weights of sum_activations, where zero points need it
+  index_t taps_of_ = 0;             // rows of the band that taps_ belong to
   std::vector<position_run> runs_;
   // A vector of outputs per channel.
   std::vector<Out> finished_ = std::vector<Out>(static_cast<std::size_t>(together * size));
