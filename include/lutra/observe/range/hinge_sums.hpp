@@ -115,8 +115,10 @@ class hinge_sums {
     std::int64_t below = 0;
     double hinges = 0;
     std::size_t i = 0;
-    const auto next = [&] {
-      edge_[i] = {twice_hinge, static_cast<double>(below)};
+    edge* edges = edge_.get();
+    // Called in five places, which alone would keep it from being inlined.
+    const auto next = [&]() __attribute__((always_inline)) {
+      edges[i] = {twice_hinge, static_cast<double>(below)};
       const std::uint64_t c = Shifted ? (counts[i] + up) >> shift : counts[i];
       twice_hinge += below;
       below += static_cast<std::int64_t>(c);
