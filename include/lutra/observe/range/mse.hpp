@@ -27,12 +27,12 @@ struct mse_range {
                   !spec.float_range.hi && full.hi > 0.0F};
     if (error.even()) {
       const auto estimate = [&](const value_range& r) { return error.estimate(r); };
-      search guess(estimate, error, full, h.width());
+      search guess(estimate, false, full, h.width());
       find(guess, spec, of);
       const auto confirmed = confirm(error, guess.range(), of);
       if (confirmed) return *confirmed;
     }
-    search best(error, error, full, h.width());
+    search best(error, !error.even() || !error.symmetric(), full, h.width());
     find(best, spec, of);
     return best.range();
   }
@@ -137,8 +137,8 @@ struct mse_range {
   // The best range so far, over lines of ranges numbered by a share in (0, 1]; the full one is at 1.
   template <class Error> class search {
    public:
-    search(const Error& error, const squared_error& of, const value_range& full, double width)
-        : error_(error), best_(full), jagged_(!of.even() || !of.symmetric()) {
+    search(const Error& error, bool jagged, const value_range& full, double width)
+        : error_(error), best_(full), jagged_(jagged) {
       least_share_ = std::max(
           0x1p-12, width / std::max(-static_cast<double>(full.lo), static_cast<double>(full.hi)));
     }
