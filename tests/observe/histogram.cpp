@@ -191,6 +191,8 @@ TEST_CASE("histogram: damaged states are refused") {
   CHECK_ERROR(load(4, 64), incompatible, "number of bins", "64", "32");
   CHECK_ERROR(load(15, 0x7F), corrupt_data, "range of a histogram");  // min becomes huge
   CHECK_ERROR(load(27, 0x80), corrupt_data, "non-finite");            // a negative count
+  CHECK_ERROR(load(27, 0x40), corrupt_data, "non-finite");            // 2^62 NaNs
+  CHECK_ERROR(load(35, 0x7F), corrupt_data, "non-finite");            // as many infinities
   CHECK_ERROR(load(36 + 7, 0x80), corrupt_data, "count of a bin");    // above 2^62
   CHECK_ERROR(load(36 + 8 * 31, 1), corrupt_data, "contradict");      // beyond the largest element
 }

@@ -47,6 +47,17 @@ TEST_CASE("histogram_observer: saved state comes back, damaged state does not") 
       draw(distributions[3], 60, 3), 3);
 }
 
+TEST_CASE("histogram_observer: saved counts whose sum would overflow are refused") {
+  lutra::histogram_mse o({.granularity = granularity::per_channel(0)});
+  const std::vector<float> x = {1, 2, 3, 4};
+  o.observe(float_view(x.data(), {4, 1}));
+  std::vector<std::uint8_t> bytes = bytes_of(o);
+  const std::size_t unit_bytes = (bytes.size() - 24) / 4;
+  for (std::size_t u = 0; u < 4; ++u) bytes[24 + u * unit_bytes + 27] = 0x3F;  // 63 * 2^56 NaNs
+  lutra::state_reader r(bytes, "test");
+  CHECK_ERROR(o.load(r), corrupt_data, "do not add up");
+}
+
 TEST_CASE("histogram_observer: the boxed forms, by key") {
   const std::vector<float> x = draw(distributions[2], 4000, 4);
   for (const char* key :

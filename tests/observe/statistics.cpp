@@ -86,6 +86,18 @@ TEST_CASE("statistics: saved state comes back, damaged state does not") {
               draw(distributions[1], 40, 3), 4);
 }
 
+TEST_CASE("statistics: saved counts whose sum would overflow are refused") {
+  statistics s;
+  const float one = 1;
+  s.observe(view(&one, {1}));
+  std::vector<std::uint8_t> bytes = bytes_of(s);
+  bytes[8 + 7] = 0x3F;  // 63 * 2^56 samples
+  for (const std::size_t back : {1U, 9U})
+    bytes[bytes.size() - back] = 0x3F;  // as many infinite, NaN
+  lutra::state_reader r(bytes, "test");
+  CHECK_ERROR(s.load(r), corrupt_data, "add up");
+}
+
 TEST_CASE("statistics: empty tensors, reset, and what does not fit") {
   statistics s({.granularity = granularity::per_channel(1)});
   s.observe(view(nullptr, {0, 3}));

@@ -141,7 +141,7 @@ class histogram {
     for (std::uint64_t& c : h.counts_) {
       c = r.u64();
       if (c > most_samples - static_cast<std::uint64_t>(h.finite_)) {
-        r.corrupt("count of a bin", text_of(c), "a total up to 2^62");
+        r.corrupt("count of a bin", text_of(c), "a total below 2^62");
       }
       h.finite_ += static_cast<std::int64_t>(c);
     }
@@ -152,7 +152,7 @@ class histogram {
 
  private:
   static constexpr std::uint32_t version = 1;
-  static constexpr std::uint64_t most_samples = std::uint64_t{1} << 62;
+  static constexpr auto most_samples = static_cast<std::uint64_t>(largest_count);
   static constexpr index_t block = 4096;
   static constexpr index_t table_worth = 4;      // elements per bin from which extra tables pay
   static constexpr std::size_t table_count = 4;  // equal neighbours do not wait for each other
@@ -215,8 +215,10 @@ class histogram {
     std::ranges::fill(table, 0U);
   }
   void check_loaded(const state_reader& r) {
-    if (nan_ < 0 || infinite_ < 0) {
-      r.corrupt("count of non-finite elements", text_of(std::min(nan_, infinite_)), ">= 0");
+    if (nan_ < 0 || infinite_ < 0 || nan_ > largest_count - finite_ ||
+        infinite_ > largest_count - finite_ - nan_) {
+      r.corrupt("count of non-finite elements", text_of(nan_) + " and " + text_of(infinite_),
+                ">= 0, with the finite ones below 2^62");
     }
     if (!(min_ - min_ == 0.0F && max_ - max_ == 0.0F && min_ <= max_) ||
         (finite_ == 0 && (min_ != 0.0F || max_ != 0.0F))) {

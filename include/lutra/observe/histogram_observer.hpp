@@ -79,7 +79,11 @@ template <range_selection Selection> class histogram_observer {
     std::int64_t samples = 0;
     for (histogram& h : units) {
       h.load(r);
-      samples += h.finite() + h.nan() + h.infinite();
+      const std::int64_t n = h.finite() + h.nan() + h.infinite();
+      if (n > input.samples() - samples) {
+        r.corrupt("counts of the units do not add up", text_of(n), text_of(input.samples()));
+      }
+      samples += n;
     }
     if (samples != input.samples()) {
       r.corrupt("counts of the units do not add up", text_of(samples), text_of(input.samples()));

@@ -80,7 +80,7 @@ class statistics {
       m.finite = r.i64();
       m.nan = r.i64();
       m.infinite = r.i64();
-      check_unit(m, input.samples(), r);
+      check_unit(m, input.samples() - samples, r);
       samples += m.finite + m.nan + m.infinite;
       nonfinite += m.nan + m.infinite;
     }
@@ -101,10 +101,13 @@ class statistics {
     return n;
   }
   static void check_unit(const moments& m, std::int64_t samples, const state_reader& r) {
+    std::int64_t left = samples;
     for (const std::int64_t n : {m.finite, m.nan, m.infinite}) {
-      if (n < 0 || n > samples) {
-        r.corrupt("count of a unit", text_of(n), range_text<std::int64_t>(0, samples));
+      if (n < 0 || n > left) {
+        r.corrupt("counts of the units do not add up", text_of(n),
+                  range_text<std::int64_t>(0, left));
       }
+      left -= n;
     }
     const moments none;
     const bool ordered = m.finite == 0 ? m == moments{.nan = m.nan, .infinite = m.infinite}

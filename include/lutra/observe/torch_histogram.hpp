@@ -90,8 +90,9 @@ class torch_bins {
     std::vector<std::uint64_t> exact(counts_.size());
     for (const float v : x) {
       if (v < lo || v > hi) continue;
-      const auto at = static_cast<std::size_t>((v - lo) * real_bins() / (hi - lo));
-      ++exact[std::min(at, exact.size() - 1)];
+      const float at = (v - lo) * real_bins() / (hi - lo);  // NaN where the width overflows
+      const bool inside = at > 0.0F && at < real_bins();
+      ++exact[inside ? static_cast<std::size_t>(at) : at > 0.0F ? exact.size() - 1 : 0];
     }
     std::vector<float> counts;
     for (const std::uint64_t c : exact)

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
 
 #include "errors.hpp"
@@ -132,6 +133,24 @@ TEST_CASE("entropy: the same range for ever") {
   const auto r = entropy_range{16}(h, {});
   CHECK(r.hi == -r.lo);
   CHECK(r.hi == 0x1.73p+2F);
+}
+
+TEST_CASE("entropy: ranges that hold no element are not looked at, however many they are") {
+  for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      std::vector<float> x(4096);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = sign * (5.0F + 1e-7F * static_cast<float>(i));
+      const histogram h = histogram_of(x);
+      REQUIRE(std::abs(h.lattice().first) > 1'000'000);
+      const auto start = std::chrono::steady_clock::now();
+      lutra::value_range r;
+      for (int i = 0; i < 16; ++i) r = entropy_range{}(h, {.qscheme = scheme});
+      CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));  // 5 s with them
+      CHECK(std::max(-r.lo, r.hi) > 4.99F);
+      CHECK(std::min(-r.lo, r.hi) == 0.0F);
+    }
+  }
 }
 
 TEST_CASE("entropy: nothing observed, bad options") {

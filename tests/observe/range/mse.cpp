@@ -111,6 +111,25 @@ TEST_CASE("mse: only the shares of the counts matter, however large they are") {
   }
 }
 
+TEST_CASE("mse: no range beyond the largest float or scale is tried") {
+  const float most = std::numeric_limits<float>::max();
+  const std::vector<float> x = {-1e30F, most, 3.3e38F, 3.39e38F, most, -1e20F};
+  for (const auto type : {dtype::int8, dtype::uint4, dtype::int2}) {
+    const quantization_spec s{.dtype = type, .qscheme = qscheme::asymmetric};
+    const value_range r = lutra::mse_range{}(binned(x), s);
+    CHECK(r.lo <= 0.0F);
+    CHECK(r.hi <= most);
+    CHECK(lutra::range_rule(s)(r.lo, r.hi).scale > 0.0F);
+  }
+  std::vector<float> y = draw(distributions[0], 500, 4);
+  for (float& v : y) v = std::min(std::max(v, -1.0F), 1.0F) * 8.3e6F;
+  const quantization_spec s{.qscheme = qscheme::asymmetric,
+                            .scale_rules = {.scale_type = dtype::float16}};
+  CHECK(lutra::range_rule(s)(-8.3e6F, 8.3e6F).scale < 65504.0F);
+  const value_range r = lutra::mse_range{}(binned(y), s);
+  CHECK(lutra::range_rule(s)(r.lo, r.hi).scale < 65504.0F);
+}
+
 TEST_CASE("mse: constants, zeros, nothing, pinned ends") {
   CHECK(lutra::mse_range{}(histogram{}, {}) == value_range{0, 0});
   const std::vector<float> zeros(10, 0.0F);

@@ -116,11 +116,14 @@ struct entropy_range {
     const level_entropy divergence(h);
     const std::int64_t lowest = std::min<std::int64_t>(divergence.first(), 0);
     const std::int64_t highest = std::max<std::int64_t>(divergence.end(), 0);
+    // Ranges that end before the first element are alike: all of it is clipped. Far from zero they are millions.
+    const std::int64_t first_above = std::max<std::int64_t>(divergence.first(), 0);
+    const std::int64_t first_below = std::max<std::int64_t>(-divergence.end(), 0);
     if (is_symmetric(spec)) {
       const std::int64_t most = std::max(-lowest, highest);
-      const std::int64_t k =
-          least((count + 1) / 2, most, most, divergence.chance(),
-                [&](std::int64_t m) { return divergence.beyond_chance(-m, m, count); });
+      const std::int64_t k = least(
+          std::max({(count + 1) / 2, first_above, first_below}), most, most, divergence.chance(),
+          [&](std::int64_t m) { return divergence.beyond_chance(-m, m, count); });
       return within(full, edge(k, most, h));
     }
     std::int64_t a = lowest;
@@ -128,9 +131,9 @@ struct entropy_range {
     for (int round = 0; round < 3; ++round) {
       const std::int64_t old_a = a;
       const std::int64_t old_b = b;
-      b = least(std::max<std::int64_t>(a + count, 0), highest, b, divergence.chance(),
+      b = least(std::max(a + count, first_above), highest, b, divergence.chance(),
                 [&](std::int64_t m) { return divergence.beyond_chance(a, m, count); });
-      a = -least(std::max<std::int64_t>(count - b, 0), -lowest, -a, divergence.chance(),
+      a = -least(std::max(count - b, first_below), -lowest, -a, divergence.chance(),
                  [&](std::int64_t m) { return divergence.beyond_chance(-m, b, count); });
       if ((a == old_a && b == old_b) || lowest == 0 || highest == 0) break;
     }

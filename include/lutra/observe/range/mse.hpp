@@ -113,10 +113,13 @@ struct mse_range {
   template <class Error>
   static void try_zero_points(search<Error>& best, const quantization_spec& spec) {
     const quant_bounds q = bounds_of(spec);
-    const auto range_at = [&](float zero, double width) {
-      const double step = width / static_cast<double>(q.max - q.min);
-      return value_range{static_cast<float>(static_cast<double>(q.min - zero) * step),
-                         static_cast<float>(static_cast<double>(q.max - zero) * step)};
+    const double levels = static_cast<double>(q.max - q.min);
+    // Wider ranges would have no scale.
+    const double most =
+        std::min(0x1.fffp127,
+                 levels * 0.999 * static_cast<double>(info(spec.scale_rules.scale_type).quant_max));
+    const auto visit = [&](double lo, double hi) {
+      if (hi - lo <= most) best.visit({static_cast<float>(lo), static_cast<float>(hi)});
     };
     for (int round = 0; round < 4; ++round) {
       const value_range start = best.range();
@@ -126,10 +129,16 @@ struct mse_range {
       for (const int move : {0, -1, 1, -2, 2, -4, 4, -8, 8}) {
         const auto zero = static_cast<float>(zero_point + move);
         if (zero < q.min || zero > q.max) continue;
-        for (int i = -8; i <= 8; ++i) best.visit(range_at(zero, width * (1.0 + 0.01 * i)));
+        for (int i = -8; i <= 8; ++i) {
+          const double step = width * (1.0 + 0.01 * i) / levels;
+          visit(static_cast<double>(q.min - zero) * step, static_cast<double>(q.max - zero) * step);
+        }
       }
       const value_range found = best.range();
-      for (int i = -8; i <= 8; ++i) best.visit(scaled(found, 1.0 + 0.001 * i));
+      for (int i = -8; i <= 8; ++i) {
+        const double share = 1.0 + 0.001 * i;
+        visit(static_cast<double>(found.lo) * share, static_cast<double>(found.hi) * share);
+      }
       if (!(best.error() < before * (1.0 - 1e-4))) break;
     }
   }
