@@ -31,6 +31,7 @@
 #include <lutra/number/e8m0.hpp>
 #include <lutra/observe/known_range.hpp>
 #include <lutra/observe/range/ort_entropy.hpp>
+#include <lutra/observe/saved.hpp>
 #include <lutra/observe/sharded.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <lutra/tensor/eigen.hpp>

@@ -154,8 +154,7 @@ class fake_quantizer {
     save_schedule(w);
     observer_.save(w);
     w.u8(following_ ? 1 : 0);
-    w.u64(hash(w.bytes()));
-    return w.take();
+    return sealed(std::move(w));
   }
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
   // spec or target; the object is unchanged then. Reads version 2 too, where schedules were always followed.
@@ -169,13 +168,8 @@ class fake_quantizer {
       raise(errc::unsupported, "state has another version", where, text_of(v),
             range_text(always_following, version));
     }
-    if (bytes.size() < 16)
-      r.corrupt("data end too early", text_of(bytes.size()) + " bytes", ">= 16");
-    const auto body = bytes.first(bytes.size() - 8);
-    if (state_reader tail(bytes.last(8), where); tail.u64() != hash(body)) {
-      r.corrupt("checksum differs", "", "");
-    }
-    state_reader in(body.subspan(8), where);
+    state_reader in(unsealed(bytes, where), where);
+    in.u64();  // both again: the seal covers them
     check_identity(in);
     fake_quantizer loaded = *this;
     loaded.observer_enabled_ = in.flag();
@@ -317,11 +311,6 @@ class fake_quantizer {
                   std::string(observer_key_of(spec_, target_)));
       }
     }
-  }
-  static std::uint64_t hash(std::span<const std::uint8_t> bytes) noexcept {  // FNV-1a
-    std::uint64_t h = 0xcbf29ce484222325ULL;
-    for (const std::uint8_t b : bytes) h = (h ^ b) * 0x100000001b3ULL;
-    return h;
   }
 
   quantization_spec spec_;

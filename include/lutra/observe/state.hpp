@@ -107,4 +107,23 @@ class state_reader {
   std::size_t at_ = 0;
 };
 
+// A checksum (FNV-1a) at the end, which any single damaged byte contradicts.
+inline std::uint64_t checksum_of(std::span<const std::uint8_t> bytes) noexcept {
+  std::uint64_t h = 0xcbf29ce484222325ULL;
+  for (const std::uint8_t b : bytes) h = (h ^ b) * 0x100000001b3ULL;
+  return h;
+}
+inline std::vector<std::uint8_t> sealed(state_writer w) {
+  w.u64(checksum_of(w.bytes()));
+  return w.take();
+}
+// What was sealed. Raises corrupt_data if the checksum is another.
+inline std::span<const std::uint8_t> unsealed(std::span<const std::uint8_t> bytes,
+                                              std::string_view where) {
+  const std::size_t n = bytes.size() < 8 ? 0 : bytes.size() - 8;
+  state_reader seal(bytes.subspan(n), where);
+  if (seal.u64() != checksum_of(bytes.first(n))) seal.corrupt("checksum differs", "", "");
+  return bytes.first(n);
+}
+
 }  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,49 @@
+// lutra: saved.hpp - the state of one observer as bytes to keep or to send: versioned and sealed.
+// SPDX-License-Identifier: Apache-2.0
+//
+// An observer's own save() writes fields that its load() checks against each other; a damaged minimum can still
+// look like one. Here a version, the observer's key and a checksum surround them. A fake-quantizer's
+// save() does the same for its observer, with spec and switches.
+#pragma once
+
+#include <lutra/observe/observer.hpp>
+#include <utility>
+
+namespace lutra::inline LUTRA_ABI {
+
+inline constexpr std::uint32_t saved_observer_magic = 0x424F544CU;  // "LTOB"
+inline constexpr std::uint32_t saved_observer_version = 1;
+
+// `key` says what kind it is, as for make_observer.
+template <observer O> std::vector<std::uint8_t> save_observer(const O& o, std::string_view key) {
+  state_writer w;
+  w.u32(saved_observer_magic);
+  w.u32(saved_observer_version);
+  w.text(key);
+  o.save(w);
+  return sealed(std::move(w));
+}
+
+// o is of the spec that the saved one had. Raises corrupt_data for bytes that save_observer cannot have written,
+// unsupported for another version, incompatible for another key; o is unchanged then.
+template <observer O>
+void load_observer(O& o, std::span<const std::uint8_t> bytes, std::string_view key) {
+  const char* where = "load_observer";
+  state_reader start(bytes, where);
+  if (const std::uint32_t magic = start.u32(); magic != saved_observer_magic) {
+    start.corrupt("magic number", text_of(magic), text_of(saved_observer_magic));
+  }
+  start.version(saved_observer_version);
+  state_reader in(unsealed(bytes, where), where);
+  in.u64();  // both again: the seal covers them
+  if (const std::string saved = in.text(); saved != key) {
+    raise(errc::incompatible, "state of another kind of observer", where, text_of(saved),
+          text_of(key));
+  }
+  O loaded = o;
+  loaded.load(in);
+  in.expect_end();
+  o = std::move(loaded);
+}
+
+}  // namespace lutra::inline LUTRA_ABI

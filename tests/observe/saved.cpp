@@ -1,0 +1,82 @@
+#include <lutra/observe/any_observer.hpp>
+#include <lutra/observe/saved.hpp>
+
+#include <doctest/doctest.h>
+
+#include "errors.hpp"
+#include "observe/distributions.hpp"
+
+namespace {
+
+using lutra::any_observer;
+using lutra::load_observer;
+using lutra::save_observer;
+
+constexpr const char* keys[] = {
+    "static",        "moving_average",    "global_minmax",  "statistics", "histogram_percentile",
+    "histogram_mse", "histogram_entropy", "torch_histogram"};
+
+any_observer observed(const char* key, std::uint64_t seed) {
+  any_observer o = lutra::make_observer(key, {});
+  const std::vector<float> x = draw(distributions[0], 100, seed);
+  o.observe(lutra::tensor_view<const float>(x.data(), {100}));
+  return o;
+}
+
+TEST_CASE("saved: every observer comes back, continues, and says its kind") {
+  for (const char* key : keys) {
+    CAPTURE(key);
+    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 1), key);
+    any_observer o = lutra::make_observer(key, {});
+    load_observer(o, bytes, key);
+    CHECK(o.samples() == 100);
+    CHECK(save_observer(o, key) == bytes);
+    CHECK_ERROR(load_observer(o, bytes, "mine"), incompatible, key, "mine");
+    CHECK(save_observer(o, key) == bytes);
+  }
+}
+
+TEST_CASE("saved: no prefix and no flipped bit is taken for a state") {
+  for (const char* key : keys) {
+    CAPTURE(key);
+    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 2), key);
+    const any_observer before = observed(key, 3);
+    any_observer o = before;
+    const std::size_t step = bytes.size() > 2000 ? 97 : 1;
+    std::size_t refused = 0;
+    std::size_t tried = 0;
+    const auto attempt = [&](std::span<const std::uint8_t> damaged) {
+      ++tried;
+      try {
+        load_observer(o, damaged, key);
+      } catch (const lutra::error& e) {
+        const bool expected =
+            e.code() == lutra::errc::corrupt_data || e.code() == lutra::errc::unsupported;
+        refused += expected ? 1 : 0;
+      }
+    };
+    for (std::size_t n = 0; n < bytes.size(); n += step) attempt({bytes.data(), n});
+    for (std::size_t i = 0; i < 8 * bytes.size(); i += step) {
+      std::vector<std::uint8_t> damaged = bytes;
+      damaged[i / 8] = static_cast<std::uint8_t>(damaged[i / 8] ^ (1U << (i % 8)));
+      attempt(damaged);
+    }
+    std::vector<std::uint8_t> longer = bytes;
+    longer.push_back(0);
+    attempt(longer);
+    CHECK(refused == tried);
+    CHECK(save_observer(o, key) == save_observer(before, key));
+  }
+}
+
+TEST_CASE("saved: another version") {
+  const any_observer o = observed("static", 4);
+  std::vector<std::uint8_t> bytes = save_observer(o, "static");
+  bytes[4] = 9;
+  any_observer into = lutra::make_observer("static", {});
+  CHECK_ERROR(load_observer(into, bytes, "static"), unsupported, "version", "9");
+  bytes[0] = 0;
+  CHECK_ERROR(load_observer(into, bytes, "static"), corrupt_data, "magic");
+}
+
+}  // namespace
