@@ -12,6 +12,10 @@ TEST_CASE("suggestion: distances by hand") {
   CHECK(lutra::edit_distance("abc", "") == 3);
   CHECK(lutra::edit_distance("kitten", "sitting") == 3);
   CHECK(lutra::edit_distance("int8", "uint8") == 1);
+  CHECK(lutra::edit_distance("itn8", "int8") == 1);
+  CHECK(lutra::edit_distance("ab", "ba") == 1);
+  CHECK(lutra::edit_distance("abcd", "badc") == 2);
+  CHECK(lutra::edit_distance("aa", "aa") == 0);
 }
 
 TEST_CASE("suggestion: the nearest name, if it is near") {
@@ -25,5 +29,6 @@ TEST_CASE("suggestion: the nearest name, if it is near") {
 
 TEST_CASE("suggestion: of a dtype") {
   CHECK_ERROR(lutra::parse_dtype("float8_e4m3f"), unsupported, "did you mean 'float8_e4m3fn'");
+  CHECK_ERROR(lutra::parse_dtype("itn8"), unsupported, "did you mean 'int8'");
   CHECK_ERROR(lutra::parse_dtype("complex64"), unsupported, "unknown dtype", "int1..int8");
 }

@@ -61,6 +61,26 @@ quantization_error error_of(tensor_view<const float> x, const qparams& p, int sc
   units.for_each_run([&](index_t first, index_t n, index_t at) {
     constexpr index_t chunk = 256;
     const unit_params u = unit_of(p, at);
+    const auto add = [&](index_t i, float quantized) {
+      const float v = from[i];
+      if (!(v - v == 0.0F)) {
+        ++e.nonfinite;
+        return;
+      }
+      ++e.elements;
+      const float t = unclamped_one(v, u, quotient::exact);
+      saturated += t < u.quant_min || t > u.quant_max ? 1 : 0;
+      const auto wide = static_cast<double>(v);
+      const double error = static_cast<double>(quantized) - wide;
+      const auto lane = static_cast<std::size_t>(i) % errors.size();
+      errors[lane] += error * error;
+      squares[lane] += wide * wide;
+      e.max_error = std::max(e.max_error, std::abs(error));
+    };
+    if (n < 32) {  // not worth a call: a channel on the last axis is a run of one
+      for (index_t i = first; i < first + n; ++i) add(i, fake_quantize_one(from[i], u));
+      return;
+    }
     const qparams unit{p.dtype,
                        p.qformulation,
                        p.quant_min,
@@ -76,22 +96,7 @@ quantization_error error_of(tensor_view<const float> x, const qparams& p, int sc
     for (index_t i = first; i < first + n; i += chunk) {
       const index_t size = std::min(chunk, first + n - i);
       fake_quantize<Level>({from + i, {size}}, unit, {y, {size}});
-      for (index_t k = 0; k < size; ++k) {
-        const float v = from[i + k];
-        if (!(v - v == 0.0F)) {
-          ++e.nonfinite;
-          continue;
-        }
-        ++e.elements;
-        const float t = unclamped_one(v, u, quotient::exact);
-        saturated += t < u.quant_min || t > u.quant_max ? 1 : 0;
-        const auto wide = static_cast<double>(v);
-        const double error = static_cast<double>(y[k]) - wide;
-        const auto lane = static_cast<std::size_t>(i + k) % errors.size();
-        errors[lane] += error * error;
-        squares[lane] += wide * wide;
-        e.max_error = std::max(e.max_error, std::abs(error));
-      }
+      for (index_t k = 0; k < size; ++k) add(i + k, y[k]);
     }
   });
   for (std::size_t l = 1; l < errors.size(); ++l) {
