@@ -33,5 +33,7 @@
 #include <lutra/observe/range/ort_entropy.hpp>
 #include <lutra/observe/saved.hpp>
 #include <lutra/observe/sharded.hpp>
+#include <lutra/runtime/float_gemm.hpp>
+#include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <lutra/tensor/eigen.hpp>

@@ -69,6 +69,7 @@ class lut_matrix {
   // Per row, readable in whole vectors up to the end of the last strip.
   const std::int32_t* row_sums() const noexcept { return row_sum_.data(); }
   const std::int32_t* zero_points() const noexcept { return zero_point_.data(); }
+  const float* row_scales() const noexcept { return row_scale_.data(); }
   // One vector of table entries: 16 per line.
   const std::uint8_t* table(index_t strip) const noexcept {
     return bytes_of(tables_) + (table_per_strip_ ? strip * 4 * lanes_ : 0);
@@ -119,9 +120,9 @@ inline std::int32_t lut_matrix::weight(index_t r, index_t k) const noexcept {
          zero_point(r);
 }
 
-// Raises unsupported for tables that are not int8 or groups on another axis than 0, corrupt_data for
-// streams and tables of the wrong size.
-inline void check_lut_matrix(const packed_palette& p, std::string_view where) {
+// Raises unsupported for tables that are not int8 or groups on the axes from `whole` on, corrupt_data for
+// streams and tables of the wrong size and for scales that are not positive and finite.
+inline void check_lut_matrix(const packed_palette& p, std::string_view where, int whole = 1) {
   const std::string at(where);
   if (p.n_bits < 1 || p.n_bits > 8) {
     raise(errc::corrupt_data, "n_bits out of range", at, text_of(p.n_bits), range_text(1, 8));
@@ -138,10 +139,11 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where) {
     raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(p.weight_shape));
   }
   const block_grid grid = p.groups();
-  for (int axis = 1; axis < p.weight_shape.rank(); ++axis) {
+  for (int axis = whole; axis < p.weight_shape.rank(); ++axis) {
     if (grid.grid()[axis] > 1) {
-      raise(errc::unsupported, "groups along another axis than 0", at, text_of(p.block),
-            "blocks that span axis " + text_of(axis));
+      raise(errc::unsupported,
+            "groups along another axis than 0" + std::string(whole > 1 ? " and 1" : ""), at,
+            text_of(p.block), "blocks that span axis " + text_of(axis));
     }
   }
   const auto expect = [&](const char* what, std::size_t got, index_t wanted) {
@@ -159,6 +161,14 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where) {
     }
   }
   if (!p.row_scale.empty()) expect("row_scale", p.row_scale.size(), p.weight_shape[0]);
+  for (const auto* scales : {&p.scale, &p.row_scale}) {
+    for (const float s : *scales) {
+      if (s > 0.0F && s - s == 0.0F) continue;
+      raise(errc::corrupt_data,
+            scales == &p.scale ? "scale out of range" : "row_scale out of range", at, text_of(s),
+            "finite and > 0");
+    }
+  }
 }
 
 template <class A> class lut_matrix_builder {
@@ -176,7 +186,7 @@ template <class A> class lut_matrix_builder {
       set_tables();
       set_weights();
     } else {  // no weights, no tables: rows of empty sums
-      m_.row_scale_.assign(static_cast<std::size_t>(m_.rows_), 1.0F);
+      m_.row_scale_.assign(m_.row_sum_.size(), 1.0F);
       m_.weights_ = lines(0);
       m_.tables_ = lines(4 * m_.lanes_ * std::max<index_t>(m_.strips(), 1));
     }
@@ -222,7 +232,7 @@ template <class A> class lut_matrix_builder {
   }
 
   void set_rows() {
-    m_.row_scale_.resize(static_cast<std::size_t>(m_.rows_));
+    m_.row_scale_.resize(m_.row_sum_.size());
     for (index_t row = 0; row < m_.rows_; ++row) {
       const auto r = static_cast<std::size_t>(row);
       const std::size_t group = group_of(row);

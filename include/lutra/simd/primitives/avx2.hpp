@@ -128,6 +128,12 @@ struct avx_signed {
 }
 
 [[gnu::always_inline]] inline __m256 splat_floats(float x, avx2) { return _mm256_set1_ps(x); }
+[[gnu::always_inline]] inline __m256 add_floats(__m256 a, __m256 b, avx2) {
+  return _mm256_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m256 multiply_floats(__m256 a, __m256 b, avx2) {
+  return _mm256_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m256 scaled(__m256i x, __m256 m, avx2) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(x), m);
 }

@@ -143,6 +143,12 @@ struct avx512_signed {
 }
 
 [[gnu::always_inline]] inline __m512 splat_floats(float x, avx512bw) { return _mm512_set1_ps(x); }
+[[gnu::always_inline]] inline __m512 add_floats(__m512 a, __m512 b, avx512bw) {
+  return _mm512_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m512 multiply_floats(__m512 a, __m512 b, avx512bw) {
+  return _mm512_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m512 scaled(__m512i x, __m512 m, avx512bw) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(x), m);
 }

@@ -194,6 +194,16 @@ template <class Ints, class A> [[gnu::always_inline]] inline Ints as_ints(Ints v
   for (std::size_t i = 0; i < 4; ++i) m.lane[i] *= static_cast<float>(x.lane[i]);
   return m;
 }
+[[gnu::always_inline]] inline portable_floats add_floats(portable_floats a, portable_floats b,
+                                                         portable) {
+  for (std::size_t i = 0; i < 4; ++i) a.lane[i] += b.lane[i];
+  return a;
+}
+[[gnu::always_inline]] inline portable_floats multiply_floats(portable_floats a, portable_floats b,
+                                                              portable) {
+  for (std::size_t i = 0; i < 4; ++i) a.lane[i] *= b.lane[i];
+  return a;
+}
 // round_half_even(min(x, hi)); hi is an integer below 2^15. x below -32768 may give any number that is
 // not larger than -32768 (the limits below clamp it).
 [[gnu::always_inline]] inline portable_ints round(portable_floats x, portable_floats hi, portable) {

@@ -124,6 +124,12 @@ constexpr int vector_registers(neon64) { return 32; }
 }
 
 [[gnu::always_inline]] inline float32x4_t splat_floats(float x, neon64) { return vdupq_n_f32(x); }
+[[gnu::always_inline]] inline float32x4_t add_floats(float32x4_t a, float32x4_t b, neon64) {
+  return vaddq_f32(a, b);
+}
+[[gnu::always_inline]] inline float32x4_t multiply_floats(float32x4_t a, float32x4_t b, neon64) {
+  return vmulq_f32(a, b);
+}
 [[gnu::always_inline]] inline float32x4_t scaled(int32x4_t x, float32x4_t m, neon64) {
   return vmulq_f32(vcvtq_f32_s32(x), m);
 }

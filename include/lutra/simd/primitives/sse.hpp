@@ -108,6 +108,12 @@ struct sse_pairs {
 }
 
 [[gnu::always_inline]] inline __m128 splat_floats(float x, sse2) { return _mm_set1_ps(x); }
+[[gnu::always_inline]] inline __m128 add_floats(__m128 a, __m128 b, sse2) {
+  return _mm_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m128 multiply_floats(__m128 a, __m128 b, sse2) {
+  return _mm_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m128 scaled(__m128i x, __m128 m, sse2) {
   return _mm_mul_ps(_mm_cvtepi32_ps(x), m);
 }
