@@ -270,7 +270,7 @@ template <editable_graph G> class batch_norm_layers {
   // A layer whose bias is missing, or read by others too, gets one of its own.
   void name_new_biases() requires foldable_graph<G> {
     std::unordered_set<std::string> taken;
-    for (const auto& names : index().state_names) taken.insert(names.begin(), names.end());
+    taken.insert(index().state_names.items.begin(), index().state_names.items.end());
     for (index_t n = 0; n < index().node_count(); ++n) {
       if (index().family(n) == op_family::batch_norm) take_parameter_names(n, taken);
     }
