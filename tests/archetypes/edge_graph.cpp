@@ -272,6 +272,53 @@ TEST_CASE("edge_graph: weights quantized as well, batch norms left in place") {
   CHECK(count_of(t.edges, "BatchNorm") == 2);
 }
 
+TEST_CASE("edge_graph: batch norms in the form for training, then folded, as in our IR") {
+  const auto stages = [](auto& g) {
+    using graph = std::remove_reference_t<decltype(g)>;
+    lutra::quantizer q(g, {}, {.train_batch_norms = true});
+    q.prepare(batch_of<graph>(9));
+    CHECK(q.batch_norms().folded() == 2);
+    std::vector<std::vector<float>> seen;
+    {
+      const auto training = q.training_mode();
+      for (std::uint64_t i = 0; i < 2; ++i) seen.push_back(elements(q.run(batch_of<graph>(i))));
+    }
+    seen.push_back(elements(q.run(batch_of<graph>(50))));
+    q.finalize();
+    seen.push_back(evaluate(g));
+    return seen;
+  };
+  twins t;
+  t.edges.table.at("body.bn.gamma").data[2] = -0.75F;
+  for (lutra::ir::value& v : t.ir.values) {
+    if (v.name == "body.bn.gamma") v.data[2] = -0.75F;
+  }
+  const auto edges = stages(t.edges);
+  t.ir.training = false;
+  const auto ir = stages(t.ir);
+  // In training our IR takes the statistics of the batch, which the other framework does not.
+  CHECK(edges[0] != ir[0]);
+  CHECK(count_of(t.edges, "BatchNorm") == 0);
+  CHECK(count_of(t.edges, "Root") == 0);
+  CHECK(count_of(t.edges, "Quantize") == count_of(t.edges, "Dequantize"));
+  CHECK(lutra::graph_conformance(t.edges) == std::vector<std::string>{});
+}
+
+TEST_CASE("edge_graph: the form for training, calibrated: every stage equals that of our IR") {
+  const auto stages = [](auto& g) {
+    using graph = std::remove_reference_t<decltype(g)>;
+    lutra::quantizer q(g, {}, {.train_batch_norms = true});
+    q.prepare();
+    q.calibrate(std::vector{batch_of<graph>(0), batch_of<graph>(1)});
+    std::vector<std::vector<float>> seen{elements(q.run(batch_of<graph>(50)))};
+    q.finalize();
+    seen.push_back(evaluate(g));
+    return seen;
+  };
+  twins t;
+  CHECK(stages(t.edges) == stages(t.ir));
+}
+
 TEST_CASE("edge_graph: an edit refused at any index leaves the graph as it was") {
   // Brings a graph to a stage, then runs the pass under test with a refusal at every edit.
   const auto try_all = [](auto&& prepare, auto&& pass, int late) {
@@ -289,6 +336,7 @@ TEST_CASE("edge_graph: an edit refused at any index leaves the graph as it was")
       t.edges.fail_in = k;
       if (k >= edits - late) {  // the graph is final by then, a dead node stays
         CHECK_NOTHROW(pass(*again));
+        CHECK_NOTHROW(t.edges.run({batch_of<loom::graph>(50)}, [](int, loom::buffer&) {}));
         continue;
       }
       CHECK_THROWS_AS(pass(*again), loom::edit_failure);
@@ -331,6 +379,28 @@ TEST_CASE("edge_graph: an edit refused at any index leaves the graph as it was")
         return q;
       },
       [](auto& q) { q.finalize(); }, erasures - 1);
+
+  // Batch norms in the form for training.
+  const auto trainer = [](loom::graph& g) {
+    return std::make_unique<lutra::quantizer<loom::graph>>(
+        g, lutra::quantizer_config{}, lutra::quantizer_options{.train_batch_norms = true});
+  };
+  try_all(
+      trainer, [](auto& q) { q.prepare(); }, 0);
+  twins formed;
+  trainer(formed.edges)->prepare();
+  const int made = count_of(formed.edges, "Reshape") + count_of(formed.edges, "Sum") +
+                   count_of(formed.edges, "Product") + count_of(formed.edges, "Quotient") +
+                   count_of(formed.edges, "Offset") + count_of(formed.edges, "Root");
+  CHECK(made == 7 + 9);  // a layer without bias, one with
+  try_all(
+      [&](loom::graph& g) {
+        auto q = trainer(g);
+        q->prepare();
+        q->calibrate(std::vector{batch_of<loom::graph>(0)});
+        return q;
+      },
+      [](auto& q) { q.finalize(); }, count_of(formed.edges, "FakeQuant") + made);
 }
 
 TEST_CASE("edge_graph: what a failed pass leaves computes the same") {

@@ -68,6 +68,7 @@ struct node {
   double eps = 0;
   int tag = -1;                                        // of FakeQuant
   std::function<void(std::vector<float>&)> transform;  // of Quantize and Dequantize
+  std::function<float(float, float)> formula;          // of arithmetic: of element and element
 };
 using hook = std::function<void(int tag, buffer& x)>;
 
@@ -202,9 +203,31 @@ inline void normalise(buffer& x, const graph& g, const node& n) {
     x.data[i] = (x.data[i] - mean[c]) * scale + beta[c];
   }
 }
+// Arithmetic on one or two buffers; an extent of 1 repeats.
+inline buffer arithmetic(const node& n, const std::vector<buffer>& in) {
+  buffer y{n.out[0]->dims, {}};
+  const auto element = [&](const buffer& x, std::size_t i) {
+    std::size_t at = 0, step = 1;
+    for (std::size_t back = 1; back <= y.dims.size(); ++back) {
+      const std::size_t full = y.dims[y.dims.size() - back];
+      const std::size_t own = back <= x.dims.size() ? x.dims[x.dims.size() - back] : 1;
+      if (own > 1) at += i % full * step;
+      step *= own;
+      i /= full;
+    }
+    return x.data[at];
+  };
+  for (std::size_t i = 0; i < count(y.dims); ++i) {
+    const bool same = n.kind == "Reshape";
+    const float a = same ? in[0].data[i] : element(in[0], i);
+    y.data.push_back(n.formula(a, in.size() > 1 ? element(in[1], i) : 0.0F));
+  }
+  return y;
+}
 // One node on the buffers it reads; in place where it can.
 inline std::vector<buffer> compute(const graph& g, const node& n, std::vector<buffer> in,
                                    const hook& on_fake_quant) {
+  if (n.formula) return {arithmetic(n, in)};
   buffer& x = in[0];
   if (n.kind == "Convolution" || n.kind == "InnerProduct") {
     const buffer& w = in[1];
@@ -288,11 +311,24 @@ template <> struct lutra::graph_traits<loom::graph> {
     return all;
   }
   static std::string op_type(const graph&, node_id n) {
-    static const std::map<std::string, std::string> names{
-        {"Convolution", "conv2d"}, {"InnerProduct", "linear"},   {"BatchNorm", "batch_norm"},
-        {"Split", "split"},        {"Slice", "split"},           {"Eltwise", "add"},
-        {"Pooling", "max_pool2d"}, {"Flatten", "flatten"},       {"ReLU", "relu"},
-        {"Quantize", "quantize"},  {"Dequantize", "dequantize"}, {"FakeQuant", "fake_quant"}};
+    static const std::map<std::string, std::string> names{{"Convolution", "conv2d"},
+                                                          {"InnerProduct", "linear"},
+                                                          {"BatchNorm", "batch_norm"},
+                                                          {"Split", "split"},
+                                                          {"Slice", "split"},
+                                                          {"Eltwise", "add"},
+                                                          {"Pooling", "max_pool2d"},
+                                                          {"Flatten", "flatten"},
+                                                          {"ReLU", "relu"},
+                                                          {"Quantize", "quantize"},
+                                                          {"Dequantize", "dequantize"},
+                                                          {"FakeQuant", "fake_quant"},
+                                                          {"Sum", "add"},
+                                                          {"Product", "mul"},
+                                                          {"Quotient", "div"},
+                                                          {"Offset", "add"},
+                                                          {"Root", "sqrt"},
+                                                          {"Reshape", "reshape"}};
     const bool in_place = n->in[0].from == n->out[0];
     return names.at(n->kind) + (in_place ? "_" : "");  // lutra drops the underscore
   }
@@ -421,6 +457,42 @@ template <> struct lutra::graph_traits<loom::graph> {
     g.sweep();
   }
 
+  // ---- training -------------------------------------------------------------------------------------
+  static value_id emit_arithmetic(graph& g, const arithmetic& a,
+                                  std::span<const value_id> operands) {
+    g.edit();
+    static const char* const kinds[] = {"Sum", "Product", "Quotient", "Offset", "Root", "Reshape"};
+    const auto scalar = static_cast<float>(a.scalar);
+    const std::function<float(float, float)> formulas[] = {
+        [](float x, float y) { return x + y; },      [](float x, float y) { return x * y; },
+        [](float x, float y) { return x / y; },      [=](float x, float) { return x + scalar; },
+        [](float x, float) { return std::sqrt(x); }, [](float x, float) { return x; }};
+    const auto kind = static_cast<std::size_t>(a.kind);
+    auto where = g.nodes.cbegin();
+    loom::extents dims(a.extents.begin(), a.extents.end());
+    for (auto at = g.nodes.cbegin(); at != g.nodes.cend(); ++at) {
+      for (const value_id& v : operands) {
+        if (v.number >= 0 && v.at == &*at) where = std::next(at);
+      }
+    }
+    loom::node n{};
+    for (const value_id& v : operands) {
+      n.in.push_back(source_of(g, v, where));
+      const shape s = *shape_of(g, v);
+      if (a.kind == arithmetic::kind_t::reshape) continue;
+      dims.resize(std::max(dims.size(), static_cast<std::size_t>(s.rank())), 1);
+      need(static_cast<std::size_t>(s.rank()) == dims.size());
+      for (std::size_t i = 0; i < dims.size(); ++i) {
+        dims[i] = std::max(dims[i], static_cast<std::size_t>(s[static_cast<int>(i)]));
+      }
+    }
+    n.kind = kinds[kind];
+    n.label = n.kind + " " + std::to_string(g.edits);
+    n.formula = formulas[kind];
+    n.out = {g.add_wire(dims)};
+    return {&*g.nodes.insert(where, std::move(n)), 0};
+  }
+
   // The framework runs itself; a fake-quantizer works in place.
   template <class F>
   static std::vector<loom::buffer> run(const graph& g, const loom::buffer& x, F&& on_fake_quant) {
@@ -507,4 +579,4 @@ template <> struct lutra::graph_traits<loom::graph> {
     return &*g.nodes.insert(where, std::move(n));
   }
 };
-static_assert(lutra::foldable_graph<loom::graph>);
+static_assert(lutra::arithmetic_graph<loom::graph>);

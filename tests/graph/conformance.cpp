@@ -76,6 +76,14 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
     if (g.lie == "bias" || (g.lie == "bias back" && !bias)) return;
     base::set_bias(g, n, bias);
   }
+  static int emit_arithmetic(liar& g, const arithmetic& a, std::span<const int> operands) {
+    const bool deaf = g.lie == "arithmetic reads" && a.kind == arithmetic::kind_t::sqrt;
+    const int made = g.op("add", {deaf ? g.outputs[1] : operands[0]});
+    if (g.lie == "arithmetic rewires") rewire(g, operands[0], made);
+    if (g.lie == "arithmetic first") std::rotate(g.order.begin(), g.order.end() - 1, g.order.end());
+    if (g.lie == "arithmetic type") g.values.at(made).is_float = false;
+    return made;
+  }
   static void set_constant(liar& g, int v, tensor_view<const float> data) {
     if (g.lie != "constant") base::set_constant(g, v, data);
   }
@@ -147,6 +155,10 @@ TEST_CASE("conformance: adapters that lie when edited") {
         std::pair("state", "add_state: the new value"),
         std::pair("bias", "operand 2 of the layer is not the new state"),
         std::pair("bias back", "the old bias does not come back"),
+        std::pair("arithmetic reads", "emit_arithmetic: the new node does not read the value"),
+        std::pair("arithmetic rewires", "emit_arithmetic: it changes what slot"),
+        std::pair("arithmetic first", "consumer before its producer"),
+        std::pair("arithmetic type", "emit_arithmetic: the new value is not a float result"),
         std::pair("constant", "constant() does not return the new elements")}) {
     liar g = net(lie_and_text.first);
     CHECK_MESSAGE(mentions(edit_conformance(g), lie_and_text.second), lie_and_text.first);

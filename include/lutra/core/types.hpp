@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <lutra/core/config.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -10,5 +11,8 @@ namespace lutra::inline LUTRA_ABI {
 // Counts, positions and strides, in elements unless the name says bytes. Signed: strides may be
 // negative, and differences need no casts.
 using index_t = std::ptrdiff_t;
+
+// The same where many are stored and none is above 2^31 - 1. Narrow by index_t32(i).
+using index_t32 = std::int32_t;
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -42,16 +42,21 @@ std::unordered_map<value_id_t<G>, index_t> value_numbers(const indexed_graph<G>&
   return number;
 }
 
-// Inserts the places of `plan`, made for `g`; those of disabled fake-quantizers are left out.
+// Inserts the places of `plan`, made for `g`; those of disabled fake-quantizers are left out. A value (by number)
+// with a stand-in is read through that already.
 template <editable_graph G>
-std::vector<placed_fake_quant<G>> insert_fake_quants(journal<G>& edits, const indexed_graph<G>& g,
-                                                     const quantization_plan& plan,
-                                                     const std::vector<fake_quantizer>& fakes) {
+std::vector<placed_fake_quant<G>> insert_fake_quants(
+    journal<G>& edits, const indexed_graph<G>& g, const quantization_plan& plan,
+    const std::vector<fake_quantizer>& fakes,
+    const std::unordered_map<index_t, value_id_t<G>>& stand_ins = {}) {
+  const auto handle = [&](index_t v) {
+    const auto at = stand_ins.find(v);
+    return at == stand_ins.end() ? g.values[to_size(v)] : at->second;
+  };
   std::vector<placed_fake_quant<G>> placed;
   std::vector<value_id_t<G>> result;  // of each place; its source if it was left out
   for (const plan_node& p : plan.places) {
-    const value_id_t<G> source =
-        p.after >= 0 ? result[to_size(p.after)] : g.values[to_size(p.value)];
+    const value_id_t<G> source = p.after >= 0 ? result[to_size(p.after)] : handle(p.value);
     if (fakes[to_size(p.group)].disabled()) {
       result.push_back(source);
       continue;
@@ -61,7 +66,7 @@ std::vector<placed_fake_quant<G>> insert_fake_quants(journal<G>& edits, const in
   }
   // True if reading `place` instead of `value` is a change.
   const auto differs = [&](index_t place, index_t value) {
-    return place >= 0 && !(result[to_size(place)] == g.values[to_size(value)]);
+    return place >= 0 && !(result[to_size(place)] == handle(value));
   };
   const graph_index& index = g.index;
   for (index_t u = 0; u < index.operand_count(); ++u) {

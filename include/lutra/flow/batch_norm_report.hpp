@@ -1,7 +1,7 @@
 // lutra: batch_norm_report.hpp - what folding does to every batch norm of a graph, and what is in the way.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Value types of fold_batch_norm.hpp; concurrent reads are safe.
+// Value types of fold_batch_norm.hpp and train_batch_norm.hpp; concurrent reads are safe.
 #pragma once
 
 #include <lutra/core/progress.hpp>
@@ -26,7 +26,10 @@ enum class fold_outcome : unsigned char {
   weight_shared,           // something else reads it, too
   bias_computed,           // the layer's bias is not a stored float tensor
   rank_unknown,            // of a linear layer's result; only a matrix has its channels in axis 1
-  not_finite               // a variance + eps that is not positive, or a result beyond f32
+  not_finite,              // a variance + eps that is not positive, or a result beyond f32
+  // Of train_batch_norm.hpp alone:
+  zero_scale,        // a channel's scale is 0, or not a normal number: nothing can be divided by it
+  quantized_between  // the plan quantizes the layer's result or its bias
 };
 
 constexpr std::string_view name_of(fold_outcome o) noexcept {
@@ -59,6 +62,10 @@ constexpr std::string_view name_of(fold_outcome o) noexcept {
       return "rank_unknown";
     case fold_outcome::not_finite:
       return "not_finite";
+    case fold_outcome::zero_scale:
+      return "zero_scale";
+    case fold_outcome::quantized_between:
+      return "quantized_between";
   }
   return "unknown";
 }

@@ -64,6 +64,10 @@ template <editable_graph G> class journal {
     make_room();
     return made(traits::add_state(graph_, name, data));
   }
+  value_id emit_arithmetic(const arithmetic& a, std::span<const value_id> operands) {
+    make_room();
+    return made(traits::emit_arithmetic(graph_, a, operands));
+  }
   // Operand 2 of a layer.
   void set_bias(node_id n, std::optional<value_id> bias) {
     const auto& operands = traits::operands(std::as_const(graph_), n);
@@ -74,7 +78,15 @@ template <editable_graph G> class journal {
     edits_.push_back(bias_edit{n, before});
   }
   // Erasing cannot be undone: erasures wait until commit().
-  void erase(value_id v) { erasures_.push_back(v); }
+  void erase(value_id v) { erasures_.push_back({v, false}); }
+  // Values each of which was read by those before it: where one stays, the rest does.
+  void erase_chain(std::span<const value_id> readers_first) {
+    bool behind = false;
+    for (const value_id& v : readers_first) {
+      erasures_.push_back({v, behind});
+      behind = true;
+    }
+  }
   void erase_nodes(std::vector<node_id> nodes) {
     doomed_.insert(doomed_.end(), nodes.begin(), nodes.end());
   }
@@ -90,17 +102,24 @@ template <editable_graph G> class journal {
       }
     }
     index_t left = 0;
-    for (const value_id& v : erasures_) {
+    bool stayed = false;
+    for (const erasure& e : erasures_) {
+      stayed = stayed && e.behind_previous;
+      if (stayed) {
+        ++left;
+        continue;
+      }
 #if LUTRA_HAS_EXCEPTIONS
       try {
-        traits::erase(graph_, v);
+        traits::erase(graph_, e.value);
         ++erased;
       } catch (...) {
         if (erased == 0) throw;
+        stayed = true;
         ++left;
       }
 #else
-      traits::erase(graph_, v);
+      traits::erase(graph_, e.value);
       ++erased;
 #endif
     }
@@ -157,6 +176,10 @@ template <editable_graph G> class journal {
     node_id node;
     std::optional<value_id> before;
   };
+  struct erasure {
+    value_id value;
+    bool behind_previous;  // stays if the one before it stays
+  };
   using edit = std::variant<operand_edit, output_edit, constant_edit, made_edit, bias_edit>;
 
   // Before the edit: recording it afterwards must not fail.
@@ -200,7 +223,7 @@ template <editable_graph G> class journal {
 
   G& graph_;
   std::vector<edit> edits_;
-  std::vector<value_id> erasures_;
+  std::vector<erasure> erasures_;
   std::vector<node_id> doomed_;
 };
 

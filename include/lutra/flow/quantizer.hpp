@@ -17,11 +17,14 @@
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/quantizer_report.hpp>
 #include <lutra/flow/quantizer_state.hpp>
+#include <lutra/flow/train_batch_norm.hpp>
 #include <lutra/graph/group_modules.hpp>
 #include <lutra/graph/plan.hpp>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -33,6 +36,9 @@ struct quantizer_options {
   log_sink log{};                // notes of the plan, disabled quantizers
   // finalize() without calibration: ranges of prepare(batch) where there are any, else float.
   bool allow_uncalibrated = false;
+  // prepare() gives layers with a batch norm behind them the form for training, finalize() folds them
+  // (flow/train_batch_norm.hpp). False: batch norms stay as they are; fold_batch_norm() first if nothing is trained.
+  bool train_batch_norms = false;
 };
 
 template <editable_graph G> class quantizer {
@@ -51,14 +57,15 @@ template <editable_graph G> class quantizer {
     return lutra::plan(std::as_const(graph_), config_, options_.planning);
   }
 
-  // Raises invalid_state when called twice or on a graph that holds fake-quant nodes, invalid_graph,
-  // non_finite for NaN or infinite weights, and what the plan raises.
+  // Raises invalid_state when called twice or on a graph that holds fake-quant nodes, invalid_graph, non_finite for
+  // NaN or infinite weights, unsupported for train_batch_norms without arithmetic_graph, and what the plan raises.
   void prepare() {
     prepare_with([](auto&) {});
   }
   template <class Batch> void prepare(const Batch& batch) {
     prepare_with([&](quantizer& self) {
       self.switch_all(true, false);
+      const training_switch in_use(self, false);
       self.execute(batch);
     });
   }
@@ -78,13 +85,13 @@ template <editable_graph G> class quantizer {
     explicit mode_scope(quantizer& q) : quantizer_(&q) {}
     quantizer* quantizer_;
   };
-  // Observers on, fake-quant off.
+  // Observers on, fake-quant off, the graph as in use (set_training off, where the adapter has it).
   [[nodiscard]] mode_scope calibration_mode() {
     enter(mode::calibration, "quantizer::calibration_mode");
     switch_all(true, false);
     return mode_scope(*this);
   }
-  // Observers and fake-quant on, of weights too; what has a qat_schedule follows it. The forward pass is run();
+  // Observers and fake-quant on, of weights too, set_training on; what has a qat_schedule follows it. The forward pass is run();
   // gradients of fake-quantization are in fake_quant/gradient.hpp.
   [[nodiscard]] mode_scope training_mode() {
     enter(mode::training, "quantizer::training_mode");
@@ -157,14 +164,20 @@ template <editable_graph G> class quantizer {
     refuse_scope("quantizer::finalize");
     refuse_uncalibrated();
     const auto indexed = index_of(std::as_const(graph_));
+    std::unordered_map<index_t, tensor<float>> trained;
+    if (trainer_) trained = trainer_->trained(graph_);
     compression_report report =
-        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants).run();
+        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants, trained).run();
     const index_t left = edit_graph(graph_, [&](journal<G>& edits) {
-      replace_fake_quants(edits, indexed, placed_, held_.fake_quants);
+      std::vector<placed_fake_quant<G>> placed = placed_;
+      if constexpr (arithmetic_graph<G>) {
+        if (trainer_) trainer_->fold(edits, indexed, trained, placed);
+      }
+      replace_fake_quants(edits, indexed, placed, held_.fake_quants);
+      if (trainer_) trainer_->erase_form(edits);
     });
     if (left > 0) {
-      report.notes.push_back(text_of(left) +
-                             " dead fake-quant nodes could not be erased from the graph");
+      report.notes.push_back(text_of(left) + " dead nodes could not be erased from the graph");
       log(options_.log, log_level::warning, report.notes.back());
     }
     state_ = state::finalized;
@@ -185,6 +198,10 @@ template <editable_graph G> class quantizer {
     switch_all(false, true);
   }
 
+  // After prepare() with train_batch_norms: which batch norms have the form, and why others do not.
+  batch_norm_report batch_norms() const {
+    return trainer_ ? trainer_->report() : batch_norm_report();
+  }
   bool prepared() const noexcept { return state_ == state::prepared; }
   // After prepare(): the plan that was applied, and its fake-quantizers (fake_quant_id::index).
   const quantization_plan& applied_plan() const noexcept { return plan_; }
@@ -214,12 +231,33 @@ template <editable_graph G> class quantizer {
             where);
     }
   }
+  // Returns what was set before.
+  bool set_training([[maybe_unused]] bool on) {
+    if constexpr (requires { traits::set_training(graph_, on); }) {
+      return traits::set_training(graph_, on);
+    } else {
+      return false;
+    }
+  }
+  class training_switch {
+   public:
+    training_switch(quantizer& q, bool on) : quantizer_(q), before_(q.set_training(on)) {}
+    training_switch(const training_switch&) = delete;
+    training_switch& operator=(const training_switch&) = delete;
+    ~training_switch() { quantizer_.set_training(before_); }
+
+   private:
+    quantizer& quantizer_;
+    bool before_;
+  };
   void enter(mode m, const char* where) {
     need_prepared(where);
     refuse_scope(where);
+    was_training_ = set_training(m == mode::training);
     mode_ = m;
   }
   void leave_mode() noexcept {
+    set_training(was_training_);
     mode_ = mode::none;
     switch_all(false, true);
   }
@@ -240,25 +278,6 @@ template <editable_graph G> class quantizer {
     }
     return {};
   }
-  // Fake-quant off while it lives, for any other switches.
-  class fake_quant_pause {
-   public:
-    explicit fake_quant_pause(fake_quantizer* fq) noexcept
-        : paused_(fq), scheduled_(fq != nullptr && fq->follows_schedule()) {
-      if (fq != nullptr) fq->set_switches(fq->observer_enabled(), false);
-    }
-    fake_quant_pause(const fake_quant_pause&) = delete;
-    fake_quant_pause& operator=(const fake_quant_pause&) = delete;
-    ~fake_quant_pause() {
-      if (paused_ == nullptr) return;
-      paused_->set_switches(paused_->observer_enabled(), true);
-      if (scheduled_) paused_->follow_schedule();
-    }
-
-   private:
-    fake_quantizer* paused_;
-    bool scheduled_;
-  };
   void switch_by_hand(void (fake_quantizer::*what)(bool), bool on, std::string_view path,
                       const char* where) {
     need_prepared(where);
@@ -287,10 +306,15 @@ template <editable_graph G> class quantizer {
     refuse_prepared_graph(indexed.index);
     plan_ = plan_index(indexed.index, config_, options_.planning);
     held_ = quantizer_state::of(plan_);
+    find_batch_norms();
     observe_weights(indexed);
     preparation attempt(*this);
     edit_graph(graph_, [&](journal<G>& edits) {
-      placed_ = insert_fake_quants(edits, indexed, plan_, held_.fake_quants);
+      std::unordered_map<index_t, value_id_t<G>> stand_ins;
+      if constexpr (arithmetic_graph<G>) {
+        if (trainer_) stand_ins = trainer_->insert(edits);
+      }
+      placed_ = insert_fake_quants(edits, indexed, plan_, held_.fake_quants, stand_ins);
       first_run(*this);
     });
     attempt.succeeded();
@@ -319,6 +343,21 @@ template <editable_graph G> class quantizer {
       }
     }
   }
+  void find_batch_norms() {
+    trainer_.reset();
+    if (!options_.train_batch_norms) return;
+    if constexpr (arithmetic_graph<G>) {
+      trainer_.emplace(std::as_const(graph_), plan_);
+      for (const batch_norm_record& r : trainer_->report().records) {
+        if (r.outcome == fold_outcome::folded) continue;
+        plan_.notes.push_back(r.name + ": batch norm stays, " + std::string(name_of(r.outcome)) +
+                              (r.detail.empty() ? "" : " (" + r.detail + ")"));
+      }
+    } else {
+      raise(errc::unsupported, "train_batch_norms needs nodes that compute", "quantizer::prepare",
+            "an adapter without emit_arithmetic", "a graph of the concept arithmetic_graph");
+    }
+  }
   // Weights get their final parameters at once. A weight whose blocks do not fit is left alone.
   void observe_weights(const indexed_graph<G>& indexed) {
     for (const plan_node& place : plan_.places) {
@@ -327,7 +366,9 @@ template <editable_graph G> class quantizer {
       const tensor_view<const float> data =
           traits::constant(std::as_const(graph_), indexed.values[to_size(place.value)]);
       refuse_non_finite(data, indexed.index.label(place.value));
-      fq.observe(data);
+      tensor<float> scaled;
+      if (trainer_) scaled = trainer_->scaled_weight(graph_, place.value);
+      fq.observe(scaled.size() == 0 ? data : tensor_view<const float>(lutra::view(scaled)));
       if (fq.disabled()) {
         plan_.notes.push_back(indexed.index.label(place.value) + ": not quantized, " +
                               fq.disabled_reason());
@@ -364,11 +405,13 @@ template <editable_graph G> class quantizer {
   quantizer_options options_;
   state state_ = state::fresh;
   mode mode_ = mode::none;
+  bool was_training_ = false;  // before the scope that is open
   bool told_of_no_schedule_ = false;
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;  // handles of the plan's values
   quantizer_state held_;
   std::vector<placed_fake_quant<G>> placed_;
+  std::optional<batch_norm_trainer<G>> trainer_;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -11,6 +11,7 @@
 #include <lutra/graph/traits.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,10 +19,17 @@ namespace lutra::inline LUTRA_ABI {
 
 template <editable_graph G> class quantizer_reporter {
  public:
-  // `g` was indexed before prepare(); its graph may have been edited since, its constants not.
+  // `g` was indexed before prepare(); its graph may have been edited since. `changed`: constants that are about
+  // to be others, by number.
   quantizer_reporter(const G& graph, const std::vector<value_id_t<G>>& values,
-                     const quantization_plan& plan, const std::vector<fake_quantizer>& fakes)
-      : graph_(graph), values_(values), plan_(plan), fakes_(fakes), place_of_(values.size(), -1) {
+                     const quantization_plan& plan, const std::vector<fake_quantizer>& fakes,
+                     const std::unordered_map<index_t, tensor<float>>& changed = {})
+      : graph_(graph),
+        values_(values),
+        plan_(plan),
+        fakes_(fakes),
+        changed_(changed),
+        place_of_(values.size(), -1) {
     for (std::size_t i = plan.places.size(); i-- > 0;) {
       place_of_[to_size(plan.places[i].value)] = index_t(i);
     }
@@ -92,7 +100,10 @@ template <editable_graph G> class quantizer_reporter {
       record.reason = plan_.describe(plan_.value_decision[to_size(v)]);
       return record;
     }
-    const tensor_view<const float> data = graph_traits<G>::constant(graph_, values_[to_size(v)]);
+    const auto change = changed_.find(v);
+    const tensor_view<const float> data =
+        change != changed_.end() ? tensor_view<const float>(lutra::view(change->second))
+                                 : graph_traits<G>::constant(graph_, values_[to_size(v)]);
     record.extents = data.extents();
     record.bytes_before = 4 * data.size();
     record.bytes_after = record.bytes_before;
@@ -135,6 +146,7 @@ template <editable_graph G> class quantizer_reporter {
   const std::vector<value_id_t<G>>& values_;
   const quantization_plan& plan_;
   const std::vector<fake_quantizer>& fakes_;
+  const std::unordered_map<index_t, tensor<float>>& changed_;
   std::vector<index_t> place_of_;  // value -> its first place, or -1
 };
 

@@ -40,6 +40,26 @@ struct quantizer_state {
   }
 };
 
+// Fake-quant off while it lives, for any other switches.
+class fake_quant_pause {
+ public:
+  explicit fake_quant_pause(fake_quantizer* fq) noexcept
+      : paused_(fq), scheduled_(fq != nullptr && fq->follows_schedule()) {
+    if (fq != nullptr) fq->set_switches(fq->observer_enabled(), false);
+  }
+  fake_quant_pause(const fake_quant_pause&) = delete;
+  fake_quant_pause& operator=(const fake_quant_pause&) = delete;
+  ~fake_quant_pause() {
+    if (paused_ == nullptr) return;
+    paused_->set_switches(paused_->observer_enabled(), true);
+    if (scheduled_) paused_->follow_schedule();
+  }
+
+ private:
+  fake_quantizer* paused_;
+  bool scheduled_;
+};
+
 namespace quantizer_format {
 inline constexpr std::uint32_t magic = 0x5A51544CU;  // "LTQZ"
 inline constexpr std::uint32_t version = 2;

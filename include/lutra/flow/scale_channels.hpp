@@ -16,6 +16,28 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
+// The output channel of an element of a weight, by its row-major position. The shape has been checked.
+class output_channel {
+ public:
+  output_channel(const shape& weight, bool transposed, index_t channels)
+      : inner_(weight.product(transposed ? 2 : 1, weight.rank())), transposed_(transposed) {
+    row_ = transposed ? weight[1] : weight[0];
+    if (transposed && row_ > 0 && channels > 0) {
+      group_ = std::max<index_t>(weight[0] * row_ / channels, 1);
+    }
+  }
+  index_t operator()(index_t element) const {
+    const index_t unit =
+        element / inner_;  // row of a convolution; (input, output) of a transposed one
+    return transposed_ ? unit / row_ / group_ * row_ + unit % row_ : unit;
+  }
+
+ private:
+  index_t inner_, row_;
+  index_t group_ = 1;  // inputs per group of a transposed convolution
+  bool transposed_;
+};
+
 struct scaled_channels {
   tensor<float> weight, bias;
   index_t broken = -1;  // a channel with a number that is not finite; -1: none
@@ -41,11 +63,7 @@ inline scaled_channels scale_channels(const tensor_view<const float>& weight, bo
           text_of(channels) + " scales, " + text_of(shift.size()) + " shifts",
           "the output channels of " + text_of(extents));
   }
-  const index_t inner = extents.product(transposed ? 2 : 1, extents.rank());
-  const index_t row = transposed ? extents[1] : extents[0];
-  const index_t group = transposed && row > 0 && channels > 0
-                            ? std::max<index_t>(extents[0] * row / channels, 1)
-                            : extents[0];
+  const output_channel channel_of(extents, transposed, channels);
   scaled_channels made{tensor<float>(extents), tensor<float>({channels})};
   const auto rounded = [&](double x, index_t channel) {
     const auto y = static_cast<float>(x);
@@ -54,8 +72,7 @@ inline scaled_channels scale_channels(const tensor_view<const float>& weight, bo
   };
   index_t i = 0;
   for_each_element(weight, [&](const float& w) {
-    const index_t unit = i / inner;  // row of a convolution; (input, output) of a transposed one
-    const index_t channel = transposed ? unit / row / group * row + unit % row : unit;
+    const index_t channel = channel_of(i);
     made.weight[i++] =
         rounded(static_cast<double>(w) * scale[static_cast<std::size_t>(channel)], channel);
   });

@@ -21,8 +21,11 @@ namespace lutra::inline LUTRA_ABI {
 struct annotation {
   enum class kind_t : unsigned char { none, disabled, own, reference };
   kind_t kind = kind_t::none;
-  index_t target = -1;  // own: number of the spec; reference: point
+  index_t32 target = -1;  // own: number of the spec; reference: point
   decision why;
+
+  annotation() = default;
+  annotation(kind_t k, index_t to, decision d) : kind(k), target(index_t32(to)), why(d) {}
 
   bool on() const noexcept { return kind == kind_t::own || kind == kind_t::reference; }
 };
@@ -39,15 +42,19 @@ class annotations {
   using resolver = config_resolver<quantizer_config>;
 
   explicit annotations(const graph_index& g) {
-    std::vector<index_t> seen(g.role.size(), -1);  // value -> its edge at the current node
+    std::vector<index_t32> seen(g.role.size(), -1);  // value -> its edge at the current node
+    edges_.items.reserve(g.operands.items.size());
+    edges_.begin.reserve(g.operands.begin.size());
+    edge_node_.reserve(g.operands.items.size());
+    edge_of_.reserve(g.operands.items.size());
     for (index_t n = 0; n < g.node_count(); ++n) {
       const index_t first = edge_count();
-      for (const index_t v : g.operands[n]) {
-        index_t& edge = seen[to_size(v)];
+      for (const index_t32 v : g.operands[n]) {
+        index_t32& edge = seen[to_size(v)];
         if (edge < first) {
-          edge = edge_count();
+          edge = index_t32(edge_count());
           edges_.items.push_back(v);
-          edge_node_.push_back(n);
+          edge_node_.push_back(index_t32(n));
         }
         edge_of_.push_back(edge);
       }
@@ -88,6 +95,8 @@ class annotations {
   void refer(index_t point, index_t to, reason why, index_t node) {
     (*this)[point] = {kind_t::reference, to, {why, true, node, -1, -1}};
   }
+  // Once every point has become a decision; points must not be asked for then.
+  void release_points() noexcept { points_ = {}; }
   // A copy that lives as long as the annotations: what set_own() takes.
   const quantization_spec* keep(const quantization_spec& spec) { return &kept_.emplace_back(spec); }
   void note(std::string text) { notes_.push_back(std::move(text)); }
@@ -95,6 +104,8 @@ class annotations {
   const std::vector<spec_use>& specs() const noexcept { return specs_; }
   const std::vector<std::string>& sources() const noexcept { return sources_; }
   const std::vector<std::string>& notes() const noexcept { return notes_; }
+  std::vector<std::string> take_sources() noexcept { return std::move(sources_); }
+  std::vector<std::string> take_notes() noexcept { return std::move(notes_); }
   // The number of a pattern in sources().
   index_t pattern_number(const std::string& key) {
     const auto [found, inserted] = pattern_number_.try_emplace(key, index_t(sources_.size()));
@@ -110,9 +121,9 @@ class annotations {
   }
 
  private:
-  index_rows edges_;                // node -> its distinct operands, as values; items are edges
-  std::vector<index_t> edge_node_;  // edge -> node
-  std::vector<index_t> edge_of_;    // operand use -> edge
+  index_rows edges_;                  // node -> its distinct operands, as values; items are edges
+  std::vector<index_t32> edge_node_;  // edge -> node
+  std::vector<index_t32> edge_of_;    // operand use -> edge
   std::vector<annotation> points_;
   std::vector<char> claimed_;
   std::vector<spec_use> specs_;

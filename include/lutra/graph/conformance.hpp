@@ -7,8 +7,10 @@
 // Linear in the graph.
 #pragma once
 
+#include <array>
 #include <lutra/graph/index.hpp>
 #include <lutra/graph/traits.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -150,6 +152,7 @@ template <editable_graph G> class edit_checker {
       if (state) try_constant(before.values[to_size(v)]);
       try_insertion(before, v);
       try_pair(before, v);
+      if constexpr (arithmetic_graph<G>) try_arithmetic(before, v);
     }
     if constexpr (foldable_graph<G>) try_bias(before);
     return std::move(problems_);
@@ -272,6 +275,35 @@ template <editable_graph G> class edit_checker {
       problem("erase: the graph differs from what it was before emit_quantize_dequantize");
     }
   }
+  // v + 0.5, and the root of it.
+  void try_arithmetic(const indexed_graph<G>& before, index_t v) {
+    const picture was = snapshot();
+    const value_id source = before.values[to_size(v)];
+    const auto emit = [&](arithmetic::kind_t kind, const value_id& operand) {
+      const std::array<value_id, 1> operands{operand};
+      return traits::emit_arithmetic(g_, arithmetic{.kind = kind, .scalar = 0.5},
+                                     std::span<const value_id>(operands));
+    };
+    const value_id sum = emit(arithmetic::kind_t::add_scalar, source);
+    const value_id root = emit(arithmetic::kind_t::sqrt, sum);
+    check_reads(sum, source, "emit_arithmetic");
+    check_reads(root, sum, "emit_arithmetic");
+    if (!check_unrewired(before, v, "emit_arithmetic")) {
+      redirect(before, v, source, "set_operand back");
+    }
+    if (traits::role_of(std::as_const(g_), root) != value_role::result ||
+        !traits::is_float(std::as_const(g_), root)) {
+      problem("emit_arithmetic: the new value is not a float result");
+    }
+    for (const std::string& p : graph_conformance(std::as_const(g_))) {
+      problem("emit_arithmetic: " + p);
+    }
+    traits::erase(g_, root);
+    traits::erase(g_, sum);
+    if (!(snapshot() == was)) {
+      problem("erase: the graph differs from what it was before emit_arithmetic");
+    }
+  }
   // Who read v still does.
   bool check_unrewired(const indexed_graph<G>& before, index_t v, const char* what) {
     const graph_index& i = before.index;
@@ -291,22 +323,29 @@ template <editable_graph G> class edit_checker {
     return sound;
   }
   static bool same(const value_id& a, const value_id& b) { return a == b; }
-  // The new node is listed, reads the source, and says what it is.
-  void check_inserted(const value_id& source, const value_id& made) {
+  // The new node is listed, and reads the source; null if it is not listed.
+  std::optional<node_id_t<G>> check_reads(const value_id& made, const value_id& source,
+                                          const char* what) {
     for (auto&& n : traits::nodes(std::as_const(g_))) {
       bool makes = false, reads = false;
       for (auto&& v : traits::results(std::as_const(g_), n)) makes = makes || same(v, made);
       if (!makes) continue;
       for (auto&& v : traits::operands(std::as_const(g_), n)) reads = reads || same(v, source);
-      if (!reads) problem("insert_fake_quant: the new node does not read the value");
-      const std::string op(traits::op_type(std::as_const(g_), n));
-      if (op != "fake_quant") {
-        problem("insert_fake_quant: op_type of the new node is " + text_of(std::string_view(op)) +
-                ", not 'fake_quant'");
-      }
-      return;
+      if (!reads) problem(std::string(what) + ": the new node does not read the value");
+      return n;
     }
-    problem("insert_fake_quant: no node of nodes() lists the new value in results()");
+    problem(std::string(what) + ": no node of nodes() lists the new value in results()");
+    return std::nullopt;
+  }
+  // And says what it is.
+  void check_inserted(const value_id& source, const value_id& made) {
+    const auto n = check_reads(made, source, "insert_fake_quant");
+    if (!n) return;
+    const std::string op(traits::op_type(std::as_const(g_), *n));
+    if (op != "fake_quant") {
+      problem("insert_fake_quant: op_type of the new node is " + text_of(std::string_view(op)) +
+              ", not 'fake_quant'");
+    }
   }
   // Makes every use of v read `to`, and looks whether it does.
   void redirect(const indexed_graph<G>& before, index_t v, const value_id& to, const char* what) {

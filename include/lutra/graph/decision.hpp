@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lutra/core/error.hpp>
+#include <lutra/core/types.hpp>
 #include <string_view>
 
 namespace lutra::inline LUTRA_ABI {
@@ -84,9 +85,18 @@ constexpr std::string_view name_of(reason r) noexcept {
 struct decision {
   reason why = reason::none;
   bool on = false;
-  index_t node = -1;        // the other node the reason speaks of, if any
-  index_t source = -1;      // config entry, or pattern: position in quantization_plan::sources
-  index_t overridden = -1;  // config entry that said something else and did not count; as source
+  index_t32 node = -1;        // the other node the reason speaks of, if any
+  index_t32 source = -1;      // config entry, or pattern: position in quantization_plan::sources
+  index_t32 overridden = -1;  // config entry that said something else and did not count; as source
+
+  decision() = default;
+  constexpr decision(reason r, bool is_on, index_t about = -1, index_t from = -1,
+                     index_t dropped = -1)
+      : why(r),
+        on(is_on),
+        node(index_t32(about)),
+        source(index_t32(from)),
+        overridden(index_t32(dropped)) {}
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
 

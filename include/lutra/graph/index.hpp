@@ -6,6 +6,7 @@
 // cycle (its nodes are listed) and a wrong order are errc::invalid_graph. O(nodes + operands).
 #pragma once
 
+#include <limits>
 #include <lutra/graph/module_tree.hpp>
 #include <lutra/graph/op.hpp>
 #include <lutra/graph/traits.hpp>
@@ -20,31 +21,43 @@ constexpr std::size_t to_size(index_t i) noexcept { return static_cast<std::size
 
 // Rows of varying length in one array.
 struct index_rows {
-  std::vector<index_t> begin{0};
-  std::vector<index_t> items;
+  std::vector<index_t32> begin{0};
+  std::vector<index_t32> items;
 
   index_t rows() const noexcept { return static_cast<index_t>(begin.size()) - 1; }
-  std::span<const index_t> operator[](index_t row) const noexcept {
-    return std::span<const index_t>(items).subspan(
+  std::span<const index_t32> operator[](index_t row) const noexcept {
+    return std::span<const index_t32>(items).subspan(
         to_size(begin[to_size(row)]), to_size(begin[to_size(row) + 1] - begin[to_size(row)]));
   }
-  void end_row() { begin.push_back(static_cast<index_t>(items.size())); }
+  void end_row() { begin.push_back(index_t32(items.size())); }
+};
+
+// The same for names; mostly of no length.
+struct name_rows {
+  std::vector<index_t32> begin{0};
+  std::vector<std::string> items;
+
+  std::span<const std::string> operator[](std::size_t row) const noexcept {
+    return std::span<const std::string>(items).subspan(to_size(begin[row]),
+                                                       to_size(begin[row + 1] - begin[row]));
+  }
+  void end_row() { begin.push_back(index_t32(items.size())); }
 };
 
 struct graph_index {
-  static constexpr index_t none = -1;
+  static constexpr index_t32 none = -1;
 
   // Of nodes.
-  std::vector<index_t> op_type;   // in op_types
-  std::vector<std::string> name;  // unique; repeats are labelled name#2, name#3
-  std::vector<index_t> module;    // in modules
-  index_rows operands;            // values in slot order; slot = position in the row
-  index_rows results;             // values
+  std::vector<index_t32> op_type;  // in op_types
+  std::vector<std::string> name;   // unique; repeats are labelled name#2, name#3
+  std::vector<index_t32> module;   // in modules
+  index_rows operands;             // values in slot order; slot = position in the row
+  index_rows results;              // values
   // Of values.
   std::vector<value_role> role;
   std::vector<char> is_float;
-  std::vector<index_t> producer;                      // node, or none
-  std::vector<std::vector<std::string>> state_names;  // canonical first
+  std::vector<index_t32> producer;  // node, or none
+  name_rows state_names;            // canonical first
   index_rows
       uses;  // flat operand positions (into operands.items) in graph order; graph outputs follow
              // as operands.items.size() + output slot
@@ -81,7 +94,7 @@ struct graph_index {
   }
   // Readable name of a value: state name, producing node, or "input 0".
   std::string label(index_t v) const {
-    const auto& names = state_names[to_size(v)];
+    const auto names = state_names[to_size(v)];
     if (!names.empty()) return names.front();
     const index_t p = producer[to_size(v)];
     if (p == none) {
@@ -100,7 +113,7 @@ struct graph_index {
     return text;
   }
 
-  std::vector<index_t> operand_node;  // flat operand position -> node
+  std::vector<index_t32> operand_node;  // flat operand position -> node
 };
 
 // Throws if node order and edges contradict each other. Used by index_of and graph_conformance.
@@ -171,8 +184,14 @@ template <readable_graph G> class graph_reader {
   explicit graph_reader(const G& g) : g_(g) {}
 
   indexed_graph<G> read() {
+    reserve();
     read_nodes();
     read_outputs();
+    refuse_too_large();
+    value_number_ = {};
+    index().role.reserve(result_.values.size());
+    index().is_float.reserve(result_.values.size());
+    index().state_names.begin.reserve(result_.values.size() + 1);
     for (index_t v = 0; v < index_t(result_.values.size()); ++v) read_value(v);
     read_uses();
     read_modules();
@@ -184,8 +203,30 @@ template <readable_graph G> class graph_reader {
   using traits = graph_traits<G>;
   graph_index& index() { return result_.index; }
 
-  index_t number(const value_id_t<G>& v) {
-    const auto [at, inserted] = value_number_.try_emplace(v, index_t(result_.values.size()));
+  // Room for what can be known beforehand.
+  void reserve() {
+    if constexpr (std::ranges::sized_range<decltype(traits::nodes(g_))>) {
+      const auto nodes = static_cast<std::size_t>(std::ranges::size(traits::nodes(g_)));
+      result_.nodes.reserve(nodes);
+      index().op_type.reserve(nodes);
+      index().name.reserve(nodes);
+      index().module.reserve(nodes);
+      index().operands.begin.reserve(nodes + 1);
+      index().results.begin.reserve(nodes + 1);
+      value_number_.reserve(nodes);
+    }
+  }
+  void refuse_too_large() {
+    const std::size_t uses = index().operands.items.size() + index().outputs.size();
+    constexpr std::size_t most =
+        std::numeric_limits<index_t32>::max() / 2;  // points are edges and values
+    if (uses <= most && result_.values.size() <= most) return;
+    raise(errc::unsupported, "the graph is too large to be numbered", "graph_traits",
+          text_of(uses) + " operands, " + text_of(result_.values.size()) + " values",
+          "<= " + text_of(most));
+  }
+  index_t32 number(const value_id_t<G>& v) {
+    const auto [at, inserted] = value_number_.try_emplace(v, index_t32(result_.values.size()));
     if (inserted) {
       result_.values.push_back(v);
       index().producer.push_back(graph_index::none);
@@ -195,9 +236,9 @@ template <readable_graph G> class graph_reader {
   void read_nodes() {
     std::vector<index_t> repeats;  // of op types, for default names
     for (auto&& n : traits::nodes(g_)) {
-      const index_t node = index_t(result_.nodes.size());
+      const auto node = index_t32(result_.nodes.size());
       result_.nodes.push_back(n);
-      const index_t op = op_number(canonical_op(traits::op_type(g_, n)));
+      const index_t32 op = op_number(canonical_op(traits::op_type(g_, n)));
       index().op_type.push_back(op);
       if constexpr (requires { traits::name(g_, n); }) {
         index().name.emplace_back(traits::name(g_, n));
@@ -217,10 +258,10 @@ template <readable_graph G> class graph_reader {
     }
     label_repeated_names();
   }
-  index_t op_number(std::string_view op) {
+  index_t32 op_number(std::string_view op) {
     if (last_op_ >= 0 && index().op_types[to_size(last_op_)] == op) return last_op_;
     const auto [found, inserted] =
-        op_number_.try_emplace(std::string(op), index_t(index().op_types.size()));
+        op_number_.try_emplace(std::string(op), index_t32(index().op_types.size()));
     if (inserted) {
       index().op_types.emplace_back(op);
       index().families.push_back(family_of(op));
@@ -229,17 +270,26 @@ template <readable_graph G> class graph_reader {
     return last_op_ = found->second;
   }
   void label_repeated_names() {
-    std::unordered_map<std::string_view, index_t> count;
-    count.reserve(index().name.size());
-    std::vector<std::pair<index_t, index_t>> repeated;  // node, which repeat
-    for (std::size_t n = 0; n < index().name.size(); ++n) {
-      const index_t again = ++count[index().name[n]];
-      if (again > 1) repeated.emplace_back(index_t(n), again);
+    const std::vector<std::string>& name = index().name;
+    // Nodes by the hash of their names, at most half full; one array for all.
+    std::size_t slots = 16;
+    while (slots < 2 * name.size()) slots *= 2;
+    std::vector<index_t32> first(slots, graph_index::none);
+    std::unordered_map<index_t32, index_t> count;  // of a first node with its name: repeats
+    std::vector<std::pair<std::size_t, index_t>> repeated;  // node, which repeat
+    for (std::size_t n = 0; n < name.size(); ++n) {
+      std::size_t at = std::hash<std::string_view>{}(name[n]) & (slots - 1);
+      while (first[at] >= 0 && name[to_size(first[at])] != name[n]) at = (at + 1) & (slots - 1);
+      if (first[at] < 0) {
+        first[at] = index_t32(n);
+      } else {
+        repeated.emplace_back(n, ++count.try_emplace(first[at], 1).first->second);
+      }
     }
-    for (const auto& [n, again] : repeated) index().name[to_size(n)] += "#" + text_of(again);
+    for (const auto& [n, again] : repeated) index().name[n] += "#" + text_of(again);
   }
-  void make_result(index_t node, index_t v) {
-    index_t& producer = index().producer[to_size(v)];
+  void make_result(index_t32 node, index_t32 v) {
+    index_t32& producer = index().producer[to_size(v)];
     if (producer != graph_index::none) {
       raise(
           errc::invalid_graph, "a value is the result of two nodes", "graph_traits::results",
@@ -257,14 +307,14 @@ template <readable_graph G> class graph_reader {
     const value_role role = traits::role_of(g_, id);
     index().role.push_back(role);
     index().is_float.push_back(traits::is_float(g_, id) ? 1 : 0);
-    index().state_names.emplace_back();
     if (role == value_role::state) {
       if constexpr (requires { traits::state_names(g_, id); }) {
         for (const auto& name : traits::state_names(g_, id)) {
-          index().state_names.back().emplace_back(name);
+          index().state_names.items.emplace_back(name);
         }
       }
     }
+    index().state_names.end_row();
     if (role == value_role::graph_input) index().inputs.push_back(v);
   }
   void read_uses() {
@@ -274,12 +324,12 @@ template <readable_graph G> class graph_reader {
       return use < operands ? index().operands.items[to_size(use)]
                             : index().outputs[to_size(use - operands)];
     };
-    std::vector<index_t>& begin = index().uses.begin;
+    std::vector<index_t32>& begin = index().uses.begin;
     begin.assign(result_.values.size() + 1, 0);
     for (index_t use = 0; use < total; ++use) ++begin[to_size(value_of(use)) + 1];
     for (std::size_t v = 1; v < begin.size(); ++v) begin[v] += begin[v - 1];
     index().uses.items.resize(to_size(total));
-    std::vector<index_t> next(begin.begin(), begin.end() - 1);
+    std::vector<index_t32> next(begin.begin(), begin.end() - 1);
     for (index_t use = 0; use < total; ++use) {
       const index_t v = value_of(use);
       if (index().role[to_size(v)] == value_role::result &&
@@ -291,7 +341,7 @@ template <readable_graph G> class graph_reader {
                   text_of(index().slot(use)),
               "a result listed by results(), a graph input or a state");
       }
-      index().uses.items[to_size(next[to_size(v)]++)] = use;
+      index().uses.items[to_size(next[to_size(v)]++)] = index_t32(use);
     }
   }
   void read_modules() {
@@ -299,16 +349,16 @@ template <readable_graph G> class graph_reader {
     if constexpr (requires { traits::module_paths(g_); }) {
       for (const auto& path : traits::module_paths(g_)) modules.add(path);
     }
-    index_t last = 0;  // nodes of one module are often neighbours
+    index_t32 last = 0;  // nodes of one module are often neighbours
     for (auto&& n : result_.nodes) {
       if constexpr (requires { traits::module_path(g_, n); }) {
         const auto& path = traits::module_path(g_, n);
-        if (modules.path(last) != path) last = modules.add(path);
+        if (modules.path(last) != path) last = index_t32(modules.add(path));
       }
       index().module.push_back(last);
     }
-    for (const auto& names : index().state_names) {
-      for (const std::string& name : names) modules.add(module_tree::parent_path(name));
+    for (const std::string& name : index().state_names.items) {
+      modules.add(module_tree::parent_path(name));
     }
     for (index_t m = 0; m < modules.size(); ++m) {
       if constexpr (requires { traits::module_aliases(g_, modules.path(m)); }) {
@@ -320,14 +370,14 @@ template <readable_graph G> class graph_reader {
         modules.set_type(m, traits::module_type(g_, modules.path(m)));
       }
     }
-    for (index_t& m : index().module) m = modules.canonical(m);
+    for (index_t32& m : index().module) m = index_t32(modules.canonical(m));
   }
 
   const G& g_;
   indexed_graph<G> result_;
-  std::unordered_map<value_id_t<G>, index_t> value_number_;
-  std::unordered_map<std::string, index_t> op_number_;
-  index_t last_op_ = -1;
+  std::unordered_map<value_id_t<G>, index_t32> value_number_;
+  std::unordered_map<std::string, index_t32> op_number_;
+  index_t32 last_op_ = -1;
 };
 
 template <readable_graph G> indexed_graph<G> index_of(const G& g) {

@@ -39,17 +39,19 @@ class op_rules {
 
   void run() {
     const pattern_matches matches = find_matches(g_, registry_);
-    std::vector<choice> choices;     // of the key nodes
-    std::vector<index_t> choice_of;  // match -> choice; matches of one key are neighbours
+    std::vector<choice> choices;       // of the key nodes; one for neighbours with the same
+    std::vector<index_t32> choice_of;  // match -> choice; matches of one key are neighbours
+    choice_of.reserve(matches.size());
     // Matches by priority; within one priority they stay in graph order.
-    std::map<std::tuple<config_level, op_config_level, index_t>, std::vector<index_t>> order;
+    std::map<std::tuple<config_level, op_config_level, index_t>, std::vector<index_t32>> order;
     for (std::size_t i = 0; i < matches.size(); ++i) {
       if (i == 0 || matches[i].key() != matches[i - 1].key()) {
-        choices.push_back(configs_.of(matches[i].key()));
+        const choice c = configs_.of(matches[i].key());
+        if (choices.empty() || !(choices.back() == c)) choices.push_back(c);
       }
-      choice_of.push_back(index_t(choices.size()) - 1);
+      choice_of.push_back(index_t32(choices.size()) - 1);
       const config_source& s = choices.back().source;
-      order[{s.level, s.op_level, -index_t(matches[i].chain.size())}].push_back(index_t(i));
+      order[{s.level, s.op_level, -index_t(matches[i].chain.size())}].push_back(index_t32(i));
     }
     for (const auto& [priority, equal] : order) {
       for (const index_t i : equal) {
@@ -87,7 +89,7 @@ class op_rules {
   lookup by_name(const choice& c, index_t state, bool weight_role) {
     if (!c.enabled()) return {};
     const state_spec_map& map = c.op != nullptr ? c.op->op_state_spec : c.module->op_state_spec;
-    const auto& names = g_.state_names[to_size(state)];
+    const auto names = g_.state_names[to_size(state)];
     for (const std::string& name : names) {
       if (const auto* e = map.find(module_tree::local_name(name))) return found(e, true);
     }

@@ -167,12 +167,13 @@ class pattern_matches {
   void start() { begin_ = index_t(nodes_.size()); }
   void extend(index_t node) { nodes_.push_back(node); }
   void add(index_t pattern) {
-    matches_.push_back({pattern, begin_, index_t(nodes_.size()) - begin_});
+    matches_.push_back(
+        {index_t32(pattern), index_t32(begin_), index_t32(index_t(nodes_.size()) - begin_)});
   }
 
  private:
   struct stored {
-    index_t pattern, begin, length;
+    index_t32 pattern, begin, length;
   };
   std::vector<stored> matches_;
   std::vector<index_t> nodes_;

@@ -8,6 +8,7 @@
 #include <lutra/graph/annotation.hpp>
 #include <lutra/graph/quantization_plan.hpp>
 #include <map>
+#include <numeric>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -20,17 +21,19 @@ class placer {
   placer(graph_index index, annotations a) : a_(std::move(a)) {
     plan_.index = std::move(index);
     parent_.resize(to_size(a_.point_count()));
-    for (std::size_t i = 0; i < parent_.size(); ++i) parent_[i] = static_cast<index_t>(i);
+    std::iota(parent_.begin(), parent_.end(), index_t32(0));
   }
 
   quantization_plan run() {
     resolve_references();
     share_on_values();
     make_groups();
+    explain();
     insert();
     force_per_tensor();
     resolve_axes();
-    explain();
+    plan_.sources = a_.take_sources();
+    plan_.notes = a_.take_notes();
     return std::move(plan_);
   }
 
@@ -49,7 +52,7 @@ class placer {
     a = root(a);
     b = root(b);
     // The smaller number is the root: deterministic, and short enough with path halving.
-    parent_[to_size(std::max(a, b))] = std::min(a, b);
+    parent_[to_size(std::max(a, b))] = index_t32(std::min(a, b));
   }
 
   // spec_[p]: the spec a point ends up with, or -1 if it is off.
@@ -120,8 +123,7 @@ class placer {
   }
 
   void make_groups() {
-    group_.assign(parent_.size(), -1);
-    std::vector<index_t> of_root(parent_.size(), -1);
+    group_.assign(parent_.size(), -1);  // until a point is visited: of those it is the root of
     index_t roots = 0;
     for (index_t p = 0; p < a_.point_count(); ++p) {
       roots += spec_[to_size(p)] >= 0 && root(p) == p ? 1 : 0;
@@ -130,9 +132,9 @@ class placer {
     const auto visit = [&](index_t point, index_t value) {
       const index_t spec = spec_[to_size(point)];
       if (spec < 0) return;
-      index_t& group = of_root[to_size(root(point))];
+      index_t32& group = group_[to_size(root(point))];
       if (group < 0) {
-        group = static_cast<index_t>(plan_.groups.size());
+        group = index_t32(plan_.groups.size());
         const spec_use& s = a_.specs()[to_size(spec)];
         plan_.groups.push_back({s.spec, s.weight, g().label(value), s.schedule});
       }
@@ -144,20 +146,24 @@ class placer {
       }
       for (const index_t v : g().results[n]) visit(a_.output_point(v), v);
     }
+    parent_ = {};  // large graphs: what is not needed any more makes room for what is
+    spec_ = {};
   }
 
   void insert() {
     plan_.value_place.assign(g().role.size(), -1);
     hanging_.assign(g().role.size(), -1);
     plan_.operand_place.assign(g().operands.items.size(), -1);
+    plan_.places.reserve(plan_.groups.size());
+    next_.reserve(plan_.groups.size());
     for (index_t n = 0; n < g().node_count(); ++n) {
       for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
            ++u) {
-        plan_.operand_place[to_size(u)] = place_operand(u);
+        plan_.operand_place[to_size(u)] = index_t32(place_operand(u));
       }
       for (const index_t v : g().results[n]) {
         const index_t group = group_[to_size(a_.output_point(v))];
-        if (group >= 0) plan_.value_place[to_size(v)] = add_place(group, v, -1);
+        if (group >= 0) plan_.value_place[to_size(v)] = index_t32(add_place(group, v, -1));
       }
     }
     for (const index_t v : g().outputs) {
@@ -175,7 +181,7 @@ class placer {
       if (plan_.places[to_size(p)].group == group) return p;
     }
     const index_t made = add_place(group, v, below);
-    next_[to_size(made)] = std::exchange(hanging_[to_size(v)], made);
+    next_[to_size(made)] = std::exchange(hanging_[to_size(v)], index_t32(made));
     if (below >= 0) {
       a_.note(g().label(v) + ": " + g().name[to_size(g().user(use))] +
               " reads two fake-quantizers in series");
@@ -183,7 +189,7 @@ class placer {
     return made;
   }
   index_t add_place(index_t group, index_t value, index_t after) {
-    plan_.places.push_back({group, value, after});
+    plan_.places.push_back({index_t32(group), index_t32(value), index_t32(after)});
     next_.push_back(-1);
     return static_cast<index_t>(plan_.places.size()) - 1;
   }
@@ -251,14 +257,15 @@ class placer {
   }
 
   void explain() {
+    plan_.operand_decision.reserve(to_size(g().operand_count()));
+    plan_.value_decision.reserve(to_size(g().value_count()));
     for (index_t u = 0; u < g().operand_count(); ++u) {
       plan_.operand_decision.push_back(decision_of(a_.edge_of(u)));
     }
     for (index_t v = 0; v < g().value_count(); ++v) {
       plan_.value_decision.push_back(decision_of(a_.output_point(v)));
     }
-    plan_.sources = a_.sources();
-    plan_.notes = a_.notes();
+    a_.release_points();
   }
   decision decision_of(index_t point) const {
     decision d = a_[point].why;
@@ -266,15 +273,15 @@ class placer {
     return d;
   }
 
-  static constexpr index_t unknown = -2;
+  static constexpr index_t32 unknown = -2;
   static constexpr int unset = -1;
   static constexpr int conflict = -2;
 
   annotations a_;
   quantization_plan plan_;
-  std::vector<index_t> parent_, spec_, group_;
-  std::vector<index_t> hanging_;  // value -> its newest place asked for by a consumer, or -1
-  std::vector<index_t> next_;     // place -> the one before it on the same value, or -1
+  std::vector<index_t32> parent_, spec_, group_;
+  std::vector<index_t32> hanging_;  // value -> its newest place asked for by a consumer, or -1
+  std::vector<index_t32> next_;     // place -> the one before it on the same value, or -1
 };
 
 }  // namespace lutra::inline LUTRA_ABI

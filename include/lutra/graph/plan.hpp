@@ -39,7 +39,8 @@ inline quantization_plan plan_index(graph_index index, const quantizer_config& c
 template <readable_graph G>
 quantization_plan plan(const G& g, const quantizer_config& config = {},
                        const plan_options& options = {}) {
-  return plan_index(index_of(g).index, config, options);
+  graph_index index = index_of(g).index;  // the adapter's handles are not needed
+  return plan_index(std::move(index), config, options);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -24,18 +24,18 @@ struct plan_group {
 };
 // One place where it is applied: it reads `value`, or the output of the earlier place `after`.
 struct plan_node {
-  index_t group;
-  index_t value;       // the original tensor at the root
-  index_t after = -1;  // place it is stacked on, or -1
+  index_t32 group;
+  index_t32 value;       // the original tensor at the root
+  index_t32 after = -1;  // place it is stacked on, or -1
 };
 
 struct quantization_plan {
   graph_index index;
   std::vector<plan_group> groups;
   std::vector<plan_node> places;           // in the order of insertion
-  std::vector<index_t> operand_place;      // flat operand position -> place it reads, or -1
-  std::vector<index_t> output_place;       // graph output -> place it reads, or -1
-  std::vector<index_t> value_place;        // value -> place of its own output, or -1
+  std::vector<index_t32> operand_place;    // flat operand position -> place it reads, or -1
+  std::vector<index_t32> output_place;     // graph output -> place it reads, or -1
+  std::vector<index_t32> value_place;      // value -> place of its own output, or -1
   std::vector<decision> operand_decision;  // flat operand position
   std::vector<decision> value_decision;
   std::vector<std::string> sources;  // texts of config entries and custom patterns

@@ -40,6 +40,7 @@ template <class Config> class config_resolver {
     const op_config_type* op;  // null: the module config's own maps
     config_source source;
     bool enabled() const noexcept { return module->enabled && (op == nullptr || op->enabled); }
+    friend bool operator==(const choice&, const choice&) = default;
   };
   // A module an entry matches itself (`direct`) or through an ancestor.
   struct record {

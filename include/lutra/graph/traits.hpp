@@ -51,6 +51,21 @@ template <class Value> struct batch_norm_operands {
   double eps = 1e-5;
 };
 
+// A node of one result that a pass asks for.
+struct arithmetic {
+  enum class kind_t : unsigned char {
+    add,         // of two operands; shapes broadcast: an extent of 1 repeats
+    mul,         // likewise
+    div,         // likewise
+    add_scalar,  // one operand + scalar
+    sqrt,        // of one operand
+    reshape      // one operand, with `extents`
+  };
+  kind_t kind = kind_t::add;
+  double scalar = 0;
+  shape extents{};
+};
+
 template <class G> using node_id_t = typename graph_traits<G>::node_id;
 template <class G> using value_id_t = typename graph_traits<G>::value_id;
 
@@ -86,6 +101,8 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 //   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
 // Of graphs that a framework trains, optional: gradients(g, batch, f), see flow/squared_gradients.hpp.
 // Of editable graphs, optional: begin(g), commit(g), rollback(g): the adapter undoes a failed pass itself.
+// Of graphs with batch norms or dropout, optional: bool set_training(g, bool on): they behave as in training
+// (statistics of the batch) or as in use; returns what was set before, and does not fail.
 // The node that insert_fake_quant makes has op_type "fake_quant"; those of emit_quantize_dequantize
 // have "quantize" and "dequantize", that of emit_palette, if there is one, "lut_to_dense".
 
@@ -116,6 +133,14 @@ concept foldable_graph = editable_graph<G> && requires(
   { graph_traits<G>::add_state(g, name, data) } -> std::convertible_to<value_id_t<G>>;
   graph_traits<G>::set_bias(g, n, bias);      // operand 2 of a convolution or linear: set, replaced, or taken away (nullopt)
   graph_traits<G>::erase_nodes(g, nodes);     // nodes whose results nobody reads but each other; all or nothing
+};
+
+// Optional: what flow/train_batch_norm.hpp needs beyond folding.
+template <class G>
+concept arithmetic_graph = foldable_graph<G> && requires(
+    G& g, const arithmetic& a, std::span<const value_id_t<G>> operands) {
+  // New node behind the producers of its operands, in f32; rewires nobody. erase(g, v) takes it away.
+  { graph_traits<G>::emit_arithmetic(g, a, operands) } -> std::convertible_to<value_id_t<G>>;
 };
 
 template <class G, class Batch, class F>

@@ -109,6 +109,7 @@ class builder {
   value_id add(value_id a, value_id b) { return apply("add", {a, b}); }
   value_id sub(value_id a, value_id b) { return apply("sub", {a, b}); }
   value_id mul(value_id a, value_id b) { return apply("mul", {a, b}); }
+  value_id div(value_id a, value_id b) { return apply("div", {a, b}); }
   value_id relu(value_id x) { return apply("relu", {x}); }
   value_id relu6(value_id x) { return apply("relu6", {x}); }
   value_id max_pool2d(value_id x, pool2d_options o = {}) { return pool("max_pool2d", x, o); }

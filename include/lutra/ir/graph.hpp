@@ -96,7 +96,8 @@ struct graph {
   std::vector<value_id> inputs;
   std::vector<value_id> outputs;
   std::map<std::string, std::string> module_types;  // module path -> type name
-  node_names names{};  // of the nodes; derived from them, kept by graph_traits
+  bool training = false;  // batch norms take the statistics of their batch
+  node_names names{};     // of the nodes; derived from them, kept by graph_traits
 
   node& at(node_id n) { return nodes[static_cast<std::size_t>(n.index)]; }
   const node& at(node_id n) const { return nodes[static_cast<std::size_t>(n.index)]; }

@@ -169,7 +169,7 @@ class interpreter {
       on_fake_quant(n.fake_quant, operands[0], lutra::view(out));
       hold(result, std::move(out));
     } else {
-      hold(result, s.op->run({n, operands, s.prepared}));
+      hold(result, s.op->run({n, operands, s.prepared, graph_.training}));
     }
   }
   static codes quantized(const qparams& q, const float_view& x) {

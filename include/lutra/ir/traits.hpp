@@ -64,15 +64,15 @@ template <> struct graph_traits<ir::graph> {
   static value_id insert_fake_quant(graph& g, value_id v, fake_quant_id id) {
     ir::node n = reader_of(g, v, "fake_quant");
     n.fake_quant = id;
-    return place_after(g, v, std::move(n), {});
+    return place_after(g, {&v, 1}, std::move(n), {});
   }
   static value_id emit_quantize_dequantize(graph& g, value_id v, const qparams& q) {
     ir::node quantize = reader_of(g, v, "quantize");
     quantize.quantization = q;
-    const value_id codes = place_after(g, v, std::move(quantize), {.is_float = false});
+    const value_id codes = place_after(g, {&v, 1}, std::move(quantize), {.is_float = false});
     ir::node dequantize = reader_of(g, codes, "dequantize");
     dequantize.quantization = q;
-    return place_after(g, codes, std::move(dequantize), {});
+    return place_after(g, {&codes, 1}, std::move(dequantize), {});
   }
   static value_id emit_palette(graph& g, value_id v, const packed_palette& p) {
     ir::node n{};
@@ -93,7 +93,7 @@ template <> struct graph_traits<ir::graph> {
   // Operands x, weight, bias, mean, variance, or x, mean, variance.
   static std::optional<batch_norm_operands<value_id>> batch_norm_of(const graph& g, node_id n) {
     const std::vector<value_id>& o = g.at(n).operands;
-    if (o.size() != 3 && o.size() != 5) return std::nullopt;
+    if (g.training || (o.size() != 3 && o.size() != 5)) return std::nullopt;
     batch_norm_operands<value_id> found{.mean = o[o.size() - 2], .variance = o.back()};
     if (o.size() == 5) {
       found.weight = o[1];
@@ -127,6 +127,19 @@ template <> struct graph_traits<ir::graph> {
       g.at(n) = {};
     }
   }
+  static value_id emit_arithmetic(graph& g, const arithmetic& a,
+                                  std::span<const value_id> operands) {
+    static constexpr const char* names[] = {"add", "mul", "div", "add", "sqrt", "reshape"};
+    ir::node n = reader_of(g, operands[0], names[static_cast<std::size_t>(a.kind)]);
+    n.operands.assign(operands.begin(), operands.end());
+    if (a.kind == arithmetic::kind_t::add_scalar) n.literals["other"] = {a.scalar};
+    if (a.kind == arithmetic::kind_t::reshape) {
+      n.literals["shape"] = {a.extents.begin(), a.extents.end()};
+    }
+    return place_after(g, operands, std::move(n), {});
+  }
+  // Batch norms by the statistics of their batch, or by their own.
+  static bool set_training(graph& g, bool on) { return std::exchange(g.training, on); }
   static void erase(graph& g, value_id v) {
     const node_id made = g.at(v).producer;
     if (g.at(v).role == value_role::state) {
@@ -172,10 +185,14 @@ template <> struct graph_traits<ir::graph> {
     if (producer.index >= 0) n.module_path = g.at(producer).module_path;
     return n;
   }
-  static value_id place_after(graph& g, value_id v, ir::node n, ir::value result) {
-    const node_id producer = g.at(v).producer;
+  // Behind the last of the nodes that make `operands`.
+  static value_id place_after(graph& g, std::span<const value_id> operands, ir::node n,
+                              ir::value result) {
     auto at = g.order.begin();
-    if (producer.index >= 0) at = std::ranges::find(g.order, producer) + 1;
+    for (const value_id v : operands) {
+      const node_id producer = g.at(v).producer;
+      if (producer.index >= 0) at = std::max(at, std::ranges::find(g.order, producer) + 1);
+    }
     result.name = n.name;
     return place(g, at, std::move(n), std::move(result));
   }
@@ -197,6 +214,6 @@ template <> struct graph_traits<ir::graph> {
     g.at(v) = {};
   }
 };
-static_assert(foldable_graph<ir::graph>);
+static_assert(arithmetic_graph<ir::graph>);
 
 }  // namespace lutra::inline LUTRA_ABI

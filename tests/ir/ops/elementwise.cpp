@@ -75,6 +75,50 @@ TEST_CASE("elementwise: shapes broadcast from the last axis on") {
               shape_mismatch, "operands differ in shape", "[2]", "[2, 3]");
 }
 
+TEST_CASE("elementwise: quotients, roots, and a literal as second operand") {
+  const auto a = random_tensor({2, 3}, 1);
+  const auto b = random_tensor({3}, 2);
+  const auto q = run_op(node_of("div"), {a, b});
+  const auto root = run_op(node_of("sqrt"), {run_op(node_of("mul"), {a, a})});
+  const auto sum = run_op(node_of("add", {{"other", {0.1}}}), {a});
+  const auto ratio = run_op(node_of("div", {{"other", {3}}}), {a});
+  for (index_t i = 0; i < a.size(); ++i) {
+    CHECK(q[i] == a[i] / b[i % 3]);
+    volatile float square = a[i] * a[i];
+    CHECK(root[i] == std::sqrt(square));
+    CHECK(sum[i] == a[i] + 0.1F);
+    CHECK(ratio[i] == a[i] / 3.0F);
+  }
+  CHECK_ERROR(run_op(node_of("div"), {a}), invalid_graph, "wrong number of operands");
+  CHECK_ERROR(run_op(node_of("add", {{"other", {1}}}), {a, b}), invalid_graph, "wrong number");
+}
+
+TEST_CASE("elementwise: batch norm in training takes mean and variance of its batch") {
+  const auto x = random_tensor({3, 2, 5}, 1);
+  const auto weight = random_tensor({2}, 2), bias = random_tensor({2}, 3);
+  const auto unused = random_tensor({2}, 4);
+  const std::vector<ir::float_view> operands{lutra::view(x), lutra::view(weight), lutra::view(bias),
+                                             lutra::view(unused), lutra::view(unused)};
+  const ir::node n = node_of("batch_norm", {{"eps", {1e-3}}});
+  const auto y = ir::batch_norm({n, operands, {}, true});
+  for (index_t c = 0; c < 2; ++c) {
+    double mean = 0, spread = 0;
+    for (index_t i = 0; i < 15; ++i)
+      mean += static_cast<double>(x[(i / 5 * 2 + c) * 5 + i % 5]) / 15;
+    for (index_t i = 0; i < 15; ++i) {
+      const double d = static_cast<double>(x[(i / 5 * 2 + c) * 5 + i % 5]) - mean;
+      spread += d * d / 15;
+    }
+    for (index_t i = 0; i < 15; ++i) {
+      const index_t at = (i / 5 * 2 + c) * 5 + i % 5;
+      const double expected = (static_cast<double>(x[at]) - mean) / std::sqrt(spread + 1e-3) *
+                                  static_cast<double>(weight[c]) +
+                              static_cast<double>(bias[c]);
+      CHECK(static_cast<double>(y[at]) == doctest::Approx(expected).epsilon(1e-5));
+    }
+  }
+}
+
 TEST_CASE("elementwise: batch norm without affine parameters has weight 1 and bias 0") {
   const auto x = random_tensor({2, 3, 4}, 1);
   const auto mean = random_tensor({3}, 4);

@@ -16,6 +16,7 @@ struct call {
   const node& at;
   std::span<const float_view> operands;
   std::span<const float> prepared;  // what the operation's prepare() made of its constant weight
+  bool training = false;            // graph::training
 
   const float_view& operand(std::size_t i) const { return operands[i]; }
   bool has(std::size_t i) const { return i < operands.size(); }

@@ -1,10 +1,12 @@
-// lutra: elementwise.hpp - relu, relu6, add, sub, mul, batch norm, softmax of the float interpreter.
+// lutra: elementwise.hpp - relu, relu6, add, sub, mul, div, sqrt, batch norm, softmax of the float interpreter.
 // SPDX-License-Identifier: Apache-2.0
 //
 //   relu(x) = x < 0 ? 0 : x   (NaN passes)
-// add, sub and mul broadcast: shapes are compared from the last axis on, an extent of 1 (or a missing axis)
-// repeats. Batch norm: y = (x - mean) * (weight / sqrt(variance + eps)) + bias, each step rounded in f32; its
-// operands are x, weight, bias, mean, variance, or x, mean, variance (weight 1, bias 0). Softmax works in
+// add, sub, mul and div broadcast: shapes are compared from the last axis on, an extent of 1 (or a missing axis)
+// repeats; with one operand the literal "other" is the second, as f32. Batch norm:
+// y = (x - mean) * (weight / sqrt(variance + eps)) + bias, each step rounded in f32; its
+// operands are x, weight, bias, mean, variance, or x, mean, variance (weight 1, bias 0). In training mean and
+// variance (of all elements, not of one less) are those of the batch, in f64; nothing is stored. Softmax works in
 // f64 with an exponential of plus and times only, so no maths library decides a bit. Thread-safe.
 #pragma once
 
@@ -63,6 +65,11 @@ inline std::vector<index_t> broadcast_steps(const shape& from, const shape& to) 
   return steps;
 }
 template <class F> tensor<float> combine(const call& c, F&& f) {
+  const auto other = c.at.literals.find("other");
+  if (other != c.at.literals.end() && other->second.size() == 1) {
+    const auto scalar = static_cast<float>(other->second[0]);
+    return map_elements(c, [&](float x) { return f(x, scalar); });
+  }
   expect_operands(c, 2, 2);
   const float_view& a = c.operand(0);
   const float_view& b = c.operand(1);
@@ -100,6 +107,37 @@ inline tensor<float> mul(const call& c) {
   return combine(c, [](float a, float b) { return a * b; });
 }
 
+inline tensor<float> div(const call& c) {
+  return combine(c, [](float a, float b) { return a / b; });
+}
+inline tensor<float> square_root(const call& c) {
+  return map_elements(c, [](float x) { return std::sqrt(x); });
+}
+
+// Mean and variance of every channel of x [n, channels, inner].
+struct batch_statistics {
+  std::vector<float> mean, variance;
+};
+inline batch_statistics statistics_of(const float_view& x, index_t inner) {
+  const index_t channels = x.extent(1);
+  const auto count = static_cast<double>(x.extent(0) * inner);
+  std::vector<double> sum(static_cast<std::size_t>(channels), 0.0), spread = sum;
+  const auto visit = [&](auto&& f) {
+    for (index_t i = 0; i < x.size(); ++i) {
+      f(static_cast<std::size_t>(i / inner % channels), static_cast<double>(x.data()[i]));
+    }
+  };
+  visit([&](std::size_t c, double v) { sum[c] += v; });
+  for (double& s : sum) s /= count;
+  visit([&](std::size_t c, double v) { spread[c] += (v - sum[c]) * (v - sum[c]); });
+  batch_statistics made;
+  for (std::size_t c = 0; c < sum.size(); ++c) {
+    made.mean.push_back(static_cast<float>(sum[c]));
+    made.variance.push_back(static_cast<float>(spread[c] / count));
+  }
+  return made;
+}
+
 // Operands: x [n, channels, ...], the others [channels].
 inline tensor<float> batch_norm(const call& c) {
   if (c.operands.size() != 3) expect_operands(c, 5, 5);
@@ -108,10 +146,11 @@ inline tensor<float> batch_norm(const call& c) {
   if (x.rank() < 2) bad_shape(c.at, "input has the wrong rank", text_of(x.extents()), "rank >= 2");
   const index_t channels = x.extent(1);
   for (std::size_t i = 1; i < c.operands.size(); ++i) expect_channels(c, i, channels);
-  const float* means = c.operand(affine ? 3 : 1).data();
-  const float* variances = c.operand(affine ? 4 : 2).data();
-  const auto eps = static_cast<float>(number(c.at, "eps", 1e-5));
   const index_t inner = x.extents().product(2, x.rank());
+  const batch_statistics own = c.training ? statistics_of(x, inner) : batch_statistics();
+  const float* means = c.training ? own.mean.data() : c.operand(affine ? 3 : 1).data();
+  const float* variances = c.training ? own.variance.data() : c.operand(affine ? 4 : 2).data();
+  const auto eps = static_cast<float>(number(c.at, "eps", 1e-5));
   tensor<float> out(x.extents());
   for (index_t block = 0; block < x.extent(0) * channels; ++block) {
     const index_t k = block % channels;

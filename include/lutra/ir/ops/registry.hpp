@@ -34,6 +34,8 @@ inline constexpr operation operations[] = {
     {"add", add},
     {"sub", sub},
     {"mul", mul},
+    {"div", div},
+    {"sqrt", square_root},
     {"relu", relu},
     {"relu6", relu6},
     {"leaky_relu", leaky_relu},
