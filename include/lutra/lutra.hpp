@@ -33,4 +33,5 @@
 #include <lutra/observe/range/ort_entropy.hpp>
 #include <lutra/observe/sharded.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <lutra/simd/dispatch.hpp>
 #include <lutra/tensor/eigen.hpp>
