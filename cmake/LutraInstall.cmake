@@ -10,7 +10,8 @@ install(EXPORT lutraTargets NAMESPACE lutra:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/lutraConfig.cmake.in lutraConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(lutraConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lutraConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/lutraConfigVersion.cmake
-              cmake/LutraXsimd.cmake cmake/LutraLevels.cmake DESTINATION ${package_dir})
+              cmake/LutraXsimd.cmake cmake/LutraLevels.cmake cmake/LutraDispatch.cmake cmake/LutraIsolate.cmake
+        DESTINATION ${package_dir})
 
 # pkg-config has no way to search for headers, so it names the directories found now (not the
 # compiler's own: -isystem /usr/include would hide the C headers from the C++ ones).

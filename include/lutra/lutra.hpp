@@ -36,4 +36,5 @@
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <lutra/simd/dispatch.hpp>
 #include <lutra/tensor/eigen.hpp>

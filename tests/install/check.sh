@@ -1,6 +1,7 @@
 #!/bin/sh
 # sh tests/install/check.sh - installs lutra into a temporary prefix and builds the same small program
-# the five ways a user may: find_package, add_subdirectory, FetchContent, pkg-config, plain -I.
+# the five ways a user may: find_package, add_subdirectory, FetchContent, pkg-config, plain -I; with the first two also
+# one that holds several levels.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/install
@@ -16,6 +17,7 @@ try() { # try NAME CMAKE_ARGUMENT...
   cmake -S "$here/$name" -B "$work/$name" --log-level=WARNING "$@"
   cmake --build "$work/$name" > "$work/log" || { cat "$work/log"; return 1; }
   "$work/$name/consumer"
+  if [ -e "$work/$name/dispatched" ]; then "$work/$name/dispatched"; fi
   echo "install: $name works"
 }
 

@@ -5,6 +5,7 @@
 // wrapping form): weights are stored with 128 added, which dot's contract accounts for.
 #pragma once
 
+#include <bit>
 #include <lutra/simd/primitives/sse.hpp>
 
 #if !LUTRA_PORTABLE && defined(__AVX2__)
@@ -191,9 +192,18 @@ struct avx_limits {
 
 #ifdef __AVXVNNI__
 constexpr bool has_small_weight_dot(avxvnni) { return false; }
+constexpr bool has_adding_dot(avxvnni) { return true; }
 constexpr int weight_bias(avxvnni) { return 128; }
 constexpr int panel_bias(avxvnni) { return 128; }
 constexpr int panel_vectors(avxvnni) { return 4; }
+
+typedef std::int32_t avxvnni_sum __attribute__((vector_size(32)));
+[[gnu::always_inline]] inline avxvnni_sum as_sum(__m256i v, avxvnni) {
+  return std::bit_cast<avxvnni_sum>(v);
+}
+[[gnu::always_inline]] inline __m256i as_ints(avxvnni_sum v, avxvnni) {
+  return std::bit_cast<__m256i>(v);
+}
 
 [[gnu::always_inline]] inline __m256i weights(__m256i w, any_weight, avxvnni) { return w; }
 [[gnu::always_inline]] inline __m256i activations(const std::int8_t* four, any_weight, avxvnni a) {

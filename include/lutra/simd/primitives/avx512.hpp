@@ -220,6 +220,7 @@ inline constexpr auto every_other = [] {
 }();
 
 constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
+constexpr bool has_adding_dot(avx512vnni_vbmi) { return true; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_vectors(avx512vnni_vbmi) { return 4; }

@@ -60,6 +60,9 @@ constexpr bool has_byte_lookup(portable) { return false; }  // lookup_low/high e
 constexpr bool has_small_weight_dot(portable) {
   return false;
 }  // small_weight differs from any_weight
+constexpr bool has_adding_dot(portable) {
+  return false;
+}  // dot ends in one instruction that multiplies and adds: its latency asks for more sums
 constexpr int weight_bias(portable) { return 0; }    // 0 or 128
 constexpr int panel_bias(portable) { return 0; }     // 0 or 128
 constexpr int panel_vectors(portable) { return 4; }  // vectors of one panel group, 4 or 8

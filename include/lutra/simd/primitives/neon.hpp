@@ -14,6 +14,7 @@ namespace lutra::inline LUTRA_ABI::simd {
 
 constexpr bool has_byte_lookup(neon64) { return true; }
 constexpr bool has_small_weight_dot(neon64) { return true; }
+constexpr bool has_adding_dot(neon64) { return true; }
 constexpr int panel_vectors(neon64) { return 8; }
 constexpr int vector_registers(neon64) { return 32; }
 

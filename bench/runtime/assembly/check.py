@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Compiles the inner loops of the integer kernels for every level, disassembles them, and checks what came out.
+
+In the loop of every kernel look-ups, multiplications and additions must be exactly as many as the primitives write. In
+the kernels that must_fit() names, which are those that time is spent in, no vector may be spilled: nothing with a
+vector register touches the stack. Prints instructions per weight, of the whole loop, and what is spilled or copied
+between registers; fails if anything is violated. Levels that this CPU cannot run are no different.
+
+A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp: one step takes 8 weights of every row of the strips.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+# Level: bytes of a vector, whether codes are looked up, which promises about the weights have code of their own.
+LEVELS = {
+    "sse2": (16, False, ["any_weight"]),
+    "sse4_1": (16, True, ["any_weight", "small_weight"]),
+    "avx2": (32, True, ["any_weight", "small_weight"]),
+    "avxvnni": (32, True, ["any_weight"]),
+    "avx512bw": (64, True, ["any_weight", "small_weight"]),
+    "avx512vnni_vbmi": (64, True, ["any_weight"]),
+    "neon64": (16, True, ["any_weight", "small_weight"]),
+    "neon64_dotprod": (16, True, ["any_weight"]),
+    "neon64_i8mm": (16, True, ["any_weight"]),
+}
+
+
+# Spills that are known, at most so many; what is not here has none.
+KNOWN = {
+    ("clang++-14", "avxvnni", "one_table", 4, 2): 6,
+    ("g++", "neon64_dotprod", "one_table", 4, 4): 3,
+    ("g++", "neon64_i8mm", "one_table", 4, 4): 3,
+}
+
+
+def must_fit(level, codes, promise, strips, columns):
+    """Matrix times vector at every level, matrix times matrix where one instruction multiplies and adds; tables in
+    [-127, 127], one per weight."""
+    adds = level in ("avxvnni", "avx512vnni_vbmi", "neon64_dotprod", "neon64_i8mm")
+    return strips == 4 and codes != "line_tables" and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
+
+
+def expected(level, codes, promise, strips, columns):
+    """Instructions of one step that do the work; mnemonics without their leading v and element sizes."""
+    dots = 2 * strips * columns
+    count = {}
+
+    def add(**more):
+        for name, n in more.items():
+            count[name] = count.get(name, 0) + n
+
+    neon = level.startswith("neon")
+    if codes != "decoded_weights":
+        if neon:
+            add(tbl=2 * strips)
+        elif level == "avx512vnni_vbmi" and codes == "one_table":
+            add(permb=2 * strips)
+        else:
+            add(pshufb=2 * strips)
+    if level in ("avxvnni", "avx512vnni_vbmi"):
+        add(pdpbusd=dots)
+    elif level in ("neon64_dotprod", "neon64_i8mm"):
+        add(sdot=dots)
+    elif level == "neon64":
+        add(smull=2 * dots, addp=dots)
+        add(**({"sadalp": dots} if promise == "small_weight" else {"saddlp": 2 * dots, "add": dots}))
+    elif promise == "small_weight":
+        add(pmaddubsw=dots, pmaddwd=dots, paddd=dots, pabsb=2 * columns)
+        if level != "avx512bw":  # which has no psignb; compilers negate in several ways
+            add(psignb=dots)
+    else:
+        add(pmaddwd=2 * dots, paddd=2 * dots)
+    return count
+
+
+NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(one_table|line_tables|decoded_weights)>?, .*?(any_weight|"
+                  r"small_weight), (\d), (\d)>")
+LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
+VECTOR = re.compile(r"\b([xyz]mm\d+|[vq]\d+(\.\w+)?)\b")
+
+
+def functions(text):
+    """(match of the name, [(address, mnemonic, operands)]) of every kernel."""
+    found, body = [], None
+    for line in text.splitlines():
+        if line.endswith(">:"):
+            match = NAME.search(line)
+            body = [] if match else None
+            if match:
+                found.append((match, body))
+        elif body is not None:
+            match = LINE.match(line)
+            if match:
+                body.append((int(match[1], 16), match[2], match[3]))
+    return found
+
+
+def stripped(mnemonic):
+    """vpaddd -> paddd, smull2 -> smull, 'tbl' as it is."""
+    return re.sub(r"^(smull|saddlp)2$", r"\1", mnemonic[1:] if mnemonic.startswith("vp") else mnemonic)
+
+
+def inner_loop(body, work):
+    """The instructions of the loop with the most work per instruction: jumps back that hold no other such jump."""
+    best, most = [], 0.0
+    addresses = [a for a, _, _ in body]
+    for end, (address, mnemonic, operands) in enumerate(body):
+        if not re.match(r"j|b\.|cbn?z|tbn?z", mnemonic):
+            continue
+        target = re.search(r"\b([0-9a-f]+) <", operands)
+        if not target or int(target[1], 16) > address or int(target[1], 16) not in addresses:
+            continue
+        loop = body[addresses.index(int(target[1], 16)):end + 1]
+        share = sum(stripped(m) in work for _, m, _ in loop) / len(loop)
+        if share > most:
+            best, most = loop, share
+    return best
+
+
+def is_vector(operands):
+    return bool(VECTOR.search(operands))
+
+
+def check(compiler, level, match, body):
+    """A row of the table, and what is wrong."""
+    codes, promise, strips, columns = match[2], match[3], int(match[4]), int(match[5])
+    work = expected(level, codes, promise, strips, columns)
+    loop = inner_loop(body, work)
+    frame = r"\[(rsp|sp" + ("|rbp" if any(o == "rbp,rsp" for _, _, o in body) else "") + r")\b"
+    spills = [f"{m} {o}" for _, m, o in loop if is_vector(o) and re.search(frame, o)]
+    copies = [f"{m} {o}" for _, m, o in loop
+              if re.match(r"v?mov(dq|ap|up)|mov$", m) and len(re.findall(VECTOR, o)) == 2 and "[" not in o]
+    counts = {}
+    for _, m, o in loop:
+        if is_vector(o):
+            counts[stripped(m)] = counts.get(stripped(m), 0) + 1
+    main = max(work, key=work.get)
+    steps = max(1, round(counts.get(main, 0) / work[main]))  # the compiler may unroll
+    problems = [] if loop else ["no loop"]
+    allowed = KNOWN.get((compiler, level, codes, strips, columns), 0)
+    if must_fit(level, codes, promise, strips, columns) and len(spills) > allowed:
+        problems += [f"spilled: {s}" for s in spills]
+    for name, n in work.items():
+        if counts.get(name, 0) != n * steps:
+            problems.append(f"{name}: {counts.get(name, 0)} instead of {n * steps} in {steps} steps")
+    weights = steps * strips * LEVELS[level][0] * 2
+    mix = " ".join(f"{n} {name}" for name, n in work.items())
+    row = (f"{compiler:10} {level:15} {codes:15} {promise:12} {strips}x{columns}  {len(loop) / weights:7.4f} per weight"
+           f" {len(loop) / weights / columns:7.4f} per product  spilled {len(spills):2} copied {len(copies):2}  {mix}")
+    return row, problems
+
+
+def flags_of(level):
+    for line in open(os.path.join(TOP, "cmake/LutraLevels.cmake"), encoding="ascii"):
+        match = re.match(r"set\(LUTRA_FLAGS_" + level + r" (.*)\)", line)
+        if match:
+            return match[1].split()
+    raise SystemExit(f"assembly: cmake/LutraLevels.cmake has no flags of {level}")
+
+
+def run(command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"assembly: {' '.join(command)} failed:\n{result.stderr}")
+    return result.stdout
+
+
+def disassembled(level, compiler, source, flags, folder):
+    objdump = "objdump"
+    command = [compiler]
+    if level.startswith("neon"):
+        objdump = "aarch64-linux-gnu-objdump"
+        if "clang" in compiler:
+            command.append("--target=aarch64-linux-gnu")
+        else:
+            command = ["aarch64-linux-gnu-" + compiler, "-Wno-psabi"]
+    out = os.path.join(folder, f"{level}-{compiler}.o")
+    xsimd = os.path.join(TOP, ".deps/root/usr/include")
+    run(command + flags_of(level) + flags + ["-std=c++20", "-O3", "-DNDEBUG", "-I" + os.path.join(TOP, "include")]
+        + (["-isystem", xsimd] if os.path.exists(xsimd) else []) + ["-c", source, "-o", out])
+    intel = [] if level.startswith("neon") else ["-M", "intel"]
+    return run([objdump, "-dC", "--no-show-raw-insn", *intel, out])
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--level", action="append", choices=LEVELS, help="default: all")
+    arguments.add_argument("--compiler", action="append", help="default: g++ and clang++-14")
+    arguments.add_argument("--source", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "kernels.cpp"))
+    arguments.add_argument("--flag", action="append", default=[], help="further flags of the compiler: --flag=-O2")
+    arguments.add_argument("--all", action="store_true", help="print every kernel, not only what must fit")
+    options = arguments.parse_args()
+    jobs = [(level, compiler) for compiler in options.compiler or ["g++", "clang++-14"]
+            for level in options.level or LEVELS]
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        texts = pool.map(lambda job: disassembled(*job, options.source, options.flag, folder), jobs)
+        for (level, compiler), text in zip(jobs, texts):
+            kernels = functions(text)
+            _, lookup, promises = LEVELS[level]
+            kinds = len(promises) * (3 if lookup else 1)
+            if len({(m[2], m[3]) for m, _ in kernels}) != kinds:
+                print(f"VIOLATED {compiler} {level}: not {kinds} kinds of kernels")
+                wrong += 1
+            for match, body in sorted(kernels, key=lambda kernel: kernel[0].groups()):
+                row, problems = check(compiler, level, match, body)
+                if options.all or problems or must_fit(level, match[2], match[3], int(match[4]), int(match[5])):
+                    print(row)
+                for problem in problems:
+                    print(f"    VIOLATED {problem}")
+                wrong += len(problems)
+    print(f"assembly: {wrong} violations")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

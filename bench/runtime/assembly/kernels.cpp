@@ -1,0 +1,36 @@
+// What check.py disassembles: the inner loop of the integer kernels (runtime/gemm/multiply.hpp) at the level of the
+// compiler's flags, in the widths that runtime/gemm/panel.hpp takes.
+#include <lutra/runtime/gemm/multiply.hpp>
+
+namespace {
+
+using namespace lutra;
+using A = simd::native;
+using kernel = void (*)(const multiply_operands&);
+
+template <class Codes, class Weight> struct widths {
+  static constexpr bool many = vector_registers(A{}) >= 32;
+  static constexpr kernel list[] = {&multiply_strips<A, Codes, Weight, 4, 1>,
+                                    &multiply_strips<A, Codes, Weight, 4, 2>,
+                                    &multiply_strips<A, Codes, Weight, 4, many ? 3 : 2>,
+                                    &multiply_strips<A, Codes, Weight, 4, many ? 4 : 2>,
+                                    &multiply_strips<A, Codes, Weight, 1, 8>};
+};
+
+template <class Codes>
+constexpr const kernel* lists[] = {
+    widths<Codes, simd::any_weight>::list,
+    widths<Codes, std::conditional_t<has_small_weight_dot(A{}), simd::small_weight,
+                                     simd::any_weight>>::list};
+
+using packed =
+    std::conditional_t<has_byte_lookup(A{}), packed_codes<simd::one_table>, decoded_weights>;
+using packed_by_strip =
+    std::conditional_t<has_byte_lookup(A{}), packed_codes<simd::line_tables>, decoded_weights>;
+
+}  // namespace
+
+// Their addresses, so that they are compiled, each as a function.
+extern const kernel* const* const inner_loops[];
+const kernel* const* const inner_loops[] = {lists<decoded_weights>, lists<packed>,
+                                            lists<packed_by_strip>};

@@ -1,0 +1,33 @@
+# cmake -DOBJECTS=FILE... -DRESULTS=FILE... -DNM=... -DOBJCOPY=... -P LutraIsolate.cmake
+#
+# Copies object files with their weak definitions made local. These are the inline functions and templates, of every
+# library: a linker keeps one copy of each per program, and one that was compiled for a level must not be called where
+# the CPU may lack it. Fails if a file runs code before main, since that would run on every CPU.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE errors)
+  if(NOT status EQUAL 0)
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "lutra_add_dispatched_library: '${command}' failed:\n${errors}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+list(LENGTH OBJECTS objects)
+list(LENGTH RESULTS results)
+if(NOT objects EQUAL results)
+  message(FATAL_ERROR "lutra_add_dispatched_library: SOURCES are ${results} files, of which ${objects} are compiled")
+endif()
+foreach(object result IN ZIP_LISTS OBJECTS RESULTS)
+  run(${NM} --defined-only --format=posix ${object})
+  if(output MATCHES "(^|\n)(_GLOBAL__sub_I[^ ]*)")
+    message(FATAL_ERROR "lutra_add_dispatched_library: '${CMAKE_MATCH_2}' of ${object} would run before main, on every "
+      "CPU: variables at file level need constant initial values, and <iostream> must not be included")
+  endif()
+  string(REGEX MATCHALL "[^\n ]+ [VW] " weak "${output}")
+  list(TRANSFORM weak REPLACE " . $" "")
+  list(JOIN weak "\n" weak)
+  file(WRITE ${result}.weak "${weak}\n")
+  # Members of groups, which a linker unites by the group's name, become members of none.
+  run(${OBJCOPY} --remove-section=.group --localize-symbols=${result}.weak ${object} ${result})
+  file(REMOVE ${result}.weak)
+endforeach()

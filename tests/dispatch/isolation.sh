@@ -1,0 +1,32 @@
+#!/bin/sh
+# sh tests/dispatch/isolation.sh LIBRARY CMAKE COMPILER NM OBJCOPY - a level gives away nothing but its own
+# function, and code that would run before main is refused.
+set -eu
+library=$1 cmake=$2 compiler=$3 nm=$4 objcopy=$5
+script=$(cd "$(dirname "$0")/../.." && pwd)/cmake/LutraIsolate.cmake
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+levels=$("$nm" --defined-only "$library" | grep -c '\.o:$')
+shared=$("$nm" -C --defined-only "$library" | grep ' [A-Z] ' || true)
+[ "$(echo "$shared" | grep -c 'kernels_of<')" = "$levels" ] || { echo "not one function per level: $shared"; exit 1; }
+[ "$(echo "$shared" | wc -l)" = "$levels" ] || { echo "levels share:"; echo "$shared"; exit 1; }
+
+isolate() { # isolate NAME - the answer of the script, and its status
+  "$compiler" -std=c++20 -fno-gnu-unique -c "$work/$1.cpp" -o "$work/$1.o" 2> "$work/log" ||
+    "$compiler" -std=c++20 -c "$work/$1.cpp" -o "$work/$1.o"
+  "$cmake" "-DOBJECTS=$work/$1.o" "-DRESULTS=$work/$1.out.o" "-DNM=$nm" "-DOBJCOPY=$objcopy" \
+    -P "$script" 2>&1
+}
+# The control: before, the function is weak; after, it is gone from what others see.
+echo '#include <vector>
+int kernel(std::vector<int>& v) { v.push_back(1); return static_cast<int>(v.size()); }' > "$work/plain.cpp"
+isolate plain
+"$nm" "$work/plain.o" | grep -q ' W ' || { echo "nothing weak: the check means nothing"; exit 1; }
+if "$nm" --defined-only "$work/plain.out.o" | grep -E ' [VWu] '; then echo "still weak"; exit 1; fi
+"$nm" -C "$work/plain.out.o" | grep -q ' T kernel' || { echo "the function itself is gone"; exit 1; }
+
+echo 'int start(); int begun = start();' > "$work/before.cpp"
+if isolate before > "$work/answer"; then echo "code before main was not refused"; exit 1; fi
+grep -q 'before main' "$work/answer" || { cat "$work/answer"; exit 1; }
+echo "$levels levels, each with one function for others"
