@@ -162,6 +162,7 @@ TEST_CASE("fake_quantizer: blocks that do not divide disable it for good, with a
   CHECK(f.disabled_reason().find("block size 32 does not divide extent 100 of axis 0") !=
         std::string::npos);
   CHECK(f.disabled_reason().find("[100, 3]") != std::string::npos);
+  CHECK(f.disabled_by() == lutra::block_mismatch{0, 32, shape{100, 3}});
   const tensor<float> fits = sample(shape{64, 3}, 5);
   CHECK(forward(f, fits) == fits);
   CHECK_FALSE(f.initialized());
@@ -342,8 +343,8 @@ TEST_CASE("fake_quantizer: a state of version 2 is read, its schedule is followe
   CHECK_FALSE(g.observer_enabled());
   CHECK(g.save() == f.save());
   std::vector<std::uint8_t> newer = f.save();
-  newer[4] = 4;
-  CHECK_ERROR(g.load(newer), unsupported, "another version", "4", "2..3");
+  newer[4] = 5;
+  CHECK_ERROR(g.load(newer), unsupported, "another version", "5", "2..4");
 }
 
 TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
@@ -405,6 +406,7 @@ TEST_CASE("fake_quantizer: saved before data, and disabled") {
   f.load(disabled.save());
   CHECK(f.disabled());
   CHECK(f.disabled_reason() == disabled.disabled_reason());
+  CHECK(f.disabled_by() == lutra::block_mismatch{0, 4, shape{7}});
 }
 
 TEST_CASE("fake_quantizer: damaged states are refused and change nothing") {

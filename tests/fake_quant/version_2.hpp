@@ -1,4 +1,4 @@
-// What fake_quantizer::save() of state version 2 wrote: no flag in front of the checksum.
+// What fake_quantizer::save() of state version 2 wrote: neither the flag of following nor that of a mismatch in front of the checksum.
 #pragma once
 
 #include <lutra/fake_quant/fake_quantizer.hpp>
@@ -8,7 +8,7 @@ namespace test {
 
 inline std::vector<std::uint8_t> version_2(const lutra::fake_quantizer& fq) {
   std::vector<std::uint8_t> bytes = fq.save();
-  bytes.erase(bytes.end() - 9, bytes.end());
+  bytes.erase(bytes.end() - 10, bytes.end());
   bytes[4] = 2;
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const std::uint8_t b : bytes) hash = (hash ^ b) * 0x100000001b3ULL;

@@ -34,6 +34,14 @@ constexpr std::string_view observer_key_of(const quantization_spec& s, target t)
   return t == target::activation ? "moving_average" : "static";
 }
 
+// Blocks that do not divide a tensor, along the first such axis.
+struct block_mismatch {
+  int axis = 0;
+  index_t block_size = 0;
+  shape extents;  // of the tensor
+  friend bool operator==(const block_mismatch&, const block_mismatch&) = default;
+};
+
 // Value type. One thread at a time; const members may be shared.
 class fake_quantizer {
  public:
@@ -45,8 +53,8 @@ class fake_quantizer {
   // number of units than before, invalid_state if parameters are needed and none were computed.
   void forward(tensor_view<const float> in, tensor_view<float> out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
-    if (!disabled_ && observer_enabled_) observe(in);
-    if (disabled_ || !fake_quant_enabled_ || in.empty()) {
+    if (!disabled() && observer_enabled_) observe(in);
+    if (disabled() || !fake_quant_enabled_ || in.empty()) {
       copy(in, out);
       return;
     }
@@ -56,12 +64,8 @@ class fake_quantizer {
   }
   // The statistics half of forward(), whatever observer_enabled() says.
   void observe(tensor_view<const float> x) {
-    if (disabled_ || x.empty() || (initialized() && pinned())) return;
-    if (std::string reason = mismatch(x.extents()); !reason.empty()) {
-      disabled_ = true;
-      disabled_reason_ = std::move(reason);
-      return;
-    }
+    if (disabled() || x.empty() || (initialized() && pinned())) return;
+    if ((mismatch_ = mismatch(x.extents()))) return;
     observer_.observe(x);
     params_.reset();
   }
@@ -111,8 +115,16 @@ class fake_quantizer {
   const std::optional<qat_schedule>& schedule() const noexcept { return schedule_; }
   bool observer_enabled() const noexcept { return observer_enabled_; }
   bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
-  bool disabled() const noexcept { return disabled_; }
-  const std::string& disabled_reason() const noexcept { return disabled_reason_; }
+  bool disabled() const noexcept { return mismatch_.has_value(); }
+  // Why: absent, and an empty text, unless disabled.
+  const std::optional<block_mismatch>& disabled_by() const noexcept { return mismatch_; }
+  std::string disabled_reason() const {
+    if (!mismatch_) return {};
+    const block_mismatch& m = *mismatch_;
+    return "block size " + text_of(m.block_size) + " does not divide extent " +
+           text_of(m.extents[m.axis]) + " of axis " + text_of(m.axis) + " (shape " +
+           text_of(m.extents) + ", " + text_of(spec_.granularity) + ")";
+  }
   bool initialized() const { return observer_.units() != 0; }
   std::int64_t samples() const { return observer_.samples(); }
   std::int64_t nonfinite() const { return observer_.nonfinite(); }
@@ -148,23 +160,25 @@ class fake_quantizer {
     save_identity(w);
     w.u8(observer_enabled_ ? 1 : 0);
     w.u8(fake_quant_enabled_ ? 1 : 0);
-    w.u8(disabled_ ? 1 : 0);
+    w.u8(disabled() ? 1 : 0);
     w.u8(initialized() ? 1 : 0);
-    w.text(disabled_reason_);
+    w.text(disabled_reason());
     save_schedule(w);
     observer_.save(w);
     w.u8(following_ ? 1 : 0);
+    save_mismatch(w);
     return sealed(std::move(w));
   }
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
-  // spec or target; the object is unchanged then. Reads version 2 too, where schedules were always followed.
+  // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, and 3,
+  // unless disabled.
   void load(std::span<const std::uint8_t> bytes) {
     const char* where = "fake_quantizer::load";
     state_reader r(bytes, where);
     if (const std::uint32_t m = r.u32(); m != magic)
       r.corrupt("magic number", text_of(m), text_of(magic));
     const std::uint32_t v = r.u32();
-    if (v != version && v != always_following) {
+    if (v > version || v < always_following) {
       raise(errc::unsupported, "state has another version", where, text_of(v),
             range_text(always_following, version));
     }
@@ -174,14 +188,24 @@ class fake_quantizer {
     fake_quantizer loaded = *this;
     loaded.observer_enabled_ = in.flag();
     loaded.fake_quant_enabled_ = in.flag();
-    loaded.disabled_ = in.flag();
+    const bool disabled = in.flag();
     const bool initialized = in.flag();
-    loaded.disabled_reason_ = in.text();
+    const std::string reason = in.text();
     loaded.load_schedule(in);
     loaded.observer_ = fresh_observer();
     loaded.observer_.load(in);
     loaded.following_ = v == always_following ? loaded.schedule_.has_value() : in.flag();
     if (loaded.following_ && !loaded.schedule_) in.corrupt("no schedule to follow", "", "");
+    loaded.mismatch_.reset();
+    if (v >= with_mismatch) {
+      loaded.load_mismatch(in);
+    } else if (disabled) {
+      raise(errc::unsupported, "a disabled fake-quantizer of an earlier version", where, text_of(v),
+            text_of(version));
+    }
+    if (disabled != loaded.disabled() || reason != loaded.disabled_reason()) {
+      in.corrupt("reason why it is disabled", reason, loaded.disabled_reason());
+    }
     in.expect_end();
     loaded.apply_schedule();
     loaded.params_.reset();
@@ -194,8 +218,9 @@ class fake_quantizer {
 
  private:
   static constexpr std::uint32_t magic = 0x5146544CU;  // "LTFQ"
-  static constexpr std::uint32_t version = 3;
-  static constexpr std::uint32_t always_following = 2;  // without the flag at the end
+  static constexpr std::uint32_t version = 4;
+  static constexpr std::uint32_t always_following = 2;  // without the flag after the observer
+  static constexpr std::uint32_t with_mismatch = 4;     // at the end
 
   static const quantization_spec& checked(const quantization_spec& s) {
     check(s, "fake_quantizer");
@@ -207,18 +232,41 @@ class fake_quantizer {
   bool pinned() const noexcept { return spec_.float_range.lo && spec_.float_range.hi; }
 
   // Why the blocks do not fit a tensor of this shape; empty if they do. Other misfits raise.
-  std::string mismatch(const shape& extents) const {
+  std::optional<block_mismatch> mismatch(const shape& extents) const {
     const block_grid units =
         grid_of(spec_.granularity, extents, "fake_quantizer", short_groups::allow);
     if (spec_.short_groups == short_groups::allow) return {};
     for (int i = 0; i < extents.rank(); ++i) {
-      if (extents[i] % units.block()[i] != 0) {
-        return "block size " + text_of(units.block()[i]) + " does not divide extent " +
-               text_of(extents[i]) + " of axis " + text_of(i) + " (shape " + text_of(extents) +
-               ", " + text_of(spec_.granularity) + ")";
-      }
+      const index_t size = units.block()[i];
+      if (extents[i] % size != 0) return block_mismatch{i, size, extents};
     }
     return {};
+  }
+  void save_mismatch(state_writer& w) const {
+    w.u8(disabled() ? 1 : 0);
+    if (!mismatch_) return;
+    w.i64(mismatch_->axis);
+    w.i64(mismatch_->block_size);
+    w.i64(mismatch_->extents.rank());
+    for (int i = 0; i < mismatch_->extents.rank(); ++i) w.i64(mismatch_->extents[i]);
+  }
+  // What does not say why these blocks do not fit is corrupt.
+  void load_mismatch(state_reader& r) {
+    if (!r.flag()) return;
+    const std::int64_t axis = r.i64();
+    const std::int64_t block_size = r.i64();
+    std::vector<index_t> extents(r.count(8));
+    for (index_t& e : extents) {
+      e = r.i64();
+      if (e < 1) r.corrupt("extent of a shape", text_of(e), ">= 1");
+    }
+    const auto rank = static_cast<std::int64_t>(extents.size());
+    if (rank > max_rank || axis < 0 || axis >= rank || block_size < 1 ||
+        extents[static_cast<std::size_t>(axis)] % block_size == 0) {
+      r.corrupt("reason why it is disabled", text_of(axis),
+                "an axis that the blocks do not divide");
+    }
+    mismatch_ = {static_cast<int>(axis), block_size, shape(extents)};
   }
   qparams params_of(const any_observer& o) const {
     const auto units = static_cast<std::size_t>(o.units());
@@ -230,7 +278,7 @@ class fake_quantizer {
   void check_observed() const {
     if (!initialized()) {
       raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
-            "fake_quantizer", disabled_ ? "disabled: " + disabled_reason_ : "");
+            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "");
     }
   }
   static void copy(const tensor_view<const float>& in, const tensor_view<float>& out) {
@@ -247,8 +295,7 @@ class fake_quantizer {
     merging ? both.merge(other.observer_) : both.append(other.observer_);
     observer_ = std::move(both);
     params_.reset();
-    if (other.disabled_ && !disabled_) disabled_reason_ = other.disabled_reason_;
-    disabled_ = disabled_ || other.disabled_;
+    if (!mismatch_) mismatch_ = other.mismatch_;
   }
   void check_free(const char* where) const {
     if (following_) raise(errc::invalid_state, "the switches follow a schedule", where);
@@ -316,14 +363,13 @@ class fake_quantizer {
   quantization_spec spec_;
   lutra::target target_;
   any_observer observer_;
-  std::optional<qparams> params_;  // of the statistics, where they were needed already
-  std::string disabled_reason_;
+  std::optional<qparams> params_;           // of the statistics, where they were needed already
+  std::optional<block_mismatch> mismatch_;  // then disabled
   std::optional<qat_schedule> schedule_;
   std::int64_t steps_ = 0;
   bool following_ = false;  // the schedule sets the switches; then there is one
   bool observer_enabled_ = true;
   bool fake_quant_enabled_ = true;
-  bool disabled_ = false;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

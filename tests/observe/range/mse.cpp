@@ -99,6 +99,19 @@ TEST_CASE("mse: values that lie on a lattice of 8 bits keep their own range") {
   CHECK(mean_squared_error(x, {}, found) < 0.2 * smooth);
 }
 
+TEST_CASE("mse: values that lie on a lattice of their own, as integers after a scale do") {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    std::vector<float> x = draw(distributions[seed == 3 ? 2 : 0], 1500, seed);
+    for (float& v : x) v = std::round(4.0F * v) / 4.0F;
+    const histogram h = binned(x);
+    for (const auto type : {dtype::int6, dtype::int8}) {
+      const quantization_spec spec{.dtype = type};
+      const double ours = mean_squared_error(x, spec, lutra::mse_range{}(h, spec));
+      CHECK(ours <= 1.01 * brute_force(x, spec, lutra::full_range(h, spec)));
+    }
+  }
+}
+
 TEST_CASE("mse: only the shares of the counts matter, however large they are") {
   for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
     histogram h = binned(draw(distributions[2], 50'000, 32));
