@@ -53,7 +53,7 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
   constexpr index_t chunk_bytes = 256 * 1024;
   const index_t columns = x.extent(0);
   if (columns == 0 || w.rows() == 0) return;
-  activation_rows<A> rows(w.depth());
+  activation_rows<A> rows(w.depth(), w.layout().step_depth());
   const index_t fit = chunk_bytes / std::max<index_t>(rows.padded_depth(), 1);
   const index_t chunk = std::max(fit / block_columns, index_t{1}) * block_columns;
   for (index_t first = 0; first < columns; first += chunk) {
