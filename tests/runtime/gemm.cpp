@@ -190,6 +190,11 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
   CHECK_ERROR(gemm(w, tensor<std::int8_t>(shape{12}), out), shape_mismatch, "[12]");
   tensor<std::int32_t> short_out(shape{2, 3});
   CHECK_ERROR(gemm(w, x, short_out), shape_mismatch, "[2, 3]", "[2, 4]");
+  tensor<std::int32_t> both(shape{8});
+  const auto* bytes = reinterpret_cast<const std::int8_t*>(both.data());
+  CHECK_ERROR(gemm(w, tensor_view<const std::int8_t>(bytes, shape{1, 6}),
+                   tensor_view<std::int32_t>(both.data() + 1, shape{1, 4})),
+              invalid_argument, "gemm", "out overlaps x");
   CHECK_ERROR(gemv(w, x, short_out), shape_mismatch, "gemv", "one axis");
   const lut_matrix deep = make_lut_matrix(test::random_palette(r, shape{1, 131072}, {.bits = 1}));
   tensor<std::int32_t> one(shape{1, 1});

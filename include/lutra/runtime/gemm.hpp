@@ -10,6 +10,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/gemm/finish.hpp>
+#include <lutra/runtime/gemm/float_output.hpp>
 #include <lutra/runtime/gemm/panel.hpp>
 #include <lutra/tensor/traits.hpp>
 
@@ -22,14 +23,7 @@ void check_gemm(const lut_matrix& w, const tensor_view<const X>& x, const tensor
     raise(errc::incompatible, "the matrix was made for another level", "gemm",
           std::string(w.level()), std::string(level));
   }
-  if (x.rank() != 2 || x.extent(1) != w.depth()) {
-    raise(errc::shape_mismatch, "x does not match the matrix", "gemm", text_of(x.extents()),
-          "[m, " + text_of(w.depth()) + "]");
-  }
-  if (out.rank() != 2 || out.extent(0) != x.extent(0) || out.extent(1) != w.rows()) {
-    raise(errc::shape_mismatch, "out does not match x and the matrix", "gemm",
-          text_of(out.extents()), text_of(shape{x.extent(0), w.rows()}));
-  }
+  check_product(x, out, w.rows(), w.depth(), "gemm");
   if (w.depth() > w.template max_depth<X>()) {
     raise(errc::unsupported, "depth beyond exact int32 sums", "gemm", text_of(w.depth()),
           "<= " + text_of(w.template max_depth<X>()));

@@ -109,7 +109,7 @@ template <int Bits, class Tables> struct packed_codes {
     simd::unroll<table_count<A> - 1>([&](auto i) __attribute__((always_inline)) {
       const auto numbers = load_bytes(byte_numbers.data(), A{});
       t.table[i + 1] =
-          lookup_low(t.table[0], simd::shift_codes<(i + 1) * Bits>(numbers, A{}), Tables{}, A{});
+          lookup_low(t.table[0], shift_codes<(i + 1) * Bits>(numbers, A{}), Tables{}, A{});
     });
     return t;
   }
@@ -140,7 +140,7 @@ template <int Bits, class Tables> struct packed_codes {
     if constexpr (Count == 0) {
       return v;
     } else {
-      return simd::shift_codes<Count>(v, A{});
+      return shift_codes<Count>(v, A{});
     }
   }
   template <class A>
