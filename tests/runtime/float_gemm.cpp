@@ -79,7 +79,7 @@ bool all_levels_agree(const packed_palette& p, const tensor<float>& x, const flo
   std::ranges::copy(x.elements(), input.data());
   const tensor_view<const float> in(input.data(), x.extents());
   for_each_kernel_level([&](auto level) {
-    const grouped_lut_matrix w = make_grouped_lut_matrix(p, level);
+    const auto w = make_grouped_lut_matrix(p, level, {.three_bits_from = 0});
     test::fenced<float> a(m * rows, 1 + (rows + m) % 3), b(m * rows, 2);
     gemm_float(w, in, o, tensor_view<float>(a.data(), s), level);
     gemm_dynamic(test::backward_executor{}, w, in, o, tensor_view<float>(b.data(), s), level);
@@ -366,6 +366,14 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
   CHECK_ERROR(gemm_dynamic(w, x, {.bias = {}, .lo = 2, .hi = 1}, out), invalid_argument, "lo", "2");
   CHECK_ERROR(gemm_float(w, x, {.bias = {}, .lo = std::nanf("")}, out), invalid_argument, "lo");
   CHECK_ERROR(gemv_float(w, x, {}, narrow), shape_mismatch, "one axis");
+  tensor<float> both(shape{24});
+  const tensor_view<const float> in(both.data(), shape{2, 6});
+  for (const index_t at : {0, 5, 11}) {
+    const tensor_view<float> over(both.data() + at, shape{2, 4});
+    CHECK_ERROR(gemm_float(w, in, {}, over), invalid_argument, "out overlaps x", "gemm_float");
+    CHECK_ERROR(gemm_dynamic(w, in, {}, over), invalid_argument, "out overlaps x", "gemm_dynamic");
+  }
+  gemm_float(w, in, {}, tensor_view<float>(both.data() + 12, shape{2, 4}));
   const tensor<std::int8_t> q(shape{2, 6});
   const tensor<std::uint8_t> u(shape{2, 6});
   for (const float scale : {0.0F, -1.0F, std::nanf(""), no_bound}) {

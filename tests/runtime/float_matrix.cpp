@@ -172,6 +172,10 @@ TEST_CASE("float_matrix: what does not fit is an error before anything is writte
   CHECK_ERROR(gemm_float(w, tensor<float>(shape{2, 12}), {}, narrow), shape_mismatch, "[2, 3]");
   CHECK_ERROR(gemm_float(w, tensor<float>(shape{2, 12}), {.bias = {1}}, out), shape_mismatch,
               "bias");
+  tensor<float> both(shape{24});
+  CHECK_ERROR(gemm_float(w, tensor_view<const float>(both.data(), shape{1, 12}), {},
+                         tensor_view<float>(both.data() + 11, shape{1, 4})),
+              invalid_argument, "out overlaps x");
   const auto with = [&](auto&& change) {
     packed_palette q = p;
     change(q);

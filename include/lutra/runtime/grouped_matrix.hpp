@@ -76,21 +76,25 @@ inline packed_palette columns_of(const packed_palette& p, std::span<const std::u
 
 // Raises as make_lut_matrix() does, but for groups along axis 1.
 template <class A = simd::native>
-grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level = {}) {
+grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level = {},
+                                           lut_matrix_options options = {}) {
   check_lut_matrix(p, "make_grouped_lut_matrix", 2);
   std::vector<lut_matrix> slices;
   const bool cut = p.weight_shape.rank() > 1 && p.groups().grid()[1] > 1;
   if (!cut || p.weight_shape[0] == 0) {
     packed_palette whole = p;
     if (cut) whole.block = whole.block.with(1, p.weight_shape[1]);  // no rows, no tables
-    slices.push_back(make_lut_matrix(cut ? whole : p, level));
+    slices.push_back(make_lut_matrix(cut ? whole : p, level, options));
     return {p.weight_shape, std::move(slices)};
   }
+  // What matters is the size of all slices together.
+  options.three_bits_from =
+      p.weight_shape.size() / 2 > options.three_bits_from ? 0 : p.weight_shape.size();
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(p.weight_shape.size()));
   unpack_bits(p.codes, p.n_bits, codes);
   for (index_t begin = 0; begin < p.weight_shape[1]; begin += p.block[1]) {
     const index_t length = std::min(p.block[1], p.weight_shape[1] - begin);
-    slices.push_back(make_lut_matrix(columns_of(p, codes, begin, length), level));
+    slices.push_back(make_lut_matrix(columns_of(p, codes, begin, length), level, options));
   }
   return {p.weight_shape, std::move(slices)};
 }

@@ -8,7 +8,7 @@
 #include <lutra/core/error.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/simd/floats.hpp>
-#include <lutra/tensor/view.hpp>
+#include <lutra/tensor/overlap.hpp>
 #include <string>
 #include <vector>
 
@@ -33,7 +33,7 @@ inline void check_float_output(const float_output& o, index_t rows, std::string_
   }
 }
 
-// Raises unless x is [m, depth] and out [m, rows]; both views of distinct memory.
+// Raises unless x is [m, depth] and out [m, rows], in memory of its own.
 template <class X, class Out>
 void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, index_t rows,
                    index_t depth, std::string_view where) {
@@ -46,6 +46,7 @@ void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, i
     raise(errc::shape_mismatch, "out does not match x and the matrix", at, text_of(out.extents()),
           text_of(shape{x.extent(0), rows}));
   }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
 }
 
 // n outputs of one row of x, from output `first` on; `out` is its element 0.

@@ -15,7 +15,7 @@ struct multiply_operands {
   const std::uint8_t* weights = nullptr;
   index_t step_bytes = 0;
   const std::uint8_t* tables = nullptr;  // one vector, or one per strip (table_per_strip)
-  const std::int8_t* x = nullptr;        // Columns rows of steps * step_depth bytes
+  const std::int8_t* x = nullptr;        // Columns rows of the steps' depth
   index_t x_stride = 0;
   index_t steps = 0;
   std::int32_t* out = nullptr;  // [Columns][out_stride]
@@ -26,7 +26,8 @@ template <class A, class Codes, class Weight, int Strips, int Columns>
 void multiply_strips(const multiply_operands& o) {
   constexpr bool per_strip = Codes::table_per_strip;
   constexpr index_t size = simd::vector_size<A>;
-  // Few accumulators would wait for each other: then the two groups get sums of their own.
+  constexpr int groups = Codes::layout.groups;
+  // Few accumulators would wait for each other: then every other group gets sums of its own.
   constexpr int chains = has_adding_dot(A{}) && Strips * Columns < 8 ? 2 : 1;
   constexpr auto strips = static_cast<std::size_t>(Strips);
   decltype(as_sum(
@@ -40,18 +41,18 @@ void multiply_strips(const multiply_operands& o) {
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
     simd::unroll<chains>([&](auto g) { sum[g][c][s] = as_sum(splat_ints(0, A{}), A{}); });
   });
-  simd::bytes_of<A> table[strips];
-  simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-    table[s] = load_bytes(o.tables + (per_strip ? s * size : 0), A{});
+  typename Codes::template tables<A> tables[per_strip ? strips : 1];
+  simd::unroll<per_strip ? Strips : 1>([&](auto s) __attribute__((always_inline)) {
+    tables[s] = Codes::template load_tables<A>(o.tables + s * size);
   });
   const std::uint8_t* w = o.weights;
   const std::int8_t* x = o.x;
   for (index_t step = 0; step < o.steps; ++step) {
-    simd::unroll<2>([&](auto g) __attribute__((always_inline)) {
+    simd::unroll<groups>([&](auto g) __attribute__((always_inline)) {
       const auto row = [&](auto s) __attribute__((always_inline)) {
         constexpr int t = per_strip ? s : 0;
-        return simd::weights(Codes::template read<g, A>(w + s * Codes::vectors * size, table[t]),
-                             Weight{}, A{});
+        const std::uint8_t* at = w + s * Codes::layout.vectors * size;
+        return simd::weights(Codes::template read<g, A>(at, tables[t]), Weight{}, A{});
       };
       const auto four = [&](auto c) __attribute__((always_inline)) {
         return activations(x + c * o.x_stride + 4 * g, Weight{}, A{});
@@ -83,7 +84,7 @@ void multiply_strips(const multiply_operands& o) {
       }
     });
     w += o.step_bytes;
-    x += step_depth;
+    x += 4 * groups;
   }
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
     auto total = as_ints(sum[0][c][s], A{});

@@ -63,7 +63,7 @@ template <class A, int Digits> class float_product {
     for (const lut_matrix& w : slices_) {
       const tensor_view<const X> part(x.data() + begin * x.stride(1), shape{x.extent(0), w.depth()},
                                       x.strides());
-      columns_.emplace_back(w.depth()).prepare(part, 0, x.extent(0));
+      columns_.emplace_back(w.depth(), w.layout().step_depth()).prepare(part, 0, x.extent(0));
       begin += w.depth();
     }
     // Slices lie apart in memory: some panels of each are read in one go.

@@ -56,7 +56,12 @@ inline constexpr const std::int8_t* splice_mask = splice_masks.data();
 
 // ---- properties of a level -----------------------------------------------------------------------
 constexpr index_t vector_bytes(portable) { return 16; }
-constexpr bool has_byte_lookup(portable) { return false; }  // lookup_low/high exist
+constexpr bool has_byte_lookup(portable) {
+  return false;
+}  // lookup_*, shift_codes, choose_bits exist
+constexpr bool has_long_lookup(portable) {
+  return false;
+}  // lookup_low of one_table takes 64 entries
 constexpr bool has_small_weight_dot(portable) {
   return false;
 }  // small_weight differs from any_weight

@@ -62,6 +62,13 @@ constexpr int vector_registers(neon64) { return 32; }
   return vqtbl1q_s8(table, vshrq_n_u8(vreinterpretq_u8_s8(codes), 4));
 }
 
+template <int Count> [[gnu::always_inline]] inline int8x16_t shift_codes(int8x16_t v, neon64) {
+  return vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(v), Count));
+}
+[[gnu::always_inline]] inline int8x16_t choose_bits(int mask, int8x16_t a, int8x16_t b, neon64) {
+  return vbslq_s8(vdupq_n_u8(static_cast<std::uint8_t>(mask)), a, b);
+}
+
 [[gnu::always_inline]] inline int8x16_t splat_group(const void* four, neon64) {
   std::int32_t group;
   std::memcpy(&group, four, 4);
