@@ -26,6 +26,8 @@ else
   cmake --preset bench --log-level=WARNING
 fi
 cmake --build $build --target bench
+# Of peers as of ours: one thread.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 results=build/bench
 rm -rf $results
 mkdir -p $results/data
@@ -40,11 +42,11 @@ for program in $build/bench/bench_*; do
     { cat "$results/$name.log"; exit 1; }
 done
 
-# One thread, as ours. The interpreter that sees the packages of scripts/peers.sh, else the system's.
+# The interpreter that sees the packages of scripts/peers.sh, else the system's.
 python=.deps/peers/bin/python3
 [ -x $python ] || python=/usr/bin/python3
 peer() {
-  PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $python "bench/peers/$1.py" --filter "$filter" $slow \
+  PYTHONDONTWRITEBYTECODE=1 $python "bench/peers/$1.py" --filter "$filter" $slow \
     --out "$results/peer_$1.json" $2 > "$results/peer_$1.log" 2>&1 ||
     { echo "peers of bench/peers/$1.py: not available (sh scripts/peers.sh)"; tail -n 1 "$results/peer_$1.log"; }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# sh scripts/peers.sh - installs what the benchmarks are compared with, as far as it can be had: numpy,
+# sh scripts/peers.sh - installs what the benchmarks are compared with, as far as it can be had: oneDNN, OpenBLAS, numpy,
 # scikit-learn, faiss and torch from Debian; kmeans1d, coremltools and onnxruntime (for their clustering and their
 # entropy calibration, with no more than those need) from the Python registry into .deps/peers, which sees the
 # Debian packages. What cannot be installed is named and later shown as "not available".
@@ -10,7 +10,7 @@ say() { echo "peers: $*"; }
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
 updated=
-for package in python3-venv python3-numpy python3-sklearn python3-faiss python3-torch; do
+for package in libdnnl-dev libopenblas-dev python3-venv python3-numpy python3-sklearn python3-faiss python3-torch; do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)
   [ "$state" = installed ] && continue
   say "installing $package"

@@ -1,0 +1,139 @@
+// What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, and
+// OpenBLAS in float. Weights are packed before the clock starts, as ours are; answers are checked before that.
+// Built with what is installed (scripts/peers.sh); the rest says "not available".
+#include <benchmark/benchmark.h>
+
+#include <lutra/core/random.hpp>
+#include <lutra/tensor/tensor.hpp>
+#include <string>
+
+#if defined(LUTRA_BENCH_ONEDNN)
+#include <omp.h>
+
+#include <dnnl.hpp>
+#endif
+#if defined(LUTRA_BENCH_OPENBLAS)
+#include <cblas.h>
+#endif
+
+namespace {
+
+using lutra::index_t;
+using lutra::shape;
+
+// Sums of 64 rows spread over the matrix, w [rows, depth], x and got [m, ...].
+template <class T, class Sum>
+[[maybe_unused]] bool right(const lutra::tensor<T>& w, const lutra::tensor<T>& x,
+                            const lutra::tensor<Sum>& got, double tolerance) {
+  const index_t rows = w.extent(0), depth = w.extent(1);
+  for (index_t sample = 0; sample < 64; ++sample) {
+    const index_t row = sample * (rows - 1) / 63;
+    for (index_t m = 0; m < x.extent(0); ++m) {
+      double sum = 0;
+      for (index_t k = 0; k < depth; ++k) {
+        sum += static_cast<double>(w[row * depth + k]) * static_cast<double>(x[m * depth + k]);
+      }
+      const double error = static_cast<double>(got[m * rows + row]) - sum;
+      if (error > tolerance || error < -tolerance) return false;
+    }
+  }
+  return true;
+}
+template <class T> [[maybe_unused]] lutra::tensor<T> random_matrix(const shape& s, int seed) {
+  lutra::random_stream random(static_cast<std::uint64_t>(seed));
+  lutra::tensor<T> t(s);
+  for (T& x : t.elements()) {
+    x = static_cast<T>(static_cast<std::int8_t>(random.next() >> 56));
+    if constexpr (std::is_floating_point_v<T>) x /= T{128};
+  }
+  return t;
+}
+
+#if defined(LUTRA_BENCH_ONEDNN)
+// Its sums pass through float on their way out (seen in 2.6): right up to 2^24, which random data do not reach.
+void onednn(benchmark::State& state, const shape& s, index_t m) {
+  using namespace dnnl;
+  omp_set_num_threads(1);
+  engine cpu(engine::kind::cpu, 0);
+  stream queue(cpu);
+  const auto w = random_matrix<std::int8_t>(s, 3);
+  const auto x = random_matrix<std::int8_t>({m, s[1]}, 4);
+  lutra::tensor<std::int32_t> out(shape{m, s[0]});
+  using type = memory::data_type;
+  using tag = memory::format_tag;
+  // oneDNN multiplies [m, depth] by [depth, rows]; our rows lie transposed.
+  const memory::desc of_x({m, s[1]}, type::s8, tag::ab), of_out({m, s[0]}, type::s32, tag::ab);
+  const memory::desc of_w({s[1], s[0]}, type::s8, tag::ba);
+  const memory::desc packed({s[1], s[0]}, type::s8, tag::any);
+  const matmul::primitive_desc chosen(matmul::desc(of_x, packed, of_out), cpu);
+  memory plain(of_w, cpu, const_cast<std::int8_t*>(w.data()));
+  memory weights(chosen.weights_desc(), cpu);
+  reorder(plain, weights).execute(queue, plain, weights);
+  memory input(of_x, cpu, const_cast<std::int8_t*>(x.data())), output(of_out, cpu, out.data());
+  const matmul product(chosen);
+  const auto run = [&] {
+    product.execute(queue,
+                    {{DNNL_ARG_SRC, input}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, output}});
+    queue.wait();
+  };
+  run();
+  if (!right(w, x, out, 0)) state.SkipWithError("wrong answer");
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * s.size() * m);
+}
+#else
+void onednn(benchmark::State& state, const shape&, index_t) {
+  state.SkipWithError("not available (libdnnl-dev)");
+}
+#endif
+
+#if defined(LUTRA_BENCH_OPENBLAS)
+void openblas(benchmark::State& state, const shape& s, index_t m) {
+  openblas_set_num_threads(1);
+  const auto w = random_matrix<float>(s, 3);
+  const auto x = random_matrix<float>({m, s[1]}, 4);
+  lutra::tensor<float> out(shape{m, s[0]});
+  const auto rows = static_cast<int>(s[0]), depth = static_cast<int>(s[1]);
+  const auto run = [&] {
+    if (m == 1) {
+      cblas_sgemv(CblasRowMajor, CblasNoTrans, rows, depth, 1, w.data(), depth, x.data(), 1, 0,
+                  out.data(), 1);
+    } else {
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(m), rows, depth, 1,
+                  x.data(), depth, w.data(), depth, 0, out.data(), rows);
+    }
+  };
+  run();
+  if (!right(w, x, out, 1e-3 * depth)) state.SkipWithError("wrong answer");
+  for (auto _ : state) {
+    run();
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * s.size() * m);
+}
+#else
+void openblas(benchmark::State& state, const shape&, index_t) {
+  state.SkipWithError("not available (libopenblas-dev)");
+}
+#endif
+
+[[maybe_unused]] const bool registered = [] {
+  const auto add = [](const shape& s, index_t m) {
+    const std::string size = std::to_string(s[0]) + 'x' + std::to_string(s[1]);
+    const std::string what = m == 1 ? "gemv/" + size : "gemm/" + size + "/m:" + std::to_string(m);
+    benchmark::RegisterBenchmark(("peer/onednn/s8/" + what).c_str(),
+                                 [=](benchmark::State& state) { onednn(state, s, m); });
+    benchmark::RegisterBenchmark(("peer/openblas/f32/" + what).c_str(),
+                                 [=](benchmark::State& state) { openblas(state, s, m); });
+  };
+  for (const index_t n : {1024, 4096, 16384}) add({n, n}, 1);
+  for (const index_t n : {1024, 4096}) {
+    for (const index_t m : {2, 3, 4, 8, 64, 256}) add({n, n}, m);
+  }
+  return true;
+}();
+
+}  // namespace
