@@ -244,3 +244,84 @@ TEST_CASE("palettizer: an adapter that throws at any edit leaves the graph as it
     CHECK(palettizer.finalize().weights.size() == 3);
   }
 }
+
+TEST_CASE("palettizer: calibration puts the float weights back and clusters with the gradients") {
+  const small_net net;
+  toy::graph g = small_net();
+  kmeans_palettizer p(g, p4a8);
+  CHECK(error_of([&] { (void)p.calibration_mode(); }).problem() == "prepare() was not called");
+  p.prepare();
+  const toy::graph vanilla = g;
+  CHECK(p.sensitivities().empty());
+  {
+    auto calibrating = p.calibration_mode();
+    CHECK(g.values == net.values);  // float weights
+    CHECK(error_of([&] { (void)p.calibration_mode(); }).problem() == "a calibration scope is open");
+    CHECK(error_of([&] { p.finalize(); }).problem() == "a calibration scope is open");
+    CHECK(error_of([&] { calibrating.finish(); }).problem() == "no gradient was added");
+    calibrating.gradients().record(
+        g, std::vector{toy::gradients{{{net.w1, random_tensor({6, 5}, 31)}}},
+                       toy::gradients{{{net.w1, random_tensor({6, 5}, 32)},
+                                       {net.w2, random_tensor({4, 6}, 33)}}}});
+    calibrating.finish();
+    CHECK(error_of([&] { calibrating.finish(); }).problem() == "the calibration scope has ended");
+  }
+  CHECK_FALSE(g.same_as(vanilla));
+  CHECK(p.sensitivities().size() == 2);
+  // A fresh palettizer with these sensitivities, saved and loaded, finds the same.
+  weight_sensitivities loaded;
+  loaded.load(p.sensitivities().save());
+  toy::graph h = small_net();
+  kmeans_palettizer again(h, p4a8);
+  again.prepare(loaded);
+  CHECK(g.same_as(h));
+  CHECK(p.save() == again.save());
+  p.finalize();
+  CHECK(error_of([&] { (void)p.calibration_mode(); }).problem() == "finalize() was called before");
+}
+
+TEST_CASE("palettizer: a calibration left early, cancelled, or with a failing adapter") {
+  const small_net net;
+  toy::graph g = small_net();
+  bool stop = false;
+  palettizer_options options;
+  options.progress = [&](std::string_view, index_t, index_t) { return !stop; };
+  kmeans_palettizer p(g, p4a8, options);
+  p.prepare();
+  const toy::graph prepared = g;
+  {
+    auto calibrating = p.calibration_mode();
+    calibrating.gradients().add("fc1.weight", lutra::view(random_tensor({6, 5}, 31)));
+  }
+  CHECK(g.same_as(prepared));
+  {
+    auto calibrating = p.calibration_mode();
+    calibrating.gradients().add("fc1.weight", lutra::view(random_tensor({6, 5}, 31)));
+    stop = true;
+    CHECK(error_of([&] { calibrating.finish(); }).code() == errc::cancelled);
+    CHECK(g.values == net.values);
+    stop = false;
+  }
+  CHECK(g.same_as(prepared));
+  for (int k = 0; k < 2; ++k) {  // going in
+    g.fail_in = k;
+    CHECK_THROWS_AS((void)p.calibration_mode(), toy::failure);
+    CHECK(g.same_as(prepared));
+  }
+  for (int k = 0; k < 2; ++k) {  // putting the new palettes in
+    auto calibrating = p.calibration_mode();
+    calibrating.gradients().add("fc1.weight", lutra::view(random_tensor({6, 5}, 31)));
+    g.fail_in = k;
+    CHECK_THROWS_AS(calibrating.finish(), toy::failure);
+    CHECK(g.values == net.values);
+  }
+  CHECK(g.same_as(prepared));
+  {
+    auto calibrating = p.calibration_mode();
+    g.fail_in = 0;
+    g.keeps_failing = true;
+  }
+  CHECK(error_of([&] { p.finalize(); }).problem() ==
+        "the palettes could not be put back after a calibration scope");
+  CHECK(g.values == net.values);
+}
