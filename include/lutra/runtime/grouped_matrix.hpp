@@ -7,6 +7,7 @@
 // (gemm/to_float.hpp), so outputs are float. A palette without such groups is one slice.
 #pragma once
 
+#include <concepts>
 #include <lutra/runtime/lut_matrix.hpp>
 #include <span>
 
