@@ -5,10 +5,13 @@
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Core>
+#include <cmath>
 #include <lutra/core/random.hpp>
 #include <lutra/palette/pack.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/float_gemm.hpp>
+#include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <map>
@@ -66,6 +69,47 @@ void palette_gemm(benchmark::State& state, const shape& s, int bits, index_t m, 
   if (!right(p, x, out)) state.SkipWithError("wrong answer");
   for (auto _ : state) {
     gemm(w, x, out);
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * s.size() * m);
+  state.SetBytesProcessed(state.iterations() * w.bytes());
+}
+
+// Float in, float out; `multiply(w, x, out)` is the product, whose answers may be `tolerance` times
+// |w| times |x| off. groups: columns per table, 0 for one table. make(palette) is the matrix.
+template <class Make, class F>
+void palette_floats(benchmark::State& state, const shape& s, index_t m, index_t groups,
+                    double tolerance, const Make& make, const F& multiply) {
+  packed_palette p = normal_palette(s, 4);
+  if (groups > 0) {
+    p.block = p.block.with(1, groups);
+    const std::vector<std::uint8_t> table = p.lut_codes;
+    for (index_t g = 1; g < p.groups().count(); ++g) {
+      p.lut_codes.insert(p.lut_codes.end(), table.begin(), table.end());
+      p.scale.push_back(p.scale[0]);
+      p.zero_point.push_back(0);
+    }
+  }
+  const auto w = make(p);
+  random_stream random(3);
+  tensor<float> x(shape{m, s[1]}), out(shape{m, s[0]});
+  for (float& v : x.elements()) v = static_cast<float>(random.normal());
+  multiply(w, x, out);
+  for (index_t row = 0; row < s[0]; row += s[0] / 64) {
+    double y = 0, norm = 0;
+    for (index_t k = 0; k < s[1]; ++k) {
+      const int code = reference::code_at(p.codes, p.n_bits, row * s[1] + k);
+      const double v = static_cast<std::int8_t>(p.lut_codes[static_cast<std::size_t>(code)]) *
+                       static_cast<double>(p.scale[0]) * static_cast<double>(x[k]);
+      y += v;
+      norm += std::fabs(v);
+    }
+    if (!(std::fabs(y - static_cast<double>(out[row])) <= tolerance * norm))
+      state.SkipWithError("wrong answer");
+  }
+  for (auto _ : state) {
+    multiply(w, x, out);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -205,6 +249,33 @@ template <class F> auto* add(const std::string& name, F&& f) {
       eigen(s, m);
     }
   }
+  const auto floats = [&](const std::string& name, index_t m, index_t groups, double tolerance,
+                          auto make, auto multiply) {
+    const std::string size = size_of(medium) + (m == 1 ? "" : "/m:" + std::to_string(m));
+    const bool one = m == 1 && name.starts_with("gemm");
+    add(name + size + (one ? "/m:1" : "") + (groups > 0 ? "/groups:" + std::to_string(groups) : ""),
+        [=](benchmark::State& state) {
+          palette_floats(state, medium, m, groups, tolerance, make, multiply);
+          state.SetLabel("vs roof/dpbusd peer/eigen/f32/" +
+                         std::string(m == 1 ? "gemv/" : "gemm/") + size);
+        });
+  };
+  const auto weight_only = [](const auto& w, const auto& x, auto& out) {
+    gemm_float(w, x, {}, out);
+  };
+  const auto dynamic = [](const auto& w, const auto& x, auto& out) { gemm_dynamic(w, x, {}, out); };
+  const auto int8_tables = [](const packed_palette& p) { return make_grouped_lut_matrix(p); };
+  const auto float_tables = [](const packed_palette& p) { return make_float_lut_matrix(p); };
+  floats("gemv/p4f32/", 1, 0, 1e-6, int8_tables, weight_only);
+  floats("gemv/p4f32/", 1, 128, 1e-6, int8_tables, weight_only);
+  floats("gemm/p4f32/", 8, 0, 1e-6, int8_tables, weight_only);
+  floats("gemv/p4f32_float_tables/", 1, 0, 1e-6, float_tables, weight_only);
+  floats("gemm/p4f32_float_tables/", 8, 0, 1e-6, float_tables, weight_only);
+  for (const index_t m : {1, 8}) {
+    floats("gemm/p4a8_dynamic/", m, 0, 1e-2, int8_tables, dynamic);
+    floats("gemm/p4a8_dynamic/", m, 128, 1e-2, int8_tables, dynamic);
+  }
+  floats("gemm/p4a8_dynamic/", 1, 32, 1e-2, int8_tables, dynamic);
   add("conv2d/p4a8/56x56x64x64/3x3", [](benchmark::State& state) {
     palette_conv(state, {1, 64, 56, 56}, {64, 64, 3, 3}, 1);
     state.SetLabel("vs roof/dpbusd");

@@ -32,6 +32,8 @@
 #include <lutra/observe/known_range.hpp>
 #include <lutra/observe/range/ort_entropy.hpp>
 #include <lutra/observe/sharded.hpp>
+#include <lutra/runtime/float_gemm.hpp>
+#include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <lutra/simd/dispatch.hpp>
 #include <lutra/tensor/eigen.hpp>

@@ -47,7 +47,7 @@ bool all_levels_agree(random_stream& r, const geometry& g, const test::palette_o
   e.lo = static_cast<std::int32_t>(test::pick(r, -128, 0));
   bool good = true;
   for_each_kernel_level([&](auto level) {
-    const lut_matrix m = make_lut_matrix(p, level);
+    const lut_matrix m = make_lut_matrix(p, level, {.three_bits_from = 0});
     test::fenced<std::int32_t> sums(expected.size(), 3);
     conv2d(m, x, g.options, tensor_view<std::int32_t>(sums.data(), expected.extents()), level);
     test::guarded<std::int8_t> bytes(expected.size());
@@ -109,7 +109,7 @@ bool pooled_levels_agree(random_stream& r, geometry g, const test::palette_optio
   u.hi += 128;
   bool good = true;
   for_each_kernel_level([&](auto level) {
-    const lut_matrix m = make_lut_matrix(p, level);
+    const lut_matrix m = make_lut_matrix(p, level, {.three_bits_from = 0});
     test::guarded<std::int8_t> bytes(s.size());
     conv2d(m, x, g.options, e, tensor_view<std::int8_t>(bytes.data(), s), level);
     test::fenced<std::uint8_t> last(s.size(), 1);

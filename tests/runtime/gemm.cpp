@@ -29,7 +29,7 @@ template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X
   test::guarded<X> input(x.size());
   std::ranges::copy(x.elements(), input.data());
   for_each_kernel_level([&](auto level) {
-    const lut_matrix w = make_lut_matrix(p, level);
+    const lut_matrix w = make_lut_matrix(p, level, {.three_bits_from = m % 2 * (1 << 20)});
     test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
     gemm(w, tensor_view<const X>(input.data(), x.extents()),
          tensor_view<std::int32_t>(out.data(), shape{m, rows}), level);
@@ -98,18 +98,20 @@ TEST_CASE("gemm: extreme weights and activations, up to the longest exact depth"
   random_stream r(4);
   const auto check = [&](std::int32_t w, auto x, index_t depth) {
     using X = decltype(x);
-    auto p = test::random_palette(r, shape{2, depth}, {});
-    std::ranges::fill(p.lut_codes, static_cast<std::uint8_t>(w));
     tensor<X> activations(shape{2, depth});
     std::ranges::fill(activations.elements(), x);
-    for_each_kernel_level([&](auto level) {
-      const lut_matrix matrix = make_lut_matrix(p, level);
-      tensor<std::int32_t> out(shape{2, 2});
-      gemm(matrix, activations, out, level);
-      const auto sum = static_cast<std::int32_t>(std::int64_t{w} * x * depth);
-      CAPTURE(std::string(decltype(level)::name));
-      for (const std::int32_t got : out.elements()) CHECK(got == sum);
-    });
+    for (const int bits : {2, 3, 4, 6}) {
+      auto p = test::random_palette(r, shape{2, depth}, {.bits = bits});
+      std::ranges::fill(p.lut_codes, static_cast<std::uint8_t>(w));
+      for_each_kernel_level([&](auto level) {
+        const lut_matrix matrix = make_lut_matrix(p, level, {.three_bits_from = 0});
+        tensor<std::int32_t> out(shape{2, 2});
+        gemm(matrix, activations, out, level);
+        const auto sum = static_cast<std::int32_t>(std::int64_t{w} * x * depth);
+        CAPTURE(std::string(decltype(level)::name));
+        for (const std::int32_t got : out.elements()) CHECK(got == sum);
+      });
+    }
   };
   for (const std::int32_t w : {-128, -127, 127}) {
     for (const int x : {-128, -127, 127}) {
@@ -188,6 +190,11 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
   CHECK_ERROR(gemm(w, tensor<std::int8_t>(shape{12}), out), shape_mismatch, "[12]");
   tensor<std::int32_t> short_out(shape{2, 3});
   CHECK_ERROR(gemm(w, x, short_out), shape_mismatch, "[2, 3]", "[2, 4]");
+  tensor<std::int32_t> both(shape{8});
+  const auto* bytes = reinterpret_cast<const std::int8_t*>(both.data());
+  CHECK_ERROR(gemm(w, tensor_view<const std::int8_t>(bytes, shape{1, 6}),
+                   tensor_view<std::int32_t>(both.data() + 1, shape{1, 4})),
+              invalid_argument, "gemm", "out overlaps x");
   CHECK_ERROR(gemv(w, x, short_out), shape_mismatch, "gemv", "one axis");
   const lut_matrix deep = make_lut_matrix(test::random_palette(r, shape{1, 131072}, {.bits = 1}));
   tensor<std::int32_t> one(shape{1, 1});

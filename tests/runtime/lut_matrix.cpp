@@ -23,7 +23,7 @@ TEST_CASE("lut_matrix: every weight, row sum and scale survives the layout of ev
       }
       const auto w = reference::integer_weights(p);
       for_each_kernel_level([&](auto level) {
-        const lut_matrix m = make_lut_matrix(p, level);
+        const lut_matrix m = make_lut_matrix(p, level, {.three_bits_from = 0});
         good = good && m.rows() == rows && m.depth() == s[1] * s[2] && m.n_bits() == bits &&
                m.weight_shape() == s && m.level() == decltype(level)::name;
         for (index_t row = 0; row < rows; ++row) {
@@ -45,20 +45,40 @@ TEST_CASE("lut_matrix: every weight, row sum and scale survives the layout of ev
   CHECK(good);
 }
 
-TEST_CASE("lut_matrix: four bits per weight stay four where the level can look them up") {
+TEST_CASE("lut_matrix: codes stay packed where the level can look them up") {
   random_stream r(2);
   for_each_kernel_level([&](auto level) {
     constexpr bool lookup = has_byte_lookup(level);
     const auto made = [&](int bits, index_t group) {
       return make_lut_matrix(
-          test::random_palette(r, shape{256, 512}, {.bits = bits, .group_rows = group}), level);
+          test::random_palette(r, shape{256, 512}, {.bits = bits, .group_rows = group}), level,
+          {.three_bits_from = 256 * 512 / 2 - 1});
     };
-    CHECK(made(4, 0).packed() == lookup);
-    CHECK(made(2, 0).packed() == lookup);
-    CHECK(made(4, 4).packed() == lookup);
-    CHECK(made(4, 2).packed() == false);
-    CHECK(made(5, 0).packed() == false);
-    CHECK(made(4, 0).bytes() < 256 * 512 / (lookup ? 2 : 1) + 1024);
+    const auto bits = [&](int n, index_t group) { return made(n, group).layout().bits; };
+    CHECK(bits(1, 0) == (lookup ? 2 : 8));
+    CHECK(bits(2, 0) == (lookup ? 2 : 8));
+    CHECK(bits(3, 0) == (lookup ? 3 : 8));
+    CHECK(bits(4, 0) == (lookup ? 4 : 8));
+    CHECK(bits(2, 4) == (lookup ? 4 : 8));
+    CHECK(bits(4, 4) == (lookup ? 4 : 8));
+    CHECK(bits(4, 2) == 8);
+    CHECK(bits(5, 0) == (has_long_lookup(level) ? 6 : 8));
+    CHECK(bits(6, 4) == 8);
+    CHECK(bits(7, 0) == 8);
+    for (const int n : {2, 3, 4, 6, 8}) {
+      const index_t bytes = made(n, 0).bytes();
+      CHECK(bytes >= 256 * 512 * bits(n, 0) / 8);
+      CHECK(bytes < 256 * 512 * bits(n, 0) / 8 + 1024);
+    }
+    const auto three = test::random_palette(r, shape{256, 512}, {.bits = 3});
+    CHECK(make_lut_matrix(three, level).layout().bits == (lookup ? 4 : 8));
+    CHECK(make_lut_matrix(three, level, {.three_bits_from = 256 * 512 / 2}).layout().bits ==
+          (lookup ? 4 : 8));
+    // A short depth would be mostly padding.
+    CHECK(make_lut_matrix(test::random_palette(r, shape{8, 9}, {.bits = 3}), level,
+                          {.three_bits_from = 0})
+              .layout()
+              .bits == (lookup ? 4 : 8));
   });
 }
 

@@ -34,6 +34,7 @@ struct palette_options {
   index_t group_rows = 0;  // 0: one group
   int lowest = -128;       // smallest table entry
   bool zero_points = false;
+  index_t group_columns = 0;  // along axis 1; 0: one group
 };
 
 inline packed_palette random_palette(random_stream& r, const shape& s, const palette_options& o) {
@@ -41,6 +42,7 @@ inline packed_palette random_palette(random_stream& r, const shape& s, const pal
   p.weight_shape = s;
   p.block = s.with(0, o.group_rows > 0 ? o.group_rows : std::max<index_t>(s[0], 1));
   for (int i = 1; i < s.rank(); ++i) p.block = p.block.with(i, std::max<index_t>(s[i], 1));
+  if (o.group_columns > 0 && s.rank() > 1) p.block = p.block.with(1, o.group_columns);
   p.n_bits = o.bits;
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(s.size()));
   for (auto& c : codes) c = static_cast<std::uint8_t>(r.below(1U << o.bits));

@@ -10,6 +10,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/gemm/finish.hpp>
+#include <lutra/runtime/gemm/float_output.hpp>
 #include <lutra/runtime/gemm/panel.hpp>
 #include <lutra/tensor/traits.hpp>
 
@@ -22,14 +23,7 @@ void check_gemm(const lut_matrix& w, const tensor_view<const X>& x, const tensor
     raise(errc::incompatible, "the matrix was made for another level", "gemm",
           std::string(w.level()), std::string(level));
   }
-  if (x.rank() != 2 || x.extent(1) != w.depth()) {
-    raise(errc::shape_mismatch, "x does not match the matrix", "gemm", text_of(x.extents()),
-          "[m, " + text_of(w.depth()) + "]");
-  }
-  if (out.rank() != 2 || out.extent(0) != x.extent(0) || out.extent(1) != w.rows()) {
-    raise(errc::shape_mismatch, "out does not match x and the matrix", "gemm",
-          text_of(out.extents()), text_of(shape{x.extent(0), w.rows()}));
-  }
+  check_product(x, out, w.rows(), w.depth(), "gemm");
   if (w.depth() > w.template max_depth<X>()) {
     raise(errc::unsupported, "depth beyond exact int32 sums", "gemm", text_of(w.depth()),
           "<= " + text_of(w.template max_depth<X>()));
@@ -53,7 +47,7 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
   constexpr index_t chunk_bytes = 256 * 1024;
   const index_t columns = x.extent(0);
   if (columns == 0 || w.rows() == 0) return;
-  activation_rows<A> rows(w.depth());
+  activation_rows<A> rows(w.depth(), w.layout().step_depth());
   const index_t fit = chunk_bytes / std::max<index_t>(rows.padded_depth(), 1);
   const index_t chunk = std::max(fit / block_columns, index_t{1}) * block_columns;
   for (index_t first = 0; first < columns; first += chunk) {

@@ -4,6 +4,7 @@
 //   gemm        out[m][r] = sum_k w[r][k] * x[m][k],          w = table[code] - zero_point
 //   requantize  q = clamp(round_half_even(float(acc + bias) * multiplier) + zero_point, lo, hi)
 //   dequantize  y = float(acc + bias) * multiplier
+//   to float    y = clamp((sum over input groups g of float(acc_g) * scale_g) * x_scale + bias, lo, hi)
 //   pooling     as pool.hpp says, window by window
 // Sums are exact: they are taken in int64 and fit int32 for every legal depth (lut_matrix.hpp states
 // the limit). acc + bias wraps modulo 2^32; float() and * round to nearest even, separately.
@@ -119,6 +120,91 @@ inline std::int32_t requantize(std::int32_t acc, std::int32_t bias, float multip
   const float bounded = std::min(std::max(scaled, -65536.0F), 65536.0F);
   const auto q = static_cast<std::int32_t>(round_half_even(bounded)) + zero_point;
   return std::min(std::max(q, lo), hi);
+}
+
+// Activations as three digits, lowest first: q = d0 + 256 * d1 + 65536 * d2 is x / unit rounded to nearest, halves to
+// even; unit the smallest power of two from 2^-126 on with which every |q| <= 127 * (1 + 256 + 65536). Finite x.
+struct digits {
+  float unit = 0x1p-126F;
+  std::vector<std::int8_t> d0, d1, d2;
+};
+inline digits digits_of(std::span<const float> x) {
+  digits out;
+  double largest = 0;
+  for (const float v : x) largest = std::max(largest, std::fabs(static_cast<double>(v)));
+  while (largest / static_cast<double>(out.unit) > 0x7f7f7f) out.unit *= 2;
+  for (const float v : x) {
+    auto q = static_cast<std::int32_t>(
+        std::nearbyint(static_cast<double>(v) / static_cast<double>(out.unit)));
+    for (auto* d : {&out.d0, &out.d1, &out.d2}) {
+      const auto digit = static_cast<std::int8_t>(q & 255);
+      d->push_back(digit);
+      q = (q - digit) / 256;
+    }
+  }
+  return out;
+}
+
+// What follows the exact sums of a product with float outputs.
+struct to_float {
+  int digits = 1;               // columns of x per row, lowest digit first
+  std::int32_t zero_point = 0;  // of x
+  std::vector<float> x_scale;   // [m]
+  std::vector<float> bias;      // [rows], or empty
+  float lo = 0, hi = 0;
+};
+// p: groups along the axes 0 and 1 at most. x [m * digits, depth], out [m, rows].
+template <class X>
+void gemm(const packed_palette& p, tensor_view<const X> x, const to_float& o,
+          tensor_view<float> out) {
+  const tensor<std::int32_t> w = integer_weights(p);
+  const shape& s = p.weight_shape;
+  const index_t depth = s.product(1, s.rank());
+  const index_t inner = s.product(2, s.rank());
+  const index_t block = s.rank() > 1 ? p.block[1] * inner : 1;
+  const shape grid = p.groups().grid();
+  for (index_t m = 0; m < out.extent(0); ++m) {
+    for (index_t r = 0; r < s[0]; ++r) {
+      float y = 0;
+      for (index_t begin = 0, g = 0; begin < depth; begin += block, ++g) {
+        float t = 0;
+        for (int d = o.digits - 1; d >= 0; --d) {
+          std::int64_t sum = 0;
+          for (index_t k = begin; k < std::min(begin + block, depth); ++k) {
+            sum += std::int64_t{w[r * depth + k]} * (x(m * o.digits + d, k) - o.zero_point);
+          }
+          t = t * 256.0F + static_cast<float>(sum);
+        }
+        const index_t group = r / p.block[0] * (s.rank() > 1 ? grid[1] : 1) + g;
+        float scale = p.scale[static_cast<std::size_t>(group)];
+        if (!p.row_scale.empty()) scale *= p.row_scale[static_cast<std::size_t>(r)];
+        y += t * scale;
+      }
+      y *= o.x_scale[static_cast<std::size_t>(m)];
+      if (!o.bias.empty()) y += o.bias[static_cast<std::size_t>(r)];
+      out(m, r) = std::min(std::max(y, o.lo), o.hi);
+    }
+  }
+}
+
+// Float tables: w [rows, depth] are their entries. Products of the positions k with the same k mod 64 add up in order of
+// k; then sums 32, 16, 8, 4, 2 and 1 apart are added.
+inline void gemm(tensor_view<const float> w, std::span<const float> row_scale,
+                 tensor_view<const float> x, std::span<const float> bias, float lo, float hi,
+                 tensor_view<float> out) {
+  for (index_t m = 0; m < x.extent(0); ++m) {
+    for (index_t r = 0; r < w.extent(0); ++r) {
+      float sum[64] = {};
+      for (index_t k = 0; k < w.extent(1); ++k) sum[k % 64] += w(r, k) * x(m, k);
+      for (int apart = 32; apart > 0; apart /= 2) {
+        for (int i = 0; i < apart; ++i) sum[i] += sum[i + apart];
+      }
+      float y = sum[0];
+      if (!row_scale.empty()) y *= row_scale[static_cast<std::size_t>(r)];
+      if (!bias.empty()) y += bias[static_cast<std::size_t>(r)];
+      out(m, r) = std::min(std::max(y, lo), hi);
+    }
+  }
 }
 
 // Calls f(value) for the elements of one pooling window inside plane (n, c) of x [n, c, h, w].

@@ -89,6 +89,10 @@ inline float where_nan(float v, float a, float b) noexcept { return v == v ? b :
 template <class V>
 requires std::is_same_v<V, float> V words(std::uint32_t w)
 noexcept { return std::bit_cast<float>(w); }
+// Words that hold the nearest integers, halves to even; |v| < 2^31.
+inline float round_words(float v) noexcept {
+  return std::bit_cast<float>(static_cast<std::int32_t>(std::nearbyint(v)));
+}
 // Rounded once; slow where there is no instruction for it (see has_fma).
 inline float fma(float a, float b, float c) noexcept { return std::fma(a, b, c); }
 inline float fnma(float a, float b, float c) noexcept { return std::fma(-a, b, c); }  // c - a * b
@@ -174,6 +178,9 @@ template <class A> fbatch<A> or_words(const fbatch<A>& a, const fbatch<A>& b) no
 template <class A>
 fbatch<A> where_nan(const fbatch<A>& v, const fbatch<A>& a, const fbatch<A>& b) noexcept {
   return xsimd::select(v == v, b, a);
+}
+template <class A> fbatch<A> round_words(const fbatch<A>& v) noexcept {
+  return xsimd::bitwise_cast<float>(xsimd::nearbyint_as_int(v));
 }
 // Rounded once.
 template <class A>

@@ -19,24 +19,14 @@ template <class A> class panel_weights {
  public:
   explicit panel_weights(const lut_matrix& w) {
     const index_t lanes = simd::int_lanes<A>;
-    const index_t strip_bytes = 2 * w.steps() * group_bytes;
+    const index_t strip_bytes = w.layout().groups * w.steps() * group_bytes;
     for (index_t row = 0; row < w.rows(); ++row) {
       offset_.push_back(row / lanes * strip_bytes + row % lanes * 4);
     }
     bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes));
     std::uint8_t* out = bytes_.data();
     for (index_t strip = 0; strip < w.strips(); ++strip) {
-      if constexpr (has_byte_lookup(A{})) {
-        if (w.packed() && w.table_per_strip()) {
-          out = decode<packed_codes<simd::line_tables>>(w, strip, out);
-          continue;
-        }
-        if (w.packed()) {
-          out = decode<packed_codes<simd::one_table>>(w, strip, out);
-          continue;
-        }
-      }
-      out = decode<decoded_weights>(w, strip, out);
+      with_codes_of<A>(w, [&](auto codes) { out = decode<decltype(codes)>(w, strip, out); });
     }
   }
   // Lane of output channel `row` in group 0; the next group lies group_bytes further.
@@ -48,12 +38,13 @@ template <class A> class panel_weights {
  private:
   template <class Codes>
   static std::uint8_t* decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
-    const auto table = load_bytes(w.table(strip), A{});
+    const auto tables = Codes::template load_tables<A>(w.table(strip));
     const std::uint8_t* in = w.weights(strip);
     for (index_t step = 0; step < w.steps(); ++step, in += w.step_bytes(strip / panel_strips)) {
-      store_panel_weights(out, Codes::template read<0, A>(in, table), A{});
-      store_panel_weights(out + group_bytes, Codes::template read<1, A>(in, table), A{});
-      out += 2 * group_bytes;
+      simd::unroll<Codes::layout.groups>([&](auto g) {
+        store_panel_weights(out, Codes::template read<g, A>(in, tables), A{});
+        out += group_bytes;
+      });
     }
     return out;
   }

@@ -1,7 +1,7 @@
 // lutra: activations.hpp - rows of 8-bit activations as the kernels read them, with their sums.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A kernel reads whole steps of eight int8, so rows are padded with zeros; uint8 becomes int8 by
+// A kernel reads whole steps of int8, so rows are padded with zeros; uint8 becomes int8 by
 // subtracting 128. Rows that already lie that way are used in place. The sum of each row corrects for
 // weight biases and zero points.
 #pragma once
@@ -52,7 +52,8 @@ std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t
 // Rows [first, first + count) of x, prepared. Holds a buffer: make one, prepare chunk after chunk.
 template <class A> class activation_rows {
  public:
-  explicit activation_rows(index_t depth)
+  // For a matrix of that depth whose steps have step_depth positions.
+  activation_rows(index_t depth, index_t step_depth)
       : depth_(depth), padded_((depth + step_depth - 1) / step_depth * step_depth) {}
 
   index_t padded_depth() const noexcept { return padded_; }

@@ -12,6 +12,28 @@
 
 namespace lutra::inline LUTRA_ABI {
 
+// The exact sums of one strip. negative_x: minus the sum of the activations, in every lane;
+// row_sum_factor: what was taken off every activation.
+template <class A>
+[[gnu::always_inline]] inline simd::ints_of<A> exact_sums(const lut_matrix& w,
+                                                          const std::int32_t* raw, index_t row,
+                                                          simd::ints_of<A> negative_x,
+                                                          std::int32_t row_sum_factor) {
+  auto sum =
+      add(load_ints(raw, A{}), multiply(splat_ints(weight_bias(A{}), A{}), negative_x, A{}), A{});
+  if (w.has_zero_points()) {
+    sum = add(sum, multiply(load_ints(w.zero_points() + row, A{}), negative_x, A{}), A{});
+  }
+  if (row_sum_factor != 0) {
+    const auto row_sum = load_ints(w.row_sums() + row, A{});
+    sum = add(sum, multiply(row_sum, splat_ints(row_sum_factor, A{}), A{}), A{});
+  }
+  return sum;
+}
+template <class A> simd::ints_of<A> negative(std::int32_t x) {
+  return splat_ints(static_cast<std::int32_t>(0U - static_cast<std::uint32_t>(x)), A{});
+}
+
 // Writes the outputs of one matrix; concurrent calls for different panels or columns are safe.
 template <class A, class Epilogue, class Out> class row_finisher {
  public:
@@ -25,18 +47,9 @@ template <class A, class Epilogue, class Out> class row_finisher {
     Out* to = out_.data() + m * out_.stride(0) + first * out_.stride(1);
     alignas(64) Out finished[static_cast<std::size_t>(panel_strips * lanes)];
     const bool in_place = out_.stride(1) == 1 && count == panel_strips * lanes;
-    const auto negative_x = splat_ints(static_cast<std::int32_t>(0U - as_unsigned(x_sum)), A{});
-    const auto bias = multiply(splat_ints(weight_bias(A{}), A{}), negative_x, A{});
+    const auto negative_x = negative<A>(x_sum);
     for (index_t at = 0; at < count; at += lanes) {
-      auto sum = add(load_ints(raw + at, A{}), bias, A{});
-      if (w_.has_zero_points()) {
-        const auto zero_point = load_ints(w_.zero_points() + first + at, A{});
-        sum = add(sum, multiply(zero_point, negative_x, A{}), A{});
-      }
-      if (unsigned_x_) {
-        const auto row_sum = load_ints(w_.row_sums() + first + at, A{});
-        sum = add(sum, multiply(row_sum, splat_ints(128, A{}), A{}), A{});
-      }
+      const auto sum = exact_sums<A>(w_, raw + at, first + at, negative_x, unsigned_x_ ? 128 : 0);
       store((in_place ? to : finished) + at, sum, first + at);
     }
     if (in_place) return;
@@ -49,7 +62,6 @@ template <class A, class Epilogue, class Out> class row_finisher {
 
  private:
   static constexpr index_t lanes = simd::int_lanes<A>;
-  static std::uint32_t as_unsigned(std::int32_t x) { return static_cast<std::uint32_t>(x); }
 
   // The epilogue of `lanes` rows from `row` on; the last strip may have fewer.
   void store(Out* to, simd::ints_of<A> sum, index_t row) const {

@@ -15,18 +15,58 @@ struct multiply_operands {
   const std::uint8_t* weights = nullptr;
   index_t step_bytes = 0;
   const std::uint8_t* tables = nullptr;  // one vector, or one per strip (table_per_strip)
-  const std::int8_t* x = nullptr;        // Columns rows of steps * step_depth bytes
+  const std::int8_t* x = nullptr;        // Columns rows of the steps' depth
   index_t x_stride = 0;
   index_t steps = 0;
   std::int32_t* out = nullptr;  // [Columns][out_stride]
   index_t out_stride = 0;
 };
 
+// Adds the products of group G of a step to sum[column][strip]. Where registers are few, what there is less of, strips
+// or columns, stays in them and the other comes one at a time; where they are not, all look-ups first are 5 % faster.
+template <int G, class A, class Codes, class Weight, int Strips, int Columns, class Tables,
+          class Sums>
+[[gnu::always_inline]] inline void add_group(const std::uint8_t* w, const Tables& tables,
+                                             const std::int8_t* x, index_t x_stride, Sums& sum) {
+  const auto row = [&](auto s) __attribute__((always_inline)) {
+    constexpr int t = Codes::table_per_strip ? s : 0;
+    const std::uint8_t* at = w + s * Codes::layout.vectors * simd::vector_size<A>;
+    return simd::weights(Codes::template read<G, A>(at, tables[t]), Weight{}, A{});
+  };
+  const auto column = [&](auto c) __attribute__((always_inline)) {
+    return activations(x + c * x_stride, Weight{}, A{});
+  };
+  const auto add_dot = [&](auto c, auto s, const auto& weights, const auto& four)
+      __attribute__((always_inline)) {
+    sum[c][s] = as_sum(dot(as_ints(sum[c][s], A{}), weights, four, Weight{}, A{}), A{});
+  };
+  constexpr auto zero = std::integral_constant<int, 0>{};
+  if constexpr (Columns < Strips && vector_registers(A{}) < 32) {
+    decltype(column(zero)) columns[static_cast<std::size_t>(Columns)];
+    simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) { columns[c] = column(c); });
+    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+      const auto weights = row(s);
+      simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
+        add_dot(c, s, weights, columns[c]);
+      });
+    });
+  } else {
+    decltype(row(zero)) rows[static_cast<std::size_t>(Strips)];
+    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) { rows[s] = row(s); });
+    simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
+      const auto four = column(c);
+      simd::unroll<Strips>([&](auto s)
+                               __attribute__((always_inline)) { add_dot(c, s, rows[s], four); });
+    });
+  }
+}
+
 template <class A, class Codes, class Weight, int Strips, int Columns>
 void multiply_strips(const multiply_operands& o) {
   constexpr bool per_strip = Codes::table_per_strip;
   constexpr index_t size = simd::vector_size<A>;
-  // Few accumulators would wait for each other: then the two groups get sums of their own.
+  constexpr int groups = Codes::layout.groups;
+  // Few accumulators would wait for each other: then every other group gets sums of its own.
   constexpr int chains = has_adding_dot(A{}) && Strips * Columns < 8 ? 2 : 1;
   constexpr auto strips = static_cast<std::size_t>(Strips);
   decltype(as_sum(
@@ -40,50 +80,19 @@ void multiply_strips(const multiply_operands& o) {
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
     simd::unroll<chains>([&](auto g) { sum[g][c][s] = as_sum(splat_ints(0, A{}), A{}); });
   });
-  simd::bytes_of<A> table[strips];
-  simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-    table[s] = load_bytes(o.tables + (per_strip ? s * size : 0), A{});
+  typename Codes::template tables<A> tables[per_strip ? strips : 1];
+  simd::unroll<per_strip ? Strips : 1>([&](auto s) __attribute__((always_inline)) {
+    tables[s] = Codes::template load_tables<A>(o.tables + s * size);
   });
   const std::uint8_t* w = o.weights;
   const std::int8_t* x = o.x;
   for (index_t step = 0; step < o.steps; ++step) {
-    simd::unroll<2>([&](auto g) __attribute__((always_inline)) {
-      const auto row = [&](auto s) __attribute__((always_inline)) {
-        constexpr int t = per_strip ? s : 0;
-        return simd::weights(Codes::template read<g, A>(w + s * Codes::vectors * size, table[t]),
-                             Weight{}, A{});
-      };
-      const auto four = [&](auto c) __attribute__((always_inline)) {
-        return activations(x + c * o.x_stride + 4 * g, Weight{}, A{});
-      };
-      const auto add_dot = [&](auto c, auto s, const auto& weights, const auto& xs)
-          __attribute__((always_inline)) {
-        auto& total = sum[g % chains][c][s];
-        total = as_sum(dot(as_ints(total, A{}), weights, xs, Weight{}, A{}), A{});
-      };
-      // Where registers are few, what there is less of stays in them and the other comes one at a time; where they
-      // are not, look-ups of all strips first are 5 % faster.
-      if constexpr (Columns < Strips && vector_registers(A{}) < 32) {
-        decltype(four(std::integral_constant<int, 0>{})) xs[static_cast<std::size_t>(Columns)];
-        simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) { xs[c] = four(c); });
-        simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-          const auto weights = row(s);
-          simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
-            add_dot(c, s, weights, xs[c]);
-          });
-        });
-      } else {
-        decltype(row(std::integral_constant<int, 0>{})) rows[strips];
-        simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) { rows[s] = row(s); });
-        simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
-          const auto xs = four(c);
-          simd::unroll<Strips>([&](auto s)
-                                   __attribute__((always_inline)) { add_dot(c, s, rows[s], xs); });
-        });
-      }
+    simd::unroll<groups>([&](auto g) __attribute__((always_inline)) {
+      add_group<g, A, Codes, Weight, Strips, Columns>(w, tables, x + 4 * g, o.x_stride,
+                                                      sum[g % chains]);
     });
     w += o.step_bytes;
-    x += step_depth;
+    x += 4 * groups;
   }
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
     auto total = as_ints(sum[0][c][s], A{});

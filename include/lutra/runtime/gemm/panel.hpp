@@ -65,7 +65,7 @@ void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>
   o.x_stride = x.stride();
   o.out = out;
   o.out_stride = panel_strips * simd::int_lanes<A>;
-  const auto with_codes = [&](auto codes) {
+  with_codes_of<A>(w, [&](auto codes) {
     using Codes = decltype(codes);
     if constexpr (has_small_weight_dot(A{})) {
       if (w.small_weights()) {
@@ -74,18 +74,7 @@ void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>
       }
     }
     multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, columns);
-  };
-  if constexpr (has_byte_lookup(A{})) {
-    if (w.packed()) {
-      if (w.table_per_strip()) {
-        with_codes(packed_codes<simd::line_tables>{});
-      } else {
-        with_codes(packed_codes<simd::one_table>{});
-      }
-      return;
-    }
-  }
-  with_codes(decoded_weights{});
+  });
 }
 
 }  // namespace lutra::inline LUTRA_ABI

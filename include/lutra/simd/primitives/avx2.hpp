@@ -53,6 +53,14 @@ constexpr index_t vector_bytes(avx2) { return 32; }
   return _mm256_shuffle_epi8(table, _mm256_and_si256(high, _mm256_set1_epi8(15)));
 }
 
+template <int Count> [[gnu::always_inline]] inline __m256i shift_codes(__m256i v, avx2) {
+  return _mm256_srli_epi16(v, Count);
+}
+[[gnu::always_inline]] inline __m256i choose_bits(int mask, __m256i a, __m256i b, avx2) {
+  const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+  return _mm256_or_si256(_mm256_and_si256(m, a), _mm256_andnot_si256(m, b));
+}
+
 struct avx_pairs {
   __m256i even, odd;
 };
@@ -129,6 +137,12 @@ struct avx_signed {
 }
 
 [[gnu::always_inline]] inline __m256 splat_floats(float x, avx2) { return _mm256_set1_ps(x); }
+[[gnu::always_inline]] inline __m256 add_floats(__m256 a, __m256 b, avx2) {
+  return _mm256_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m256 multiply_floats(__m256 a, __m256 b, avx2) {
+  return _mm256_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m256 scaled(__m256i x, __m256 m, avx2) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(x), m);
 }

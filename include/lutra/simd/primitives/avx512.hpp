@@ -61,6 +61,14 @@ constexpr int vector_registers(avx512bw) { return 32; }
   return _mm512_shuffle_epi8(table, _mm512_and_si512(high, _mm512_set1_epi8(15)));
 }
 
+template <int Count> [[gnu::always_inline]] inline __m512i shift_codes(__m512i v, avx512bw) {
+  return _mm512_srli_epi16(v, Count);
+}
+[[gnu::always_inline]] inline __m512i choose_bits(int mask, __m512i a, __m512i b, avx512bw) {
+  // The result replaces the first operand: not the mask, which is needed again.
+  return _mm512_ternarylogic_epi64(a, b, _mm512_set1_epi8(static_cast<char>(mask)), 0xE4);
+}
+
 struct avx512_pairs {
   __m512i even, odd;
 };
@@ -143,6 +151,12 @@ struct avx512_signed {
 }
 
 [[gnu::always_inline]] inline __m512 splat_floats(float x, avx512bw) { return _mm512_set1_ps(x); }
+[[gnu::always_inline]] inline __m512 add_floats(__m512 a, __m512 b, avx512bw) {
+  return _mm512_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m512 multiply_floats(__m512 a, __m512 b, avx512bw) {
+  return _mm512_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m512 scaled(__m512i x, __m512 m, avx512bw) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(x), m);
 }
@@ -213,6 +227,7 @@ inline constexpr auto every_other = [] {
   return n;
 }();
 
+constexpr bool has_long_lookup(avx512vnni_vbmi) { return true; }
 constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
 constexpr bool has_adding_dot(avx512vnni_vbmi) { return true; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }

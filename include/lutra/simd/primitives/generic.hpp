@@ -56,7 +56,12 @@ inline constexpr const std::int8_t* splice_mask = splice_masks.data();
 
 // ---- properties of a level -----------------------------------------------------------------------
 constexpr index_t vector_bytes(portable) { return 16; }
-constexpr bool has_byte_lookup(portable) { return false; }  // lookup_low/high exist
+constexpr bool has_byte_lookup(portable) {
+  return false;
+}  // lookup_*, shift_codes, choose_bits exist
+constexpr bool has_long_lookup(portable) {
+  return false;
+}  // lookup_low of one_table takes 64 entries
 constexpr bool has_small_weight_dot(portable) {
   return false;
 }  // small_weight differs from any_weight
@@ -196,6 +201,16 @@ template <class Ints, class A> [[gnu::always_inline]] inline Ints as_ints(Ints v
 [[gnu::always_inline]] inline portable_floats scaled(portable_ints x, portable_floats m, portable) {
   for (std::size_t i = 0; i < 4; ++i) m.lane[i] *= static_cast<float>(x.lane[i]);
   return m;
+}
+[[gnu::always_inline]] inline portable_floats add_floats(portable_floats a, portable_floats b,
+                                                         portable) {
+  for (std::size_t i = 0; i < 4; ++i) a.lane[i] += b.lane[i];
+  return a;
+}
+[[gnu::always_inline]] inline portable_floats multiply_floats(portable_floats a, portable_floats b,
+                                                              portable) {
+  for (std::size_t i = 0; i < 4; ++i) a.lane[i] *= b.lane[i];
+  return a;
 }
 // round_half_even(min(x, hi)); hi is an integer below 2^15. x below -32768 may give any number that is
 // not larger than -32768 (the limits below clamp it).

@@ -62,6 +62,13 @@ constexpr int vector_registers(neon64) { return 32; }
   return vqtbl1q_s8(table, vshrq_n_u8(vreinterpretq_u8_s8(codes), 4));
 }
 
+template <int Count> [[gnu::always_inline]] inline int8x16_t shift_codes(int8x16_t v, neon64) {
+  return vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(v), Count));
+}
+[[gnu::always_inline]] inline int8x16_t choose_bits(int mask, int8x16_t a, int8x16_t b, neon64) {
+  return vbslq_s8(vdupq_n_u8(static_cast<std::uint8_t>(mask)), a, b);
+}
+
 [[gnu::always_inline]] inline int8x16_t splat_group(const void* four, neon64) {
   std::int32_t group;
   std::memcpy(&group, four, 4);
@@ -125,6 +132,12 @@ constexpr int vector_registers(neon64) { return 32; }
 }
 
 [[gnu::always_inline]] inline float32x4_t splat_floats(float x, neon64) { return vdupq_n_f32(x); }
+[[gnu::always_inline]] inline float32x4_t add_floats(float32x4_t a, float32x4_t b, neon64) {
+  return vaddq_f32(a, b);
+}
+[[gnu::always_inline]] inline float32x4_t multiply_floats(float32x4_t a, float32x4_t b, neon64) {
+  return vmulq_f32(a, b);
+}
 [[gnu::always_inline]] inline float32x4_t scaled(int32x4_t x, float32x4_t m, neon64) {
   return vmulq_f32(vcvtq_f32_s32(x), m);
 }

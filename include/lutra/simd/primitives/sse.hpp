@@ -108,6 +108,12 @@ struct sse_pairs {
 }
 
 [[gnu::always_inline]] inline __m128 splat_floats(float x, sse2) { return _mm_set1_ps(x); }
+[[gnu::always_inline]] inline __m128 add_floats(__m128 a, __m128 b, sse2) {
+  return _mm_add_ps(a, b);
+}
+[[gnu::always_inline]] inline __m128 multiply_floats(__m128 a, __m128 b, sse2) {
+  return _mm_mul_ps(a, b);
+}
 [[gnu::always_inline]] inline __m128 scaled(__m128i x, __m128 m, sse2) {
   return _mm_mul_ps(_mm_cvtepi32_ps(x), m);
 }
@@ -179,6 +185,15 @@ constexpr bool has_small_weight_dot(sse4_1) { return true; }
 [[gnu::always_inline]] inline __m128i lookup_high(__m128i table, __m128i codes, line_tables,
                                                   sse4_1) {
   return _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(codes, 4), _mm_set1_epi8(15)));
+}
+// Bytes shifted right; what comes in at the top is anything.
+template <int Count> [[gnu::always_inline]] inline __m128i shift_codes(__m128i v, sse4_1) {
+  return _mm_srli_epi16(v, Count);
+}
+// The bits of a where the byte `mask` has ones, those of b elsewhere.
+[[gnu::always_inline]] inline __m128i choose_bits(int mask, __m128i a, __m128i b, sse4_1) {
+  const __m128i m = _mm_set1_epi8(static_cast<char>(mask));
+  return _mm_or_si128(_mm_and_si128(m, a), _mm_andnot_si128(m, b));
 }
 struct sse_signed {
   __m128i value, magnitude;

@@ -1,0 +1,188 @@
+// lutra: float_gemm.hpp - float in, float out: an int8 palette matrix times float activations.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   out[m][r] = min(max(sum_k w[r][k] * x[m][k] + bias[r], lo), hi)     x [m, depth], out [m, rows], both float
+// w[r][k] = (table[code] - zero_point) * scale. All three multiply in integers and never decode to float:
+//   gemm_float     weight-only: each row of x becomes three int8 digits under a common power of two
+//                  (gemm/digits.hpp), and their products with the tables are summed exactly. Differs from the exact
+//                  value by at most   (2^-22.9 * max_k |x[m][k]| * sum_k |w[r][k]|
+//                                      + (slices + 4) * 2^-24 * sum_k |w[r][k] * x[m][k]|) * (1 + 2^-20)
+//                  plus 2^-24 times the output for the bias: as good as float sums of some ten terms.
+//   gemm_dynamic   each row of x is quantized to int8 with a scale of its own (affine/row_quantize.hpp): three times
+//                  as fast, with the error of 8-bit activations.
+//   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale.
+// The arithmetic is that of gemm/to_float.hpp, then gemm/float_output.hpp: the same bits at every level and for every
+// executor. A row of x with a NaN or an infinity gives NaN from gemm_float; gemm_dynamic reads NaN as 0 and saturates
+// infinities, as quantize_rows does. Views may have any strides; out must not overlap x. m, rows, depth may be 0.
+// Depth of a slice is limited as in lut_matrix.hpp; gemm_dynamic takes depths up to 2^24 in all.
+#pragma once
+
+#include <lutra/affine/row_quantize.hpp>
+#include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/gemm/digits.hpp>
+#include <lutra/runtime/gemm/to_float.hpp>
+#include <lutra/runtime/grouped_matrix.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+// Scale and zero point of 8-bit activations.
+struct activation_scale {
+  float scale = 1;              // finite, > 0
+  std::int32_t zero_point = 0;  // within the type of the activations
+};
+
+template <class Digit, palette_matrix W, class X>
+void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_view<float>& out,
+                      const float_output& o, std::string_view level, std::string_view where) {
+  for (const lut_matrix& slice : slices_of(w)) {
+    if (slice.level() != level) {
+      raise(errc::incompatible, "the matrix was made for another level", std::string(where),
+            std::string(slice.level()), std::string(level));
+    }
+    if (slice.depth() > slice.template max_depth<Digit>()) {
+      raise(errc::unsupported, "depth beyond exact int32 sums", std::string(where),
+            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<Digit>()));
+    }
+  }
+  check_product(x, out, w.rows(), w.depth(), where);
+  check_float_output(o, w.rows(), where);
+}
+
+// Rows of x pass through in chunks of this many, whose 8-bit form stays in the second-level cache.
+inline index_t chunk_of(index_t bytes_of_row) {
+  constexpr index_t chunk_bytes = 256 * 1024;
+  return std::max<index_t>(chunk_bytes / std::max<index_t>(bytes_of_row, 1), 8);
+}
+
+// quantize(row, to) makes the columns of one row of x, Digits of type Digit, and returns their scale.
+template <class A, int Digits, class Digit, class E, class Quantize>
+void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const float_output& o,
+                    index_t depth, tensor_view<float> out, const Quantize& quantize) {
+  if (out.empty()) return;
+  const index_t chunk = chunk_of(depth * Digits);
+  float_product<A, Digits> product(slices, o, out);
+  std::vector<Digit> columns;
+  std::vector<float> scales;
+  for (index_t first = 0; first < out.extent(0); first += chunk) {
+    const index_t rows = std::min(chunk, out.extent(0) - first);
+    columns.resize(static_cast<std::size_t>(rows * Digits * depth));
+    scales.resize(static_cast<std::size_t>(rows));
+    ex.bulk(rows, [&](index_t i) {
+      scales[static_cast<std::size_t>(i)] =
+          quantize(first + i, columns.data() + i * Digits * depth);
+    });
+    product.run(ex, tensor_view<const Digit>(columns.data(), shape{rows * Digits, depth}), first,
+                std::span<const float>(scales));
+  }
+}
+
+// Calls f(pointer) with the elements of one row lying densely.
+template <class F> auto with_dense_row(const tensor_view<const float>& x, index_t row, F&& f) {
+  const float* from = x.data() + row * x.stride(0);
+  if (x.stride(1) == 1) return f(from);
+  std::vector<float> copy(static_cast<std::size_t>(x.extent(1)));
+  for (float& v : copy) {
+    v = *from;
+    from += x.stride(1);
+  }
+  return f(static_cast<const float*>(copy.data()));
+}
+
+template <class A, class E, palette_matrix W>
+void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x,
+                      const float_output& o, const tensor_view<float>& out) {
+  check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_float");
+  const index_t depth = w.depth();
+  run_float_gemm<A, row_digits, std::uint8_t>(
+      ex, slices_of(w), o, depth, out, [&](index_t row, std::uint8_t* to) {
+        return with_dense_row(
+            x, row, [&](const float* from) { return split_row<A>(from, depth, to, depth); });
+      });
+}
+
+template <class A, class E, palette_matrix W>
+void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>& x,
+                        const float_output& o, const tensor_view<float>& out) {
+  check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_dynamic");
+  const index_t depth = w.depth();
+  if (depth > index_t{1} << 24) {
+    raise(errc::unsupported, "rows are too long", "gemm_dynamic", text_of(depth), "up to 2^24");
+  }
+  run_float_gemm<A, 1, std::int8_t>(
+      ex, slices_of(w), o, depth, out, [&](index_t row, std::int8_t* to) {
+        return with_dense_row(
+            x, row, [&](const float* from) { return quantize_row<A>(from, depth, to).scale; });
+      });
+}
+
+template <class A, class E, palette_matrix W, class X>
+void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
+                       const activation_scale& s, const float_output& o,
+                       const tensor_view<float>& out) {
+  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
+                "activations are int8 or uint8");
+  check_float_gemm<X>(w, x, out, o, A::name, "gemm_scaled");
+  constexpr std::int32_t lowest = std::is_signed_v<X> ? -128 : 0;
+  if (!(s.scale > 0.0F) || s.scale - s.scale != 0.0F) {
+    raise(errc::invalid_argument, "scale is not a positive finite number", "gemm_scaled",
+          text_of(s.scale), "> 0");
+  }
+  if (s.zero_point < lowest || s.zero_point > lowest + 255) {
+    raise(errc::invalid_argument, "zero_point out of range", "gemm_scaled", text_of(s.zero_point),
+          range_text(lowest, lowest + 255));
+  }
+  if (out.empty()) return;
+  float_product<A, 1> product(slices_of(w), o, out);
+  product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
+  const index_t chunk = chunk_of(w.depth());
+  const std::vector<float> scales(static_cast<std::size_t>(chunk), s.scale);
+  for (index_t first = 0; first < x.extent(0); first += chunk) {
+    const index_t rows = std::min(chunk, x.extent(0) - first);
+    const tensor_view<const X> part(x.data() + first * x.stride(0), shape{rows, w.depth()},
+                                    x.strides());
+    product.run(ex, part, first, std::span(scales).first(static_cast<std::size_t>(rows)));
+  }
+}
+
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_float(const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+  gemm_float_views<A>(serial_executor{}, w, view(x), o, view(out));
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_float(const E& ex, const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+  gemm_float_views<A>(ex, w, view(x), o, view(out));
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_dynamic(const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+  gemm_dynamic_views<A>(serial_executor{}, w, view(x), o, view(out));
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_dynamic(const E& ex, const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+  gemm_dynamic_views<A>(ex, w, view(x), o, view(out));
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_scaled(const W& w, const X& x, const activation_scale& s, const float_output& o,
+                 Out&& out, A = {}) {
+  gemm_scaled_views<A, serial_executor, W, element_t<X>>(serial_executor{}, w, view(x), s, o,
+                                                         view(out));
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s,
+                 const float_output& o, Out&& out, A = {}) {
+  gemm_scaled_views<A, E, W, element_t<X>>(ex, w, view(x), s, o, view(out));
+}
+
+// One vector: x [depth], out [rows].
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const W& w, const X& x, const float_output& o, Out&& out, A a = {}) {
+  gemm_float(w, as_row(view(x)), o, as_row(view(out)), a);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_dynamic(const W& w, const X& x, const float_output& o, Out&& out, A a = {}) {
+  gemm_dynamic(w, as_row(view(x)), o, as_row(view(out)), a);
+}
+
+}  // namespace lutra::inline LUTRA_ABI

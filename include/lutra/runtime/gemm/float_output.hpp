@@ -1,0 +1,76 @@
+// lutra: float_output.hpp - the end of a product with float outputs: bias and bounds.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   y = min(max(sum * scale + bias[r], lo), hi)        each operation rounded on its own; NaN stays NaN
+#pragma once
+
+#include <limits>
+#include <lutra/core/error.hpp>
+#include <lutra/core/strict_fp.hpp>
+#include <lutra/simd/floats.hpp>
+#include <lutra/tensor/overlap.hpp>
+#include <string>
+#include <vector>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+struct float_output {
+  std::vector<float> bias;                             // [rows], or empty for none
+  float lo = -std::numeric_limits<float>::infinity();  // relu is lo = 0
+  float hi = std::numeric_limits<float>::infinity();
+};
+
+inline void check_float_output(const float_output& o, index_t rows, std::string_view where) {
+  if (!o.bias.empty() && static_cast<index_t>(o.bias.size()) != rows) {
+    raise(errc::shape_mismatch, "bias needs one entry per output row", std::string(where),
+          text_of(static_cast<index_t>(o.bias.size())), text_of(rows));
+  }
+  if (!(o.lo <= o.hi)) {
+    raise(errc::invalid_argument, "lo is not below hi", std::string(where), text_of(o.lo),
+          "<= " + text_of(o.hi));
+  }
+}
+
+// Raises unless x is [m, depth] and out [m, rows], in memory of its own.
+template <class X, class Out>
+void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, index_t rows,
+                   index_t depth, std::string_view where) {
+  const std::string at(where);
+  if (x.rank() != 2 || x.extent(1) != depth) {
+    raise(errc::shape_mismatch, "x does not match the matrix", at, text_of(x.extents()),
+          "[m, " + text_of(depth) + "]");
+  }
+  if (out.rank() != 2 || out.extent(0) != x.extent(0) || out.extent(1) != rows) {
+    raise(errc::shape_mismatch, "out does not match x and the matrix", at, text_of(out.extents()),
+          text_of(shape{x.extent(0), rows}));
+  }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
+}
+
+// n outputs of one row of x, from output `first` on; `out` is its element 0.
+template <class Level>
+void write_outputs(const float_output& o, const float* sums, float scale, index_t first, index_t n,
+                   float* out, index_t stride) {
+  const float* bias = o.bias.empty() ? nullptr : o.bias.data() + first;
+  const auto value = [&](auto sum, index_t i) {
+    using V = decltype(sum);
+    V y = sum * V(scale);
+    if (bias != nullptr) y = y + simd::load<V>(bias + i);
+    return simd::min(V(o.hi), simd::max(V(o.lo), y));
+  };
+  using V = simd::floats<Level>;
+  out += first * stride;
+  index_t i = 0;
+  if (stride == 1) {
+    for (; i + simd::lanes<V> <= n; i += simd::lanes<V>) {
+      simd::store(out + i, value(simd::load<V>(sums + i), i));
+    }
+  }
+  for (; i < n; ++i) out[i * stride] = value(sums[i], i);
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END
