@@ -7,7 +7,8 @@
 //                  (gemm/digits.hpp), and their products with the tables are summed exactly. Differs from the exact
 //                  value by at most   (2^-22.9 * max_k |x[m][k]| * sum_k |w[r][k]|
 //                                      + (slices + 4) * 2^-24 * sum_k |w[r][k] * x[m][k]|) * (1 + 2^-20)
-//                  plus 2^-24 times the output for the bias: as good as float sums of some ten terms.
+//                  plus 2^-24 times the output for the bias, but for overflow and results below the normal numbers:
+//                  as good as float sums of some ten terms.
 //   gemm_dynamic   each row of x is quantized to int8 with a scale of its own (affine/row_quantize.hpp): three times
 //                  as fast, with the error of 8-bit activations.
 //   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale.
