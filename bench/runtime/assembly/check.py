@@ -6,7 +6,8 @@ the kernels that must_fit() names, which are those that time is spent in, no vec
 vector register touches the stack. Prints instructions per weight, of the whole loop, and what is spilled or copied
 between registers; fails if anything is violated. Levels that this CPU cannot run are no different.
 
-A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp: one step takes 8 weights of every row of the strips.
+A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
+strip of rows.
 """
 import argparse
 import concurrent.futures
@@ -32,24 +33,35 @@ LEVELS = {
 }
 
 
+# Groups of four weights per row and step, by how codes are stored (runtime/layout.hpp); 8 bits are decoded weights.
+GROUPS = {"2": 4, "3": 8, "4": 2, "6": 4, "8": 2}
+
 # Spills that are known, at most so many; what is not here has none.
 KNOWN = {
-    ("clang++-14", "avxvnni", "one_table", 4, 2): 6,
-    ("g++", "neon64_dotprod", "one_table", 4, 4): 3,
-    ("g++", "neon64_i8mm", "one_table", 4, 4): 3,
+    ("clang++-14", "avxvnni", "4", 4, 2): 6,
+    ("g++", "neon64_dotprod", "4", 4, 4): 3,
+    ("g++", "neon64_i8mm", "4", 4, 4): 3,
 }
 
 
+def kinds_of(level):
+    """How codes may be stored: bits, or 4s for 4 bits with a table per strip."""
+    if not LEVELS[level][1]:
+        return ["8"]
+    return ["2", "3", "4", "4s", "8"] + (["6"] if level == "avx512vnni_vbmi" else [])
+
+
 def must_fit(level, codes, promise, strips, columns):
-    """Matrix times vector at every level, matrix times matrix where one instruction multiplies and adds; tables in
-    [-127, 127], one per weight."""
+    """Matrix times vector at every level, matrix times matrix where one instruction multiplies and adds; 4 bits or
+    decoded; tables in [-127, 127], one per weight."""
     adds = level in ("avxvnni", "avx512vnni_vbmi", "neon64_dotprod", "neon64_i8mm")
-    return strips == 4 and codes != "line_tables" and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
+    return strips == 4 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
 
 
 def expected(level, codes, promise, strips, columns):
     """Instructions of one step that do the work; mnemonics without their leading v and element sizes."""
-    dots = 2 * strips * columns
+    groups = GROUPS[codes[0]]
+    dots = groups * strips * columns
     count = {}
 
     def add(**more):
@@ -57,13 +69,13 @@ def expected(level, codes, promise, strips, columns):
             count[name] = count.get(name, 0) + n
 
     neon = level.startswith("neon")
-    if codes != "decoded_weights":
+    if codes != "8":
         if neon:
-            add(tbl=2 * strips)
-        elif level == "avx512vnni_vbmi" and codes == "one_table":
-            add(permb=2 * strips)
+            add(tbl=groups * strips)
+        elif level == "avx512vnni_vbmi" and codes != "4s":
+            add(permb=groups * strips)
         else:
-            add(pshufb=2 * strips)
+            add(pshufb=groups * strips)
     if level in ("avxvnni", "avx512vnni_vbmi"):
         add(pdpbusd=dots)
     elif level in ("neon64_dotprod", "neon64_i8mm"):
@@ -72,7 +84,7 @@ def expected(level, codes, promise, strips, columns):
         add(smull=2 * dots, addp=dots)
         add(**({"sadalp": dots} if promise == "small_weight" else {"saddlp": 2 * dots, "add": dots}))
     elif promise == "small_weight":
-        add(pmaddubsw=dots, pmaddwd=dots, paddd=dots, pabsb=2 * columns)
+        add(pmaddubsw=dots, pmaddwd=dots, paddd=dots, pabsb=groups * columns)
         if level != "avx512bw":  # which has no psignb; compilers negate in several ways
             add(psignb=dots)
     else:
@@ -80,21 +92,22 @@ def expected(level, codes, promise, strips, columns):
     return count
 
 
-NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(one_table|line_tables|decoded_weights)>?, .*?(any_weight|"
-                  r"small_weight), (\d), (\d)>")
+NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
+                  r"), .*?(any_weight|small_weight), (\d), (\d)>")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
 VECTOR = re.compile(r"\b([xyz]mm\d+|[vq]\d+(\.\w+)?)\b")
 
 
 def functions(text):
-    """(match of the name, [(address, mnemonic, operands)]) of every kernel."""
+    """((codes, promise, strips, columns), [(address, mnemonic, operands)]) of every kernel."""
     found, body = [], None
     for line in text.splitlines():
         if line.endswith(">:"):
             match = NAME.search(line)
             body = [] if match else None
             if match:
-                found.append((match, body))
+                codes = (match[2] or "8") + ("s" if match[3] == "line_tables" else "")
+                found.append(((codes, match[4], int(match[5]), int(match[6])), body))
         elif body is not None:
             match = LINE.match(line)
             if match:
@@ -128,9 +141,9 @@ def is_vector(operands):
     return bool(VECTOR.search(operands))
 
 
-def check(compiler, level, match, body):
+def check(compiler, level, kernel, body):
     """A row of the table, and what is wrong."""
-    codes, promise, strips, columns = match[2], match[3], int(match[4]), int(match[5])
+    codes, promise, strips, columns = kernel
     work = expected(level, codes, promise, strips, columns)
     loop = inner_loop(body, work)
     frame = r"\[(rsp|sp" + ("|rbp" if any(o == "rbp,rsp" for _, _, o in body) else "") + r")\b"
@@ -150,9 +163,9 @@ def check(compiler, level, match, body):
     for name, n in work.items():
         if counts.get(name, 0) != n * steps:
             problems.append(f"{name}: {counts.get(name, 0)} instead of {n * steps} in {steps} steps")
-    weights = steps * strips * LEVELS[level][0] * 2
+    weights = steps * strips * LEVELS[level][0] * GROUPS[codes[0]]
     mix = " ".join(f"{n} {name}" for name, n in work.items())
-    row = (f"{compiler:10} {level:15} {codes:15} {promise:12} {strips}x{columns}  {len(loop) / weights:7.4f} per weight"
+    row = (f"{compiler:10} {level:15} {codes + ' bits':7} {promise:12} {strips}x{columns}  {len(loop) / weights:7.4f} per weight"
            f" {len(loop) / weights / columns:7.4f} per product  spilled {len(spills):2} copied {len(copies):2}  {mix}")
     return row, problems
 
@@ -204,14 +217,13 @@ def main():
         texts = pool.map(lambda job: disassembled(*job, options.source, options.flag, folder), jobs)
         for (level, compiler), text in zip(jobs, texts):
             kernels = functions(text)
-            _, lookup, promises = LEVELS[level]
-            kinds = len(promises) * (3 if lookup else 1)
-            if len({(m[2], m[3]) for m, _ in kernels}) != kinds:
-                print(f"VIOLATED {compiler} {level}: not {kinds} kinds of kernels")
+            wanted = {(codes, promise) for codes in kinds_of(level) for promise in LEVELS[level][2]}
+            if {kernel[:2] for kernel, _ in kernels} != wanted:
+                print(f"VIOLATED {compiler} {level}: the kernels are not those of {sorted(wanted)}")
                 wrong += 1
-            for match, body in sorted(kernels, key=lambda kernel: kernel[0].groups()):
-                row, problems = check(compiler, level, match, body)
-                if options.all or problems or must_fit(level, match[2], match[3], int(match[4]), int(match[5])):
+            for kernel, body in sorted(kernels, key=lambda found: found[0]):
+                row, problems = check(compiler, level, kernel, body)
+                if options.all or problems or must_fit(level, *kernel):
                     print(row)
                 for problem in problems:
                     print(f"    VIOLATED {problem}")

@@ -23,14 +23,15 @@ constexpr const kernel* lists[] = {
     widths<Codes, std::conditional_t<has_small_weight_dot(A{}), simd::small_weight,
                                      simd::any_weight>>::list};
 
-using packed =
-    std::conditional_t<has_byte_lookup(A{}), packed_codes<simd::one_table>, decoded_weights>;
-using packed_by_strip =
-    std::conditional_t<has_byte_lookup(A{}), packed_codes<simd::line_tables>, decoded_weights>;
+// A level without look-ups has decoded weights only, one without long ones no codes of 6 bits.
+template <int Bits, class Tables = simd::one_table>
+using packed = std::conditional_t<has_byte_lookup(A{}) && (Bits < 6 || has_long_lookup(A{})),
+                                  packed_codes<Bits, Tables>, decoded_weights>;
 
 }  // namespace
 
 // Their addresses, so that they are compiled, each as a function.
 extern const kernel* const* const inner_loops[];
-const kernel* const* const inner_loops[] = {lists<decoded_weights>, lists<packed>,
-                                            lists<packed_by_strip>};
+const kernel* const* const inner_loops[] = {lists<packed<2>>, lists<packed<3>>,
+                                            lists<packed<4>>, lists<packed<4, simd::line_tables>>,
+                                            lists<packed<6>>, lists<decoded_weights>};

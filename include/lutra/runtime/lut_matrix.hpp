@@ -14,6 +14,7 @@
 #include <lutra/pack/bit_pack.hpp>
 #include <lutra/palette/packed.hpp>
 #include <lutra/runtime/layout.hpp>
+#include <lutra/simd/large_pages.hpp>
 #include <type_traits>
 #include <vector>
 
@@ -82,10 +83,11 @@ class lut_matrix {
   struct alignas(64) line {
     std::uint8_t byte[64];
   };
-  static std::uint8_t* bytes_of(std::vector<line>& v) noexcept {
+  using lines_of_memory = std::vector<line, simd::large_page_allocator<line>>;
+  static std::uint8_t* bytes_of(lines_of_memory& v) noexcept {
     return reinterpret_cast<std::uint8_t*>(v.data());
   }
-  static const std::uint8_t* bytes_of(const std::vector<line>& v) noexcept {
+  static const std::uint8_t* bytes_of(const lines_of_memory& v) noexcept {
     return reinterpret_cast<const std::uint8_t*>(v.data());
   }
   index_t strip_bytes() const noexcept { return 4 * lanes_ * layout_.vectors; }
@@ -102,8 +104,8 @@ class lut_matrix {
   bool small_weights_ = true;
   bool has_zero_points_ = false;
   std::string_view level_;
-  std::vector<line> weights_;
-  std::vector<line> tables_;
+  lines_of_memory weights_;
+  lines_of_memory tables_;
   std::vector<float> row_scale_;
   std::vector<std::int32_t> row_sum_;
   std::vector<std::int32_t> zero_point_;  // per row
@@ -205,8 +207,8 @@ template <class A> class lut_matrix_builder {
 
  private:
   using line = lut_matrix::line;
-  static std::vector<line> lines(index_t bytes) {
-    return std::vector<line>(static_cast<std::size_t>(bytes / 64 + 1));
+  static lut_matrix::lines_of_memory lines(index_t bytes) {
+    return lut_matrix::lines_of_memory(static_cast<std::size_t>(bytes / 64 + 1));
   }
   // Rows of one table; the grid has a single group when the block spans the axis.
   index_t group_rows() const { return palette_.block[0]; }
