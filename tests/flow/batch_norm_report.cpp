@@ -7,7 +7,7 @@ TEST_CASE("batch_norm_report: every outcome has a name of its own, folded ones a
   batch_norm_report report;
   CHECK(report.folded() == 0);
   std::vector<std::string_view> names;
-  for (int i = 0; i <= static_cast<int>(fold_outcome::not_finite); ++i) {
+  for (int i = 0; i <= static_cast<int>(fold_outcome::quantized_between); ++i) {
     const auto outcome = static_cast<fold_outcome>(i);
     CHECK(name_of(outcome) != "unknown");
     for (const std::string_view other : names) CHECK(other != name_of(outcome));

@@ -51,6 +51,8 @@ TEST_CASE("step_parameters: codes that a relu leaves, windows, kinds of operatio
   CHECK(ir::bounds(q, &relu) == std::array<std::int32_t, 2>{-28, 127});
   CHECK(ir::bounds(q, &relu6) == std::array<std::int32_t, 2>{-28, 32});
   CHECK(ir::is_clamp(relu6));
+  const ir::node window = node_of("hardtanh", {{"min_val", {-0.24}}, {"max_val", {1}}});
+  CHECK(ir::bounds(q, &window) == std::array<std::int32_t, 2>{-30, -18});
   CHECK(ir::is_activation(node_of("gelu")));
   CHECK_FALSE(ir::is_clamp(node_of("gelu")));
   CHECK(ir::is_elementwise(node_of("sub")));

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <lutra/ir/integer.hpp>
 #include <lutra/ir/step_parameters.hpp>
 #include <lutra/palette/pack.hpp>
@@ -45,7 +46,7 @@ class lowering {
     index_t value = 0;
     qparams parameters;
   };
-  // A float result that waits for its quantize; `last` is the relu that ends it, or the operation.
+  // A float result that waits for its quantize; `clamp` is the activation that ends it, or null.
   struct pending {
     const node* operation = nullptr;
     const node* clamp = nullptr;
@@ -74,14 +75,10 @@ class lowering {
     } else if (is_activation(n)) {
       const auto waiting = pending_.find(n.operands[0]);
       if (waiting != pending_.end() && waiting->second.clamp == nullptr &&
-          (is_clamp(n) || is_elementwise(*waiting->second.operation))) {
+          (is_clamp(n) || is_elementwise(*waiting->second.operation) ||
+           is_product(*waiting->second.operation))) {
         pending_.emplace(result, pending{waiting->second.operation, &n});
       } else {
-        if (waiting != pending_.end() && waiting->second.clamp == nullptr &&
-            is_product(*waiting->second.operation)) {
-          raise(errc::unsupported, "integer mode has no fused " + n.op + " here", label(n),
-                text_of(waiting->second.operation->op), "relu, relu6");
-        }
         codes_of(n.operands[0], label(n));
         pending_.emplace(result, pending{&n, &n});
       }
@@ -161,7 +158,8 @@ class lowering {
     if (n.op == "linear") {
       const lut_matrix w = weight_of_node(n, 2);
       requantize e = epilogue(n, w, x.parameters, out, p.clamp);
-      return emit(n, integer_linear{w, std::move(e)}, {x.value}, out);
+      auto activated = activation_of(w, e, x.parameters, out, p.clamp);
+      return emit(n, integer_linear{w, std::move(e), std::move(activated)}, {x.value}, out);
     }
     if (n.op == "conv1d" || n.op == "conv2d") {
       const int axes = n.op == "conv1d" ? 1 : 2;
@@ -169,14 +167,17 @@ class lowering {
       requantize e = epilogue(n, w, x.parameters, out, p.clamp);
       lutra::conv2d_options options{sliding(n, axes), integer(n, "groups", 1, 1),
                                     static_cast<std::int8_t>(x.parameters.zero_point[0])};
-      return emit(n, integer_conv{w, options, std::move(e), axes}, {x.value}, out);
+      auto activated = activation_of(w, e, x.parameters, out, p.clamp);
+      return emit(n, integer_conv{w, options, std::move(e), axes, std::move(activated)}, {x.value},
+                  out);
     }
     if (n.op == "conv_transpose1d" || n.op == "conv_transpose2d") {
       return finished_transposed(n, p.clamp, x, out);
     }
     if (n.op == "matmul") return finished_matmul(n, p.clamp, out);
     if (is_elementwise(n) || n.op == "softmax") {
-      const bool clamped_sum = n.op == "add" && (p.clamp == nullptr || is_clamp(*p.clamp));
+      const bool clamped_sum =
+          n.op == "add" && n.operands.size() == 2 && (p.clamp == nullptr || is_clamp(*p.clamp));
       return clamped_sum ? finished_add(n, p.clamp, out) : finished_elementwise(n, p.clamp, out);
     }
     if (p.clamp != nullptr) {
@@ -193,7 +194,9 @@ class lowering {
     requantize e = epilogue(n, w, x.parameters, out, clamp);
     lutra::conv_transpose2d_options options{transposed_window_of(n, axes), groups,
                                             static_cast<std::int8_t>(x.parameters.zero_point[0])};
-    return emit(n, integer_conv_transpose{w, options, std::move(e), axes}, {x.value}, out);
+    auto activated = activation_of(w, e, x.parameters, out, clamp);
+    return emit(n, integer_conv_transpose{w, options, std::move(e), axes, std::move(activated)},
+                {x.value}, out);
   }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
     if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
@@ -229,9 +232,15 @@ class lowering {
                                        static_cast<double>(b.parameters.scale[0]) /
                                        static_cast<double>(out.scale[0]));
     op.zero_point = out.zero_point[0];
-    const auto [lo, hi] = bounds(out, clamp);
+    const bool bounded = clamp == nullptr || is_clamp(*clamp);
+    const auto [lo, hi] = bounds(out, bounded ? clamp : nullptr);
     op.lo = lo;
     op.hi = hi;
+    if (!bounded) {
+      const double unit =
+          static_cast<double>(a.parameters.scale[0]) * static_cast<double>(b.parameters.scale[0]);
+      op.activated = {{{static_cast<float>(unit)}, {}}, *clamp, unit_of(out, 0)};
+    }
     return emit(n, op, {a.value, b.value}, out);
   }
 
@@ -273,7 +282,7 @@ class lowering {
     }
     requantize e;
     e.zero_point = out.zero_point[0];
-    const auto [lo, hi] = bounds(out, clamp);
+    const auto [lo, hi] = bounds(out, clamp != nullptr && is_clamp(*clamp) ? clamp : nullptr);
     e.lo = lo;
     e.hi = hi;
     for (index_t r = 0; r < w.rows(); ++r) {
@@ -285,10 +294,30 @@ class lowering {
         raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
               text_of(offset) + " in row " + text_of(r), range_text(-most, most));
       }
-      e.multiplier.push_back(static_cast<float>(unit / static_cast<double>(out.scale[0])));
+      const double ratio = unit / static_cast<double>(out.scale[0]);
+      if (!(ratio >= static_cast<double>(std::numeric_limits<float>::min()) &&
+            ratio <= static_cast<double>(std::numeric_limits<float>::max()))) {
+        raise(errc::unsupported, "the scales around a layer give no normal multiplier", label(n),
+              text_of(ratio) + " in row " + text_of(r),
+              range_text(std::numeric_limits<float>::min(), std::numeric_limits<float>::max()));
+      }
+      e.multiplier.push_back(static_cast<float>(ratio));
       e.bias.push_back(static_cast<std::int32_t>(offset));
     }
     return e;
+  }
+
+  // Of an activation that is no clamp: the same sums and biases, in real values.
+  static std::optional<activated_sums> activation_of(const lut_matrix& w, const requantize& e,
+                                                     const qparams& in, const qparams& out,
+                                                     const node* activation) {
+    if (activation == nullptr || is_clamp(*activation)) return std::nullopt;
+    activated_sums a{{{}, e.bias}, *activation, unit_of(out, 0)};
+    for (index_t r = 0; r < w.rows(); ++r) {
+      a.sums.multiplier.push_back(static_cast<float>(static_cast<double>(in.scale[0]) *
+                                                     static_cast<double>(w.row_scale(r))));
+    }
+    return a;
   }
 
   // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step, which keeps the name of the
@@ -312,7 +341,8 @@ class lowering {
     std::vector<bool> gone;
     for (integer_step& s : program_.steps_) {
       const auto* conv = std::get_if<integer_conv>(&s.operation);
-      if (conv != nullptr && conv->axes == 2) convolutions.emplace(s.result, &s);
+      if (conv != nullptr && conv->axes == 2 && !conv->activated)
+        convolutions.emplace(s.result, &s);
       gone.push_back(fused(s));
     }
     std::size_t at = 0;

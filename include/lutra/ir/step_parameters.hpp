@@ -14,10 +14,11 @@ namespace lutra::inline LUTRA_ABI::ir {
 inline bool one_of(const node& n, std::initializer_list<std::string_view> ops) {
   return std::ranges::find(ops, std::string_view(n.op)) != ops.end();
 }
-inline bool is_clamp(const node& n) { return one_of(n, {"relu", "relu6"}); }
+// max(low, min(high, x)), which bounds of codes can do.
+inline bool is_clamp(const node& n) { return one_of(n, {"relu", "relu6", "hardtanh"}); }
 inline bool is_activation(const node& n) {
   return is_clamp(n) || one_of(n, {"leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu",
-                                   "hardtanh", "hardsigmoid", "hardswish"});
+                                   "hardsigmoid", "hardswish"});
 }
 inline bool is_elementwise(const node& n) { return one_of(n, {"add", "sub", "mul"}); }
 
@@ -57,11 +58,11 @@ inline integer_map table_between(const qparams& in, const qparams& out, const no
   }
   return map;
 }
-inline float clamped(float x, const node& relu) {
-  const float low = x < 0.0F ? 0.0F : x;
-  return relu.op == "relu6" && low > 6.0F ? 6.0F : low;
+inline float clamped(float x, const node& clamp) {
+  tensor<float> one({1}, {x});
+  return run_float(clamp, std::span<const tensor<float>>(&one, 1))[0];
 }
-// The codes a relu leaves possible. Quantizing is monotone, so clamping the codes is the same.
+// The codes a clamp leaves possible. Quantizing is monotone, so clamping the codes is the same.
 inline std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp) {
   if (clamp == nullptr) {
     return {static_cast<std::int32_t>(out.quant_min), static_cast<std::int32_t>(out.quant_max)};

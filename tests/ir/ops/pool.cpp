@@ -136,3 +136,17 @@ TEST_CASE("pool: windows that do not fit are refused") {
       run_op(node_of("adaptive_avg_pool2d", {{"output_size", {1}}}), {tensor<float>({1, 1, 0, 3})}),
       shape_mismatch, "empty plane");
 }
+
+TEST_CASE("pool: literals that would change the result and are not known are refused") {
+  const auto x = random_tensor({1, 2, 5, 5}, 1);
+  for (const char* key : {"ceil_mode", "count_include_pad", "divisor_override"}) {
+    const double known = key == std::string_view("count_include_pad") ? 1 : 0;
+    const std::map<std::string, std::vector<double>> plain{
+        {"kernel_size", {2}}, {"stride", {2}}, {key, {known}}};
+    auto odd = plain;
+    odd[key] = {1 - known};
+    CHECK_NOTHROW(run_op(node_of("avg_pool2d", plain), {x}));
+    CHECK_ERROR(run_op(node_of("avg_pool2d", odd), {x}), unsupported, key, "node 'n'");
+    CHECK_ERROR(run_op(node_of("max_pool2d", odd), {x}), unsupported, key, "node 'n'");
+  }
+}

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real value of a code is (q - zero_point) * scale. Sums are int32 and exact.
-//   conv, conv_transpose, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu is a bound of the clamp
+//   conv, conv_transpose, linear  requantize(sum w q + bias), runtime/epilogue.hpp; a relu, relu6 or hardtanh is a
+//                 bound of the clamp. Any other activation is computed in f32 on the exact sums and encoded, within
+//                 the step: there is no int8 range before it that a table could start from
 //   max pool      the largest code; of 2 x 2 blocks of a convolution's output within its step
 //   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
 //                 simulation, whose sums are rounded, may go either way
@@ -31,21 +33,30 @@ using integer_value = tensor<std::int8_t>;
 static_assert(std::is_same_v<integer_value::value_type, std::int8_t>);
 using integer_operands = std::span<const integer_value* const>;
 
+// An activation between the sums of a layer and its codes.
+struct activated_sums {
+  dequantize_rows sums;
+  node activation;
+  unit_params out;
+};
 struct integer_conv {
   lut_matrix weight;  // [filters, channels / groups, kh, kw]
   lutra::conv2d_options options;
   requantize finish;
-  int axes = 2;  // 1: height 1
+  int axes = 2;                               // 1: height 1
+  std::optional<activated_sums> activated{};  // instead of `finish`; of the other two as well
 };
 struct integer_conv_transpose {
   lut_matrix weight;  // [filters, channels / groups, kh, kw], of a transposed_palette()
   lutra::conv_transpose2d_options options;
   requantize finish;
   int axes = 2;
+  std::optional<activated_sums> activated{};
 };
 struct integer_linear {
   lut_matrix weight;  // [rows, depth]
   requantize finish;
+  std::optional<activated_sums> activated{};
 };
 struct integer_max_pool {
   lutra::pool2d_options options;
@@ -65,6 +76,7 @@ struct integer_matmul {
   std::int32_t a_zero_point = 0, b_zero_point = 0;
   float multiplier = 1;  // a_scale * b_scale / out_scale
   std::int32_t zero_point = 0, lo = -128, hi = 127;
+  std::optional<activated_sums> activated{};  // one multiplier: a_scale * b_scale
 };
 struct integer_elementwise {
   node at;
@@ -115,6 +127,31 @@ inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, co
   return {x.extent(0), channels, height, width};
 }
 
+// What the float operation makes of these operands.
+inline tensor<float> run_float(const node& n, std::span<const tensor<float>> operands) {
+  std::vector<float_view> views;
+  for (const tensor<float>& x : operands) views.push_back(lutra::view(x));
+  const operation* op = find_operation(n.op);
+  if (op == nullptr) raise(errc::unsupported, "no such operation", label(n), text_of(n.op));
+  return op->run({n, views, {}});
+}
+
+// Codes of activation(x) for real values x.
+inline void encode_activated(const activated_sums& a, tensor<float> x, std::int8_t* out) {
+  const tensor<float> y = run_float(a.activation, std::span<const tensor<float>>(&x, 1));
+  for (index_t i = 0; i < y.size(); ++i) {
+    out[i] = static_cast<std::int8_t>(encode_one(y[i], a.out));
+  }
+}
+// Runs layer(epilogue, output view) into dense codes.
+template <class Op, class F>
+void run_layer(const Op& op, const tensor_view<std::int8_t>& out, F&& layer) {
+  if (!op.activated) return layer(op.finish, out);
+  tensor<float> sums(out.extents());
+  layer(op.activated->sums, lutra::view(sums));
+  encode_activated(*op.activated, std::move(sums), out.data());
+}
+
 inline integer_value execute(const integer_conv& op, const std::string& where,
                              integer_operands in) {
   const auto x = as_images(*in[0], op.axes, where);
@@ -128,7 +165,9 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
     result = {result[0], result[1], result[2] / 2, result[3] / 2};
   }
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
-    conv2d(op.weight, x, op.options, op.finish, out);
+    run_layer(op, out, [&](const auto& epilogue, const auto& to) {
+      conv2d(op.weight, x, op.options, epilogue, to);
+    });
   });
 }
 
@@ -142,7 +181,9 @@ inline integer_value execute(const integer_conv_transpose& op, const std::string
     raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
   }
   return make_images(*in[0], {x.extent(0), w[0], height, width}, [&](tensor_view<std::int8_t> out) {
-    conv_transpose2d(op.weight, x, op.options, op.finish, out);
+    run_layer(op, out, [&](const auto& epilogue, const auto& to) {
+      conv_transpose2d(op.weight, x, op.options, epilogue, to);
+    });
   });
 }
 
@@ -155,8 +196,9 @@ inline integer_value execute(const integer_linear& op, const std::string& where,
   }
   integer_value out(x.extents().with(x.rank() - 1, op.weight.rows()));
   const index_t m = x.extents().product(0, x.rank() - 1);
-  gemm(op.weight, tensor_view<const std::int8_t>(x.data(), shape{m, op.weight.depth()}), op.finish,
-       tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}));
+  const tensor_view<const std::int8_t> rows(x.data(), shape{m, op.weight.depth()});
+  run_layer(op, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),
+            [&](const auto& epilogue, const auto& to) { gemm(op.weight, rows, epilogue, to); });
   return out;
 }
 
@@ -211,6 +253,7 @@ inline integer_value execute(const integer_matmul& op, const std::string& where,
     raise(errc::unsupported, "depth beyond exact int32 sums", where, text_of(k),
           "<= " + text_of(deepest));
   }
+  tensor<float> sums(op.activated ? extents : shape{0});
   for (index_t i = 0; i < out.size(); ++i) {
     const std::int8_t* row = a.data() + i / n * k;
     const std::int8_t* column = b.data() + (plain ? 0 : i / (rows * n) * k * n) + i % n;
@@ -218,20 +261,17 @@ inline integer_value execute(const integer_matmul& op, const std::string& where,
     for (index_t p = 0; p < k; ++p) {
       sum += (row[p] - op.a_zero_point) * (column[p * n] - op.b_zero_point);
     }
-    out[i] = static_cast<std::int8_t>(
-        reference::requantize(sum, 0, op.multiplier, op.zero_point, op.lo, op.hi));
+    if (op.activated) {
+      sums[i] = static_cast<float>(sum) * op.activated->sums.multiplier[0];
+    } else {
+      out[i] = static_cast<std::int8_t>(
+          reference::requantize(sum, 0, op.multiplier, op.zero_point, op.lo, op.hi));
+    }
   }
+  if (op.activated) encode_activated(*op.activated, std::move(sums), out.data());
   return out;
 }
 
-// What the float operation makes of these operands.
-inline tensor<float> run_float(const node& n, std::span<const tensor<float>> operands) {
-  std::vector<float_view> views;
-  for (const tensor<float>& x : operands) views.push_back(lutra::view(x));
-  const operation* op = find_operation(n.op);
-  if (op == nullptr) raise(errc::unsupported, "no such operation", label(n), text_of(n.op));
-  return op->run({n, views, {}});
-}
 inline integer_value execute(const integer_elementwise& op, const std::string&,
                              integer_operands in) {
   std::vector<tensor<float>> operands;

@@ -16,9 +16,23 @@ struct window : window2d {
   std::array<index_t, 2> output{1, 1};
 };
 
+// Literals of pools that would change the result and are not known here: refused, not ignored.
+inline void refuse_pool_literals(const node& n) {
+  const auto refuse = [&](const char* key, double known) {
+    const double given = number(n, key, known);
+    if (given == known) return;
+    raise(errc::unsupported, "literal " + text_of(key) + " of a pool", label(n), text_of(given),
+          text_of(known));
+  };
+  refuse("ceil_mode", 0);
+  refuse("count_include_pad", 1);
+  refuse("divisor_override", 0);
+}
+
 // Literals stride, padding and dilation of `axes` (1 or 2) axes.
 inline window2d sliding(const node& n, int axes) {
   window2d w;
+  refuse_pool_literals(n);
   const auto count = static_cast<std::size_t>(axes);
   const auto stride = integers(n, "stride", count, 1, 1);
   const auto padding = integers(n, "padding", count, 0, 0);
