@@ -100,7 +100,7 @@ TEST_CASE("mse: values that lie on a lattice of 8 bits keep their own range") {
 }
 
 TEST_CASE("mse: values that lie on a lattice of their own, as integers after a scale do") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     std::vector<float> x = draw(distributions[seed == 3 ? 2 : 0], 1500, seed);
     for (float& v : x) v = std::round(4.0F * v) / 4.0F;
     const histogram h = binned(x);
