@@ -132,7 +132,8 @@ TEST_CASE("certified_1d: windows hold the boundaries of the optimum") {
           CHECK(got.windows[q].first <= best[q + 1]);
           CHECK(got.windows[q].second >= best[q + 1]);
         }
-        CHECK(got.inertia <= (1 + gap) * (got.inertia - got.excess) + 4 * l.rounding());
+        CHECK(got.inertia <=
+              (1 + gap) * (got.inertia - got.excess) + 2 * lutra::line_rounding(l)(k, got.inertia));
         const auto again = lutra::certified_1d(l, k, {.windows = got.windows});
         CHECK(again.inertia == doctest::Approx(cost_of(l, best)).epsilon(1e-12));
       }

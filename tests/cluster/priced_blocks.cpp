@@ -50,9 +50,45 @@ TEST_CASE(
   CHECK(found_some >= 8);
 }
 
-TEST_CASE("priced_blocks: nothing where no such gap can be proven") {
+TEST_CASE(
+    "priced_blocks: where no such gap can be proven, the best there is, or nothing on request") {
   const std::vector<float> x = samples::draw("normal", 20000);
-  CHECK_FALSE(lutra::priced_blocks(line_of_sample(x, 64), 64, 1e-12));
+  const lutra::line l = line_of_sample(x, 64);
+  CHECK_FALSE(lutra::priced_blocks(l, 64, 1e-12, true));
+  const auto found = lutra::priced_blocks(l, 64, 1e-12);
+  REQUIRE(found);
+  const lutra::fit_1d_result result = lutra::fit_result(l, *found, 1);
+  CHECK_FALSE(result.proven(1e-12));
+  const double optimum = lutra::exact_1d(x, {}, 64).inertia;
+  CHECK(result.lower_bound(result.inertia) <= optimum * (1 + 1e-12));
+  CHECK(result.lower_bound(result.inertia) >= optimum * 0.98);
+  CHECK(result.inertia <= optimum * (1 + 1e-3));
+}
+
+// Sums of two modes far apart are so coarse that no price gives the number of clusters; equally spaced points have
+// the same saving for many numbers.
+TEST_CASE("priced_blocks: windows of prices where these find no clustering") {
+  int by_windows = 0;
+  for (const std::string name : {"sorted", "two narrow modes"}) {
+    const std::vector<float> x = samples::draw(name, 20000);
+    const auto atoms = lutra::make_atoms(std::span<const float>(x), std::span<const float>());
+    const lutra::line l = lutra::line_of_points(atoms.value, atoms.weight);
+    for (const index_t k : {40, 100, 128, 200}) {
+      CAPTURE(name);
+      CAPTURE(k);
+      const auto priced = lutra::priced_line<lutra::simd::native>()(l, k);
+      by_windows += priced.starts.empty() && !priced.windows.empty() ? 1 : 0;
+      const auto found = lutra::priced_blocks(l, k, 1e-2);
+      REQUIRE(found);
+      const double optimum = lutra::exact_1d(x, {}, static_cast<int>(k)).inertia;
+      const lutra::fit_1d_result result = lutra::fit_result(l, *found, 1);
+      CHECK(result.lower_bound(result.inertia) <= optimum * (1 + 1e-12));
+      const double rounded = lutra::line_rounding(l)(k, optimum, priced.pieces);
+      CHECK((result.proven(1e-2) || rounded > 5e-3 * optimum));
+      CHECK(priced.floor <= optimum + lutra::line_rounding(l)(k, 2 * optimum, priced.pieces));
+    }
+  }
+  CHECK(by_windows > 0);
 }
 
 TEST_CASE("priced_blocks: the same on every level") {

@@ -63,7 +63,8 @@ TEST_CASE("refine_line: windows keep their values on another line") {
       lutra::count_values(fine, std::span<const float>(x), lutra::serial_executor{});
   const lutra::bucket_line finer = lutra::line_of_buckets(fine, totals);
   CHECK(finer.atoms.size() > s.buckets.atoms.size());
-  const auto moved = lutra::moved_windows(s.clusters.windows, s.buckets.atoms, finer.atoms);
+  const auto moved =
+      lutra::windows_on(finer.atoms, lutra::windows_by_value(s.clusters.windows, s.buckets.atoms));
   const auto want = lutra::certified_1d(finer.atoms, 8, {.final_windows = true});
   const auto got = lutra::certified_1d(finer.atoms, 8, {.windows = moved});
   CHECK(got.starts == want.starts);
@@ -71,6 +72,26 @@ TEST_CASE("refine_line: windows keep their values on another line") {
     CHECK(moved[q].first <= want.starts[q + 1]);
     CHECK(moved[q].second >= want.starts[q + 1]);
   }
+}
+
+TEST_CASE("refine_line: finer buckets for all values, of about equal weight * width^2") {
+  const std::vector<float> x = samples::draw("student3", 60000);
+  const auto range = lutra::sample_range(std::span<const float>(x));
+  const lattice l(range->first, range->second, 2);
+  const auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
+  const lattice fine = lutra::finer_lattice(l, totals, 65536);
+  CHECK(fine.buckets() < 65536 + 4 * lattice::cells);
+  const auto counted =
+      lutra::count_values(fine, std::span<const float>(x), lutra::serial_executor{});
+  const auto worst = [&](const lattice& some, const lutra::lattice_totals& t) {
+    double most = 0;
+    lutra::for_each_bucket(some, t,
+                           [&](std::size_t, std::size_t, double lo, double hi, double w, double) {
+                             if (w > 1) most = std::max(most, w * (hi - lo) * (hi - lo));
+                           });
+    return most;
+  };
+  CHECK(100 * worst(fine, counted) < worst(l, totals));
 }
 
 TEST_CASE("refine_line: atoms in windows") {

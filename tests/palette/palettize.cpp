@@ -82,7 +82,7 @@ void check_promises(const tensor<float>& w, const palette<float>& p) {
     CHECK(nearest);
     CHECK(std::fabs(p.inertia[u] - static_cast<double>(inertia)) <= 1e-12 * p.inertia[u]);
     CHECK(p.lower_bound[u] <= p.inertia[u]);
-    CHECK(p.inertia[u] <= p.lower_bound[u] * (1 + 1e-6) + 1e-30);
+    CHECK(p.inertia[u] <= p.lower_bound[u] * (1 + 1e-5) + 1e-30);
     CHECK(p.error[u] == p.inertia[u]);
     CHECK(p.status[u] == lutra::palette_status::optimal);
   }
@@ -544,9 +544,10 @@ TEST_CASE("palettize: a group size above the extent is one short group") {
   CHECK(p.lut == palettize(w, {}).lut);
 }
 
-TEST_CASE("palettize: nothing is called proven where sums lose light elements beside a heavy one") {
+TEST_CASE("palettize: light elements are not lost beside a heavy one, and what is claimed holds") {
   const tensor<float> w = test::normal_weight({64, 64}, 22);
   const palettization_spec halves{.granularity = granularity::per_grouped_channel(32, 0)};
+  double inertia = 0, bound = 0;  // of the first group
   // Importances of the first group; the second has that of one.
   const auto claims = [&](std::span<const float> first, palettize_mode mode) {
     std::vector<float> importance(4096, 1.5F);
@@ -560,14 +561,22 @@ TEST_CASE("palettize: nothing is called proven where sums lose light elements be
       CHECK(claimed[g] == (p.lower_bound[g] > 0));
     }
     CHECK(claimed[1]);
+    inertia = p.inertia[0];
+    bound = p.lower_bound[0];
     return claimed[0];
   };
   for (const auto mode : {palettize_mode::certified, palettize_mode::exact}) {
     std::vector<float> importance(2048, 1.5F);
     importance[1000] = 1e10F;
     CHECK(claims(importance, mode));
+    // More weight changes next to nothing: the element has had an entry of its own all the same.
+    const double before = inertia;
+    const double least = bound;
     importance[1000] = 1e16F;
-    CHECK_FALSE(claims(importance, mode));
+    CHECK(claims(importance, mode));
+    CHECK(bound <= inertia);
+    CHECK(bound >= least * (1 - 1e-2));
+    CHECK(inertia >= before * (1 - 1e-4));
     // Elements of next to no weight do no harm: the others decide.
     std::fill(importance.begin(), importance.end(), 1.5F);
     importance[1000] = 1e-20F;

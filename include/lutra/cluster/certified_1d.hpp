@@ -21,18 +21,22 @@
 // and every block of window q that violates (2) is dropped. M_a is at most
 // 2 n_a (m_a - lo)(hi - m_a)/(hi - lo), the two-point distribution. Three bounds of the D_l are used:
 // D_l is at most the distance between the ends of the windows l-1 and l+1; the D_l add up to the range of
-// the data; and all values of the block that holds t_l are at least D_l/2 - r_a away from their
-// centroids, where D_l/2 <= r_a if the block holds a second boundary, so that
-//   sum over l of n_a (D_l/2 - r_a)+^2 <= cost(P), and with Cauchy's inequality
-//   sum over l of D_l M_a <= sum 2 r_a M_a + 2 sqrt(cost(P)) sqrt(sum M_a^2 / n_a),
-// which does not mind outliers.
+// the data; and if t_l is the only boundary in its block, all values of the block are at least D_l/2 - r_a away
+// from their centroids. If a block holds more, t_f to t_g, their centroids c_(f+1) to c_g lie between them, and
+//   sum over l = f..g of D_l = 2 (c_(f+1) - t_f) + (c_g - c_(f+1)) + 2 (t_g - c_g) <= 2 (t_g - t_f) <= 2 r_a.
+// So a block pays at most 2 r_a M_a + 2 (D_l/2 - r_a)+ M_a, the latter for a boundary alone, and as
+// sum over blocks of n_a (D_l/2 - r_a)+^2 <= cost(P), with Cauchy's inequality
+//   slack <= sum of 2 r_a M_a + 2 sqrt(cost(P)) sqrt(sum of M_a^2 / n_a),
+// both sums over the blocks that are cut, at most k - 1 different ones: at most their k - 1 largest terms. It
+// does not mind outliers.
 //
 // Numeric contract: IEEE double throughout, the same on every ISA and compiler; sums of costs may be
-// off by line::rounding(), which the lower bound allows for. Ties go to the smallest position.
+// off by what line_rounding.hpp says, which the lower bound allows for. Ties go to the smallest position.
 // Cost: about 40 k grid rows per level, two to ten levels. Memory: 12 bytes per row, 60 per grid position.
 #pragma once
 
 #include <lutra/cluster/line_polish.hpp>
+#include <lutra/cluster/line_rounding.hpp>
 #include <lutra/cluster/monotone_rows.hpp>
 #include <lutra/cluster/window_slack.hpp>
 #include <numeric>
@@ -68,6 +72,7 @@ template <class Level> class certified_solver {
   // Preconditions: 1 <= k < atoms.
   certified_clusters solve(const line& l, index_t k, const certified_options& options = {}) {
     line_ = &l;
+    errors_ = line_rounding(l);
     k_ = k;
     options_ = options;
     result_ = {};
@@ -103,7 +108,7 @@ template <class Level> class certified_solver {
       const double limit = limit_of(slack);
       forward(limit);
       improve(finest);
-      floor_ = std::max(floor_, least_.back() - slack - line_->rounding());
+      floor_ = std::max(floor_, least_.back() - slack - errors_(k_, known()));
       const bool proven = known() <= (1 + options_.max_gap) * line_->blurred_down(floor_);
       const bool done = finest || proven || slack < line_->rounding();
       if (!done || options_.final_windows) {
@@ -128,7 +133,7 @@ template <class Level> class certified_solver {
   double known() const noexcept { return line_->blurred_up(best_ + line_->within); }
   // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum.
   double limit_of(double slack) const noexcept {
-    return line_->blurred_up(known()) + slack + line_->rounding();
+    return line_->blurred_up(known()) + slack + 2 * errors_(k_, known());
   }
 
   // A first clustering: equal shares of the spread, then Lloyd steps. In narrow windows, their ends.
@@ -199,6 +204,7 @@ template <class Level> class certified_solver {
     renew(next, grid_.size());
     renew(unused_, grid_.size());
     right.back() = 0;
+    const double* const minus_q = grid_.minus_q();
     index_t c0 = grid_.last(k_), c1 = grid_.last(k_);
     std::vector<index_t> from = from_, to = to_;
     for (index_t q = k_ - 1; q >= 1; --q) {
@@ -207,7 +213,7 @@ template <class Level> class certified_solver {
       for (index_t c = c0; c <= c1; ++c) base_[size(c)] = right[size(c)] + grid_.q()[c];
       std::fill(next.begin() + r0, next.begin() + r1 + 1, infinity);
       monotone_rows<false, Level>(grid_.w(), grid_.s(), base_.data(), next.data(), unused_.data())
-          .solve(r0, r1 + 1, c0, c1, grid_.minus_q(), limit);
+          .solve(r0, r1 + 1, c0, c1, minus_q, limit);
       right.swap(next);
       const double* left = least_.data() + grid_.offset(q);
       // A point is not cut: boundaries lie at positions.
@@ -229,6 +235,7 @@ template <class Level> class certified_solver {
   }
 
   const line* line_ = nullptr;
+  line_rounding errors_;
   index_t k_ = 0;
   certified_options options_;
   std::vector<index_t> from_, to_;  // windows of the boundaries 0..k, in positions

@@ -5,7 +5,8 @@
 // on those, and looked at more closely while the proven gap is too large: first with finer buckets
 // where boundaries can be, then, for the exact optimum, with the values themselves.
 // Cost for many values: 1 to 1.5 ns per value and pass, one pass as a rule, plus the solve
-// (certified_1d.hpp, above 32 centroids priced_blocks.hpp); memory about 2 MiB for up to 32 centroids, 10 MiB for 256.
+// (certified_1d.hpp, above 32 centroids priced_blocks.hpp). Memory: 2 to 5 MiB for up to 32 centroids, 8 MiB for 256,
+// whatever the values; more for the exact optimum, and where most values lie outside of what a sample spans.
 #pragma once
 
 #include <lutra/cluster/atoms.hpp>
@@ -46,15 +47,22 @@ struct fit_1d_result {
   bool proven(double max_gap) const noexcept {
     return inertia <= (1 + max_gap) * lower_bound(inertia);
   }
+  // Proven of inertia / optimum - 1; infinite if nothing is.
+  double gap() const noexcept {
+    const double least = lower_bound(inertia);
+    return inertia <= least ? 0 : inertia / least - 1;
+  }
 };
 
-inline fit_1d_result fit_result(const line& l, const certified_clusters& clusters, int passes) {
+inline fit_1d_result fit_result(const line& l, const certified_clusters& clusters, int passes,
+                                const shorter_gaps& gaps = {}) {
   fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes, l.error};
   for (std::size_t c = 0; c < clusters.starts.size(); ++c) {
     const index_t end = c + 1 < clusters.starts.size() ? clusters.starts[c + 1] : l.size();
-    r.centroids.push_back(l.origin + l.mean(clusters.starts[c], end));
+    r.centroids.push_back(gaps.restored(l.origin + l.mean(clusters.starts[c], end)));
     r.weights.push_back(l.weight(clusters.starts[c], end));
   }
+  if (!gaps.holds(r.inertia)) r.excess = std::numeric_limits<double>::infinity();
   return r;
 }
 
@@ -66,8 +74,8 @@ template <class Level>
 fit_1d_result fit_atoms(const atoms_1d& atoms, index_t k, const fit_options& options) {
   if (atoms.size() <= k) return {atoms.value, atoms.weight, 0, 0, 0, 1};
   const line l = line_of_points<Level>(atoms.value, atoms.weight);
-  const double gap = options.exact || k <= small_table ? 0 : options.max_gap;
-  return fit_result(l, certified_1d<Level>(l, k, {.max_gap = gap}), 1);
+  if (options.exact || k <= small_table) return fit_result(l, certified_1d<Level>(l, k), 1);
+  return fit_result(l, *priced_blocks<Level>(l, k, options.max_gap), 1);
 }
 
 // The lattice of the first pass: equal buckets for small tables, otherwise as a sample suggests.
@@ -88,16 +96,51 @@ std::optional<lattice> first_lattice(const Values& values, index_t k, const fit_
   return lattice_by_share(equal, share, options.exact ? std::max(n / 6, 65536.0) : 65536.0);
 }
 
-// For large tables of which no optimum is asked for: prices, if they prove the gap.
-template <class Level>
-std::optional<fit_1d_result> priced_fit(const line& l, index_t k, const fit_options& options,
-                                        int passes) {
-  if (k <= small_table || options.exact) return {};
-  const auto found = priced_blocks<Level>(l, k, options.max_gap);
-  if (!found) return {};
-  fit_1d_result result = fit_result(l, *found, passes);
-  if (!result.proven(options.max_gap)) return {};
-  return result;
+// The line of counted values, for the first time: gaps are found that can be made shorter.
+template <class Totals>
+bucket_line line_without_gaps(const lattice& l, const Totals& totals, index_t k,
+                              shorter_gaps& gaps) {
+  bucket_line found = line_of_buckets(l, totals);
+  if (found.atoms.size() <= k) return found;
+  std::vector<index_t> starts = equal_shares(found.atoms, k);
+  const double cost = polish(found.atoms, starts, 8);
+  const double bound =
+      found.atoms.blurred_up(cost + line_rounding(found.atoms)(k, cost) + found.atoms.within);
+  gaps = shorter_gaps(found.atoms, bound);
+  if (gaps.empty()) return found;
+  found = {};
+  return line_of_buckets(l, totals, gaps);
+}
+
+// As fit_many, for large tables of which no optimum is asked for: prices on ever finer buckets, until they prove the
+// gap. After the last pass, the best there is.
+template <class Level, class Values, executor Executor>
+std::optional<fit_1d_result> fit_by_prices(const Values& values, index_t k,
+                                           const fit_options& options, const Executor& executor) {
+  constexpr int most_passes = 4;
+  constexpr double buckets[] = {65536, 98304, 131072};  // of the second pass and the next ones
+  auto l = first_lattice(values, k, options);
+  if (!l) return {};
+  std::optional<fit_1d_result> best;
+  shorter_gaps gaps;
+  for (int pass = 1; pass <= most_passes; ++pass) {
+    const bool last = pass == most_passes;
+    const auto totals = count_values(*l, values, executor);
+    if (totals.outside.size() > values.size() / 64) return {};
+    {
+      const line atoms = pass == 1 ? line_without_gaps(*l, totals, k, gaps).atoms
+                                   : line_of_buckets(*l, totals, gaps).atoms;
+      std::optional<certified_clusters> found;
+      if (atoms.size() > k) found = priced_blocks<Level>(atoms, k, options.max_gap, !last);
+      if (found) {
+        fit_1d_result result = fit_result(atoms, *found, pass, gaps);
+        if (result.proven(options.max_gap)) return result;
+        if (!best || result.gap() < best->gap()) best = std::move(result);
+      }
+    }
+    if (!last) l = finer_lattice(*l, totals, buckets[pass - 1]);
+  }
+  return best;
 }
 
 // Many values, none of them NaN or infinite: a span, or a weighted_source, for which the optimum itself cannot be
@@ -105,23 +148,25 @@ std::optional<fit_1d_result> priced_fit(const line& l, index_t k, const fit_opti
 template <class Level, class Values, executor Executor>
 std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit_options& options,
                                       const Executor& executor) {
+  if (k > small_table && !options.exact) {
+    return fit_by_prices<Level>(values, k, options, executor);
+  }
   auto l = first_lattice(values, k, options);
   if (!l) return {};
-  line previous;
-  position_windows windows;
+  value_windows known;
+  shorter_gaps gaps;
   constexpr int most_passes = 4;
   for (int pass = 1; pass <= most_passes; ++pass) {
     const auto totals = count_values(*l, values, executor);
     if (totals.outside.size() > values.size() / 64) return {};
-    bucket_line buckets = line_of_buckets(*l, totals);
+    const bucket_line buckets =
+        pass > 1 ? line_of_buckets(*l, totals, gaps) : line_without_gaps(*l, totals, k, gaps);
     std::vector<std::uint8_t> inside(static_cast<std::size_t>(buckets.atoms.size()), 1);
     if (buckets.atoms.size() > k) {
-      if (!windows.empty()) windows = moved_windows(windows, previous, buckets.atoms);
-      const double gap = k <= small_table || options.exact ? 0 : options.max_gap;
-      if (const auto quick = priced_fit<Level>(buckets.atoms, k, options, pass)) return quick;
-      const certified_clusters found = certified_1d<Level>(
-          buckets.atoms, k, {.max_gap = gap, .final_windows = true, .windows = windows});
-      fit_1d_result result = fit_result(buckets.atoms, found, pass);
+      position_windows windows = windows_on(buckets.atoms, known);
+      const certified_clusters found =
+          certified_1d<Level>(buckets.atoms, k, {.final_windows = true, .windows = windows});
+      fit_1d_result result = fit_result(buckets.atoms, found, pass, gaps);
       if (!options.exact && (result.proven(options.max_gap) || pass == most_passes)) return result;
       windows = found.windows;
       inside = atoms_in_windows(buckets.atoms.size(), windows);
@@ -131,17 +176,16 @@ std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit
           if (inside[a] != 0) in_windows += buckets.atoms.w[a + 1] - buckets.atoms.w[a];
         }
         if (options.exact && in_windows <= static_cast<double>(values.size()) / 4) {
-          const windowed_line w = line_of_windows(*l, totals, buckets, values,
-                                                  std::span<const std::uint8_t>(inside), windows);
+          const windowed_line w = line_of_windows(
+              *l, totals, buckets, values, std::span<const std::uint8_t>(inside), windows, gaps);
           return fit_result(w.atoms, certified_1d<Level>(w.atoms, k, {.windows = w.windows}),
-                            pass + 1);
+                            pass + 1, gaps);
         }
       }
+      known = windows_by_value(windows, buckets.atoms);
     }
-    l = finer_lattice(
-        *l, totals, buckets.leading, inside,
-        4 * static_cast<double>(std::max<std::size_t>(buckets.atoms.lo.size(), 16384)));
-    previous = std::move(buckets.atoms);
+    const double most = options.exact ? 4.0 * static_cast<double>(buckets.atoms.size()) : 0;
+    l = finer_lattice(*l, totals, buckets.leading, inside, std::max(most, 65536.0));
   }
   return {};
 }
@@ -152,7 +196,7 @@ template <class Level, class T, class W, executor Executor>
 fit_1d_result fit_1d(std::span<const T> values, std::span<const W> weights, index_t k,
                      const fit_options& options, const Executor& executor) {
   constexpr std::size_t few = 32768;
-  constexpr std::size_t sortable = std::size_t{1} << 22;
+  const std::size_t sortable = std::size_t{1} << (options.exact ? 22 : 17);
   if (weights.empty() && values.size() > few) {
     if (sample_is_coarse(values)) {
       if (const auto atoms = few_distinct(values, 65536))

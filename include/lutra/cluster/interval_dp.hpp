@@ -248,15 +248,17 @@ template <class S, class A> class interval_solver {
   std::vector<std::uint32_t> lower_, best_;
 };
 
-inline constexpr std::size_t interval_table_limit = std::size_t{256} << 20;
+inline constexpr std::size_t interval_table_limit = std::size_t{4} << 20;
 
-// First atom of each of the k intervals of least cost. 1 <= k <= number of atoms < 2^32.
+// First atom of each of the k intervals of least cost. 1 <= k <= number of atoms < 2^32. `in_double`: sums in double
+// will do, unless the result says otherwise.
 template <class A = simd::native>
 std::vector<index_t> optimal_intervals(std::span<const double> value,
                                        std::span<const double> weight, int k,
-                                       std::size_t table_limit = interval_table_limit) {
+                                       std::size_t table_limit = interval_table_limit,
+                                       bool in_double = true) {
   std::vector<index_t> starts;
-  {
+  if (in_double) {
     const interval_sums<double, A> sums(value, weight);
     interval_solver<double, A> solver(sums, table_limit);
     const double total = solver.solve(0, sums.size(), k, starts);

@@ -37,12 +37,13 @@ struct line {
   std::vector<double> w, s, q;  // prefix sums at each position, 0 at the middle one
   std::vector<double> spread;   // prefix sums of sqrt(weight * distance to the next atom)
   std::vector<double> lo,
-      hi;             // least and largest value an atom can hold; hi empty: atoms are points
-  double origin = 0;  // what values are relative to
-  double within = 0;  // at least the weighted squared distances to the atoms' own means
-  double blur = 0;    // at least sqrt(sum of weight * (distance to the original value)^2)
-  double alone = 1;   // an atom of no more weight is a single value
-  double error = 0;   // weights are off by no larger part of them
+      hi;              // least and largest value an atom can hold; hi empty: atoms are points
+  double origin = 0;   // what values are relative to
+  double within = 0;   // at least the weighted squared distances to the atoms' own means
+  double blur = 0;     // at least sqrt(sum of weight * (distance to the original value)^2)
+  double alone = 1;    // an atom of no more weight is a single value
+  double error = 0;    // weights are off by no larger part of them
+  bool whole = false;  // weights are whole numbers, and so few that their sums are exact
 
   index_t size() const noexcept { return static_cast<index_t>(lo.size()); }
   double least(index_t atom) const noexcept { return lo[static_cast<std::size_t>(atom)]; }
@@ -74,7 +75,8 @@ struct line {
     const double root = std::sqrt(std::max(0.0, cost)) - blur;
     return (1 - error) * (blur > 0 ? (root > 0 ? root * root : 0) : std::max(0.0, cost));
   }
-  // What rounding may do to a total cost: a few units in the last place of the largest prefix sum.
+  // What rounding does to a total cost as a rule: a few units in the last place of the largest prefix sum. What it may
+  // do, line_rounding.hpp says.
   double rounding() const noexcept { return 0x1.0p-50 * (q.back() - q.front()); }
 };
 
@@ -96,34 +98,49 @@ void roots_of_gaps(std::span<const double> weight, std::span<const double> lo, d
 }
 
 // Fills the prefix sums from the weight of every atom and the sums of weight * x and weight * x^2, x
-// relative to the origin. Preconditions: weights > 0, means ascending, lo (and hi) set.
+// relative to the origin. Preconditions: weights > 0, means ascending, lo (and hi) set. What is given for atom i
+// may lie where its sum goes: at l.w[i + 1], l.s[i + 1] and l.q[i + 1].
 template <class Level = simd::native, class Moment, class Square>
 void accumulate(line& l, std::span<const double> weight, Moment&& moment, Square&& square) {
   const std::size_t n = weight.size();
-  for (auto* sums : {&l.w, &l.s, &l.q, &l.spread}) renew(*sums, n + 1);
-  double* const sum_w = l.w.data();
-  double* const sum_s = l.s.data();
-  double* const sum_q = l.q.data();
-  const std::size_t middle = n / 2;
-  double w = 0, s = 0, q = 0;
-  sum_w[middle] = sum_s[middle] = sum_q[middle] = 0;
-  for (std::size_t i = middle; i < n; ++i) {
-    sum_w[i + 1] = w = w + weight[i];
-    sum_s[i + 1] = s = s + moment(i);
-    sum_q[i + 1] = q = q + square(i);
-  }
-  w = s = q = 0;
-  for (std::size_t i = middle; i-- > 0;) {
-    sum_w[i] = w = w - weight[i];
-    sum_s[i] = s = s - moment(i);
-    sum_q[i] = q = q - square(i);
-  }
-  // Roots first: they need not wait for each other.
+  // Roots first: they need not wait for each other, and weights may be overwritten next.
+  renew(l.spread, n + 1);
   l.spread[0] = 0;
   roots_of_gaps<Level>(weight, l.lo, l.spread.data() + 1);
   double* const spread = l.spread.data();
   double sum = 0;
   for (std::size_t i = 0; i < n; ++i) spread[i + 1] = sum = sum + spread[i + 1];
+
+  for (auto* sums : {&l.w, &l.s, &l.q}) renew(*sums, n + 1);
+  double* const sum_w = l.w.data();
+  double* const sum_s = l.s.data();
+  double* const sum_q = l.q.data();
+  const std::size_t middle = n / 2;
+  double w = 0, s = 0, q = 0;
+  for (std::size_t i = middle; i < n; ++i) {
+    sum_w[i + 1] = w = w + weight[i];
+    sum_s[i + 1] = s = s + moment(i);
+    sum_q[i + 1] = q = q + square(i);
+  }
+  // Every atom is read before the sum left of it is written.
+  double next_w = 0, next_s = 0, next_q = 0;
+  const auto read = [&](std::size_t i) {
+    next_w = weight[i];
+    next_s = moment(i);
+    next_q = square(i);
+  };
+  if (middle > 0) read(middle - 1);
+  sum_w[middle] = sum_s[middle] = sum_q[middle] = 0;
+  w = s = q = 0;
+  for (std::size_t i = middle; i-- > 0;) {
+    w = w - next_w;
+    s = s - next_s;
+    q = q - next_q;
+    if (i > 0) read(i - 1);
+    sum_w[i] = w;
+    sum_s[i] = s;
+    sum_q[i] = q;
+  }
 }
 
 // Distinct ascending values with positive weights, into `l`, whose old content goes.
@@ -135,6 +152,15 @@ void line_of_points(std::span<const double> value, std::span<const double> weigh
   l.blur = 0;
   l.alone = 1;
   l.error = 0;
+  // A number below 2^51 that stays the same has no fraction.
+  constexpr double to_integer = 0x1.8p52;
+  bool whole = true;
+  double total = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    whole &= (weight[i] + to_integer) - to_integer == weight[i];
+    total += weight[i];
+  }
+  l.whole = whole && total < 0x1.0p51;
   l.origin = n == 0 ? 0.0 : value[n / 2];
   renew(l.lo, n);
   for (std::size_t i = 0; i < n; ++i) l.lo[i] = value[i] - l.origin;

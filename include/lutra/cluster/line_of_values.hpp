@@ -7,10 +7,12 @@
 // line does not depend on the executor.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <lutra/cluster/few_distinct.hpp>
 #include <lutra/cluster/lattice.hpp>
 #include <lutra/cluster/line.hpp>
+#include <lutra/cluster/shorter_gaps.hpp>
 #include <lutra/cluster/weighted_lattice.hpp>
 #include <lutra/core/executor.hpp>
 #include <lutra/core/random.hpp>
@@ -37,16 +39,34 @@ template <class Values, class F> void for_each_sample(const Values& values, F&& 
   }
 }
 
-// Smallest and largest value of the sample, a little widened. Empty if all are equal, or too far apart
-// to be subtracted.
+// Smallest and largest value of the sample, a little widened; without up to four values at each end where these alone
+// make the range 64 times as long. Empty if all are equal, or too far apart to be subtracted.
 template <class Values>
 std::optional<std::pair<double, double>> sample_range(const Values& values) {
-  double lo = std::numeric_limits<double>::infinity();
-  double hi = -lo;
+  constexpr std::size_t far = 4;
+  constexpr double longer = 64;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  std::array<double, far + 1> least, largest;  // ascending, descending
+  least.fill(infinity);
+  largest.fill(-infinity);
+  std::size_t count = 0;
   for_each_sample(values, [&](double x, double) {
-    lo = std::min(lo, x);
-    hi = std::max(hi, x);
+    ++count;
+    for (std::size_t i = far + 1; i-- > 0 && x < least[i];) {
+      if (i < far) least[i + 1] = least[i];
+      least[i] = x;
+    }
+    for (std::size_t i = far + 1; i-- > 0 && x > largest[i];) {
+      if (i < far) largest[i + 1] = largest[i];
+      largest[i] = x;
+    }
   });
+  double lo = least.front(), hi = largest.front();
+  const double inner = largest.back() - least.back();
+  if (count > 1024 && inner > 0 && hi - lo > longer * inner) {
+    lo = least.back();
+    hi = largest.back();
+  }
   const double margin = (hi - lo) * 0.125;
   if (!(margin > 0 && std::isfinite(8 * margin))) return {};
   return std::pair(lo - margin, hi + margin);
@@ -122,7 +142,15 @@ struct mass {
 // Builds a line from atoms given in ascending order of their values.
 class line_builder {
  public:
-  explicit line_builder(double origin) { line_.origin = origin; }
+  // `atoms`: about how many there will be.
+  explicit line_builder(double origin, std::size_t atoms = 0) {
+    line_.origin = origin;
+    for (auto* ends : {&line_.lo, &line_.hi}) ends->reserve(atoms);
+    for (auto* sums : {&line_.w, &line_.s, &line_.q}) {
+      sums->reserve(atoms + 1);
+      sums->push_back(0);
+    }
+  }
   index_t size() const noexcept { return line_.size(); }
 
   mass of_point(double x, double weight) const noexcept {
@@ -142,9 +170,9 @@ class line_builder {
   void atom(double lo, double hi, const mass& m) {
     line_.lo.push_back(lo - line_.origin);
     line_.hi.push_back(hi - line_.origin);
-    weight_.push_back(m.weight);
-    moment_.push_back(m.moment);
-    square_.push_back(m.square);
+    line_.w.push_back(m.weight);
+    line_.s.push_back(m.moment);
+    line_.q.push_back(m.square);
     total_ += m.weight;
   }
   // Equal points in a row become one atom.
@@ -152,9 +180,9 @@ class line_builder {
     const double d = x - line_.origin;
     if (!line_.lo.empty() && line_.lo.back() == d && line_.hi.back() == d) {
       const mass m = of_point(x, weight);
-      weight_.back() += m.weight;
-      moment_.back() += m.moment;
-      square_.back() += m.square;
+      line_.w.back() += m.weight;
+      line_.s.back() += m.moment;
+      line_.q.back() += m.square;
       total_ += weight;
     } else {
       atom(x, x, of_point(x, weight));
@@ -163,15 +191,16 @@ class line_builder {
   // Every value was moved by at most `distance`.
   line finish(double distance) && {
     line_.blur = distance * std::sqrt(total_);
+    const double* const moment = line_.s.data() + 1;
+    const double* const square = line_.q.data() + 1;
     accumulate(
-        line_, weight_, [&](std::size_t i) { return moment_[i]; },
-        [&](std::size_t i) { return square_[i]; });
+        line_, std::span<const double>(line_.w).subspan(1),
+        [=](std::size_t i) { return moment[i]; }, [=](std::size_t i) { return square[i]; });
     return std::move(line_);
   }
 
  private:
-  line line_;
-  std::vector<double> weight_, moment_, square_;
+  line line_;  // its sums hold those of atom i at i + 1 until they are added up
   double total_ = 0;
 };
 
@@ -216,10 +245,17 @@ struct bucket_line {
   index_t leading = 0;  // atoms before those of the buckets: points left of the lattice
 };
 
-// A value near the middle of all: the start of the bucket that holds the median.
-template <class Totals> double median_bucket(const lattice& l, const Totals& totals) {
+// A value near the middle of all: the start of the bucket that holds the median. `filled` becomes the number of
+// buckets that hold something.
+template <class Totals>
+double median_bucket(const lattice& l, const Totals& totals, std::size_t& filled) {
   double all = 0;
-  for (std::size_t b = 0; b < l.buckets(); ++b) all += sums_of(totals, b).weight;
+  filled = 0;
+  for (std::size_t b = 0; b < l.buckets(); ++b) {
+    const double weight = sums_of(totals, b).weight;
+    all += weight;
+    filled += weight != 0 ? 1 : 0;
+  }
   double seen = 0;
   double median = l.lo();
   for_each_bucket(l, totals,
@@ -230,10 +266,13 @@ template <class Totals> double median_bucket(const lattice& l, const Totals& tot
   return median;
 }
 
-// One atom per bucket that holds something, and one per distinct value outside.
-template <class Totals> bucket_line line_of_buckets(const lattice& l, const Totals& totals) {
+// One atom per bucket that holds something, and one per distinct value outside; what lies above gaps is moved.
+template <class Totals>
+bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorter_gaps& gaps = {}) {
   constexpr bool weighted = std::same_as<Totals, weighted_totals>;
-  line_builder builder(median_bucket(l, totals));
+  std::size_t filled = 0;
+  const double median = median_bucket(l, totals, filled);
+  line_builder builder(median - gaps.shift(median), filled + totals.outside.size());
   const auto value = [](const auto& far) {
     if constexpr (weighted)
       return far.first;
@@ -241,16 +280,23 @@ template <class Totals> bucket_line line_of_buckets(const lattice& l, const Tota
       return far;
   };
   const auto add = [&](const auto& far) {
+    const double at = value(far) - gaps.shift(value(far));
     if constexpr (weighted)
-      builder.point(far.first, far.second);
+      builder.point(at, far.second);
     else
-      builder.point(far, 1);
+      builder.point(at, 1);
   };
   auto far = totals.outside.begin();
   for (; far != totals.outside.end() && value(*far) < l.lo(); ++far) add(*far);
   const index_t leading = builder.size();
   for_each_bucket(l, totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double weight, double sum) {
+                    if (!gaps.empty()) {
+                      const double shift = gaps.shift(lo + (hi - lo) / 2);
+                      lo -= shift;
+                      hi -= shift;
+                      sum -= shift * weight;
+                    }
                     const mass m = builder.of_bucket(weight, sum);
                     if (lo < hi) builder.hide(lo, hi, m);
                     builder.atom(lo, hi, m);
@@ -258,7 +304,10 @@ template <class Totals> bucket_line line_of_buckets(const lattice& l, const Tota
   for (; far != totals.outside.end(); ++far) add(*far);
   // Steps that a value is moved by: half a one, and what sums of weighted values are off.
   constexpr double moved = weighted ? 0.5 + 0x1p-5 : 0.5;
-  line atoms = std::move(builder).finish(l.step() * moved);
+  // And what forming its position and the sums of its bucket may add.
+  const double magnitude = std::max(std::fabs(l.lo()), std::fabs(l.value(lattice::last_step)));
+  line atoms = std::move(builder).finish(l.step() * (moved + 0x1p-7) + 0x1p-50 * magnitude);
+  atoms.whole = !weighted;
   if (weighted) {
     atoms.alone = 0;
     atoms.error = weighted_totals::error;

@@ -19,6 +19,7 @@
 #include <lutra/cluster/interval_dp.hpp>
 #include <lutra/cluster/lane_sum.hpp>
 #include <lutra/cluster/priced_line.hpp>
+#include <lutra/cluster/shorter_gaps.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -40,39 +41,33 @@ template <class A> class parted_solver {
       : atoms_(atoms), table_limit_(table_limit), work_(work) {}
 
   // Appends the first atom of each of the k intervals of the atoms [begin, end). 1 <= k <= end - begin.
-  // What is below 1e-10 of `scale` does not matter.
+  // What is below 1e-10 of `scale` does not matter. Adds to rounding() what that clustering may cost too much.
   void solve(index_t begin, index_t end, index_t k, double scale, std::vector<index_t>& starts) {
     constexpr index_t few = 256;
-    constexpr double precise = 1e-10;
     const index_t n = end - begin;
     const auto part = [&](const std::vector<double>& v) {
       return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
                                                 static_cast<std::size_t>(n));
-    };
-    const auto append = [&](const std::vector<index_t>& found) {
-      for (const index_t s : found) starts.push_back(begin + s);
     };
     if (n == k) {
       for (index_t i = begin; i < end; ++i) starts.push_back(i);
       return;
     }
     if (n > few) {
-      line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
-      const line& points = work_.points;
-      const auto precise_enough = [&](double inertia, double excess) {
-        return std::max(excess, points.rounding()) <= precise * std::max(scale, inertia);
-      };
-      priced_clusters priced;
-      if (k > 1 && priced_line<A>::worth_it(n, k)) priced = work_.prices(points, k);
-      double inertia = total_cost(points, priced.starts);
-      if (priced.starts.empty()) {
-        // The windows of prices are so narrow that all their positions are tried at once.
-        const certified_options how{.windows = priced.windows, .narrow = !priced.windows.empty()};
-        const certified_clusters found = work_.solver.solve(points, k, how);
-        if (precise_enough(found.inertia, found.excess)) return append(found.starts);
-        inertia = found.inertia;
-      } else if (precise_enough(inertia, 0)) {
-        return append(priced.starts);
+      line& points = work_.points;
+      line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
+      double inertia = 0;
+      if (quick(k, scale, {}, inertia, starts, begin)) return;
+      // Sums are small enough, as a rule, once gaps are as short as they may be.
+      const shorter_gaps gaps(points, inertia + line_rounding(points)(k, inertia));
+      if (!gaps.empty()) {
+        std::vector<double> moved(static_cast<std::size_t>(n));
+        for (std::size_t i = 0; i < moved.size(); ++i) {
+          const double x = part(atoms_.value)[i];
+          moved[i] = x - gaps.shift(x);
+        }
+        line_of_points<A>(moved, part(atoms_.weight), points);
+        if (quick(k, scale, gaps, inertia, starts, begin)) return;
       }
       inertia = std::max(scale, inertia);
       // Prices come from the same sums, so they may miss the optimum.
@@ -80,11 +75,68 @@ template <class A> class parted_solver {
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
       if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }
-    append(optimal_intervals<A>(part(atoms_.value), part(atoms_.weight), static_cast<int>(k),
-                                table_limit_));
+    plain(begin, end, k, scale, starts);
   }
+  // No clustering costs so much less than the one found, but for what lane sums of its cost may miss.
+  double rounding() const noexcept { return rounding_; }
 
  private:
+  // The clustering of the points of the workspace, appended to `starts` if it is as precise as it should be.
+  bool quick(index_t k, double scale, const shorter_gaps& gaps, double& inertia,
+             std::vector<index_t>& starts, index_t begin) {
+    constexpr double precise = 1e-10;
+    const line& points = work_.points;
+    const line_rounding errors(points);
+    priced_clusters found;
+    if (k > 1 && priced_line<A>::worth_it(points.size(), k)) found = work_.prices(points, k);
+    inertia = total_cost(points, found.starts);
+    double excess = 0;
+    if (found.starts.empty()) {
+      // The windows of prices are so narrow that all their positions are tried at once.
+      const certified_options how{.windows = found.windows, .narrow = !found.windows.empty()};
+      certified_clusters layered = work_.solver.solve(points, k, how);
+      inertia = layered.inertia;
+      excess = layered.excess;
+      found.starts = std::move(layered.starts);
+    }
+    const double most = std::max(scale, inertia);
+    const double rounded = errors(k, inertia, found.pieces);
+    const double proven = std::max(rounded, excess);
+    const double usual = std::max(excess - rounded, points.rounding());
+    if (!(usual <= precise * most && proven <= tolerable(k) * most && gaps.holds(inertia)))
+      return false;
+    rounding_ += proven;
+    for (const index_t s : found.starts) starts.push_back(begin + s);
+    return true;
+  }
+
+  // By the plain programme, in double where that is good enough.
+  void plain(index_t begin, index_t end, index_t k, double scale, std::vector<index_t>& starts) {
+    const auto part = [&](const std::vector<double>& v) {
+      return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
+                                                static_cast<std::size_t>(end - begin));
+    };
+    line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
+    const line_rounding errors(work_.points);
+    for (const bool in_double : {true, false}) {
+      std::vector<index_t> found = optimal_intervals<A>(
+          part(atoms_.value), part(atoms_.weight), static_cast<int>(k), table_limit_, in_double);
+      for (index_t& s : found) s += begin;
+      const double cost = cost_of(found, end);
+      // In double-double, what layers add up is rounded to double, and costs hardly at all.
+      const double squares = work_.points.q.back() - work_.points.q.front();
+      const double layers = static_cast<double>(k);
+      const double most =
+          in_double ? errors(k, cost) : layers * (0x1p-44 * cost + 0x1p-98 * squares);
+      if (in_double && !(most <= tolerable(k) * std::max(scale, cost))) continue;
+      rounding_ += most;
+      starts.insert(starts.end(), found.begin(), found.end());
+      return;
+    }
+  }
+  // What rounding may do to sums in double, as a part of the cost: as a rule it does much less.
+  static double tolerable(index_t k) noexcept { return k <= 32 ? 1e-5 : 1e-3; }
+
   // false: no boundary is settled.
   bool solve_parts(index_t begin, index_t end, index_t k, double scale,
                    const certified_clusters& found, std::vector<index_t>& starts) {
@@ -164,15 +216,18 @@ template <class A> class parted_solver {
   const atoms_1d& atoms_;
   std::size_t table_limit_;
   exact_workspace<A>& work_;
+  double rounding_ = 0;
   int tries_ = 24;  // of places for a boundary, in all
 };
 
-// First atom of each of the k intervals of least cost, 1 <= k <= atoms.
+// First atom of each of the k intervals of least cost, 1 <= k <= atoms. `rounding`: no others cost less by more.
 template <class A>
 std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit,
-                                    exact_workspace<A>& work) {
+                                    exact_workspace<A>& work, double* rounding = nullptr) {
   std::vector<index_t> starts;
-  parted_solver<A>(atoms, table_limit, work).solve(0, atoms.size(), k, 0.0, starts);
+  parted_solver<A> solver(atoms, table_limit, work);
+  solver.solve(0, atoms.size(), k, 0.0, starts);
+  if (rounding != nullptr) *rounding = solver.rounding();
   return starts;
 }
 

@@ -42,6 +42,16 @@ namespace lutra::inline LUTRA_ABI {
 struct priced_clusters {
   std::vector<index_t> starts;
   std::vector<std::pair<index_t, index_t>> windows;
+  double floor = 0;    // no clustering into k costs less, but for rounding (line_rounding.hpp)
+  index_t pieces = 0;  // in which rows were solved, at most
+};
+
+// Prefix sums at the positions between which clusters may lie, readable eight entries beyond the last one.
+struct padded_sums {
+  const double* w;
+  const double* s;
+  const double* q;
+  index_t size = 0;  // positions, one more than there are atoms
 };
 
 template <class Level> class priced_line {
@@ -52,35 +62,46 @@ template <class Level> class priced_line {
   // 1 < k < l.size(); l holds points.
   priced_clusters operator()(const line& l, index_t k) {
     std::vector<index_t> starts = equal_shares(l, k);
-    return (*this)(l.w, l.s, l.q, k, polish(l, starts, 2));
+    const double cost = polish(l, starts, 2);
+    const auto padded = [](std::vector<double>& out, const std::vector<double>& sums) {
+      renew(out, sums.size() + more);
+      std::copy(sums.begin(), sums.end(), out.begin());
+      std::fill(out.end() - more, out.end(), sums.back());
+      return out.data();
+    };
+    return (*this)({padded(copy_w_, l.w), padded(copy_s_, l.s), padded(copy_q_, l.q), l.size() + 1},
+                   k, cost);
   }
-  // The same from prefix sums at the positions between which clusters may lie. `cost`: of some good clustering.
-  priced_clusters operator()(std::span<const double> w, std::span<const double> s,
-                             std::span<const double> q, index_t k, double cost) {
+  // `cost`: of some good clustering.
+  priced_clusters operator()(const padded_sums& sums, index_t k, double cost) {
     constexpr int most_prices = 12;
-    constexpr index_t close = 4;
-    load(w, s, q);
+    load(sums);
     double price = first_price(cost, k);
+    priced_clusters result;
     // Of the last prices that gave fewer clusters, and more.
     priced few{infinity, extended(0, n_), {0}};
     priced many{0, 0, std::vector<index_t>(size(n_))};
     std::iota(many.starts.begin(), many.starts.end(), index_t{0});
-    bool even = false;
+    search next;
     for (int i = 0; i < most_prices && price > 0 && price < infinity; ++i) {
       priced found = solve(price);
       const index_t clusters = found.clusters();
       if (clusters == 0) return {};
-      if (clusters == k) return {std::move(found.starts), {}};
-      priced& last = clusters < k ? few : many;
+      result.pieces = std::max(result.pieces, pieces_);
+      result.floor = std::max(result.floor, found.cost + price * static_cast<double>(clusters - k));
+      if (clusters == k) {
+        result.starts = std::move(found.starts);
+        return result;
+      }
+      const bool fewer = clusters < k;
+      priced& last = fewer ? few : many;
       const bool again = clusters == last.clusters();
-      if (again && even) break;  // no number in between is any better
+      if (again && next.even) break;  // no number in between is any better
       last = std::move(found);
-      price = nearer_price(last, k);
-      even = again || !(many.price < price && price < few.price) ||
-             many.clusters() - few.clusters() <= close;
-      if (even) price = even_price(few, many);
+      price = next.price(few, many, k, fewer);
     }
-    return {{}, windows(few, many, k)};
+    result.windows = windows(few, many, k);
+    return result;
   }
 
  private:
@@ -101,27 +122,46 @@ template <class Level> class priced_line {
   static double first_price(double cost, index_t k) noexcept {
     return 1.86 * cost / static_cast<double>(k);
   }
-  // By the cube of what is missing; most likely the number is missed by little.
-  static double nearer_price(const priced& p, index_t k) noexcept {
-    const double between = static_cast<double>(p.clusters()) + (p.clusters() < k ? 0.3 : -0.3);
-    const double ratio = between / static_cast<double>(k);
-    return p.price * (ratio * ratio * ratio);
-  }
+  // Which price to try next.
+  struct search {
+    bool even = false;  // the last one made the clusterings on either side equally dear
+
+    double price(const priced& few, const priced& many, index_t k, bool fewer) {
+      constexpr index_t close = 4;
+      (fewer ? any_few_ : any_many_) = true;
+      in_a_row_ = fewer == last_fewer_ ? std::min(2 * in_a_row_, 64) : 1;
+      last_fewer_ = fewer;
+      const bool both = any_few_ && any_many_;
+      double next = nearer(fewer ? few : many, k, both ? 1 : in_a_row_);
+      even = both && (in_a_row_ > 1 || !(many.price < next && next < few.price) ||
+                      many.clusters() - few.clusters() <= close);
+      if (even) next = even_price(few, many);
+      return next;
+    }
+
+   private:
+    // By the cube of what is missing; most likely the number is missed by little. Further, if tries on the same side
+    // did not do.
+    static double nearer(const priced& p, index_t k, int stride) noexcept {
+      const double beyond = 0.3 - 0.15 * (stride - 1);
+      const double between =
+          static_cast<double>(p.clusters()) + (p.clusters() < k ? beyond : -beyond);
+      const double ratio = between / static_cast<double>(k);
+      return p.price * (ratio * ratio * ratio);
+    }
+    bool any_few_ = false, any_many_ = false, last_fewer_ = false;
+    int in_a_row_ = 1;
+  };
   // Where two clusterings are equally dear: whatever is better than both has a number in between.
   static double even_price(const priced& few, const priced& many) noexcept {
     return (few.cost - many.cost) / static_cast<double>(many.clusters() - few.clusters());
   }
 
-  void load(std::span<const double> w, std::span<const double> s, std::span<const double> q) {
-    n_ = std::ssize(w) - 1;
-    const auto padded = [](std::vector<double>& out, std::span<const double> sums) {
-      renew(out, sums.size() + more);
-      std::copy(sums.begin(), sums.end(), out.begin());
-      std::fill(out.end() - more, out.end(), sums.back());
-    };
-    padded(w_, w);
-    padded(s_, s);
-    padded(q_, q);
+  void load(const padded_sums& sums) {
+    n_ = sums.size - 1;
+    w_ = sums.w;
+    s_ = sums.s;
+    q_ = sums.q;
     for (auto* a : {&own_, &base_, &least_}) renew(*a, size(n_) + 1 + more);
     renew(begin_, size(n_) + 1 + more);
     least_[0] = 0;
@@ -129,14 +169,15 @@ template <class Level> class priced_line {
 
   // The clustering of this price. Without clusters: they are so long that looking takes too much time.
   priced solve(double price) {
-    for (std::size_t i = 0; i < q_.size(); ++i) own_[i] = q_[i] + price;
+    for (std::size_t i = 0; i < own_.size(); ++i) own_[i] = q_[i] + price;
     base_[0] = -q_[0];
-    const monotone_rows<true, Level> rows(w_.data(), s_.data(), base_.data(), least_.data(),
-                                          begin_.data());
+    const monotone_rows<true, Level> rows(w_, s_, base_.data(), least_.data(), begin_.data());
     index_t budget = 64 * n_;
     index_t from = 0, to = 0;  // where clusters may begin
+    pieces_ = 0;
     for (index_t i = 1; i <= n_;) {
       const index_t last = last_ready(i, from);
+      ++pieces_;
       const double bound = extended(from, last);
       to = std::max(from, to);
       while (to + 1 < i && least_[size(to + 1)] < bound) ++to;
@@ -205,8 +246,13 @@ template <class Level> class priced_line {
   }
 
   index_t n_ = 0;
-  std::vector<double> w_, s_, q_, own_, base_, least_;  // own_: q and the price; base_: D - q
-  std::vector<std::uint32_t> begin_;                    // of the last cluster
+  index_t pieces_ = 0;
+  const double* w_ = nullptr;
+  const double* s_ = nullptr;
+  const double* q_ = nullptr;
+  std::vector<double> copy_w_, copy_s_, copy_q_;  // of a line, padded
+  std::vector<double> own_, base_, least_;        // own_: q and the price; base_: D - q
+  std::vector<std::uint32_t> begin_;              // of the last cluster
 };
 
 }  // namespace lutra::inline LUTRA_ABI

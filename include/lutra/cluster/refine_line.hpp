@@ -16,21 +16,29 @@ namespace lutra::inline LUTRA_ABI {
 
 using position_windows = std::vector<std::pair<index_t, index_t>>;
 
-// Windows of one line as positions of another line of the same values.
-inline position_windows moved_windows(const position_windows& windows, const line& from,
-                                      const line& to) {
-  const double shift = from.origin - to.origin;
-  position_windows moved;
+// Windows by the values at their ends, for other lines of the same values.
+struct value_windows {
+  double origin = 0;  // what the ends are relative to
+  std::vector<std::pair<double, double>> ends;
+};
+inline value_windows windows_by_value(const position_windows& windows, const line& l) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  value_windows found{l.origin, {}};
   for (const auto& [begin, end] : windows) {
-    const double lo =
-        begin > 0 ? from.largest(begin - 1) + shift : -std::numeric_limits<double>::infinity();
-    const double hi =
-        end < from.size() ? from.least(end) + shift : std::numeric_limits<double>::infinity();
-    // Atoms that lie left of the window altogether, and those that do not lie right of it.
-    moved.emplace_back(std::lower_bound(to.hi.begin(), to.hi.end(), lo) - to.hi.begin(),
-                       std::upper_bound(to.lo.begin(), to.lo.end(), hi) - to.lo.begin());
+    found.ends.emplace_back(begin > 0 ? l.largest(begin - 1) : -infinity,
+                            end < l.size() ? l.least(end) : infinity);
   }
-  return moved;
+  return found;
+}
+inline position_windows windows_on(const line& l, const value_windows& windows) {
+  const double shift = windows.origin - l.origin;
+  position_windows found;
+  for (const auto& [lo, hi] : windows.ends) {
+    // Atoms that lie left of the window altogether, and those that do not lie right of it.
+    found.emplace_back(std::lower_bound(l.hi.begin(), l.hi.end(), lo + shift) - l.hi.begin(),
+                       std::upper_bound(l.lo.begin(), l.lo.end(), hi + shift) - l.lo.begin());
+  }
+  return found;
 }
 
 // 1 for every atom inside a window, where a boundary may be.
@@ -40,6 +48,23 @@ inline std::vector<std::uint8_t> atoms_in_windows(index_t atoms, const position_
     std::fill(inside.begin() + from, inside.begin() + to, std::uint8_t{1});
   }
   return inside;
+}
+
+// A lattice of about `buckets` buckets: all cells share them by about the cube root of their weight, so that no bucket
+// is much worse than others for a table that may have its boundaries anywhere: weight * width^2 counts.
+template <class Totals>
+lattice finer_lattice(const lattice& l, const Totals& totals, double buckets) {
+  std::vector<double> share(lattice::cells);
+  for_each_bucket(l, totals,
+                  [&](std::size_t cell, std::size_t, double, double, double weight, double) {
+                    share[cell] += weight;
+                  });
+  for (double& s :
+       share) {  // to the power of 5/16, with the square root that lattice_by_share takes
+    const double half = std::sqrt(s);
+    s = half * std::sqrt(std::sqrt(half));
+  }
+  return lattice_by_share(l, share, buckets);
 }
 
 // A lattice of about `buckets` buckets: cells that windows touch share them by sqrt(weight).
@@ -80,8 +105,8 @@ std::vector<T> values_of_buckets(const lattice& l, std::span<const T> values,
 template <class T>
 windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
                               const bucket_line& buckets, std::span<const T> values,
-                              std::span<const std::uint8_t> inside,
-                              const position_windows& windows) {
+                              std::span<const std::uint8_t> inside, const position_windows& windows,
+                              const shorter_gaps& gaps = {}) {
   const auto leading = static_cast<std::size_t>(buckets.leading);
   std::vector<std::uint8_t> marked(l.buckets());
   double expected = 0;
@@ -125,11 +150,12 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
       auto next = std::upper_bound(first, last, *first);
       begin_atom(atom);
       const auto weight = static_cast<double>(next - first);
+      const double x = *first - gaps.shift(*first);
       if (inside[atom] != 0) {
         flush();
-        builder.point(*first, weight);
+        builder.point(x, weight);
       } else {
-        join(*first, *first, builder.of_point(*first, weight));
+        join(x, x, builder.of_point(x, weight));
       }
       ++atom;
       first = next;
@@ -141,7 +167,11 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
   for_each_bucket(l, totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
                     begin_atom(atom);
+                    const double shift = gaps.empty() ? 0.0 : gaps.shift(lo + (hi - lo) / 2);
                     if (inside[atom++] == 0) {
+                      lo -= shift;
+                      hi -= shift;
+                      sum -= shift * count;
                       const mass m = builder.of_bucket(count, sum);
                       builder.hide(lo, hi, m);
                       join(lo, hi, m);
@@ -149,7 +179,8 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
                     }
                     flush();
                     const auto end = value + static_cast<std::ptrdiff_t>(count);
-                    for (; value != end; ++value) builder.point(static_cast<double>(*value), 1);
+                    for (; value != end; ++value)
+                      builder.point(static_cast<double>(*value) - shift, 1);
                   });
   points(lattice_begin, totals.outside.end());
   begin_atom(atom);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <lutra/cluster/few_distinct.hpp>
 #include <lutra/cluster/lattice.hpp>
 #include <lutra/core/executor.hpp>
 #include <utility>
@@ -19,15 +20,6 @@
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
-
-// Values with weights that are formed when they are needed; copies are cheap.
-template <class V>
-concept weighted_source = requires(const V& v, std::size_t i, double* out) {
-  { v.size() } -> std::same_as<std::size_t>;
-  { v[i] } -> std::same_as<double>;
-  { v.weight(i) } -> std::same_as<double>;
-  v.fill(i, i, out, out);  // values and weights of the i-th and the next ones
-};
 
 // What the buckets of a lattice hold.
 struct weighted_totals {
@@ -62,7 +54,7 @@ void add_weighted(const lattice& l, const V& source, std::size_t begin, std::siz
 
 template <weighted_source V, executor Executor>
 weighted_totals count_values(const lattice& l, const V& source, const Executor& executor) {
-  constexpr index_t at_once = shards_at_once<Executor>;
+  const index_t at_once = std::min<index_t>(shards_at_once<Executor>, l.buckets() > 65536 ? 2 : 4);
   const auto n = static_cast<index_t>(source.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   weighted_totals totals(l.buckets());

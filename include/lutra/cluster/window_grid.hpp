@@ -88,7 +88,12 @@ class window_grid {
   const double* w() const noexcept { return w_.data(); }
   const double* s() const noexcept { return s_.data(); }
   const double* q() const noexcept { return q_.data(); }
-  const double* minus_q() const noexcept { return minus_q_.data(); }
+  // -q(), made when it is asked for.
+  const double* minus_q() {
+    renew(minus_q_, q_.size());
+    for (std::size_t i = 0; i < q_.size(); ++i) minus_q_[i] = -q_[i];
+    return minus_q_.data();
+  }
   // Grid indices of the rows of a layer; row r of all rows is offset + r.
   index_t first(index_t layer) const noexcept { return first_[size(layer)]; }
   index_t last(index_t layer) const noexcept { return last_[size(layer)]; }
@@ -104,7 +109,7 @@ class window_grid {
   void load(const line& l, std::span<const index_t> from, std::span<const index_t> to) {
     const index_t k = clusters(from);
     const std::size_t g = position_.size();
-    for (auto* a : {&w_, &s_, &q_, &minus_q_}) renew(*a, g + 8);
+    for (auto* a : {&w_, &s_, &q_}) renew(*a, g + 8);
     const auto copy = [&](std::vector<double>& out, const std::vector<double>& sums) {
       const double* const sum = sums.data();
       const std::uint32_t* const at = position_.data();
@@ -115,7 +120,6 @@ class window_grid {
     copy(w_, l.w);
     copy(s_, l.s);
     copy(q_, l.q);
-    for (std::size_t i = 0; i < g + 8; ++i) minus_q_[i] = -q_[i];
     first_.resize(size(k + 1));
     last_.resize(size(k + 1));
     offset_.resize(size(k + 1));

@@ -7,11 +7,82 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <lutra/cluster/window_grid.hpp>
+#include <numeric>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
+
+// What the bounds of the slack need to know of a block: M_a, 2 r_a M_a, M_a^2 / n_a.
+struct block_spread {
+  double deviation = 0, own = 0, square = 0;
+};
+
+// Of the atoms [i, j).
+inline block_spread spread_of_block(const line& l, index_t i, index_t j) noexcept {
+  const double lo = l.least(i);
+  const double hi = l.largest(j - 1);
+  const double weight = l.weight(i, j);
+  const double mean = l.mean(i, j);
+  const double inside = (mean - lo) * (hi - mean);
+  // A bucket that holds one value is a point, wherever the value lies.
+  const bool spread_out = hi > lo && (j > i + 1 || weight > l.alone);
+  if (!spread_out) return {};
+  // The moment of the block may be off by the rounding of as many entries as it has atoms (line_rounding.hpp).
+  const auto sum = [&](const std::vector<double>& v) {
+    return std::max(std::fabs(v[static_cast<std::size_t>(i)]),
+                    std::fabs(v[static_cast<std::size_t>(j)]));
+  };
+  const double rounded =
+      sum(l.s) + (l.whole ? 0.0 : std::max(std::fabs(lo), std::fabs(hi)) * sum(l.w));
+  const double deviation = 2 * weight * std::max(0.0, inside) / (hi - lo) +
+                           0x1.0p-51 * static_cast<double>(j - i) * rounded;
+  return {deviation, 2 * (hi - lo) * deviation, deviation * deviation / weight};
+}
+
+// The sum of the `count` largest of many numbers.
+class sum_of_largest {
+ public:
+  explicit sum_of_largest(std::size_t count) : count_(count) { heap_.reserve(count); }
+  void add(double x) {
+    if (heap_.size() < count_) {
+      heap_.push_back(x);
+    } else if (count_ > 0 && x > heap_.front()) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      heap_.back() = x;
+    } else {
+      return;
+    }
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  }
+  double sum() {  // in ascending order, however the heap is arranged
+    std::sort(heap_.begin(), heap_.end());
+    return std::accumulate(heap_.begin(), heap_.end(), 0.0);
+  }
+
+ private:
+  std::size_t count_;
+  std::vector<double> heap_;
+};
+
+// The slack of (1) while boundaries may lie anywhere on a grid, 1 < k: by the range of the data, or by Cauchy over the
+// k - 1 blocks that could pay most.
+inline double slack_anywhere(const line& l, std::span<const std::uint32_t> grid, index_t k,
+                             double known) {
+  double deviation = 0;
+  sum_of_largest own(static_cast<std::size_t>(k - 1)), square(static_cast<std::size_t>(k - 1));
+  for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
+    const block_spread b = spread_of_block(l, grid[i], grid[i + 1]);
+    deviation = std::max(deviation, b.deviation);
+    own.add(b.own);
+    square.add(b.square);
+  }
+  const double by_range = (l.largest(l.size() - 1) - l.least(0)) * deviation;
+  const double by_cost = own.sum() + 2 * std::sqrt(known * square.sum());
+  return std::min(by_range, by_cost) * (1 + 0x1.0p-30);
+}
 
 // One thread's scratch.
 class window_slack {
@@ -70,40 +141,15 @@ class window_slack {
     return std::min(slack, by_range) * (1 + 0x1.0p-30);
   }
 
-  // The same while boundaries may lie anywhere: by the range of the data, or by Cauchy.
-  double anywhere(const line& l, const window_grid& grid, index_t k, double known) {
-    for (auto* a : {&deviation_, &own_, &square_}) renew(*a, grid.size());
-    measure(l, grid.positions(), 0, grid.size() - 1);
-    double deviation = 0, own = 0, square = 0;
-    for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
-      deviation = std::max(deviation, deviation_[i]);
-      own = std::max(own, own_[i]);
-      square = std::max(square, square_[i]);
-    }
-    const double boundaries = static_cast<double>(k - 1);
-    const double by_range = (l.largest(l.size() - 1) - l.least(0)) * deviation;
-    const double by_cost = boundaries * own + 2 * std::sqrt(known * (boundaries * square));
-    return std::min(by_range, by_cost) * (1 + 0x1.0p-30);
-  }
-
  private:
   static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
-  // M_a and what the bounds of the slack need of the blocks [b, end).
+  // Of the blocks [b, end).
   void measure(const line& l, std::span<const std::uint32_t> grid, std::size_t b, std::size_t end) {
     for (; b < end; ++b) {
-      const index_t i = grid[b];
-      const index_t j = grid[b + 1];
-      const double lo = l.least(i);
-      const double hi = l.largest(j - 1);
-      const double weight = l.weight(i, j);
-      const double mean = l.mean(i, j);
-      const double inside = (mean - lo) * (hi - mean);
-      // A bucket that holds one value is a point, wherever the value lies.
-      const bool spread_out = hi > lo && inside > 0 && (j > i + 1 || weight > l.alone);
-      const double deviation = spread_out ? 2 * weight * inside / (hi - lo) : 0;
-      deviation_[b] = deviation;
-      own_[b] = 2 * (hi - lo) * deviation;
-      square_[b] = deviation * deviation / weight;
+      const block_spread found = spread_of_block(l, grid[b], grid[b + 1]);
+      deviation_[b] = found.deviation;
+      own_[b] = found.own;
+      square_[b] = found.square;
     }
   }
 

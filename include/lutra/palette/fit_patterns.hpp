@@ -31,8 +31,9 @@ void look_up_patterns(std::span<const T> values, std::span<const std::uint8_t> c
 
 // At least one value, all finite.
 template <class A, float16_pattern T, executor Executor>
-group_fit fit_patterns(std::span<const T> values, int entries, std::span<std::uint8_t> codes,
-                       exact_workspace<A>& work, const Executor& executor) {
+group_fit fit_patterns(std::span<const T> values, int entries, double max_gap,
+                       std::span<std::uint8_t> codes, exact_workspace<A>& work,
+                       const Executor& executor) {
   work.atoms = atoms_of_patterns<T>(count_patterns(values, executor));
   const atoms_1d& atoms = work.atoms;
   const atom_clusters clusters = cluster_atoms(atoms, entries, work);
@@ -50,8 +51,7 @@ group_fit fit_patterns(std::span<const T> values, int entries, std::span<std::ui
   }
   code_of[0x8000] = code_of[0];  // both zeros are one atom
   fit.inertia = sum_in_lanes(0, loss.size(), [&](std::size_t a) { return loss[a]; });
-  fit.lower_bound = std::min(fit.inertia, clusters.inertia);
-  fit.rounding = fit.inertia - fit.lower_bound;
+  prove_optimal(fit, clusters.inertia, clusters.rounding, max_gap);
   look_up_patterns(values, std::span<const std::uint8_t>(code_of), codes, executor);
   return fit;
 }

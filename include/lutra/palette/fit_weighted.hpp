@@ -34,9 +34,9 @@ template <class T, class A, executor Executor>
 std::optional<group_fit> fit_counted(group_scratch<T, A>& s, const fit_group_options& options,
                                      bool same_objective, std::span<std::uint8_t> codes,
                                      const Executor& executor) {
-  constexpr std::size_t sortable = std::size_t{1} << 22;
+  constexpr std::size_t sortable = std::size_t{1} << 17;
   const group_source<T> source = s.source();
-  if (!squares_are_harmless(source) || sample_is_coarse(source)) return {};
+  if (!squares_are_harmless(source)) return {};
   const auto found = fit_many<A>(source, options.entries, {.max_gap = options.max_gap}, executor);
   if (!found) return {};
   const bool proven = found->proven(options.max_gap);

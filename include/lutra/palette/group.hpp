@@ -86,68 +86,48 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       fit = fit_as_reference(s, codes);
     } else {
       fit = fit_weighted(s, codes, executor);
-      if (sums_lose_weights(s, fit)) {
-        fit.status = palette_status::not_certified;
-        fit.lower_bound = 0;
-      }
     }
     fit.lower_bound = std::min(fit.lower_bound, fit.inertia);
     return fit;
-  }
-
-  // Prefix sums of weights in double drop up to 2^-52 of the whole weight; if one element is so heavy that this, at
-  // the distance of the outermost entries, is more than the gap in question, nothing is proven for the light ones.
-  bool sums_lose_weights(const scratch& s, const group_fit& fit) const {
-    constexpr double heavy = 0x1p40;  // times the lightest
-    if (s.factor.empty() && !s.squared) return false;
-    const auto source = s.source();
-    double least = source.weight(0), most = least, sum = 0;
-    for (std::size_t i = 0; i < source.size(); ++i) {
-      const double w = source.weight(i);
-      least = std::min(least, w);
-      most = std::max(most, w);
-      sum += w;
-    }
-    const double range =
-        static_cast<double>(fit.table.back()) - static_cast<double>(fit.table.front());
-    return most > heavy * least &&
-           0x1p-52 * sum * (range * range) > options_.gap_for(out_.entries()) * fit.inertia;
   }
 
   template <class Executor>
   group_fit fit_plain(scratch& s, std::span<std::uint8_t> codes, const Executor& executor) const {
     const std::span<const value_type> values = s.elements.values();
     const bool large = values.size() >= large_group;
+    const double gap = options_.gap_for(out_.entries());
     if constexpr (std::same_as<value_type, float>) {
       if (large) {
         const fit_group_options how{.entries = out_.entries(),
                                     .exact = options_.mode == palettize_mode::exact,
-                                    .max_gap = options_.gap_for(out_.entries())};
+                                    .max_gap = gap};
         if (auto fit = fit_counted<A>(values, how, codes, executor)) return std::move(*fit);
       }
-      return fit_sorted(values, out_.entries(), codes, s.work);
+      return fit_sorted(values, out_.entries(), gap, codes, s.work);
     } else {
-      if (large) return fit_patterns(values, out_.entries(), codes, s.work, executor);
+      if (large) return fit_patterns(values, out_.entries(), gap, codes, s.work, executor);
       s.narrow.resize(values.size());
       std::transform(values.begin(), values.end(), s.narrow.begin(),
                      [](value_type x) { return static_cast<float>(x); });
-      return fit_sorted(std::span<const float>(s.narrow), out_.entries(), codes, s.work);
+      return fit_sorted(std::span<const float>(s.narrow), out_.entries(), gap, codes, s.work);
     }
   }
 
-  // A table of weighted values, and the nearest entry for every element: counted if there are many and no more
-  // than a certificate is asked for, else optimal.
+  // A table of weighted values, and the nearest entry for every element: counted if there are many different ones and
+  // no more than a certificate is asked for, else optimal.
   template <class Executor>
   group_fit fit_weighted(scratch& s, std::span<std::uint8_t> codes,
                          const Executor& executor) const {
     // Without scale^2 the clustering minimises something else than the inertia that is reported.
     const bool same_objective = !scaled() || options_.scale_squared_importance;
-    if (codes.size() >= large_group && options_.mode == palettize_mode::certified) {
+    const bool large = codes.size() >= large_group;
+    const bool few = large && sample_is_coarse(s.source()) && s.count_distinct();
+    if (large && !few && options_.mode == palettize_mode::certified) {
       const fit_group_options how{.entries = out_.entries(),
                                   .max_gap = options_.gap_for(out_.entries())};
       if (auto fit = fit_counted(s, how, same_objective, codes, executor)) return std::move(*fit);
     }
-    s.sort_source();
+    if (!few) s.sort_source();
     atoms_1d& atoms = s.work.atoms;
     const int e = common_exponent(atoms.value);
     if (e != 0) {
@@ -158,10 +138,13 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     for (double& x : atoms.value) x = e == 0 ? x : std::ldexp(x, e);
     group_fit fit;
     fit.table = float_table(clusters.centroids);
-    fit.inertia = s.assign(fit.table, codes, serial_executor{});
+    fit.inertia = s.assign(fit.table, codes, executor);
+    const double gap = options_.gap_for(out_.entries());
     if (same_objective) {
-      fit.lower_bound = std::min(fit.inertia, std::ldexp(clusters.inertia, 2 * e));
-      fit.rounding = fit.inertia - fit.lower_bound;
+      prove_optimal(fit, std::ldexp(clusters.inertia, 2 * e), std::ldexp(clusters.rounding, 2 * e),
+                    gap);
+    } else if (!(clusters.rounding <= gap * clusters.inertia)) {
+      fit.status = palette_status::not_certified;
     }
     return fit;
   }
@@ -184,12 +167,14 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   // Row scale and importance of every value, where there are any.
   void gather_factors(scratch& s) const {
     s.scale.resize(scaled() ? s.elements.size() : 0);
-    s.factor.resize(importance_.empty() ? 0 : s.elements.size());
+    s.given = importance_.empty() ? importance_ : s.elements.piece_of(importance_);
+    const bool copied = !importance_.empty() && s.given.empty();
+    s.factor.resize(copied ? s.elements.size() : 0);
     s.squared = scaled() && options_.scale_squared_importance;
-    if (!scaled() && importance_.empty()) return;
+    if (!scaled() && !copied) return;
     s.elements.for_each([&](std::size_t i, std::size_t at) {
       if (scaled()) s.scale[i] = out_.row_scale[at / row_];
-      if (!importance_.empty()) s.factor[i] = importance_[at];
+      if (copied) s.factor[i] = importance_[at];
     });
   }
 

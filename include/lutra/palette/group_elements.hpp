@@ -49,6 +49,10 @@ template <class T> class group_elements {
 
   std::size_t size() const noexcept { return u(size_); }
   std::span<const T> values() const noexcept { return values_; }
+  // What belongs to the values one by one, if they lie in one piece of the tensor; otherwise nothing.
+  template <class U> std::span<const U> piece_of(std::span<const U> tensor) const noexcept {
+    return runs_.size() == 1 ? tensor.subspan(u(runs_[0].begin), u(size_)) : std::span<const U>();
+  }
   // Positions of the elements that were left out, ascending.
   std::span<const index_t> excluded() const noexcept { return excluded_; }
   // Calls f(i, position) for values()[i], ascending.

@@ -65,14 +65,16 @@ template <class T, class A> struct group_scratch {
   group_elements<T> elements;
   std::vector<float> narrow;         // the values as floats, if they are not
   std::vector<float> scale, factor;  // row scale and importance of every value, or empty
+  std::span<const float> given;      // the importance where it lies, instead of `factor`
   bool squared = false;              // values are weighed by the square of their scale
   std::vector<double> wide,
       weights;              // what is clustered, if it is kept and not the values themselves
   exact_workspace<A> work;  // its atoms are those of the group, unless it is counted
 
   // Whether the values themselves are clustered.
-  bool plain() const noexcept { return wide.empty() && scale.empty() && factor.empty(); }
-  group_source<T> source() const noexcept { return {elements.values(), scale, factor, squared}; }
+  bool plain() const noexcept { return wide.empty() && scale.empty() && factors().empty(); }
+  std::span<const float> factors() const noexcept { return given.empty() ? factor : given; }
+  group_source<T> source() const noexcept { return {elements.values(), scale, factors(), squared}; }
 
   // Sum of importance * (value - row scale * table[code])^2, of all or from `begin` to `end`.
   double error_of(std::span<const float> table, std::span<const std::uint8_t> codes) const {
@@ -83,7 +85,7 @@ template <class T, class A> struct group_scratch {
     const T* const value = elements.values().data();
     const std::uint8_t* const code = codes.data();
     const float* const row = scale.empty() ? nullptr : scale.data();
-    const float* const importance = factor.empty() ? nullptr : factor.data();
+    const float* const importance = factors().empty() ? nullptr : factors().data();
     return sum_in_lanes(begin, end, [=](std::size_t i) {
       const auto entry = static_cast<double>(table[code[i]]);
       const double restored = row == nullptr ? entry : entry * static_cast<double>(row[i]);
@@ -134,10 +136,21 @@ template <class T, class A> struct group_scratch {
       }
       if (!found && !plain()) found = line_for_levels(source(), executor);
       if (found) return l = std::move(*found);
-      sort_source();
+      if (!count_distinct()) sort_source();
     }
     line_of_points<A>(work.atoms.value, work.atoms.weight, l);
     return l;
+  }
+  // The atoms of what is clustered, if there are not many; false: there are.
+  bool count_distinct() {
+    constexpr std::size_t limit = 65536;
+    std::optional<atoms_1d> atoms;
+    if constexpr (std::same_as<T, float>) {
+      if (plain()) atoms = few_distinct(elements.values(), limit);
+    }
+    if (!atoms && !plain()) atoms = few_distinct(source(), limit);
+    if (atoms) work.atoms = std::move(*atoms);
+    return atoms.has_value();
   }
   // The atoms of what is clustered.
   void sort_source() {
@@ -148,7 +161,7 @@ template <class T, class A> struct group_scratch {
     }
     const group_source<T> from = source();
     wide.resize(from.size());
-    weights.resize(factor.empty() && !(squared && !scale.empty()) ? 0 : from.size());
+    weights.resize(factors().empty() && !(squared && !scale.empty()) ? 0 : from.size());
     from.fill_values(0, from.size(), wide.data());
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = from.weight(i);
     make_atoms(std::span<const double>(wide), std::span<const double>(weights), work.atoms,
@@ -177,7 +190,7 @@ template <class E, class T, class A> void gather_as_reference(group_scratch<T, A
   const std::span<const T> values = s.elements.values();
   const std::size_t n = values.size();
   s.wide.resize(n);
-  s.weights.assign(s.factor.begin(), s.factor.end());
+  s.weights.assign(s.factors().begin(), s.factors().end());
   for (std::size_t i = 0; i < n; ++i) {
     s.wide[i] =
         s.scale.empty() ? widened(values[i]) : normalised_as_reference<E>(values[i], s.scale[i]);

@@ -28,8 +28,8 @@ inline index_t scratch_bytes(const group_load& g) noexcept {
   const bool few = g.entries <= 32;
   if (n >= index_t{1} << 17) {  // counted; several runs are copied together
     if (g.element_bytes == 2 && !g.weighted) return (few ? 1 : 7) * mib + 512 * kib + 3 * n;
-    const index_t factors = g.weighted ? 8 * n + 3 * mib : 0;
-    return factors + (few ? (g.quantized ? 9 : 3) : 24) * mib + 5 * n;
+    const index_t factors = g.weighted ? 8 * n + 4 * mib : 0;
+    return factors + ((few ? 5 : 8) + (g.quantized ? 2 : 0)) * mib + 5 * n;
   }
   const index_t factors = g.weighted ? 60 * n : 0;
   if (g.element_bytes == 2 && !g.weighted) {

@@ -145,9 +145,14 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
     raise(errc::shape_mismatch, "importance has another shape than the weight", options.where,
           text_of(options.importance.extents()), text_of(source.extents()));
   }
-  std::vector<float> importance;
-  if (weighted) importance = to_vector<float>(options.importance);
-  check_weights(std::span<const float>(importance), importance.size(), options.where);
+  std::vector<float> importance_copy;
+  std::span<const float> importance;
+  if (weighted && options.importance.is_contiguous()) {
+    importance = options.importance.elements();
+  } else if (weighted) {
+    importance = importance_copy = to_vector<float>(options.importance);
+  }
+  check_weights(importance, importance.size(), options.where);
 
   // Kept apart: the first `outliers` of the largest magnitudes.
   const std::vector<index_t> largest =

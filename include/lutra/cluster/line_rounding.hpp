@@ -1,0 +1,92 @@
+// lutra: line_rounding.hpp - what rounding may do to what is claimed about clusterings of a line.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Let u = 2^-53, W_i, S_i, Q_i the sums a line holds (line.hpp) and R the range of its values. They are rounded, but
+// they are the exact sums of another set of atoms, of which atom a has the weight w_a + dw_a and the moment
+// s_a + ds_a: every entry is the one before it plus an atom, rounded once, so that
+//   |dw_a| <= u |W|,   |ds_a| <= u (|S| + 4 |s_a|)       (W, S the larger of the entries at a and a + 1),
+// the 4 for rounding value - origin, the products, and the weight. dw_a is 0 where weights are whole numbers.
+//
+// The data. For fixed centroids c the cost of the other set is that of the true one plus sum of (dq_a - 2 c ds_a +
+// c^2 dw_a). Compare two clusterings, with centroids c and e of the clusters that hold a: what happens to the squares,
+// dq, is the same for both, and with f_a = ds_a - x_a dw_a the difference of their costs changes by at most
+//   sum of |c - e| |2 f_a - (c - x_a + e - x_a) dw_a| <= sum of d_a (2 |f_a| + d_a |dw_a|),   d_a = |c - x_a| + |e - x_a|.
+// If both cost at most K, sum of w_a d_a^2 <= 4 K, and by Cauchy's inequality this is at most
+//   2 sqrt(K) sqrt(sum of 4 f_a^2 / w_a) + 4 K max |dw_a| / w_a.
+// Atoms so light that |dw_a| > 2^-30 w_a or that the first sum would be made by them are taken out of both; as d_a <=
+// 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|. Twice this is allowed for, since centroids of the
+// other set need not be those of the true one: a cluster's cost at its true mean differs from its least one by
+// (sum of f_a + (x_a - c) dw_a)^2 / W, a square of what is counted.
+//
+// The programme. A value of a row, base - ds * ds / dw with base = D - Q, then + Q, is rounded by at most 8 u (Q + D)
+// with Q the whole range of the sums of squares, D <= Q. Divide and conquer leaves out candidates beyond the best one
+// of another row. By the quadrangle inequality, which holds for exact costs, one that is left out is better than the one
+// it was left out for by no more than two values of that row are off; and a candidate is left out for one that a row
+// nearer by leaves out, and so on, at most log2(rows) times. So a layer is off by at most (2 log2(n) + 4) 8 u Q more
+// than the one before it. Prices (priced_line.hpp) work through the rows in pieces and leave out what lies before the
+// best candidate of the piece before: the clusters of the best clustering do not overlap, so on its way this happens
+// at most as many times more as there are pieces. Counted twice, once for the bound and once for the cost of the clustering that was found:
+//   (k (2 log2(n) + 4) + pieces) 16 u Q.
+//
+// IEEE double, rounded up a little. Cost: 2 ns per atom.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <lutra/cluster/line.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI {
+
+// Bounds for one line. Value type.
+class line_rounding {
+ public:
+  line_rounding() = default;
+  explicit line_rounding(const line& l) {
+    const std::size_t n = l.lo.size();
+    if (n == 0) return;
+    squares_ = l.q.back() - l.q.front();
+    links_ = 2 * static_cast<double>(std::bit_width(n)) + 4;
+    const double range = l.largest(l.size() - 1) - l.least(0);
+    for (std::size_t a = 0; a < n; ++a) {
+      const double w = l.w[a + 1] - l.w[a];
+      const double x = std::max(std::fabs(l.least(static_cast<index_t>(a))),
+                                std::fabs(l.largest(static_cast<index_t>(a))));
+      const double sum_w = std::max(std::fabs(l.w[a]), std::fabs(l.w[a + 1]));
+      const double sum_s = std::max(std::fabs(l.s[a]), std::fabs(l.s[a + 1]));
+      const double dw = l.whole ? 0.0 : unit * sum_w;
+      const double f = unit * (sum_s + 4 * x * w) + x * dw;
+      if (dw <= light * w && 4 * f * f <= light * light * w * squares_) {
+        part_ = std::max(part_, dw / w);
+        root_ += 4 * (f * f) / w;
+      } else {
+        lost_ += 8 * range * (f + range * dw);
+        if (!(w > 0)) lost_ = std::numeric_limits<double>::infinity();
+      }
+    }
+  }
+
+  // How much less than the difference of the costs found for two clusterings into k, of which one is the best found
+  // and none costs more than `known`, the true one may be.
+  // `pieces`: of a programme by prices.
+  double operator()(index_t k, double known, index_t pieces = 0) const noexcept {
+    const double comparisons = static_cast<double>(k) * links_ + static_cast<double>(pieces);
+    const double programme = comparisons * (16 * unit) * squares_;
+    const double data = 2 * std::sqrt(std::max(0.0, known) * root_) + 4 * part_ * known + lost_;
+    return (programme + data) * (1 + 0x1.0p-20);
+  }
+
+ private:
+  static constexpr double unit = 0x1.0p-53;
+  static constexpr double light = 0x1.0p-30;
+  double squares_ = 0;  // range of the sums of squares
+  double links_ = 0;
+  double root_ = 0, part_ = 0, lost_ = 0;
+};
+
+}  // namespace lutra::inline LUTRA_ABI
+
+LUTRA_STRICT_FP_END
