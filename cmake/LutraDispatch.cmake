@@ -32,9 +32,9 @@ function(lutra_add_dispatched_library target)
     set(code ${target}_${level})
     add_library(${code} OBJECT ${ARG_SOURCES})
     target_link_libraries(${code} PRIVATE lutra::lutra ${ARG_LIBRARIES})
-    target_compile_options(${code} PRIVATE ${LUTRA_FLAGS_${level}}
+    target_compile_options(${code} PRIVATE ${LUTRA_FLAGS_${level}} -fno-lto  # object code, to be edited
                            $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)  # unique definitions cannot be made local
-    set_target_properties(${code} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)  # object code, to be edited
+    set_target_properties(${code} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF UNITY_BUILD OFF)
     set(results)
     foreach(source ${ARG_SOURCES})
       list(LENGTH results number)

@@ -65,7 +65,11 @@ void onednn(benchmark::State& state, const shape& s, index_t m) {
   const memory::desc of_x({m, s[1]}, type::s8, tag::ab), of_out({m, s[0]}, type::s32, tag::ab);
   const memory::desc of_w({s[1], s[0]}, type::s8, tag::ba);
   const memory::desc packed({s[1], s[0]}, type::s8, tag::any);
+#if DNNL_VERSION_MAJOR >= 3
+  const matmul::primitive_desc chosen(cpu, of_x, packed, of_out);
+#else
   const matmul::primitive_desc chosen(matmul::desc(of_x, packed, of_out), cpu);
+#endif
   memory plain(of_w, cpu, const_cast<std::int8_t*>(w.data()));
   memory weights(chosen.weights_desc(), cpu);
   reorder(plain, weights).execute(queue, plain, weights);

@@ -407,6 +407,11 @@ TEST_CASE("fake_quantizer: saved before data, and disabled") {
   CHECK(f.disabled());
   CHECK(f.disabled_reason() == disabled.disabled_reason());
   CHECK(f.disabled_by() == lutra::block_mismatch{0, 4, shape{7}});
+  // Version 2 does not say by what; an object that knows goes on.
+  f.load(test::version_2(disabled));
+  CHECK(f.save() == disabled.save());
+  CHECK_ERROR(empty.load(test::version_2(disabled)), unsupported, "what disabled it", "2", "4");
+  CHECK_FALSE(empty.disabled());
 }
 
 TEST_CASE("fake_quantizer: damaged states are refused and change nothing") {

@@ -92,26 +92,15 @@ TEST_CASE("palettizer_state: every prefix is refused, and so is what follows the
   CHECK(code_of(longer, config) == errc::corrupt_data);
 }
 
-TEST_CASE(
-    "palettizer_state: a changed byte is refused, or makes another palette of the same kind") {
+TEST_CASE("palettizer_state: a changed byte is refused") {
   const palettizer_config config = palettes_of(2);
   const auto bytes = saved_by(config);
-  const small_net net;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     for (const std::uint8_t flip : {std::uint8_t{1}, std::uint8_t{0x80}, std::uint8_t{0xff}}) {
       auto broken = bytes;
       broken[i] = static_cast<std::uint8_t>(broken[i] ^ flip);
-      toy::graph g = small_net();
-      kmeans_palettizer p(g, config);
-      try {
-        p.load(broken);
-        CHECK(g.values.at(net.w1).data.extents() == shape{6, 5});
-        p.finalize();
-      } catch (const error& e) {
-        CHECK((e.code() == errc::corrupt_data || e.code() == errc::incompatible ||
-               e.code() == errc::unsupported));
-        CHECK(g.same_as(net));
-      }
+      const errc code = code_of(broken, config);
+      CHECK((code == errc::corrupt_data || code == errc::unsupported));
     }
   }
 }
@@ -128,6 +117,12 @@ TEST_CASE("palettizer_state: states of other weights, specs and versions") {
   CHECK(code_of(bytes, palettes_of({.n_bits = 2,
                                     .lut_qspec = int8_symmetric,
                                     .enable_per_channel_scale = true})) == errc::incompatible);
+  const auto with_outliers = saved_by(
+      palettes_of({.n_bits = 2, .lut_qspec = int8_symmetric, .outliers = {.fraction = 0.1}}));
+  CHECK(code_of(with_outliers, palettes_of(2)) == errc::incompatible);
+  quantization_spec asymmetric = int8_symmetric;
+  asymmetric.qscheme = qscheme::asymmetric;
+  CHECK(code_of(saved_by(palettes_of(2, {}, asymmetric)), palettes_of(2)) == errc::incompatible);
   auto later = bytes;
   later[4] = 2;
   CHECK(code_of(later, palettes_of(2)) == errc::unsupported);

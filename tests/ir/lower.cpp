@@ -407,6 +407,23 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
   const auto program = ir::lower(finalized(std::move(averaged).build(), x));
   CHECK_ERROR(program.run(x), shape_mismatch, "wrong rank", "[4, 3, 16]", "rank 4");
 
+  // Scales whose product no float can hold.
+  for (const float s : {1e20F, 1e-30F}) {
+    ir::builder squares;
+    const auto input = squares.input("x");
+    squares.output(squares.matmul(input, input));
+    ir::graph square = std::move(squares).build();
+    const qparams huge{.scale = {s}, .zero_point = {0}, .minval = {}};
+    const qparams one{.scale = {1.0F}, .zero_point = {0}, .minval = {}};
+    const auto node = square.order[0];
+    const auto quantized =
+        traits::emit_quantize_dequantize(square, square.at(node).operands[0], huge);
+    traits::set_operand(square, node, 0, quantized);
+    traits::set_operand(square, node, 1, quantized);
+    traits::set_output(square, 0, traits::emit_quantize_dequantize(square, square.outputs[0], one));
+    CHECK_ERROR(ir::lower(square), unsupported, "normal multiplier", "'matmul'");
+  }
+
   ir::builder means;
   means.output(means.apply("mean", {means.relu(means.input("x"))}, {{"dim", {1}}}));
   ir::graph rows = std::move(means).build();

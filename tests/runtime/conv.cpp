@@ -278,6 +278,11 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
   tensor<std::int32_t> block(shape{1, 4, 1, 1});
   CHECK_ERROR(conv2d(w, x, {.pool = true}, out), shape_mismatch, "[1, 4, 3, 3]", "[1, 4, 1, 1]");
   CHECK_ERROR(conv2d(w, x, {.pool = true}, block), unsupported, "only requantized", "conv2d");
+  tensor<std::int32_t> both(shape{100});
+  const tensor_view<const std::int8_t> in(reinterpret_cast<std::int8_t*>(&both[20]),
+                                          shape{1, 2, 5, 5});
+  CHECK_ERROR(conv2d(w, in, {}, tensor_view<std::int32_t>(both.data(), shape{1, 4, 3, 3})),
+              invalid_argument, "out overlaps x", "conv2d");
   tensor<std::int8_t> q(shape{1, 4, 3, 3});
   CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
 }

@@ -170,6 +170,9 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(conv_transpose2d(w, x, {}, wrong), shape_mismatch, "[1, 3, 6, 5]", "[1, 3, 6, 6]");
   CHECK_ERROR(conv_transpose2d(w, x, {.geometry = {.output_padding = {1, 0}}}, out),
               invalid_argument, "output_padding");
+  const tensor_view<const std::int8_t> in(reinterpret_cast<std::int8_t*>(&out[40]),
+                                          shape{1, 4, 5, 5});
+  CHECK_ERROR(conv_transpose2d(w, in, {}, out), invalid_argument, "out overlaps x");
   tensor<std::int32_t> nothing(shape{0, 3, 6, 6});
   conv_transpose2d(w, tensor<std::int8_t>(shape{0, 4, 5, 5}), {}, nothing);
 }

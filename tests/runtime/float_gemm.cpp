@@ -235,7 +235,7 @@ TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever 
           const double bound =
               (std::exp2(-22.9) * largest * weights + (slices + 4) * 0x1p-24 * magnitudes) *
                   (1 + 0x1p-20) +
-              0x1p-126 * weights + 0x1p-140;  // below the normal numbers
+              0x1p-127 * weights + 0x1p-126;  // below the normal numbers
           CHECK(std::fabs(wide(out[i]) - y) <= bound);
         }
       }
@@ -382,6 +382,21 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
   }
   CHECK_ERROR(gemm_scaled(w, q, {1, 128}, {}, out), invalid_argument, "zero_point", "128");
   CHECK_ERROR(gemm_scaled(w, u, {1, -1}, {}, out), invalid_argument, "zero_point", "-1");
+  {
+    // The largest sums that a zero point leaves room for, and one product more.
+    auto largest = test::random_palette(r, shape{1, 65793}, {.bits = 1});
+    std::ranges::fill(largest.lut_codes, std::uint8_t{0x80});  // -128
+    tensor<std::int8_t> full(shape{1, 65793});
+    std::ranges::fill(full.elements(), std::int8_t{127});
+    tensor<float> sum(shape{1, 1});
+    gemm_scaled(make_lut_matrix(largest), full, {1, -128}, {}, sum);
+    CHECK(sum[0] == doctest::Approx(-128.0 * 255.0 * 65793.0 * wide(largest.scale[0])));
+    const auto more = test::random_palette(r, shape{1, 65794}, {.bits = 1, .lowest = -128});
+    const tensor<std::int8_t> codes(shape{1, 65794});
+    CHECK_ERROR(gemm_scaled(make_lut_matrix(more), codes, {1, 5}, {}, sum), unsupported, "65794",
+                "zero point");
+    gemm_scaled(make_lut_matrix(more), codes, {1, 0}, {}, sum);
+  }
   const auto deep = test::random_palette(r, shape{1, 131072}, {.bits = 1});
   tensor<float> one(shape{1, 1});
   CHECK_ERROR(gemm_float(make_lut_matrix(deep), tensor<float>(shape{1, 131072}), {}, one),

@@ -112,6 +112,13 @@ TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
               })),
               unsupported, "another axis", "[8, 3]");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.block = shape{8}; })), shape_mismatch, "rank");
+  for (const float s : {1e30F, 1e-30F}) {
+    CHECK_ERROR(make_lut_matrix(with([&](auto& p) {
+                  p.scale.assign(p.scale.size(), s);
+                  p.row_scale.assign(8, s);
+                })),
+                corrupt_data, "scale times row scale", "row 0");
+  }
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.n_bits = 9; })), corrupt_data, "n_bits", "9");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.codes.pop_back(); })), corrupt_data, "codes",
               "23", "24");

@@ -129,6 +129,9 @@ TEST_CASE("pool: shapes, windows and multipliers are checked") {
   const tensor<std::int8_t> x(shape{1, 1, 4, 4});
   tensor<std::int8_t> out(shape{1, 1, 3, 3});
   CHECK_ERROR(max_pool2d(x, {{3, 3}, {}}, out), shape_mismatch, "max_pool2d", "[1, 1, 2, 2]");
+  tensor<std::int8_t> same(shape{1, 1, 4, 4});
+  CHECK_ERROR(max_pool2d(same, {{2, 2}, {}}, tensor_view<std::int8_t>(&same[7], shape{1, 1, 3, 3})),
+              invalid_argument, "out overlaps x", "max_pool2d");
   CHECK_ERROR(max_pool2d(x, {{0, 2}, {}}, out), invalid_argument, "kernel", "got 0");
   CHECK_ERROR(max_pool2d(x, {{2, 2}, window2d::symmetric({1, 1}, {2, 0})}, out), invalid_argument,
               "padding", "got 2", "<= 1");

@@ -170,8 +170,8 @@ class fake_quantizer {
     return sealed(std::move(w));
   }
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
-  // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, and 3,
-  // unless disabled.
+  // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, and 3, if
+  // disabled then only where this object was disabled too.
   void load(std::span<const std::uint8_t> bytes) {
     const char* where = "fake_quantizer::load";
     state_reader r(bytes, where);
@@ -190,22 +190,22 @@ class fake_quantizer {
     loaded.fake_quant_enabled_ = in.flag();
     const bool disabled = in.flag();
     const bool initialized = in.flag();
-    const std::string reason = in.text();
+    in.text();  // for people
     loaded.load_schedule(in);
     loaded.observer_ = fresh_observer();
     loaded.observer_.load(in);
     loaded.following_ = v == always_following ? loaded.schedule_.has_value() : in.flag();
     if (loaded.following_ && !loaded.schedule_) in.corrupt("no schedule to follow", "", "");
-    loaded.mismatch_.reset();
     if (v >= with_mismatch) {
+      loaded.mismatch_.reset();
       loaded.load_mismatch(in);
-    } else if (disabled) {
-      raise(errc::unsupported, "a disabled fake-quantizer of an earlier version", where, text_of(v),
-            text_of(version));
+    } else if (!disabled) {
+      loaded.mismatch_.reset();
+    } else if (!mismatch_) {
+      raise(errc::unsupported, "an earlier version does not say what disabled it", where,
+            text_of(v), text_of(version));
     }
-    if (disabled != loaded.disabled() || reason != loaded.disabled_reason()) {
-      in.corrupt("reason why it is disabled", reason, loaded.disabled_reason());
-    }
+    if (disabled != loaded.disabled()) in.corrupt("disabled without a reason", "", "");
     in.expect_end();
     loaded.apply_schedule();
     loaded.params_.reset();

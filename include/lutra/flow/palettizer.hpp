@@ -64,7 +64,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     }
     install(cluster(sensitivities));
     state_ = state::prepared;
-    for (const std::string& note : report_.notes) log(options_.log, log_level::warning, note);
+    log_notes();
   }
 
   // The graph has its float weights again while it lives; hand in gradients, then finish(). Left without finish(),
@@ -88,8 +88,10 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
         raise(errc::invalid_state, "the calibration scope has ended",
               "kmeans_palettizer::calibration_scope::finish");
       }
-      palettizer_->finish_calibration(gradients_.sensitivities());
-      palettizer_ = nullptr;
+      palettizer_->install(palettizer_->cluster(gradients_.sensitivities()));
+      palettizer_->state_ = state::prepared;
+      const kmeans_palettizer& done = *std::exchange(palettizer_, nullptr);
+      done.log_notes();
     }
 
    private:
@@ -242,9 +244,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     report_ = std::move(made.report);
     sensitivities_ = std::move(made.sensitivities);
   }
-  void finish_calibration(const weight_sensitivities& sensitivities) {
-    install(cluster(sensitivities));
-    state_ = state::prepared;
+  void log_notes() const {
     for (const std::string& note : report_.notes) log(options_.log, log_level::warning, note);
   }
   // A destructor runs it: an adapter that fails now leaves the float weights, which every later call says.

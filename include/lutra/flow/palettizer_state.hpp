@@ -3,8 +3,8 @@
 //
 // Bytes: magic, version, the number of palettes, and of each one the name of its weight, the squared error that
 // clustering reached, shape, block, width, table type, codes, tables, scales, zero points, row scales, outliers.
-// Everything is checked when it is read, so a file cut off or changed anywhere is refused or is another valid
-// palette of the same shape. Names of dtypes are written out. Linear in the bytes. Pure functions; thread-safe.
+// A checksum is at the end, so that a file cut off or changed anywhere is refused; what is read is checked all the same.
+// Names of dtypes are written out. Linear in the bytes. Pure functions; thread-safe.
 #pragma once
 
 #include <cmath>
@@ -90,7 +90,7 @@ inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> pa
     for (const index_t at : p.outliers.position) w.i64(at);
     w.f32s(p.outliers.value);
   }
-  return w.take();
+  return sealed(std::move(w));
 }
 
 inline packed_palette load_palette(state_reader& r, const std::string& where) {
@@ -121,11 +121,13 @@ inline packed_palette load_palette(state_reader& r, const std::string& where) {
 inline std::vector<saved_palette> load_palettes(std::span<const std::uint8_t> bytes,
                                                 const std::string& where) {
   namespace format = palettizer_format;
-  state_reader r(bytes, where);
-  if (const std::uint32_t m = r.u32(); m != format::magic) {
-    r.corrupt("not a saved palettizer", text_of(m), text_of(format::magic));
+  state_reader head(bytes, where);
+  if (const std::uint32_t m = head.u32(); m != format::magic) {
+    head.corrupt("not a saved palettizer", text_of(m), text_of(format::magic));
   }
-  r.version(format::version);
+  head.version(format::version);
+  state_reader r(unsealed(bytes, where), where);
+  r.u64();                                           // both again: the seal covers them
   std::vector<saved_palette> palettes(r.count(90));  // bytes of the smallest one
   for (saved_palette& s : palettes) {
     s.weight = r.text();
@@ -156,6 +158,18 @@ inline void check_saved(const saved_palette& s, const std::string& weight, const
   const dtype table = spec.lut_qspec.enabled ? spec.lut_qspec.dtype : dtype::float32;
   differs("the saved palette has tables of another type", std::string(name_of(p.lut_dtype)),
           std::string(name_of(table)));
+  const auto yes_or_no = [](bool b) { return std::string(b ? "some" : "none"); };
+  if (!p.outliers.position.empty()) {
+    differs("the saved palette has outliers", "some", yes_or_no(spec.outliers.fraction > 0));
+  }
+  if (spec.lut_qspec.enabled && is_integer(spec.lut_qspec.dtype) &&
+      spec.lut_qspec.qscheme != qscheme::asymmetric) {
+    const std::int32_t fixed = spec.lut_qspec.dtype == dtype::uint8 ? 128 : 0;
+    for (const std::int32_t z : p.zero_point) {
+      differs("the saved palette has tables of another scheme", "zero point " + text_of(z),
+              "zero point " + text_of(fixed));
+    }
+  }
   const block_grid grid = grid_of(spec.granularity.with_axis(0), extents, where, spec.short_groups);
   differs("the saved palette has other groups", text_of(p.block), text_of(grid.block()));
   const bool scaled = !p.row_scale.empty();

@@ -176,11 +176,11 @@ template <editable_graph G> class quantizer {
       replace_fake_quants(edits, indexed, placed, held_.fake_quants);
       if (trainer_) trainer_->erase_form(edits);
     });
+    state_ = state::finalized;
     if (left > 0) {
       report.notes.push_back(text_of(left) + " dead nodes could not be erased from the graph");
       log(options_.log, log_level::warning, report.notes.back());
     }
-    state_ = state::finalized;
     return report;
   }
 

@@ -228,18 +228,16 @@ class lowering {
     integer_matmul op;
     op.a_zero_point = a.parameters.zero_point[0];
     op.b_zero_point = b.parameters.zero_point[0];
-    op.multiplier = static_cast<float>(static_cast<double>(a.parameters.scale[0]) *
-                                       static_cast<double>(b.parameters.scale[0]) /
-                                       static_cast<double>(out.scale[0]));
+    const double unit =
+        static_cast<double>(a.parameters.scale[0]) * static_cast<double>(b.parameters.scale[0]);
+    op.multiplier = normal_multiplier(unit / static_cast<double>(out.scale[0]), label(n));
     op.zero_point = out.zero_point[0];
     const bool bounded = clamp == nullptr || is_clamp(*clamp);
     const auto [lo, hi] = bounds(out, bounded ? clamp : nullptr);
     op.lo = lo;
     op.hi = hi;
     if (!bounded) {
-      const double unit =
-          static_cast<double>(a.parameters.scale[0]) * static_cast<double>(b.parameters.scale[0]);
-      op.activated = {{{static_cast<float>(unit)}, {}}, *clamp, unit_of(out, 0)};
+      op.activated = {{{normal_multiplier(unit, label(n))}, {}}, *clamp, unit_of(out, 0)};
     }
     return emit(n, op, {a.value, b.value}, out);
   }
@@ -264,6 +262,17 @@ class lowering {
       p.block = {p.block[0], p.block[1], 1, p.block[2]};
     }
     return p;
+  }
+
+  // Infinite, zero or subnormal ones would turn sums into NaN or nothing.
+  static float normal_multiplier(double ratio, std::string where) {
+    constexpr float least = std::numeric_limits<float>::min();
+    constexpr float most = std::numeric_limits<float>::max();
+    if (!(ratio >= static_cast<double>(least) && ratio <= static_cast<double>(most))) {
+      raise(errc::unsupported, "the scales around a layer give no normal multiplier",
+            std::move(where), text_of(ratio), range_text(least, most));
+    }
+    return static_cast<float>(ratio);
   }
 
   requantize epilogue(const node& n, const lut_matrix& w, const qparams& in, const qparams& out,
@@ -294,14 +303,8 @@ class lowering {
         raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
               text_of(offset) + " in row " + text_of(r), range_text(-most, most));
       }
-      const double ratio = unit / static_cast<double>(out.scale[0]);
-      if (!(ratio >= static_cast<double>(std::numeric_limits<float>::min()) &&
-            ratio <= static_cast<double>(std::numeric_limits<float>::max()))) {
-        raise(errc::unsupported, "the scales around a layer give no normal multiplier", label(n),
-              text_of(ratio) + " in row " + text_of(r),
-              range_text(std::numeric_limits<float>::min(), std::numeric_limits<float>::max()));
-      }
-      e.multiplier.push_back(static_cast<float>(ratio));
+      e.multiplier.push_back(normal_multiplier(unit / static_cast<double>(out.scale[0]),
+                                               label(n) + ", row " + text_of(r)));
       e.bias.push_back(static_cast<std::int32_t>(offset));
     }
     return e;

@@ -13,6 +13,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/conv/worker.hpp>
+#include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -51,6 +52,7 @@ void check_conv2d(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
     raise(errc::shape_mismatch, "out does not match x and the window", "conv2d",
           text_of(out.extents()), text_of(wanted));
   }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv2d");
   if (w.depth() > w.template max_depth<std::int8_t>()) {
     raise(errc::unsupported, "depth beyond exact int32 sums", "conv2d", text_of(w.depth()),
           "<= " + text_of(w.template max_depth<std::int8_t>()));

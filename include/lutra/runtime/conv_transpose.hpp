@@ -12,6 +12,7 @@
 #include <lutra/palette/pack.hpp>
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/transposed_window.hpp>
+#include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/tensor.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -97,6 +98,7 @@ void conv_transpose2d_views(const E& ex, const lut_matrix& w,
     raise(errc::shape_mismatch, "out does not match x and the window", "conv_transpose2d",
           text_of(out.extents()), text_of(wanted));
   }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv_transpose2d");
   if (o.groups < 1 || ws[0] % o.groups != 0 || x.extent(1) != ws[1] * o.groups) {
     raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));

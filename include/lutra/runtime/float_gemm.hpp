@@ -7,11 +7,13 @@
 //                  (gemm/digits.hpp), and their products with the tables are summed exactly. Differs from the exact
 //                  value by at most   (2^-22.9 * max_k |x[m][k]| * sum_k |w[r][k]|
 //                                      + (slices + 4) * 2^-24 * sum_k |w[r][k] * x[m][k]|) * (1 + 2^-20)
-//                  plus 2^-24 times the output for the bias, but for overflow and results below the normal numbers:
-//                  as good as float sums of some ten terms.
+//                  plus 2^-127 * sum_k |w[r][k]| (digits end at 2^-126) and 2^-24 times the output for the bias, but for
+//                  results below the normal numbers and overflow, also of scale times integer sum: as good as float
+//                  sums of some ten terms.
 //   gemm_dynamic   each row of x is quantized to int8 with a scale of its own (affine/row_quantize.hpp): three times
-//                  as fast, with the error of 8-bit activations.
-//   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale.
+//                  as fast, with the error of 8-bit activations. Scales are at least 2^-23.
+//   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale. With a zero point slices of int8 may be
+//                  as deep as those of uint8.
 // The arithmetic is that of gemm/to_float.hpp, then gemm/float_output.hpp: the same bits at every level and for every
 // executor. A row of x with a NaN or an infinity gives NaN from gemm_float; gemm_dynamic reads NaN as 0 and saturates
 // infinities, as quantize_rows does. Views may have any strides; out must not overlap x. m, rows, depth may be 0.
@@ -131,6 +133,12 @@ void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
   if (s.zero_point < lowest || s.zero_point > lowest + 255) {
     raise(errc::invalid_argument, "zero_point out of range", "gemm_scaled", text_of(s.zero_point),
           range_text(lowest, lowest + 255));
+  }
+  for (const lut_matrix& slice : slices_of(w)) {  // x - zero_point is as large as uint8
+    if (s.zero_point != 0 && slice.depth() > slice.template max_depth<std::uint8_t>()) {
+      raise(errc::unsupported, "depth beyond exact int32 sums with a zero point", "gemm_scaled",
+            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<std::uint8_t>()));
+    }
   }
   if (out.empty()) return;
   float_product<A, 1> product(slices_of(w), o, out);

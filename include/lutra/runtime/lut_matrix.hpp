@@ -270,6 +270,10 @@ template <class A> class lut_matrix_builder {
       m_.zero_point_[r] = palette_.zero_point.empty() ? 0 : palette_.zero_point[group];
       m_.row_scale_[r] = palette_.row_scale.empty() ? palette_.scale[group]
                                                     : palette_.scale[group] * palette_.row_scale[r];
+      if (!(m_.row_scale_[r] > 0.0F) || m_.row_scale_[r] - m_.row_scale_[r] != 0.0F) {
+        raise(errc::corrupt_data, "scale times row scale is no positive finite number",
+              "make_lut_matrix, row " + text_of(row), text_of(m_.row_scale_[r]), "> 0");
+      }
       const std::uint8_t* codes = codes_.data() + row * m_.depth_;
       std::uint32_t sum = 0;  // wraps beyond max_depth, where no kernel accepts the matrix
       for (index_t k = 0; k < m_.depth_; ++k) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <lutra/runtime/pool/worker.hpp>
+#include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -52,6 +53,7 @@ inline void check_pool2d(const tensor_view<const std::int8_t>& x,
     raise(errc::shape_mismatch, "out does not match x and the window", at, text_of(out.extents()),
           text_of(wanted));
   }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
 }
 
 // Calls f(plane of x, plane of out) for every image and channel.

@@ -14,7 +14,9 @@
 //
 // Inline functions and templates of such a file, lutra's and those of every other library, are private to its level,
 // so none of them can end up where another level is called; types are shared: pass lutra's objects and catch its
-// errors as ever. What is private too: variables, such as the settings of simd/cache.hpp.
+// errors as ever. What is private too: variables, such as the settings of simd/cache.hpp and, without exceptions, the
+// error handler. Other functions with external linkage must be specialised by level as above: of equals the linker
+// takes any. With a standard library that compares types by address (libc++), errors do not cross levels.
 #pragma once
 
 #include <cstdlib>

@@ -131,10 +131,18 @@ requires is_float_batch<V> V load(const float* p)
 noexcept { return V::load_unaligned(p); }
 template <class A> void store(float* p, const fbatch<A>& v) noexcept { v.store_unaligned(p); }
 template <class A> fbatch<A> max(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+#if defined(__aarch64__)
+  return vbslq_f32(vcgtq_f32(a, b), a, b);  // the instruction orders zeros by their sign
+#else
   return xsimd::max(a, b);
+#endif
 }
 template <class A> fbatch<A> min(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+#if defined(__aarch64__)
+  return vbslq_f32(vcltq_f32(a, b), a, b);
+#else
   return xsimd::min(a, b);
+#endif
 }
 template <class V>
 requires is_float_batch<V> V words(std::uint32_t w)
