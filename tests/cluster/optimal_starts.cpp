@@ -147,4 +147,78 @@ TEST_CASE("optimal_starts: two far modes of many clusters, against each of the m
   }
 }
 
+// Least cost of k intervals, in long double with weights that stay apart: O(n^2 k).
+long double least_cost(const lutra::atoms_1d& atoms, int k) {
+  const std::size_t n = atoms.value.size();
+  std::vector<std::vector<long double>> cost(n + 1, std::vector<long double>(n + 1, 0));
+  for (std::size_t i = 0; i < n; ++i) {
+    long double w = 0, mean = 0, sum = 0;
+    for (std::size_t j = i; j < n; ++j) {
+      const long double x = atoms.value[j], v = atoms.weight[j];
+      const long double d = x - mean;
+      sum += d * d * (w > 0 ? v * w / (w + v) : 0);
+      mean += d * v / (w + v);
+      w += v;
+      cost[i][j + 1] = sum;
+    }
+  }
+  std::vector<long double> best(cost[0].begin(), cost[0].end());
+  for (int layer = 1; layer < k; ++layer) {
+    std::vector<long double> next = best;
+    for (std::size_t j = 1; j <= n; ++j) {
+      for (std::size_t i = 1; i < j; ++i) next[j] = std::min(next[j], best[i] + cost[i][j]);
+    }
+    best = next;
+  }
+  return best[n];
+}
+long double cost_of_starts(const lutra::atoms_1d& atoms,
+                           const std::vector<lutra::index_t>& starts) {
+  long double sum = 0;
+  for (std::size_t c = 0; c < starts.size(); ++c) {
+    const auto i = static_cast<std::size_t>(starts[c]);
+    const auto j =
+        c + 1 < starts.size() ? static_cast<std::size_t>(starts[c + 1]) : atoms.value.size();
+    long double w = 0, mean = 0;
+    for (std::size_t a = i; a < j; ++a) {
+      const long double x = atoms.value[a], v = atoms.weight[a];
+      sum += (x - mean) * (x - mean) * (w > 0 ? v * w / (w + v) : 0);
+      mean += (x - mean) * v / (w + v);
+      w += v;
+    }
+  }
+  return sum;
+}
+
+TEST_CASE(
+    "optimal_starts: light atoms right of heavy ones are not rounded away, or nothing is claimed") {
+  for (const double heavy : {1e6, 1e10, 1e12, 1e14, 1e20}) {
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      for (const bool mirrored : {false, true}) {
+        lutra::random_stream r(seed);
+        lutra::atoms_1d atoms;
+        for (int i = 0; i < 32; ++i) atoms.value.push_back(-1e-7 * (1.0 - r.uniform()));
+        atoms.value.push_back(0);
+        for (int i = 33; i < 64; ++i) atoms.value.push_back(50 * r.uniform());
+        std::sort(atoms.value.begin(), atoms.value.end());
+        for (int i = 0; i < 64; ++i) {
+          atoms.weight.push_back(i < 32 ? heavy * (1.0 + r.uniform()) : 1.0 + r.uniform());
+        }
+        if (mirrored) {
+          std::reverse(atoms.value.begin(), atoms.value.end());
+          std::reverse(atoms.weight.begin(), atoms.weight.end());
+          for (double& x : atoms.value) x = 0.0 - x;
+        }
+        lutra::exact_workspace<lutra::simd::native> work;
+        double rounding = 0;
+        const auto starts = lutra::optimal_starts(atoms, 6, std::size_t{1} << 22, work, &rounding);
+        const long double best = least_cost(atoms, 6);
+        CAPTURE(heavy);
+        CAPTURE(seed);
+        CHECK(cost_of_starts(atoms, starts) <= best * (1 + 1e-10L) + rounding);
+      }
+    }
+  }
+}
+
 }  // namespace

@@ -1,5 +1,6 @@
 #include <lutra/cluster/exact_1d.hpp>
 #include <lutra/cluster/shorter_gaps.hpp>
+#include <lutra/core/random.hpp>
 
 #include <doctest/doctest.h>
 
@@ -50,8 +51,13 @@ TEST_CASE("shorter_gaps: none where a cluster may reach across, or weights may b
   CHECK(gaps.holds(1.5));
   CHECK_FALSE(gaps.holds(2.5));
   CHECK(lutra::shorter_gaps().holds(1e300));
-  CHECK(gaps.shift(1.0) == 0);
-  CHECK(gaps.shift(100.0) == gaps.shift(101.0));
+  CHECK(gaps.shift(100.0) == 0);  // beside the origin
+  CHECK(gaps.shift(101.0) == 0);
+  CHECK(gaps.shift(1.0) == gaps.shift(0.0));
+  CHECK(gaps.shift(0.0) < -90);
+  // So far away that moving would lose where the outlier is.
+  const std::vector<double> far = {0, 1, 2, 1e12};
+  CHECK(lutra::shorter_gaps(lutra::line_of_points(far, whole), 1.0).empty());
 }
 
 }  // namespace

@@ -72,4 +72,37 @@ TEST_CASE("fit_group: a gap that cannot be reached is not certified, and what is
   CHECK(p.inertia[0] <= best.inertia[0] * (1 + 1e-4));
 }
 
+TEST_CASE("fit_group: an outlier on either side takes one entry and leaves the others alone") {
+  const std::vector<float> bulk = samples::draw("normal", 200'000);
+  struct outcome {
+    double inertia = 0;
+    lutra::palette_status status{};
+  };
+  const auto palettized = [](const std::vector<float>& x) {
+    const auto p = lutra::palettize(as_tensor(x, {static_cast<index_t>(x.size())}), {.n_bits = 4});
+    outcome o{0, p.status[0]};
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double d = static_cast<double>(x[i]) - static_cast<double>(p.lut[p.codes[i]]);
+      o.inertia += d * d;
+    }
+    return o;
+  };
+  const double without = palettized(bulk).inertia;
+  for (const float far : {1e3F, 1e6F, 1e12F, 3e38F}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      std::vector<float> x = bulk;
+      x[777] = sign * far;
+      const outcome got = palettized(x);
+      CAPTURE(far);
+      CAPTURE(sign);
+      if (far < 1e38F) {
+        CHECK(got.inertia <= 1.2 * without);  // 15 entries for the others
+      } else {  // sums in double hold nothing of the others: not the optimum, and no claim
+        CHECK(got.inertia <= 2.5 * without);
+        CHECK(got.status == lutra::palette_status::not_certified);
+      }
+    }
+  }
+}
+
 }  // namespace

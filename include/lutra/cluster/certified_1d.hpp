@@ -108,7 +108,7 @@ template <class Level> class certified_solver {
       const double limit = limit_of(slack);
       forward(limit);
       improve(finest);
-      floor_ = std::max(floor_, least_.back() - slack - errors_(k_, known()));
+      floor_ = std::max(floor_, least_.back() - slack - errors_(k_, known() + slack));
       const bool proven = known() <= (1 + options_.max_gap) * line_->blurred_down(floor_);
       const bool done = finest || proven || slack < line_->rounding();
       if (!done || options_.final_windows) {
@@ -133,7 +133,7 @@ template <class Level> class certified_solver {
   double known() const noexcept { return line_->blurred_up(best_ + line_->within); }
   // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum.
   double limit_of(double slack) const noexcept {
-    return line_->blurred_up(known()) + slack + 2 * errors_(k_, known());
+    return line_->blurred_up(known()) + slack + 2 * errors_(k_, known() + slack);
   }
 
   // A first clustering: equal shares of the spread, then Lloyd steps. In narrow windows, their ends.

@@ -266,6 +266,13 @@ double median_bucket(const lattice& l, const Totals& totals, std::size_t& filled
   return median;
 }
 
+// The distance that values are moved by at most: `steps` of the lattice, and what forming their positions and the sums
+// of their buckets may add.
+inline double lattice_blur(const lattice& l, double steps) {
+  const double magnitude = std::max(std::fabs(l.lo()), std::fabs(l.value(lattice::last_step)));
+  return l.step() * (steps + 0x1p-7) + 0x1p-50 * magnitude;
+}
+
 // One atom per bucket that holds something, and one per distinct value outside; what lies above gaps is moved.
 template <class Totals>
 bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorter_gaps& gaps = {}) {
@@ -304,9 +311,7 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
   for (; far != totals.outside.end(); ++far) add(*far);
   // Steps that a value is moved by: half a one, and what sums of weighted values are off.
   constexpr double moved = weighted ? 0.5 + 0x1p-5 : 0.5;
-  // And what forming its position and the sums of its bucket may add.
-  const double magnitude = std::max(std::fabs(l.lo()), std::fabs(l.value(lattice::last_step)));
-  line atoms = std::move(builder).finish(l.step() * (moved + 0x1p-7) + 0x1p-50 * magnitude);
+  line atoms = std::move(builder).finish(lattice_blur(l, moved));
   atoms.whole = !weighted;
   if (weighted) {
     atoms.alone = 0;

@@ -14,12 +14,11 @@
 // If both cost at most K, sum of w_a d_a^2 <= 4 K, and by Cauchy's inequality this is at most
 //   2 sqrt(K) sqrt(sum of 4 f_a^2 / w_a) + 4 K max |dw_a| / w_a.
 // Atoms so light that |dw_a| > 2^-30 w_a or that the first sum would be made by them are taken out of both; as d_a <=
-// 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|. Twice this is allowed for, since centroids of the
-// other set need not be those of the true one: a cluster's cost at its true mean differs from its least one by
-// (sum of f_a + (x_a - c) dw_a)^2 / W, a square of what is counted.
+// 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|, twice of which is allowed for. Centroids of the other
+// set need not be those of the true one: one clustering is taken at its true means, the other at those of the other set.
 //
-// The programme. A value of a row, base - ds * ds / dw with base = D - Q, then + Q, is rounded by at most 8 u (Q + D)
-// with Q the whole range of the sums of squares, D <= Q. Divide and conquer leaves out candidates beyond the best one
+// The programme. A value of a row, base - ds * ds / dw with base = D - Q, then + Q, is rounded by at most 8 u Q
+// with Q the whole range of the sums of squares, |base| <= Q. Divide and conquer leaves out candidates beyond the best one
 // of another row. By the quadrangle inequality, which holds for exact costs, one that is left out is better than the one
 // it was left out for by no more than two values of that row are off; and a candidate is left out for one that a row
 // nearer by leaves out, and so on, at most log2(rows) times. So a layer is off by at most (2 log2(n) + 4) 8 u Q more
@@ -36,6 +35,7 @@
 #include <cmath>
 #include <limits>
 #include <lutra/cluster/line.hpp>
+#include <span>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -45,20 +45,27 @@ namespace lutra::inline LUTRA_ABI {
 class line_rounding {
  public:
   line_rounding() = default;
-  explicit line_rounding(const line& l) {
+  // `weight`: of the atoms, where those of the line's sums are too coarse. `from_left`: for sums of the same atoms that
+  // run from the first to the last instead of from the middle. `one`: what rounding does to 1.
+  explicit line_rounding(const line& l, std::span<const double> weight = {}, bool from_left = false,
+                         double one = unit) {
     const std::size_t n = l.lo.size();
     if (n == 0) return;
+    one_ = one;
     squares_ = l.q.back() - l.q.front();
     links_ = 2 * static_cast<double>(std::bit_width(n)) + 4;
     const double range = l.largest(l.size() - 1) - l.least(0);
     for (std::size_t a = 0; a < n; ++a) {
-      const double w = l.w[a + 1] - l.w[a];
+      const double w = weight.empty() ? l.w[a + 1] - l.w[a] : weight[a];
       const double x = std::max(std::fabs(l.least(static_cast<index_t>(a))),
                                 std::fabs(l.largest(static_cast<index_t>(a))));
-      const double sum_w = std::max(std::fabs(l.w[a]), std::fabs(l.w[a + 1]));
-      const double sum_s = std::max(std::fabs(l.s[a]), std::fabs(l.s[a + 1]));
-      const double dw = l.whole ? 0.0 : unit * sum_w;
-      const double f = unit * (sum_s + 4 * x * w) + x * dw;
+      const auto sum_at = [&](const std::vector<double>& sum) {
+        const double first = from_left ? sum[0] : 0.0;
+        const double most = std::max(std::fabs(sum[a] - first), std::fabs(sum[a + 1] - first));
+        return from_left ? 2 * most : most;  // both entries are rounded, each by itself
+      };
+      const double dw = l.whole ? 0.0 : one * sum_at(l.w);
+      const double f = one * (sum_at(l.s) + 4 * x * w) + x * dw;
       if (dw <= light * w && 4 * f * f <= light * light * w * squares_) {
         part_ = std::max(part_, dw / w);
         root_ += 4 * (f * f) / w;
@@ -74,7 +81,7 @@ class line_rounding {
   // `pieces`: of a programme by prices.
   double operator()(index_t k, double known, index_t pieces = 0) const noexcept {
     const double comparisons = static_cast<double>(k) * links_ + static_cast<double>(pieces);
-    const double programme = comparisons * (16 * unit) * squares_;
+    const double programme = comparisons * (16 * one_) * squares_;
     const double data = 2 * std::sqrt(std::max(0.0, known) * root_) + 4 * part_ * known + lost_;
     return (programme + data) * (1 + 0x1.0p-20);
   }
@@ -82,6 +89,7 @@ class line_rounding {
  private:
   static constexpr double unit = 0x1.0p-53;
   static constexpr double light = 0x1.0p-30;
+  double one_ = unit;
   double squares_ = 0;  // range of the sums of squares
   double links_ = 0;
   double root_ = 0, part_ = 0, lost_ = 0;

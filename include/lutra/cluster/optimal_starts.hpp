@@ -91,6 +91,7 @@ template <class A> class parted_solver {
     if (k > 1 && priced_line<A>::worth_it(points.size(), k)) found = work_.prices(points, k);
     inertia = total_cost(points, found.starts);
     double excess = 0;
+    const bool windowed = found.starts.empty() && !found.windows.empty();
     if (found.starts.empty()) {
       // The windows of prices are so narrow that all their positions are tried at once.
       const certified_options how{.windows = found.windows, .narrow = !found.windows.empty()};
@@ -100,7 +101,8 @@ template <class A> class parted_solver {
       found.starts = std::move(layered.starts);
     }
     const double most = std::max(scale, inertia);
-    const double rounded = errors(k, inertia, found.pieces);
+    // Windows of prices may leave out what is better by four times as much.
+    const double rounded = errors(k, inertia, found.pieces) * (windowed ? 5 : 1);
     const double proven = std::max(rounded, excess);
     const double usual = std::max(excess - rounded, points.rounding());
     if (!(usual <= precise * most && proven <= tolerable(k) * most && gaps.holds(inertia)))
@@ -117,17 +119,17 @@ template <class A> class parted_solver {
                                                 static_cast<std::size_t>(end - begin));
     };
     line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
-    const line_rounding errors(work_.points);
     for (const bool in_double : {true, false}) {
+      // The sums of the plain programme run from the left; double-double is taken to have 100 bits.
+      const line_rounding errors(work_.points, part(atoms_.weight), true,
+                                 in_double ? 0x1p-53 : 0x1p-100);
       std::vector<index_t> found = optimal_intervals<A>(
           part(atoms_.value), part(atoms_.weight), static_cast<int>(k), table_limit_, in_double);
       for (index_t& s : found) s += begin;
       const double cost = cost_of(found, end);
       // In double-double, what layers add up is rounded to double, and costs hardly at all.
-      const double squares = work_.points.q.back() - work_.points.q.front();
-      const double layers = static_cast<double>(k);
-      const double most =
-          in_double ? errors(k, cost) : layers * (0x1p-44 * cost + 0x1p-98 * squares);
+      const double layers = in_double ? 0.0 : static_cast<double>(k) * 0x1p-44 * cost;
+      const double most = errors(k, cost) + layers;
       if (in_double && !(most <= tolerable(k) * std::max(scale, cost))) continue;
       rounding_ += most;
       starts.insert(starts.end(), found.begin(), found.end());
@@ -179,7 +181,8 @@ template <class A> class parted_solver {
       const auto& [from, to] = found.windows[static_cast<std::size_t>(q - 1)];
       const bool possible = from <= at - begin && at - begin <= to;
       if (!possible || q > at - begin || k - q > end - at) continue;
-      if (tries_-- == 0) return false;
+      if (tries_ == 0) return false;
+      --tries_;
       std::vector<index_t> trial;
       solve(begin, at, q, scale, trial);
       solve(at, end, k - q, scale, trial);

@@ -90,7 +90,9 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
     }
     best.inertia = l.blurred_up(cost + l.within);
     const double slack = slack_anywhere(l, grid.positions(), k, best.inertia);
-    floor = std::max(floor, found.floor - slack - errors(k, best.inertia, found.pieces));
+    // Five times: windows of prices may leave out what is better by four times as much.
+    const double rounded = 5 * errors(k, best.inertia + slack, found.pieces);
+    floor = std::max(floor, found.floor - slack - rounded);
     best.excess = std::max(0.0, cost - floor);
     if (best.inertia <= (1 + max_gap) * l.blurred_down(floor)) break;
   }

@@ -186,7 +186,7 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
   begin_atom(atom);
   flush();
   if (cut[atom] != 0) moved[atom] = builder.size();
-  windowed_line result{std::move(builder).finish(l.step() * 0.5), {}};
+  windowed_line result{std::move(builder).finish(lattice_blur(l, 0.5)), {}};
   for (const auto& [from, to] : windows) {
     result.windows.emplace_back(moved[static_cast<std::size_t>(from)],
                                 moved[static_cast<std::size_t>(to)]);

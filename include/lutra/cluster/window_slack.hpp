@@ -38,7 +38,7 @@ inline block_spread spread_of_block(const line& l, index_t i, index_t j) noexcep
   const double rounded =
       sum(l.s) + (l.whole ? 0.0 : std::max(std::fabs(lo), std::fabs(hi)) * sum(l.w));
   const double deviation = 2 * weight * std::max(0.0, inside) / (hi - lo) +
-                           0x1.0p-51 * static_cast<double>(j - i) * rounded;
+                           0x1.0p-51 * static_cast<double>(j - i + 9) * rounded;
   return {deviation, 2 * (hi - lo) * deviation, deviation * deviation / weight};
 }
 
