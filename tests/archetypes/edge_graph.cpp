@@ -298,6 +298,16 @@ TEST_CASE("edge_graph: batch norms in the form for training, then folded, as in 
   const auto ir = stages(t.ir);
   // In training our IR takes the statistics of the batch, which the other framework does not.
   CHECK(edges[0] != ir[0]);
+  // Folding changes no output by more than what codes that tip over do.
+  for (const auto& stages_of : {edges, ir}) {
+    float largest = 0, change = 0;
+    for (std::size_t i = 0; i < stages_of[2].size(); ++i) {
+      largest = std::max(largest, std::fabs(stages_of[2][i]));
+      change = std::max(change, std::fabs(stages_of[2][i] - stages_of[3][i]));
+    }
+    CHECK(largest > 0);
+    CHECK(change <= 0.05F * largest);
+  }
   CHECK(count_of(t.edges, "BatchNorm") == 0);
   CHECK(count_of(t.edges, "Root") == 0);
   CHECK(count_of(t.edges, "Quantize") == count_of(t.edges, "Dequantize"));

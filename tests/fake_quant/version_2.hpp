@@ -9,7 +9,7 @@ namespace test {
 inline std::vector<std::uint8_t> version_2(const lutra::fake_quantizer& fq) {
   std::vector<std::uint8_t> bytes = fq.save();
   std::ptrdiff_t tail = 10;
-  if (fq.disabled()) tail += 8 * (3 + fq.disabled_by()->extents.rank());
+  if (fq.disabled()) tail += 8 * (2 + fq.disabled_by()->extents.rank()) + 1;
   bytes.erase(bytes.end() - tail, bytes.end());
   bytes[4] = 2;
   std::uint64_t hash = 0xcbf29ce484222325ULL;

@@ -118,6 +118,24 @@ inline std::string text_of(const granularity& g) {
          (g.is_tuple() ? text_of(g.tuple()) : text_of(g.block_size()) + axis);
 }
 
+// Blocks that do not divide a tensor, along the first such axis.
+struct block_mismatch {
+  int axis = 0;
+  index_t block_size = 0;
+  shape extents;  // of the tensor
+  friend bool operator==(const block_mismatch&, const block_mismatch&) = default;
+};
+inline std::optional<block_mismatch> mismatch_of(const shape& extents, const shape& block) {
+  for (int i = 0; i < extents.rank(); ++i) {
+    if (extents[i] % block[i] != 0) return block_mismatch{i, block[i], extents};
+  }
+  return {};
+}
+inline std::string text_of(const block_mismatch& m) {
+  return "block size " + text_of(m.block_size) + " does not divide extent " +
+         text_of(m.extents[m.axis]) + " of axis " + text_of(m.axis);
+}
+
 // The grid of `g` on a tensor of shape `s`. Raises invalid_argument for an unresolved or out-of-range
 // axis, shape_mismatch for a wrong rank, and errc::incompatible (the only code a caller may treat as
 // "leave this tensor alone") when a block does not divide its extent and short blocks are forbidden.
@@ -151,10 +169,12 @@ inline block_grid grid_of(const granularity& g, const shape& s, std::string_view
     }
   }
   const shape block(std::span<const index_t>(b.data(), static_cast<std::size_t>(s.rank())));
-  for (int i = 0; i < s.rank(); ++i) {
-    if (policy == short_groups::forbid && s[i] % block[i] != 0) {
-      raise(errc::incompatible, "block size does not divide axis " + text_of(i), std::string(where),
-            "extent " + text_of(s[i]) + ", block size " + text_of(block[i]), "a divisor");
+  if (policy == short_groups::forbid) {
+    if (const auto m = mismatch_of(s, block)) {
+      raise(errc::incompatible, "block size does not divide axis " + text_of(m->axis),
+            std::string(where),
+            "extent " + text_of(s[m->axis]) + ", block size " + text_of(m->block_size),
+            "a divisor");
     }
   }
   return block_grid(s, block);

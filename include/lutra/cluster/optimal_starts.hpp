@@ -57,9 +57,10 @@ template <class A> class parted_solver {
       line& points = work_.points;
       line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
       double inertia = 0;
-      if (quick(k, scale, {}, inertia, starts, begin)) return;
+      const line_rounding errors(points);
+      if (quick(errors, k, scale, {}, inertia, starts, begin)) return;
       // Sums are small enough, as a rule, once gaps are as short as they may be.
-      const shorter_gaps gaps(points, inertia + line_rounding(points)(k, inertia));
+      const shorter_gaps gaps(points, inertia + errors(k, inertia));
       if (!gaps.empty()) {
         std::vector<double> moved(static_cast<std::size_t>(n));
         for (std::size_t i = 0; i < moved.size(); ++i) {
@@ -67,7 +68,7 @@ template <class A> class parted_solver {
           moved[i] = x - gaps.shift(x);
         }
         line_of_points<A>(moved, part(atoms_.weight), points);
-        if (quick(k, scale, gaps, inertia, starts, begin)) return;
+        if (quick(line_rounding(points), k, scale, gaps, inertia, starts, begin)) return;
       }
       inertia = std::max(scale, inertia);
       // Prices come from the same sums, so they may miss the optimum.
@@ -82,11 +83,10 @@ template <class A> class parted_solver {
 
  private:
   // The clustering of the points of the workspace, appended to `starts` if it is as precise as it should be.
-  bool quick(index_t k, double scale, const shorter_gaps& gaps, double& inertia,
-             std::vector<index_t>& starts, index_t begin) {
+  bool quick(const line_rounding& errors, index_t k, double scale, const shorter_gaps& gaps,
+             double& inertia, std::vector<index_t>& starts, index_t begin) {
     constexpr double precise = 1e-10;
     const line& points = work_.points;
-    const line_rounding errors(points);
     priced_clusters found;
     if (k > 1 && priced_line<A>::worth_it(points.size(), k)) found = work_.prices(points, k);
     inertia = total_cost(points, found.starts);

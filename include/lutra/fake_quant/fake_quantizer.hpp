@@ -34,14 +34,6 @@ constexpr std::string_view observer_key_of(const quantization_spec& s, target t)
   return t == target::activation ? "moving_average" : "static";
 }
 
-// Blocks that do not divide a tensor, along the first such axis.
-struct block_mismatch {
-  int axis = 0;
-  index_t block_size = 0;
-  shape extents;  // of the tensor
-  friend bool operator==(const block_mismatch&, const block_mismatch&) = default;
-};
-
 // Value type. One thread at a time; const members may be shared.
 class fake_quantizer {
  public:
@@ -120,10 +112,8 @@ class fake_quantizer {
   const std::optional<block_mismatch>& disabled_by() const noexcept { return mismatch_; }
   std::string disabled_reason() const {
     if (!mismatch_) return {};
-    const block_mismatch& m = *mismatch_;
-    return "block size " + text_of(m.block_size) + " does not divide extent " +
-           text_of(m.extents[m.axis]) + " of axis " + text_of(m.axis) + " (shape " +
-           text_of(m.extents) + ", " + text_of(spec_.granularity) + ")";
+    return text_of(*mismatch_) + " (shape " + text_of(mismatch_->extents) + ", " +
+           text_of(spec_.granularity) + ")";
   }
   bool initialized() const { return observer_.units() != 0; }
   std::int64_t samples() const { return observer_.samples(); }
@@ -236,37 +226,27 @@ class fake_quantizer {
     const block_grid units =
         grid_of(spec_.granularity, extents, "fake_quantizer", short_groups::allow);
     if (spec_.short_groups == short_groups::allow) return {};
-    for (int i = 0; i < extents.rank(); ++i) {
-      const index_t size = units.block()[i];
-      if (extents[i] % size != 0) return block_mismatch{i, size, extents};
-    }
-    return {};
+    return mismatch_of(extents, units.block());
   }
   void save_mismatch(state_writer& w) const {
     w.u8(disabled() ? 1 : 0);
     if (!mismatch_) return;
     w.i64(mismatch_->axis);
     w.i64(mismatch_->block_size);
-    w.i64(mismatch_->extents.rank());
-    for (int i = 0; i < mismatch_->extents.rank(); ++i) w.i64(mismatch_->extents[i]);
+    w.extents(mismatch_->extents);
   }
   // What does not say why these blocks do not fit is corrupt.
   void load_mismatch(state_reader& r) {
     if (!r.flag()) return;
     const std::int64_t axis = r.i64();
     const std::int64_t block_size = r.i64();
-    std::vector<index_t> extents(r.count(8));
-    for (index_t& e : extents) {
-      e = r.i64();
-      if (e < 1) r.corrupt("extent of a shape", text_of(e), ">= 1");
-    }
-    const auto rank = static_cast<std::int64_t>(extents.size());
-    if (rank > max_rank || axis < 0 || axis >= rank || block_size < 1 ||
-        extents[static_cast<std::size_t>(axis)] % block_size == 0) {
+    const shape extents = r.extents();
+    if (axis < 0 || axis >= extents.rank() || block_size < 1 ||
+        extents[static_cast<int>(axis)] % block_size == 0) {
       r.corrupt("reason why it is disabled", text_of(axis),
                 "an axis that the blocks do not divide");
     }
-    mismatch_ = {static_cast<int>(axis), block_size, shape(extents)};
+    mismatch_ = {static_cast<int>(axis), block_size, extents};
   }
   qparams params_of(const any_observer& o) const {
     const auto units = static_cast<std::size_t>(o.units());

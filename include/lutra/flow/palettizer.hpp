@@ -332,13 +332,8 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     if (spec.short_groups == short_groups::allow || options_.strict) return {};
     const granularity g = spec.granularity.with_axis(0);
     const block_grid grid = grid_of(g, extents, name, short_groups::allow);
-    for (int i = 0; i < extents.rank(); ++i) {
-      if (extents[i] % grid.block()[i] != 0) {
-        return "group size " + text_of(grid.block()[i]) + " does not divide extent " +
-               text_of(extents[i]) + " of axis " + text_of(i);
-      }
-    }
-    return {};
+    const auto mismatch = mismatch_of(extents, grid.block());
+    return mismatch ? text_of(*mismatch) : std::string();
   }
   static void fill(weight_record& record, const tensor_view<const float>& data,
                    const prepared_weight& made) {

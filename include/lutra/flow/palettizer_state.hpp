@@ -28,24 +28,6 @@ namespace palettizer_format {
 inline constexpr std::uint32_t magic = 0x5A50544CU;  // "LTPZ"
 inline constexpr std::uint32_t version = 1;
 
-inline void write(state_writer& w, const shape& s) {
-  w.u8(static_cast<std::uint8_t>(s.rank()));
-  for (const index_t e : s) w.i64(e);
-}
-inline shape read_shape(state_reader& r) {
-  const int rank = r.u8();
-  if (rank > max_rank) r.corrupt("rank out of range", text_of(rank), range_text(0, max_rank));
-  std::vector<index_t> extents(static_cast<std::size_t>(rank));
-  index_t size = 1;
-  for (index_t& e : extents) {
-    e = static_cast<index_t>(r.i64());
-    if (e < 0 || (e > 0 && size > max_size / e)) {
-      r.corrupt("extent out of range", text_of(e), "fewer elements");
-    }
-    size *= e > 0 ? e : 1;
-  }
-  return shape(std::span<const index_t>(extents));
-}
 inline void write(state_writer& w, const std::vector<std::uint8_t>& bytes) {
   w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
@@ -75,8 +57,8 @@ inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> pa
     const packed_palette& p = s.palette;
     w.text(s.weight);
     w.f64(s.inertia);
-    format::write(w, p.weight_shape);
-    format::write(w, p.block);
+    w.extents(p.weight_shape);
+    w.extents(p.block);
     w.u8(static_cast<std::uint8_t>(p.n_bits));
     w.text(name_of(p.lut_dtype));
     format::write(w, p.codes);
@@ -96,8 +78,8 @@ inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> pa
 inline packed_palette load_palette(state_reader& r, const std::string& where) {
   namespace format = palettizer_format;
   packed_palette p;
-  p.weight_shape = format::read_shape(r);
-  p.block = format::read_shape(r);
+  p.weight_shape = r.extents();
+  p.block = r.extents();
   p.n_bits = r.u8();
   p.lut_dtype = format::read_table_type(r);
   p.codes = format::read_bytes(r);

@@ -73,8 +73,7 @@ class weight_sensitivities {
     w.u64(by_name_.size());
     for (const auto& [name, s] : by_name_) {
       w.text(name);
-      w.u8(static_cast<std::uint8_t>(s.extents().rank()));
-      for (const index_t e : s.extents()) w.i64(e);
+      w.extents(s.extents());
       w.f32s(s.elements());
     }
     return w.take();
@@ -89,7 +88,7 @@ class weight_sensitivities {
     std::map<std::string, tensor<float>> loaded;
     for (std::size_t left = r.count(17); left > 0; --left) {
       std::string name = r.text();
-      const shape extents = read_shape(r);
+      const shape extents = r.extents();
       std::vector<float> values = r.f32s();
       if (static_cast<index_t>(values.size()) != extents.size()) {
         r.corrupt("another number of values than the shape has", text_of(values.size()),
@@ -113,20 +112,6 @@ class weight_sensitivities {
   static constexpr std::uint32_t magic = 0x4E53544CU;  // "LTSN"
   static constexpr std::uint32_t version = 1;
 
-  static shape read_shape(state_reader& r) {
-    const int rank = r.u8();
-    if (rank > max_rank) r.corrupt("rank out of range", text_of(rank), range_text(0, max_rank));
-    std::vector<index_t> extents(static_cast<std::size_t>(rank));
-    index_t size = 1;
-    for (index_t& e : extents) {
-      e = static_cast<index_t>(r.i64());
-      if (e < 0 || (e > 0 && size > static_cast<index_t>(r.left()) / e)) {
-        r.corrupt("extent exceeds the bytes left", text_of(e), "fewer elements");
-      }
-      size *= e;
-    }
-    return shape(std::span<const index_t>(extents));
-  }
   static void check_values(const std::string& name, const tensor<float>& s) {
     for (index_t i = 0; i < s.size(); ++i) {
       const bool finite = s[i] - s[i] == 0.0F;

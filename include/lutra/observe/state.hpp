@@ -5,9 +5,11 @@
 // not an allocation. Value types; one thread at a time.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <lutra/core/error.hpp>
+#include <lutra/tensor/shape.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +35,10 @@ class state_writer {
   void f32s(std::span<const float> vs) {
     u64(vs.size());
     for (const float v : vs) f32(v);
+  }
+  void extents(const shape& s) {
+    u8(static_cast<std::uint8_t>(s.rank()));
+    for (const index_t e : s) i64(e);
   }
   const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
   std::vector<std::uint8_t> take() noexcept { return std::move(bytes_); }
@@ -73,6 +79,22 @@ class state_reader {
     std::string s(count(1), '\0');
     for (char& c : s) c = static_cast<char>(u8());
     return s;
+  }
+  // Of a tensor that would fit into memory; whether its elements follow is not looked at.
+  shape extents() {
+    const int rank = u8();
+    if (rank > max_rank) corrupt("rank out of range", text_of(rank), range_text(0, max_rank));
+    std::array<index_t, max_rank> e{};
+    index_t size = 1;
+    for (int i = 0; i < rank; ++i) {
+      index_t& extent = e[static_cast<std::size_t>(i)];
+      extent = i64();
+      if (extent < 0 || (extent > 0 && size > max_size / extent)) {
+        corrupt("extent out of range", text_of(extent), "fewer elements");
+      }
+      size *= extent > 0 ? extent : 1;
+    }
+    return shape(std::span<const index_t>(e.data(), static_cast<std::size_t>(rank)));
   }
   std::vector<float> f32s() {
     std::vector<float> vs(count(4));

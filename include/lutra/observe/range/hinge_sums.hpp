@@ -84,7 +84,7 @@ class hinge_sums {
   // Sum of (x - v)^2 over all values.
   double square_about(double v) const noexcept {
     const double beyond = end_ - v;
-    return square_ + beyond * (beyond * count_below(end_) - 2.0 * below(end_));
+    return square_ + beyond * (beyond * count_ - 2.0 * hinge_);
   }
 
  private:
@@ -136,10 +136,12 @@ class hinge_sums {
     edge_[bins] = {twice_hinge, static_cast<double>(below)};
     edge_[bins + 1] = edge_[bins];
     square_ = square_below(end_);
+    hinge_ = this->below(end_);
+    count_ = count_below(end_);
   }
 
   double end_ = 0;
-  double square_ = 0;
+  double square_ = 0, hinge_ = 0, count_ = 0;  // of all values, from the end
   std::unique_ptr<edge[]> edge_;
   std::unique_ptr<double[]> twice_hinges_;  // sum of 2 H over the edges up to every fourth
 };

@@ -44,10 +44,10 @@ class squared_error {
       : sums_(h),
         rule_(spec),
         integer_(is_integer(spec.dtype)),
-        symmetric_(is_symmetric(spec)),
         minval_(integer_ && spec.qformulation == qformulation::minval),
         width_(h.width()),
         first_(static_cast<double>(h.lattice().first)) {
+    near_zero_ = sums_.count_below(1.0 - first_) - sums_.count_below(-1.0 - first_);
     if (integer_) {
       const quant_bounds q = bounds_of(spec);
       least_ = static_cast<double>(q.min);
@@ -60,7 +60,6 @@ class squared_error {
 
   // Many even levels: where values are spread smoothly, estimate() is close.
   bool even() const noexcept { return integer_ && count_ >= 64; }
-  bool symmetric() const noexcept { return symmetric_; }
 
   // The error if the range is [lo, hi]. O(levels).
   double operator()(const value_range& r) const {
@@ -87,8 +86,7 @@ class squared_error {
         sums_.square_below(g.first) + sums_.square_about(g.last) - sums_.square_below(g.last);
     const double even = g.step * g.step / 12.0;
     const double at_zero = g.step > 2.0 && !minval_ ? even - 1.0 / 3.0 : 0.0;
-    return clipped + even * inside -
-           at_zero * (sums_.count_below(1.0 - first_) - sums_.count_below(-1.0 - first_));
+    return clipped + even * inside - at_zero * near_zero_;
   }
 
  private:
@@ -109,10 +107,10 @@ class squared_error {
   index_t count_ = 0;
   range_rule rule_;
   bool integer_;
-  bool symmetric_;
   bool minval_;
   double width_;
   double first_;
+  double near_zero_;  // number of values in the two bins at 0
 };
 
 }  // namespace lutra::inline LUTRA_ABI
