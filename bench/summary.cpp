@@ -83,6 +83,16 @@ void print_rate(const json& b) {
   }
 }
 
+// The repetition that took the median time; one with an error, if there is any.
+json median(std::vector<json>& repetitions) {
+  const auto failed =
+      std::ranges::find_if(repetitions, [](const json& b) { return b.contains("error_message"); });
+  if (failed != repetitions.end()) return *failed;
+  const auto middle = repetitions.begin() + std::ssize(repetitions) / 2;
+  std::ranges::nth_element(repetitions, middle, {}, nanoseconds);
+  return *middle;
+}
+
 struct goal {
   double must = 0, stretch = 0;
 };
@@ -175,16 +185,18 @@ int main(int argc, char** argv) {
     const json result = json::parse(std::ifstream(argv[i]), nullptr, false);
     if (result.is_discarded()) continue;
     merged["context"].update(result.at("context"));
-    run& own = runs.emplace_back();
+    std::map<std::string, std::vector<json>> repetitions;
     for (const auto& b : result.at("benchmarks")) {
       merged["benchmarks"].push_back(b);
       if (b.value("run_type", "iteration") != "iteration") continue;
       const auto name = b.at("name").get<std::string>();
-      own[name] = b;
+      repetitions[name].push_back(b);
       any = true;
       // A peer may be missing, an answer of ours must not be wrong.
       wrong |= b.value("error_occurred", false) && !name.starts_with("peer/");
     }
+    run& own = runs.emplace_back();
+    for (auto& [name, all] : repetitions) own[name] = median(all);
   }
   print_table(runs, goals);
   if (!merged_file.empty()) std::ofstream(merged_file) << merged.dump(1) << '\n';
