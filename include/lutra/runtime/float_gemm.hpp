@@ -23,17 +23,11 @@
 
 #include <lutra/affine/row_quantize.hpp>
 #include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/gemm/activation_scale.hpp>
 #include <lutra/runtime/gemm/digits.hpp>
 #include <lutra/runtime/gemm/to_float.hpp>
-#include <lutra/runtime/grouped_matrix.hpp>
 
 namespace lutra::inline LUTRA_ABI {
-
-// Scale and zero point of 8-bit activations.
-struct activation_scale {
-  float scale = 1;              // finite, > 0
-  std::int32_t zero_point = 0;  // within the type of the activations
-};
 
 template <class Digit, palette_matrix W, class X, product_output Output, class Out>
 void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_view<Out>& out,
@@ -118,29 +112,6 @@ void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>&
         return with_dense_row(
             x, row, [&](const float* from) { return quantize_row<A>(from, depth, to).scale; });
       });
-}
-
-// Of activations of type X for a matrix w of any kind.
-template <class X, palette_matrix W>
-void check_activation_scale(const W& w, const activation_scale& s, std::string_view where) {
-  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
-                "activations are int8 or uint8");
-  constexpr std::int32_t lowest = std::is_signed_v<X> ? -128 : 0;
-  const std::string at(where);
-  if (!(s.scale > 0.0F) || s.scale - s.scale != 0.0F) {
-    raise(errc::invalid_argument, "scale is not a positive finite number", at, text_of(s.scale),
-          "> 0");
-  }
-  if (s.zero_point < lowest || s.zero_point > lowest + 255) {
-    raise(errc::invalid_argument, "zero_point out of range", at, text_of(s.zero_point),
-          range_text(lowest, lowest + 255));
-  }
-  for (const lut_matrix& slice : slices_of(w)) {  // x - zero_point is as large as uint8
-    if (s.zero_point != 0 && slice.depth() > slice.template max_depth<std::uint8_t>()) {
-      raise(errc::unsupported, "depth beyond exact int32 sums with a zero point", at,
-            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<std::uint8_t>()));
-    }
-  }
 }
 
 template <class A, class E, palette_matrix W, class X, product_output Output, class Out>

@@ -45,6 +45,15 @@ void add_slice(const lut_matrix& w, index_t panel,
   }
 }
 
+// The same where all sums belong to one row: sums[i] += float(raw[i]) * scale, n whole registers of them.
+template <class A> void add_scaled(const std::int32_t* raw, float scale, index_t n, float* sums) {
+  const auto factor = splat_floats(scale, A{});
+  for (index_t i = 0; i < n; i += simd::int_lanes<A>) {
+    const auto part = scaled(load_ints(raw + i, A{}), factor, A{});
+    store_floats(sums + i, add_floats(load_floats(sums + i, A{}), part, A{}), A{});
+  }
+}
+
 // One product; immutable while it runs. x [rows of x * Digits, depth] int8, or uint8 that are 128 too large.
 template <class A, int Digits, product_output Output, class Out> class float_product {
  public:
