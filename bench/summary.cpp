@@ -148,6 +148,12 @@ void print_table(const std::vector<run>& runs, const goal_list& goals) {
       std::printf("%-52s %12.3f ", name.c_str(), nanoseconds(b) / 1e3);
       print_rate(b);
       if (b.contains("gap")) std::printf("  gap %.1e", b.at("gap").get<double>());
+      if (const auto wanted = goals.find({name, "G/s"});
+          wanted != goals.end() && b.contains("items_per_second")) {
+        const double reached = b.at("items_per_second").get<double>() / 1e9;
+        std::printf("  %.1f G/s", reached);
+        print_goal(reached, wanted->second);
+      }
       for (const auto& reference : references_of(name, b, runs)) {
         const auto wanted = goals.find({name, reference});
         print_reference(b, reference, find(runs, own, reference),
