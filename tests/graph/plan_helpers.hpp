@@ -38,7 +38,7 @@ struct looked_at {
   }
   int bits(lutra::index_t group_number) const {
     return group_number < 0 ? 0
-                            : lutra::bits_of(plan.groups[lutra::to_size(group_number)].spec.dtype);
+                            : lutra::bits_of(plan.settings_of(group_number).spec.dtype);
   }
   const lutra::decision& in_why(int v, int slot = 0) const {
     return plan.operand_decision[lutra::to_size(operand(v, slot))];
