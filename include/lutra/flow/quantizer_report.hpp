@@ -72,7 +72,7 @@ template <editable_graph G> class quantizer_reporter {
         const fake_quantizer& fq = fakes_[to_size(p.group)];
         const qparams q = fq.params();
         report.activations.push_back(
-            {plan_.groups[to_size(p.group)].name, {}, q.scale, q.zero_point, fq.samples()});
+            {plan_.group_name(p.group), {}, q.scale, q.zero_point, fq.samples()});
       }
       report.activations[to_size(at)].values.push_back(plan_.index.label(p.value));
     }
