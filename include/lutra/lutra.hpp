@@ -27,6 +27,7 @@
 #include <lutra/graph/json/fields.hpp>
 #include <lutra/graph/presets.hpp>
 #include <lutra/ir/lower.hpp>
+#include <lutra/ir/saved.hpp>
 #include <lutra/ir/traits.hpp>
 #include <lutra/number/e8m0.hpp>
 #include <lutra/observe/known_range.hpp>

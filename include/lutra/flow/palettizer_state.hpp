@@ -47,34 +47,24 @@ inline dtype read_table_type(state_reader& r) {
 }
 }  // namespace palettizer_format
 
-inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> palettes) {
+inline void save_palette(state_writer& w, const packed_palette& p) {
   namespace format = palettizer_format;
-  state_writer w;
-  w.u32(format::magic);
-  w.u32(format::version);
-  w.u64(palettes.size());
-  for (const saved_palette& s : palettes) {
-    const packed_palette& p = s.palette;
-    w.text(s.weight);
-    w.f64(s.inertia);
-    w.extents(p.weight_shape);
-    w.extents(p.block);
-    w.u8(static_cast<std::uint8_t>(p.n_bits));
-    w.text(name_of(p.lut_dtype));
-    format::write(w, p.codes);
-    format::write(w, p.lut_codes);
-    w.f32s(p.lut);
-    w.f32s(p.scale);
-    w.u64(p.zero_point.size());
-    for (const std::int32_t z : p.zero_point) w.i64(z);
-    w.f32s(p.row_scale);
-    w.u64(p.outliers.position.size());
-    for (const index_t at : p.outliers.position) w.i64(at);
-    w.f32s(p.outliers.value);
-  }
-  return sealed(std::move(w));
+  w.extents(p.weight_shape);
+  w.extents(p.block);
+  w.u8(static_cast<std::uint8_t>(p.n_bits));
+  w.text(name_of(p.lut_dtype));
+  format::write(w, p.codes);
+  format::write(w, p.lut_codes);
+  w.f32s(p.lut);
+  w.f32s(p.scale);
+  w.u64(p.zero_point.size());
+  for (const std::int32_t z : p.zero_point) w.i64(z);
+  w.f32s(p.row_scale);
+  w.u64(p.outliers.position.size());
+  for (const index_t at : p.outliers.position) w.i64(at);
+  w.f32s(p.outliers.value);
 }
-
+// Raises what check(packed_palette) does.
 inline packed_palette load_palette(state_reader& r, const std::string& where) {
   namespace format = palettizer_format;
   packed_palette p;
@@ -98,6 +88,20 @@ inline packed_palette load_palette(state_reader& r, const std::string& where) {
   p.outliers.value = r.f32s();
   check(p, where);
   return p;
+}
+
+inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> palettes) {
+  namespace format = palettizer_format;
+  state_writer w;
+  w.u32(format::magic);
+  w.u32(format::version);
+  w.u64(palettes.size());
+  for (const saved_palette& s : palettes) {
+    w.text(s.weight);
+    w.f64(s.inertia);
+    save_palette(w, s.palette);
+  }
+  return sealed(std::move(w));
 }
 // Raises corrupt_data, or unsupported for another version.
 inline std::vector<saved_palette> load_palettes(std::span<const std::uint8_t> bytes,
