@@ -37,5 +37,6 @@
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <lutra/runtime/scaled_conv.hpp>
 #include <lutra/simd/dispatch.hpp>
 #include <lutra/tensor/eigen.hpp>
