@@ -63,7 +63,7 @@ TEST_CASE("threads: one observer per thread, then merged; and one tensor observe
     any_observer serial = make_observer(key, spec);
     any_observer parallel = make_observer(key, spec);
     serial.observe(view(large));
-    observe(thread_executor{}, parallel, view(large));
+    observe(thread_executor{}, parallel, view(large), granularity::per_tensor());
     float lo[2], hi[2];
     serial.range({lo, 1}, {hi, 1});
     parallel.range({lo + 1, 1}, {hi + 1, 1});

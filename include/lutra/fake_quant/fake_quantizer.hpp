@@ -19,6 +19,7 @@
 #include <lutra/affine/float_types.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/observe/any_observer.hpp>
+#include <lutra/observe/saved.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -266,7 +267,8 @@ class fake_quantizer {
   void check_observed() const {
     if (!initialized()) {
       raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
-            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "");
+            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "0 samples",
+            "a tensor through forward() or observe() first");
     }
   }
   bool passes_on(const tensor_view<const float>& in) const noexcept {
@@ -285,7 +287,8 @@ class fake_quantizer {
   }
   void combine(const fake_quantizer& other, bool merging, const char* where) {
     if (!(spec_ == other.spec_) || target_ != other.target_) {
-      raise(errc::incompatible, "fake-quantizers have different specs", where);
+      raise(errc::incompatible, "fake-quantizers have different specs or targets", where,
+            other.description(), description());
     }
     any_observer both = observer_;
     merging ? both.merge(other.observer_) : both.append(other.observer_);
@@ -293,8 +296,19 @@ class fake_quantizer {
     params_.reset();
     if (!mismatch_) mismatch_ = other.mismatch_;
   }
+  std::string description() const {
+    std::string text;
+    for (const std::string_view part :
+         {name_of(spec_.dtype), name_of(spec_.qscheme), observer_key_of(spec_, target_)}) {
+      text.append(part).append(", ");
+    }
+    return text + observation_of(spec_);
+  }
   void check_free(const char* where) const {
-    if (following_) raise(errc::invalid_state, "the switches follow a schedule", where);
+    if (following_) {
+      raise(errc::invalid_state, "the switches follow a schedule", where, "step " + text_of(steps_),
+            "set_switches(), or set_schedule({}) first");
+    }
   }
   void apply_schedule() noexcept {
     if (!following_) return;
