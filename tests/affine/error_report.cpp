@@ -11,9 +11,13 @@
 
 namespace {
 
+using lutra::dtype;
 using lutra::granularity;
+using lutra::qformulation;
 using lutra::qparams;
+using lutra::qscheme;
 using lutra::quantization_error;
+using lutra::quantization_spec;
 using float_view = lutra::tensor_view<const float>;
 
 TEST_CASE("error_report: every figure on four elements, by hand") {

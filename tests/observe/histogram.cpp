@@ -219,7 +219,7 @@ TEST_CASE("histogram: modes that flush subnormals change nothing") {
   const histogram expected = of(x);
   histogram twice = expected;
   twice.merge(expected);
-  state_writer w;
+  lutra::state_writer w;
   expected.save(w);
   const unsigned mode = _mm_getcsr();
   _mm_setcsr(mode | 0x8040U);
@@ -227,7 +227,7 @@ TEST_CASE("histogram: modes that flush subnormals change nothing") {
   histogram continued = expected, merged = expected, loaded(expected.bins());
   continued.add(x.data(), static_cast<index_t>(x.size()));
   merged.merge(flushed);
-  state_reader r(w.bytes(), "test");
+  lutra::state_reader r(w.bytes(), "test");
   loaded.load(r);
   _mm_setcsr(mode);
   CHECK(flushed == expected);
