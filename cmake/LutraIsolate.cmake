@@ -3,7 +3,7 @@
 # Copies object files with their weak definitions made local. These are the inline functions and templates, of every
 # library: a linker keeps one copy of each per program, and one that was compiled for a level must not be called where
 # the CPU may lack it. Fails if a file runs code before main, since that would run on every CPU: if it has a list of
-# functions to be called then (.init_array, .ctors), whatever the compiler calls them.
+# functions to be called then (.init_array, .ctors), whatever the compiler calls them. What sanitizers add may stay.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE errors)
   if(NOT status EQUAL 0)
@@ -20,11 +20,12 @@ if(NOT objects EQUAL results)
 endif()
 foreach(object result IN ZIP_LISTS OBJECTS RESULTS)
   run(${OBJDUMP} -h ${object})
-  if(output MATCHES " (\\.(init_array|preinit_array|ctors)[^ ]*) ")
-    set(section ${CMAKE_MATCH_1})
+  string(REGEX MATCHALL " \\.(init_array|preinit_array|ctors)[^ \n]*" before_main "${output}")
+  list(FILTER before_main EXCLUDE REGEX "\\.init_array\\.0*([0-9]?[0-9]|100)$")  # priorities of sanitizers
+  if(before_main)
     run(${NM} -C --defined-only ${object})
-    string(REGEX MATCH "[^\n]*(_GLOBAL__sub_I|__cxx_global_var_init|global constructors)[^\n]*" function "${output}")
-    message(FATAL_ERROR "lutra_add_dispatched_library: ${section} of ${object} would run before main, on every "
+    string(REGEX MATCH "(_GLOBAL__sub_I|__cxx_global_var_init|global constructors)[^\n]*" function "${output}")
+    message(FATAL_ERROR "lutra_add_dispatched_library:${before_main} of ${object} would run before main, on every "
       "CPU (${function}): variables at file level need constant initial values, functions no attribute constructor, "
       "and <iostream> must not be included")
   endif()

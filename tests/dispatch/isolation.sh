@@ -36,5 +36,9 @@ echo 'int start(); inline int begun = start(); int use() { return begun; }' > "$
 echo 'int start(); template <class T> struct a { static int v; }; template <class T> int a<T>::v = start();
 int use() { return a<int>::v; }' > "$work/template.cpp"
 echo 'int count; [[gnu::constructor]] void first() { ++count; }' > "$work/constructor.cpp"
-for name in file inline template constructor; do refused $name; done
+echo '[[gnu::constructor(200)]] void second() { __builtin_trap(); }' > "$work/priority.cpp"
+for name in file inline template constructor priority; do refused $name; done
+# What a sanitizer leaves behind: a priority that programs must not use.
+printf '%s' '__asm__(".pushsection .init_array.00099, \"aw\"; .8byte 0; .popsection");' > "$work/sanitized.cpp"
+isolate sanitized > "$work/answer" || { cat "$work/answer"; exit 1; }
 echo "$levels levels, each with one function for others"

@@ -292,8 +292,7 @@ TEST_CASE("float_gemm: 8-bit results where the sums overflow") {
   std::ranges::fill(p.scale, 1e38F);
   tensor<std::int8_t> x(shape{1, 12});
   std::ranges::fill(x.elements(), std::int8_t{100});
-  const quantized_output q{{}, 1, -7, -100, 100};
-  const auto result = [&] {
+  const auto result = [&](const quantized_output& q = {{}, 1, -7, -100, 100}) {
     tensor<std::int8_t> out(shape{1, 2});
     gemm_scaled(make_grouped_lut_matrix(p), x, {}, q, out);
     CHECK(out[0] == out[1]);
@@ -302,6 +301,7 @@ TEST_CASE("float_gemm: 8-bit results where the sums overflow") {
   CHECK(result() == 100);
   for (index_t k = 4; k < 8; ++k) x[k] = -100;
   CHECK(result() == -7);  // NaN
+  for (const float scale : {1.0F, 1e-30F}) CHECK(result({{}, scale, -120, -100, 100}) == -100);
   for (index_t k = 0; k < 12; ++k) x[k] = -100;
   CHECK(result() == -100);
 }

@@ -73,26 +73,6 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
   }
 }
 
-template <class A, class X, class Epilogue>
-std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
-                                       const Epilogue& epilogue) {
-  std::int32_t row_sum_factor = std::is_signed_v<X> ? 0 : 128;
-  std::vector<std::int32_t> bias;
-  if constexpr (slice_epilogue<Epilogue>) {
-    row_sum_factor -= epilogue.x_zero_point;
-  } else if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
-    bias = epilogue.bias;
-  }
-  std::vector<conv_slice<A>> slices;
-  index_t tap = 0, group = 0;
-  for (const lut_matrix& w : matrices) {
-    slices.emplace_back(w, tap, group, row_sum_factor, bias);
-    tap += w.depth();
-    group += slices.back().groups();
-  }
-  return slices;
-}
-
 // w: of several slices only with a slice_epilogue.
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
 void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,

@@ -11,60 +11,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <lutra/runtime/conv/panel.hpp>
-#include <lutra/runtime/conv/planes.hpp>
-#include <lutra/runtime/epilogue.hpp>
-#include <span>
+#include <lutra/runtime/conv/job.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
 inline constexpr index_t plane_bytes = 256 * 1024;
-
-// Consecutive taps with a matrix of their own: all of them, or those of a block of input channels.
-//   sum = raw + start[row] - zero_point[row] * (sum of the activations at the position)
-// row_sum_factor: what is missing from every activation (exact_sums of the GEMM).
-template <class A> struct conv_slice {
-  panel_weights<A> weights;
-  const lut_matrix& matrix;
-  std::vector<std::int32_t> start;       // row sums, bias, minus what panel_bias adds
-  std::vector<std::int32_t> zero_point;  // empty when all are 0
-  index_t first_tap;
-  index_t first_group;
-
-  conv_slice(const lut_matrix& w, index_t tap, index_t group, std::int32_t row_sum_factor,
-             const std::vector<std::int32_t>& bias)
-      : weights(w), matrix(w), first_tap(tap), first_group(group) {
-    const auto depth = static_cast<std::uint32_t>(w.depth());
-    for (index_t r = 0; r < w.rows(); ++r) {
-      const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
-      const auto row_sum = static_cast<std::uint32_t>(w.row_sum(r));
-      const std::uint32_t from =
-          static_cast<std::uint32_t>(row_sum_factor) * row_sum +
-          static_cast<std::uint32_t>(bias_of(bias, r)) -
-          static_cast<std::uint32_t>(panel_bias(A{})) * (row_sum + zero * depth);
-      start.push_back(static_cast<std::int32_t>(from));
-      if (w.has_zero_points()) zero_point.push_back(w.zero_point(r));
-    }
-  }
-  index_t groups() const noexcept { return (matrix.depth() + 3) / 4; }
-};
-
-// An epilogue that adds the slices in float. Others take the sums of the only slice.
-template <class E>
-concept slice_epilogue = E::adds_slices;
-
-// Everything that is the same for all images of one call.
-template <class A, class Epilogue, class Out> struct conv_job {
-  std::span<const conv_slice<A>> slices;
-  const Epilogue& epilogue;
-  const plane_geometry& geometry;
-  const tensor_view<const std::int8_t>& x;
-  const tensor_view<Out>& out;
-  index_t depth;               // of all slices
-  index_t channels_per_group;  // of the output
-  std::int8_t pad;
-  bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
-};
 
 template <class A, class Epilogue, class Out> class conv_worker {
  public:

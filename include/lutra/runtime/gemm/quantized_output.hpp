@@ -3,7 +3,7 @@
 //
 //   q = clamp(round_half_even(y / scale) + zero_point, lo, hi)        y as float_output says
 // the bits of quantize() (affine/element.hpp) on the float outputs, which never exist: some hundred at a time
-// are in the first-level cache. NaN becomes zero_point.
+// are in the first-level cache. NaN counts as 0.
 #pragma once
 
 #include <algorithm>
@@ -66,7 +66,9 @@ void write_codes(const quantized_output& o, const float* x, index_t n, std::uint
     quantize_loop<Level, unit_form::zp, method_of<Level>(quotient::exact)>(
         x, out, n, uniform_constants<V>(constants_of(u)));
   } else {
-    for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint8_t>(encode_one(x[i], u));
+    for (index_t i = 0; i < n; ++i) {
+      out[i] = static_cast<std::uint8_t>(encode_one(simd::nan_to(x[i], 0.0F), u));
+    }
   }
 }
 
