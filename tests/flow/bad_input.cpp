@@ -48,7 +48,7 @@ struct both_flows {
   }
 };
 
-const weight_record& record_of(const compression_report& r, const std::string& name) {
+const weight_record& weight_of_report(const compression_report& r, const std::string& name) {
   for (const weight_record& w : r.weights) {
     if (w.name == name) return w;
   }
@@ -69,7 +69,8 @@ TEST_CASE("bad_input: graphs without nodes, and without anything") {
   constant.outputs = {constant.state("a.weight", random_tensor({2, 2}, 1))};
   const both_flows kept(constant);
   CHECK(kept.first.same_as(constant));
-  CHECK(record_of(kept.weights, "a.weight").reason == "not the weight operand of a known op");
+  CHECK(weight_of_report(kept.weights, "a.weight").reason ==
+        "not the weight operand of a known op");
   CHECK(text_of(inspect(plan(wire))).find("<root>") != std::string::npos);
 }
 
@@ -81,9 +82,9 @@ TEST_CASE("bad_input: weights that are not floating point are left alone, with t
   kmeans_palettizer p(g);
   p.prepare();
   const compression_report r = p.finalize();
-  CHECK(record_of(r, "fc1.weight").status != tensor_status::compressed);
-  CHECK(record_of(r, "fc1.weight").reason == "not floating point");
-  CHECK(record_of(r, "fc2.weight").status == tensor_status::compressed);
+  CHECK(weight_of_report(r, "fc1.weight").status != tensor_status::compressed);
+  CHECK(weight_of_report(r, "fc1.weight").reason == "not floating point");
+  CHECK(weight_of_report(r, "fc2.weight").status == tensor_status::compressed);
   CHECK(g.maker(net.l1).operands[1] == net.w1);
   toy::graph h = net;
   quantizer q(h);
@@ -134,7 +135,7 @@ TEST_CASE("bad_input: names of 200,000 letters") {
       .set_op_name("(" + letters + "|[n-z]*)linear", op_config{.op_state_spec = off});
   config.weights.set_module_name("(n|m)+", {});
   const both_flows flows(g, config);
-  CHECK(record_of(flows.weights, letters + ".weight").status == tensor_status::compressed);
+  CHECK(weight_of_report(flows.weights, letters + ".weight").status == tensor_status::compressed);
   CHECK_FALSE(flows.activations.activations.empty());
   const quantization_plan planned = plan(g, config.activations);
   CHECK(text_of(inspect(planned)).find(letters + "#2") != std::string::npos);
