@@ -58,6 +58,17 @@ TEST_CASE("numbering: numbers in order of first appearance, whatever the hash an
   }
 }
 
+TEST_CASE("numbering: room asked for late changes nothing") {
+  numbering n;
+  const auto hash = [](index_t32 i) { return static_cast<std::size_t>(i); };
+  const auto equal = [](index_t32 i, index_t32 j) { return i == j; };
+  for (index_t32 i = 0; i < 7; ++i) CHECK(n.find_or_add(i, hash, equal) == i);
+  n.reserve(1000);
+  const auto same_key = [](index_t32 i, index_t32 j) { return i % 7 == j % 7; };
+  const auto key_hash = [](index_t32 i) { return static_cast<std::size_t>(i % 7); };
+  for (index_t32 i = 0; i < 7; ++i) CHECK(n.find_or_add(7 + i, key_hash, same_key) == i);
+}
+
 TEST_CASE("numbering: handles that are multiples of something cost no more than others") {
   for (const int shift : {0, 3, 6, 12, 20, 32, 40}) {
     std::vector<std::uint64_t> keys(20000);

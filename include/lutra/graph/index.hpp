@@ -234,13 +234,13 @@ template <readable_graph G> class graph_reader {
   }
   index_t32 number(const value_id_t<G>& v) {
     std::vector<value_id_t<G>>& values = result_.values;
-    refuse_too_many(values.size(), "values");
     const auto next = index_t32(values.size());
     values.push_back(v);
     const index_t32 found = value_number_.find_or_add(
         next, [&](index_t32 i) { return std::hash<value_id_t<G>>{}(values[to_size(i)]); },
         [&](index_t32 i, index_t32 j) { return values[to_size(i)] == values[to_size(j)]; });
     if (found == next) {
+      refuse_too_many(to_size(next), "values");
       index().producer.push_back(graph_index::none);
     } else {
       values.pop_back();

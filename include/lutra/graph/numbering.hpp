@@ -15,9 +15,11 @@ namespace lutra::inline LUTRA_ABI {
 
 class numbering {
  public:
-  // Room for `keys` different keys.
+  // Room for `keys` different keys; nothing once there is one.
   void reserve(std::size_t keys) {
-    while (slots_.size() < 2 * keys) slots_.resize(2 * slots_.size(), empty);
+    std::size_t room = slots_.size();
+    while (room < 2 * keys) room *= 2;
+    if (used_ == 0) slots_.assign(room, empty);
   }
   // The number added before whose key is equal to that of `number`, or `number`, now added. hash(i) and
   // equal(i, j) speak of the keys with these numbers.

@@ -126,7 +126,7 @@ class placer {
   void make_groups() {
     group_.assign(parent_.size(), -1);  // until a point is visited: of those it is the root of
     index_t roots = 0;
-    for (index_t p = 0; p < a_.point_count(); ++p) {
+    for (index_t p = 0; p < index_t(parent_.size()); ++p) {
       roots += spec_[to_size(p)] >= 0 && root(p) == p ? 1 : 0;
     }
     plan_.groups.reserve(to_size(roots));
