@@ -34,7 +34,8 @@ TEST_CASE("apply: insertion follows the plan, replacement leaves pairs in its pl
   }
   CHECK(g.outputs[1] == placed[to_size(p.output_place[1])].result);
   const auto again = index_of(g);
-  edit_graph(g, [&](auto& edits) { replace_fake_quants(edits, again, placed, fakes); });
+  const final_parameters parameters = final_parameters::from(fakes, p);
+  edit_graph(g, [&](auto& edits) { replace_fake_quants(edits, again, placed, parameters); });
   CHECK(g.count("fake_quant") == 0);
   int with_parameters = 0;
   for (const auto& at : placed) with_parameters += fakes[to_size(at.group)].initialized() ? 1 : 0;
@@ -47,10 +48,10 @@ TEST_CASE("apply: insertion follows the plan, replacement leaves pairs in its pl
 TEST_CASE("apply: a fake-quant node that disappeared is an error") {
   toy::graph g = small_net();
   const auto indexed = index_of(g);
-  std::vector<fake_quantizer> fakes{fake_quantizer(int8_symmetric, target::activation)};
+  const final_parameters none{{std::nullopt}, {"no data was observed"}, {}};
   const std::vector<placed_fake_quant<toy::graph>> placed{{0, 0, 12345}};
   const error e = error_of([&] {
-    edit_graph(g, [&](auto& edits) { replace_fake_quants(edits, indexed, placed, fakes); });
+    edit_graph(g, [&](auto& edits) { replace_fake_quants(edits, indexed, placed, none); });
   });
   CHECK(e.code() == errc::invalid_graph);
   CHECK(e.problem() == "a fake-quant node is no longer in the graph");

@@ -325,3 +325,71 @@ TEST_CASE("palettizer: a calibration left early, cancelled, or with a failing ad
         "the palettes could not be put back after a calibration scope");
   CHECK(g.values == net.values);
 }
+
+namespace {
+// Fails at one of its calls.
+struct failing_executor {
+  int* calls_left;
+  template <class F> void bulk(index_t n, F&& f) const {
+    if ((*calls_left)-- == 0) throw toy::failure();
+    for (index_t i = 0; i < n; ++i) f(i);
+  }
+};
+}  // namespace
+
+TEST_CASE("palettizer: an executor that throws leaves the graph as it was, wherever it does") {
+  const small_net net;
+  const palettizer_config groups{
+      .global_config = {
+          .op_state_spec = {
+              {"weight", palettization_spec{.n_bits = 1,
+                                            .granularity = granularity::per_grouped_channel(2)}}}}};
+  constexpr int never = 1 << 20;
+  int left = never;
+  toy::graph probe = net;
+  kmeans_palettizer whole(probe, groups, {}, failing_executor{&left});
+  whole.prepare();
+  const int calls = never - left;
+  REQUIRE(calls > 0);
+  for (int k = 0; k < calls; ++k) {
+    toy::graph g = net;
+    left = k;
+    kmeans_palettizer p(g, groups, {}, failing_executor{&left});
+    CHECK_THROWS_AS(p.prepare(), toy::failure);
+    CHECK(g.same_as(net));
+    CHECK(error_of([&] { p.finalize(); }).problem() == "prepare() was not called");
+    CHECK(g.same_as(net));
+    left = never;
+    p.prepare();
+    CHECK(g.same_as(probe));
+    // In a calibration scope: it stays open, with the float weights; left, the palettes are back.
+    {
+      auto calibrating = p.calibration_mode();
+      calibrating.gradients().add("fc1.weight", lutra::view(random_tensor({6, 5}, 31)));
+      left = k;
+      CHECK_THROWS_AS(calibrating.finish(), toy::failure);
+      CHECK(g.values == net.values);
+      left = never;
+    }
+    CHECK(g.same_as(probe));
+    CHECK(error_of([&] { p.prepare(); }).problem() == "prepare() was called before");
+    CHECK(g.same_as(probe));
+  }
+}
+
+TEST_CASE("palettizer: a log sink that throws leaves object and graph as they were") {
+  toy::graph g = small_net();
+  const toy::graph before = g;
+  bool throws = true;
+  palettizer_options options;
+  options.log = [&](log_level, std::string_view) {
+    if (throws) throw toy::failure();
+  };
+  kmeans_palettizer p(g, {.module_name_configs = {{"none", {}}}}, options);
+  CHECK_THROWS_AS(p.prepare(), toy::failure);
+  CHECK(g.same_as(before));
+  CHECK(error_of([&] { p.finalize(); }).problem() == "prepare() was not called");
+  throws = false;
+  p.prepare();
+  CHECK_FALSE(g.same_as(before));
+}

@@ -376,3 +376,102 @@ TEST_CASE("quantizer: a failing example run takes the insertion back") {
   g.runs_until_failure = -1;
   q.prepare(batch(0));
 }
+
+TEST_CASE("quantizer: a range that no scale holds leaves its tensor float, the rest goes on") {
+  toy::graph g = small_net();
+  quantization_spec asymmetric = int8_symmetric;
+  asymmetric.qscheme = qscheme::asymmetric;
+  std::vector<std::string> log;
+  quantizer_options options;
+  options.log = [&](log_level level, std::string_view m) {
+    CHECK(level == log_level::warning);
+    log.emplace_back(m);
+  };
+  quantizer q(g,
+              {.global_config = {.op_state_spec = {},
+                                 .op_input_spec = {{"*", asymmetric}},
+                                 .op_output_spec = off}},
+              options);
+  q.prepare();
+  CHECK(log.empty());
+  tensor<float> diverged = batch(0);
+  diverged[0] = 3e38F;
+  diverged[1] = -3e38F;
+  q.calibrate(std::vector<tensor<float>>{diverged});
+  const index_t before = g.count("fake_quant");
+  const compression_report report = q.finalize();
+  CHECK(g.count("fake_quant") == 0);
+  CHECK(g.count("dequantize") == before - 1);
+  CHECK(graph_traits<toy::graph>::role_of(g, g.maker(small_net().l1).operands[0]) ==
+        value_role::graph_input);
+  REQUIRE(log.size() == 1);
+  CHECK(log[0].starts_with("input 0: stays float, range is too wide"));
+  CHECK(report.notes == log);
+  CHECK(report.left_float[0].name == "input 0");
+  CHECK(report.left_float[0].reason.starts_with("range is too wide"));
+  CHECK(report.activations.size() >= 1);
+}
+
+TEST_CASE("quantizer: a log sink that throws in prepare leaves object and graph as they were") {
+  toy::graph g = small_net();
+  const toy::graph before = g;
+  bool throws = true;
+  quantizer_options options;
+  options.log = [&](log_level, std::string_view) {
+    if (throws) throw toy::failure();
+  };
+  quantizer q(g, {.module_name_configs = {{"none", {}}}}, options);
+  CHECK_THROWS_AS(q.prepare(), toy::failure);
+  CHECK(g.same_as(before));
+  CHECK_FALSE(q.prepared());
+  CHECK(q.applied_plan().places.empty());
+  CHECK(q.fake_quantizers().empty());
+  CHECK(error_of([&] { q.finalize(); }).problem() == "prepare() was not called");
+  CHECK_THROWS_AS(q.prepare(batch(0)), toy::failure);
+  CHECK(g.same_as(before));
+  throws = false;
+  q.prepare();
+  CHECK(q.prepared());
+}
+
+TEST_CASE("quantizer: refused, failed and cancelled calls leave the graph as it was") {
+  toy::graph g = small_net();
+  const toy::graph original = g;
+  bool cancels = false;
+  quantizer_options options;
+  options.progress = [&](std::string_view, index_t done, index_t) { return !cancels || done < 1; };
+  quantizer q(g, activations_only, options);
+  const std::vector<tensor<float>> batches{batch(0), batch(1)};
+  CHECK_THROWS_AS(q.finalize(), error);
+  CHECK_THROWS_AS(q.calibrate(batches), error);
+  CHECK(g.same_as(original));
+  q.prepare();
+  const toy::graph prepared = g;
+  CHECK_THROWS_AS(q.prepare(), error);
+  CHECK_THROWS_AS(q.prepare(batch(0)), error);
+  CHECK(error_of([&] { q.finalize(); }).problem() == "activations saw no calibration batch");
+  CHECK(g.same_as(prepared));
+  // The user's framework fails in the second batch.
+  g.runs_until_failure = 1;
+  CHECK_THROWS_AS(q.calibrate(batches), toy::failure);
+  g.runs_until_failure = -1;
+  CHECK(g.same_as(prepared));
+  CHECK(all(q.fake_quantizers(), false, true));
+  cancels = true;
+  CHECK(error_of([&] { q.calibrate(batches); }).code() == errc::cancelled);
+  CHECK(g.same_as(prepared));
+  CHECK(all(q.fake_quantizers(), false, true));
+  {
+    const auto scope = q.training_mode();
+    g.runs_until_failure = 0;
+    CHECK_THROWS_AS(q.run(batch(0)), toy::failure);
+    g.runs_until_failure = -1;
+    CHECK_THROWS_AS(q.finalize(), error);
+  }
+  CHECK(g.same_as(prepared));
+  q.finalize();
+  const toy::graph finalized = g;
+  CHECK_THROWS_AS(q.finalize(), error);
+  CHECK_THROWS_AS(q.prepare(), error);
+  CHECK(g.same_as(finalized));
+}

@@ -22,7 +22,9 @@ TEST_CASE("quantizer_report: figures of affine weights against sums in double") 
   REQUIRE(fakes.size() == 2);
   const tensor<float>& w = net.values.at(net.w1).data;
   fakes[0].observe(lutra::view(w));
-  const compression_report r = quantizer_reporter<toy::graph>(g, indexed.values, p, fakes).run();
+  const compression_report r =
+      quantizer_reporter<toy::graph>(g, indexed.values, p, fakes, final_parameters::from(fakes, p))
+          .run();
   REQUIRE(r.weights.size() == 3);
   const weight_record& first = r.weights[0];
   CHECK(first.name == "fc1.weight");

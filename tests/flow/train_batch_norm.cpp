@@ -265,6 +265,9 @@ TEST_CASE("train_batch_norm: what keeps its batch norm, and why") {
   stored(zero, "bn.weight")[4] = 1e-38F;
   stored(zero, "bn.running_var")[4] = 1e6F;
   CHECK(outcome(zero, nothing, "output channel 4, 1e-41") == o::zero_scale);
+  stored(zero, "bn.weight")[4] = -1e30F;
+  stored(zero, "bn.running_var")[4] = 1.0F - 1e-3F;
+  CHECK(outcome(zero, nothing, "output channel 4, -1e+30") == o::zero_scale);
   ir::graph broken = normed_graph(c, true, true);
   stored(broken, "bn.running_var")[2] = -1;
   CHECK(outcome(broken, nothing, "output channel 2") == o::not_finite);
@@ -289,7 +292,7 @@ TEST_CASE("train_batch_norm: what keeps its batch norm, and why") {
   CHECK(distance(ir::interpreter(two).run(x), before) <= 1e-6);
 }
 
-TEST_CASE("train_batch_norm: adapters without arithmetic are told so, training that diverged too") {
+TEST_CASE("train_batch_norm: adapters without arithmetic are told so") {
   toy::graph g = small_net();
   const toy::graph before = g;
   {
@@ -298,17 +301,93 @@ TEST_CASE("train_batch_norm: adapters without arithmetic are told so, training t
     CHECK_FALSE(q.prepared());
   }
   CHECK(g.same_as(before));
+}
 
-  ir::graph h = normed_graph(normed_layers[1], true, true);
-  quantizer q(h, weights_only, live_norms);
+TEST_CASE("train_batch_norm: a layer that training broke stays, the others are folded") {
+  ir::builder b;
+  const auto w = [&](const std::string& name, const shape& extents, std::uint64_t seed) {
+    return b.state(name, random_tensor(extents, seed));
+  };
+  auto y = b.input("x");
+  for (const std::string n : {"a", "b"}) {
+    y = b.conv2d(y, w(n + ".weight", {3, 3, 1, 1}, 1), w(n + ".bias", {3}, 2));
+    const auto mean = w(n + ".mean", {3}, 3);
+    y = b.relu(b.batch_norm(y, w(n + ".gamma", {3}, 4), w(n + ".beta", {3}, 5), mean,
+                            b.state(n + ".variance", positive(random_tensor({3}, 6)))));
+  }
+  b.output(y);
+  ir::graph g = std::move(b).build();
+  std::vector<std::string> log;
+  quantizer_options options = live_norms;
+  options.log = [&](log_level level, std::string_view m) {
+    CHECK(level == log_level::warning);
+    log.emplace_back(m);
+  };
+  quantizer q(g, weights_only, options);
   q.prepare();
-  const tensor<float> variance = stored(h, "bn.running_var");
-  stored(h, "bn.running_var")[3] = -2;
-  const std::string prepared = listing(h);
-  CHECK_ERROR(q.finalize(), non_finite, "'a.weight'", "output channel 3");
-  CHECK(listing(h) == prepared);
-  stored(h, "bn.running_var") = variance;
-  CHECK_NOTHROW(q.finalize());
+  CHECK(q.batch_norms().folded() == 2);
+  CHECK(log.empty());
+  stored(g, "b.variance")[1] = -2;
+  const std::string why = "batch norm stays, output channel 1 is no longer finite";
+  const auto x = random_tensor({2, 3, 4, 4}, 9);
+  const auto before = q.run(x)[0];
+  const compression_report report = q.finalize();
+  CHECK_NOTHROW(ir::verify(g));
+  CHECK(log == std::vector<std::string>{"b.weight: " + why});
+  CHECK(report.notes == log);
+  CHECK(count_of(g, "batch_norm") == 1);
+  CHECK(count_of(g, "sqrt") == 1);
+  CHECK(count_of(g, "fake_quant") == 0);
+  for (const weight_record& r : report.weights) {
+    if (r.name == "a.weight") CHECK(r.status == tensor_status::compressed);
+    if (r.name != "b.weight") continue;
+    CHECK(r.status == tensor_status::left_dense);
+    CHECK(r.reason == why);
+    CHECK(r.bytes_after == r.bytes_before);
+  }
+  // One pair reads the stored weight, the other the product that is left of the form.
+  std::vector<std::string> sources;
+  for (const ir::node_id n : g.order) {
+    if (g.at(n).op != "quantize") continue;
+    const ir::value& read = g.at(g.at(n).operands[0]);
+    sources.push_back(read.producer.index < 0 ? read.name : g.at(read.producer).op);
+  }
+  CHECK(sources == std::vector<std::string>{"a.weight", "mul"});
+  // All but the broken channel compute what they did.
+  const auto after = ir::interpreter(g).run(x);
+  for (index_t i = 0; i < after.size(); ++i) {
+    if (i / 16 % 3 == 1) continue;
+    CHECK(std::abs(after[i] - before[i]) <= 1e-5F * (1 + std::abs(before[i])));
+  }
+}
+
+TEST_CASE("train_batch_norm: a scale that training makes 0 gives the bias, no NaN, and folds") {
+  each_case([](const normed_layer& c, bool biased, bool affine) {
+    if (!affine) return;
+    ir::graph g = normed_graph(c, biased, affine);
+    const auto x = random_tensor(c.input, 9);
+    quantizer q(g, weights_only, live_norms);
+    q.prepare();
+    for (const float gamma : {0.0F, -0.0F, 1e-45F, 1e-30F, 1e-20F, 1e20F}) {
+      CAPTURE(gamma);
+      stored(g, "bn.weight")[1] = gamma;
+      {
+        const auto training = q.training_mode();
+        const auto y = q.run(x)[0];
+        CHECK(std::ranges::all_of(y.elements(), [](float v) { return std::isfinite(v); }));
+      }
+    }
+    stored(g, "bn.weight")[1] = 0;
+    const auto before = q.run(x)[0];
+    const index_t inner = before.extents().product(2, before.rank());
+    const float beta = std::max(stored(g, "bn.bias")[1], 0.0F);
+    for (index_t i = 0; i < before.size(); ++i) {
+      if (i / inner % c.channels == 1) CHECK(before[i] == beta);
+    }
+    CHECK(q.finalize().notes.empty());
+    CHECK(count_of(g, "batch_norm") == 0);
+    CHECK(distance(ir::interpreter(g).run(x), before) <= 2e-6);
+  });
 }
 
 TEST_CASE("train_batch_norm: modes set and restore what the graph was in") {
@@ -316,9 +395,16 @@ TEST_CASE("train_batch_norm: modes set and restore what the graph was in") {
   const auto x = random_tensor(normed_layers[1].input, 9);
   g.training = true;
   {
-    quantizer q(g, nothing, live_norms);
-    q.prepare();
-    CHECK(q.batch_norms().records.at(0).outcome == fold_outcome::parameters_unknown);
+    ir::graph broken = g;  // an error restores it too
+    stored(broken, "a.weight")[0] = std::numeric_limits<float>::infinity();
+    quantizer q(broken, {}, live_norms);
+    CHECK_ERROR(q.prepare(), non_finite, "a.weight");
+    CHECK(broken.training);
+    CHECK(q.batch_norms().records.empty());
+    quantizer p(g, nothing, live_norms);
+    p.prepare();  // as the graph is in use: its batch norms have their parameters
+    CHECK(p.batch_norms().records.at(0).outcome == fold_outcome::folded);
+    CHECK(g.training);
   }
   ir::graph h = normed_graph(normed_layers[1], true, true);
   quantizer q(h, {}, live_norms);

@@ -6,6 +6,9 @@
 #include <lutra/ir/lower.hpp>
 #include <lutra/ir/traits.hpp>
 
+#include <cmath>
+#include <set>
+
 #include "ir/helpers.hpp"
 
 namespace test {
@@ -40,6 +43,28 @@ inline lutra::ir::graph finalized(lutra::ir::graph g, const lutra::tensor<float>
   }
   activations.finalize();
   return g;
+}
+
+// Integer and simulated outputs in steps of the output scale: rarely apart, and by at most one. (A code that
+// differs early in a deep network may move an output by more.)
+inline void check_agreement(const lutra::ir::graph& g, const lutra::tensor<float>& x,
+                            double most_different, float most_steps = 1) {
+  using namespace lutra;
+  const ir::integer_program program = ir::lower(g);
+  const auto simulated = ir::interpreter(g).run(x);
+  const auto integer = program.run(x);
+  REQUIRE(simulated.extents() == integer.extents());
+  const float step = program.output_parameters().scale[0];
+  index_t different = 0;
+  for (index_t i = 0; i < integer.size(); ++i) {
+    const float distance = std::abs(simulated[i] - integer[i]) / step;
+    CHECK(distance < most_steps + 0.5F);
+    different += distance > 0.5F ? 1 : 0;
+  }
+  CAPTURE(integer.size());
+  CHECK(static_cast<double>(different) <= most_different * static_cast<double>(integer.size()));
+  const std::set<float> values(integer.elements().begin(), integer.elements().end());
+  CHECK(values.size() > 10);  // the outputs say something
 }
 
 }  // namespace test

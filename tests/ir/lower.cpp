@@ -5,32 +5,12 @@
 #include "ir/finalized.hpp"
 
 using namespace lutra;
+using test::check_agreement;
 using test::finalized;
 using test::random_tensor;
 using traits = graph_traits<ir::graph>;
 
 namespace {
-
-// Integer and simulated outputs in steps of the output scale: rarely apart, and by at most one. (A code that
-// differs early in a deep network may move an output by more.)
-void check_agreement(const ir::graph& g, const tensor<float>& x, double most_different,
-                     float most_steps = 1) {
-  const ir::integer_program program = ir::lower(g);
-  const auto simulated = ir::interpreter(g).run(x);
-  const auto integer = program.run(x);
-  REQUIRE(simulated.extents() == integer.extents());
-  const float step = program.output_parameters().scale[0];
-  index_t different = 0;
-  for (index_t i = 0; i < integer.size(); ++i) {
-    const float distance = std::abs(simulated[i] - integer[i]) / step;
-    CHECK(distance < most_steps + 0.5F);
-    different += distance > 0.5F ? 1 : 0;
-  }
-  CAPTURE(integer.size());
-  CHECK(static_cast<double>(different) <= most_different * static_cast<double>(integer.size()));
-  const std::set<float> values(integer.elements().begin(), integer.elements().end());
-  CHECK(values.size() > 10);  // the outputs say something
-}
 
 // Everything integer mode knows, in one network of 2-D operations. Means are of three codes: a mean of two
 // is often a tie, which integers round to even and the simulation either way.
@@ -186,6 +166,8 @@ TEST_CASE("lower: layers with a fused activation equal the simulation in every c
                               {"conv2d", {2, 3, 7, 6}, {4, 3, 3, 2}, 4},
                               {"conv_transpose1d", {3, 4, 6}, {4, 5, 3}, 5},
                               {"conv_transpose2d", {2, 3, 4, 5}, {3, 4, 2, 3}, 4},
+                              {"conv3d", {2, 3, 4, 5, 4}, {4, 3, 2, 3, 2}, 4},
+                              {"conv_transpose3d", {2, 3, 3, 2, 4}, {3, 4, 2, 3, 2}, 4},
                               {"matmul", {6, 6}, {}, 0}};
   const ir::literal_map window{{"min_val", {-0.5}}, {"max_val", {0.75}}};
   for (const layer_case& c : cases) {
@@ -400,7 +382,8 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
                         b.state("v", tensor<float>({4}, {1, 1, 1, 1}))));
   const auto batch = random_tensor({4, 4}, 2);
   const ir::graph norm = finalized(std::move(b).build(), batch);
-  CHECK_ERROR(ir::lower(norm), unsupported, "op type", "'batch_norm'");
+  CHECK_ERROR(ir::lower(norm), unsupported, "batch norm of quantized values only", "'batch_norm'",
+              "fold_batch_norm() before palettizing");
 
   ir::builder averaged;  // 2-D only: the axes are those of an image
   averaged.output(averaged.apply("mean", {averaged.input("x")}, {{"dim", {-2, -1}}}));

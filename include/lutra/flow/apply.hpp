@@ -5,7 +5,7 @@
 // through a journal. Linear in the plan. One graph belongs to one thread at a time.
 #pragma once
 
-#include <lutra/fake_quant/fake_quantizer.hpp>
+#include <lutra/flow/final_parameters.hpp>
 #include <lutra/flow/journal.hpp>
 #include <lutra/graph/quantization_plan.hpp>
 #include <unordered_map>
@@ -87,17 +87,15 @@ std::vector<placed_fake_quant<G>> insert_fake_quants(
 template <editable_graph G>
 void replace_fake_quants(journal<G>& edits, const indexed_graph<G>& g,
                          const std::vector<placed_fake_quant<G>>& placed,
-                         const std::vector<fake_quantizer>& fakes) {
+                         const final_parameters& parameters) {
   const auto number = value_numbers(g);
   std::unordered_map<value_id_t<G>, value_id_t<G>>
       replaced;  // fake-quant result -> what stands for it
   for (const placed_fake_quant<G>& p : placed) {
-    const fake_quantizer& fq = fakes[to_size(p.group)];
     const auto below = replaced.find(p.source);
     const value_id_t<G> source = below == replaced.end() ? p.source : below->second;
-    const value_id_t<G> made = fq.initialized() && !fq.disabled()
-                                   ? edits.emit_quantize_dequantize(source, fq.params())
-                                   : source;
+    const std::optional<qparams>& q = parameters.of[to_size(p.group)];
+    const value_id_t<G> made = q ? edits.emit_quantize_dequantize(source, *q) : source;
     replaced.emplace(p.result, made);
     const auto at = number.find(p.result);
     if (at == number.end()) {

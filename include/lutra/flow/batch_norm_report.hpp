@@ -6,8 +6,10 @@
 
 #include <lutra/core/progress.hpp>
 #include <lutra/core/types.hpp>
+#include <lutra/tensor/tensor.hpp>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
@@ -28,7 +30,7 @@ enum class fold_outcome : unsigned char {
   rank_unknown,            // of a linear layer's result; only a matrix has its channels in axis 1
   not_finite,              // a variance + eps that is not positive, or a result beyond f32
   // Of train_batch_norm.hpp alone:
-  zero_scale,        // a channel's scale is 0, or not a normal number: nothing can be divided by it
+  zero_scale,        // a channel's scale is 0, or so far from 1 that nothing can be divided by it
   quantized_between  // the plan quantizes the layer's result or its bias
 };
 
@@ -86,6 +88,13 @@ struct batch_norm_report {
     for (const batch_norm_record& r : records) n += r.outcome == fold_outcome::folded ? 1 : 0;
     return n;
   }
+};
+
+// What training made of layers and their batch norms, by number in the plan's index.
+struct trained_layers {
+  std::unordered_map<index_t, tensor<float>> numbers;  // weights and biases to store
+  std::unordered_map<index_t, std::string> left;       // weights of those it broke: why
+  std::vector<std::string> notes;                      // about these
 };
 
 struct fold_options {

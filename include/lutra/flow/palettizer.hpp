@@ -62,9 +62,10 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     if (state_ != state::fresh) {
       raise(errc::invalid_state, "prepare() was called before", "kmeans_palettizer::prepare");
     }
-    install(cluster(sensitivities));
+    clustering made = cluster(sensitivities);
+    log_notes(made);
+    install(std::move(made));
     state_ = state::prepared;
-    log_notes();
   }
 
   // The graph has its float weights again while it lives; hand in gradients, then finish(). Left without finish(),
@@ -88,10 +89,10 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
         raise(errc::invalid_state, "the calibration scope has ended",
               "kmeans_palettizer::calibration_scope::finish");
       }
-      palettizer_->install(palettizer_->cluster(gradients_.sensitivities()));
-      palettizer_->state_ = state::prepared;
-      const kmeans_palettizer& done = *std::exchange(palettizer_, nullptr);
-      done.log_notes();
+      clustering made = palettizer_->cluster(gradients_.sensitivities());
+      palettizer_->log_notes(made);
+      palettizer_->install(std::move(made));
+      std::exchange(palettizer_, nullptr)->state_ = state::prepared;
     }
 
    private:
@@ -244,8 +245,9 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     report_ = std::move(made.report);
     sensitivities_ = std::move(made.sensitivities);
   }
-  void log_notes() const {
-    for (const std::string& note : report_.notes) log(options_.log, log_level::warning, note);
+  // Before anything is edited: a sink may throw.
+  void log_notes(const clustering& made) const {
+    for (const std::string& note : made.report.notes) log(options_.log, log_level::warning, note);
   }
   // A destructor runs it: an adapter that fails now leaves the float weights, which every later call says.
   void leave_calibration() noexcept {

@@ -1,7 +1,8 @@
 // lutra: quantizer.hpp - quantizer: the activations (and affine weights) of a graph become quantized.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   prepare()            plans (graph/plan.hpp), inserts fake-quant nodes, observes the weights
+//   prepare()            plans (graph/plan.hpp), inserts fake-quant nodes, observes the weights; the graph is in use
+//                        (set_training off) meanwhile
 //   prepare(batch)       also runs one batch, which gives activations a first range
 //   calibration_mode()   a scope: observers on, fake-quant off; run batches inside
 //   training_mode()      a scope: both on, or as the schedules say; the framework trains, step() counts
@@ -12,9 +13,12 @@
 // must not be edited between prepare() and finalize(). One quantizer belongs to one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <lutra/core/progress.hpp>
 #include <lutra/flow/apply.hpp>
+#include <lutra/flow/final_parameters.hpp>
+#include <lutra/flow/quantizer_mode.hpp>
 #include <lutra/flow/quantizer_report.hpp>
 #include <lutra/flow/quantizer_state.hpp>
 #include <lutra/flow/train_batch_norm.hpp>
@@ -65,46 +69,27 @@ template <editable_graph G> class quantizer {
   template <class Batch> void prepare(const Batch& batch) {
     prepare_with([&](quantizer& self) {
       self.switch_all(true, false);
-      const training_switch in_use(self, false);
       self.execute(batch);
     });
   }
 
-  // A mode while it lives; ends however the scope is left. Scopes do not nest.
-  class mode_scope {
-   public:
-    mode_scope(mode_scope&& other) noexcept
-        : quantizer_(std::exchange(other.quantizer_, nullptr)) {}
-    mode_scope& operator=(mode_scope&&) = delete;
-    ~mode_scope() {
-      if (quantizer_ != nullptr) quantizer_->leave_mode();
-    }
-
-   private:
-    friend class quantizer;
-    explicit mode_scope(quantizer& q) : quantizer_(&q) {}
-    quantizer* quantizer_;
-  };
+  using mode_scope = lutra::mode_scope<quantizer, G>;
   // Observers on, fake-quant off, the graph as in use (set_training off, where the adapter has it).
   [[nodiscard]] mode_scope calibration_mode() {
-    enter(mode::calibration, "quantizer::calibration_mode");
-    switch_all(true, false);
-    return mode_scope(*this);
+    return enter(quantizer_mode::calibration, "quantizer::calibration_mode");
   }
   // Observers and fake-quant on, of weights too, set_training on; what has a qat_schedule follows it. The forward pass is run();
   // gradients of fake-quantization are in fake_quant/gradient.hpp.
   [[nodiscard]] mode_scope training_mode() {
-    enter(mode::training, "quantizer::training_mode");
-    follow_schedules();
-    return mode_scope(*this);
+    return enter(quantizer_mode::training, "quantizer::training_mode");
   }
   // One training step is done. The count starts at 0, is never reset, and belongs to the fake-quantizers. A
   // warning, once, if no schedule reads it.
   void step() {
-    if (mode_ != mode::training) {
+    if (mode_ != quantizer_mode::training) {
       raise(errc::invalid_state, "no training scope is open", "quantizer::step");
     }
-    if (!std::exchange(told_of_no_schedule_, true) && where_scheduled().empty()) {
+    if (!std::exchange(told_of_no_schedule_, true) && scheduled_part(config_).empty()) {
       log(options_.log, log_level::warning,
           "quantizer::step: no qat_schedule in the config, steps are only counted");
     }
@@ -153,34 +138,39 @@ template <editable_graph G> class quantizer {
       const fake_quant_pause pause(idle ? &fq : nullptr);
       fq.forward(in, out);
     }
-    if (mode_ != mode::none && !in.empty() && fq.observer_enabled())
+    if (mode_ != quantizer_mode::none && !in.empty() && fq.observer_enabled())
       held_.calibrated[to_size(id.index)] = 1;
   }
 
   // Raises invalid_state before prepare(), inside a scope, when called twice, and for activations without
-  // data of a scope (unless allow_uncalibrated).
+  // data of a scope (unless allow_uncalibrated). What diverged is left as it is, with a warning and a note in the
+  // report: a tensor whose range no scale can hold, a batch norm that no longer folds. The rest goes on.
   compression_report finalize() {
     need_prepared("quantizer::finalize");
-    refuse_scope("quantizer::finalize");
+    refuse_scope(mode_, "quantizer::finalize");
     refuse_uncalibrated();
     const auto indexed = index_of(std::as_const(graph_));
-    std::unordered_map<index_t, tensor<float>> trained;
+    const final_parameters parameters = final_parameters::from(held_.fake_quants, plan_);
+    trained_layers trained;
     if (trainer_) trained = trainer_->trained(graph_);
     compression_report report =
-        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants, trained).run();
+        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants, parameters, trained).run();
+    const auto tell = [&](const std::string& note) {
+      report.notes.push_back(note);
+      log(options_.log, log_level::warning, note);
+    };
+    std::ranges::for_each(parameters.notes, tell);
+    std::ranges::for_each(trained.notes, tell);
     const index_t left = edit_graph(graph_, [&](journal<G>& edits) {
       std::vector<placed_fake_quant<G>> placed = placed_;
       if constexpr (arithmetic_graph<G>) {
-        if (trainer_) trainer_->fold(edits, indexed, trained, placed);
+        if (trainer_) trainer_->fold(edits, indexed, trained.numbers, placed);
       }
-      replace_fake_quants(edits, indexed, placed, held_.fake_quants);
-      if (trainer_) trainer_->erase_form(edits);
+      replace_fake_quants(edits, indexed, placed, parameters);
+      if (trainer_) trainer_->erase_form(edits, trained.numbers);
     });
     state_ = state::finalized;
-    if (left > 0) {
-      report.notes.push_back(text_of(left) + " dead nodes could not be erased from the graph");
-      log(options_.log, log_level::warning, report.notes.back());
-    }
+    if (left > 0) tell(text_of(left) + " dead nodes could not be erased from the graph");
     return report;
   }
 
@@ -193,7 +183,7 @@ template <editable_graph G> class quantizer {
   }
   void load(std::span<const std::uint8_t> bytes) {
     need_prepared("quantizer::load");
-    refuse_scope("quantizer::load");
+    refuse_scope(mode_, "quantizer::load");
     held_ = load_state(bytes, plan_, held_, "quantizer::load");
     switch_all(false, true);
   }
@@ -208,8 +198,8 @@ template <editable_graph G> class quantizer {
   const std::vector<fake_quantizer>& fake_quantizers() const noexcept { return held_.fake_quants; }
 
  private:
+  friend mode_scope;
   enum class state : unsigned char { fresh, prepared, finalized };
-  enum class mode : unsigned char { none, calibration, training };
 
   void need_prepared(const char* where) const {
     if (state_ != state::prepared) {
@@ -224,41 +214,17 @@ template <editable_graph G> class quantizer {
       fq.set_switches(observer && !(fq.target() == target::weight && fq.initialized()), fake_quant);
     }
   }
-  void refuse_scope(const char* where) const {
-    if (mode_ != mode::none) {
-      raise(errc::invalid_state,
-            mode_ == mode::calibration ? "a calibration scope is open" : "a training scope is open",
-            where);
-    }
-  }
-  // Returns what was set before.
-  bool set_training([[maybe_unused]] bool on) {
-    if constexpr (requires { traits::set_training(graph_, on); }) {
-      return traits::set_training(graph_, on);
-    } else {
-      return false;
-    }
-  }
-  class training_switch {
-   public:
-    training_switch(quantizer& q, bool on) : quantizer_(q), before_(q.set_training(on)) {}
-    training_switch(const training_switch&) = delete;
-    training_switch& operator=(const training_switch&) = delete;
-    ~training_switch() { quantizer_.set_training(before_); }
-
-   private:
-    quantizer& quantizer_;
-    bool before_;
-  };
-  void enter(mode m, const char* where) {
+  mode_scope enter(quantizer_mode mode, const char* where) {
     need_prepared(where);
-    refuse_scope(where);
-    was_training_ = set_training(m == mode::training);
-    mode_ = m;
+    refuse_scope(mode_, where);
+    const bool training = mode == quantizer_mode::training;
+    mode_scope scope(*this, graph_, training);
+    mode_ = mode;
+    training ? follow_schedules() : switch_all(true, false);
+    return scope;
   }
   void leave_mode() noexcept {
-    set_training(was_training_);
-    mode_ = mode::none;
+    mode_ = quantizer_mode::none;
     switch_all(false, true);
   }
   void follow_schedules() noexcept {
@@ -267,21 +233,10 @@ template <editable_graph G> class quantizer {
       fq.follow_schedule();
     }
   }
-  // The first part of the config with a schedule; empty if there is none.
-  std::string where_scheduled() const {
-    if (config_.global_config.qat_schedule) return "global_config";
-    for (const auto& [type, module] : config_.module_type_configs) {
-      if (module.qat_schedule) return "module type " + text_of(std::string_view(type));
-    }
-    for (const auto& [pattern, module] : config_.module_name_configs) {
-      if (module.qat_schedule) return "module name " + text_of(std::string_view(pattern));
-    }
-    return {};
-  }
   void switch_by_hand(void (fake_quantizer::*what)(bool), bool on, std::string_view path,
                       const char* where) {
     need_prepared(where);
-    if (std::string scheduled = where_scheduled(); !scheduled.empty()) {
+    if (std::string scheduled = scheduled_part(config_); !scheduled.empty()) {
       raise(errc::invalid_state, "a qat_schedule decides", where, std::move(scheduled));
     }
     const std::vector<char> chosen = groups_below(plan_, path, where);
@@ -302,13 +257,14 @@ template <editable_graph G> class quantizer {
     if (state_ != state::fresh) {
       raise(errc::invalid_state, "prepare() was called before", "quantizer::prepare");
     }
+    preparation attempt(*this);
+    const training_switch<G> in_use(graph_, false);  // batch norms by their own statistics
     auto indexed = index_of(std::as_const(graph_));
     refuse_prepared_graph(indexed.index);
     plan_ = plan_index(indexed.index, config_, options_.planning);
     held_ = quantizer_state::of(plan_);
     find_batch_norms();
     observe_weights(indexed);
-    preparation attempt(*this);
     edit_graph(graph_, [&](journal<G>& edits) {
       std::unordered_map<index_t, value_id_t<G>> stand_ins;
       if constexpr (arithmetic_graph<G>) {
@@ -316,18 +272,24 @@ template <editable_graph G> class quantizer {
       }
       placed_ = insert_fake_quants(edits, indexed, plan_, held_.fake_quants, stand_ins);
       first_run(*this);
+      // A sink may throw, like everything else in here.
+      for (const std::string& note : plan_.notes) log(options_.log, log_level::warning, note);
     });
     attempt.succeeded();
     switch_all(false, true);
     values_ = std::move(indexed.values);
-    for (const std::string& note : plan_.notes) log(options_.log, log_level::warning, note);
   }
-  // The state while prepare() works; fresh again if it fails.
+  // The state while prepare() works; fresh again, and empty, if it fails.
   class preparation {
    public:
     explicit preparation(quantizer& q) : quantizer_(q) { q.state_ = state::prepared; }
     ~preparation() {
-      if (!succeeded_) quantizer_.state_ = state::fresh;
+      if (succeeded_) return;
+      quantizer_.state_ = state::fresh;
+      quantizer_.plan_ = {};
+      quantizer_.held_ = {};
+      quantizer_.placed_.clear();
+      quantizer_.trainer_.reset();
     }
     void succeeded() noexcept { succeeded_ = true; }
 
@@ -405,8 +367,7 @@ template <editable_graph G> class quantizer {
   quantizer_config config_;
   quantizer_options options_;
   state state_ = state::fresh;
-  mode mode_ = mode::none;
-  bool was_training_ = false;  // before the scope that is open
+  quantizer_mode mode_ = quantizer_mode::none;
   bool told_of_no_schedule_ = false;
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;  // handles of the plan's values

@@ -5,7 +5,8 @@
 #pragma once
 
 #include <algorithm>
-#include <lutra/fake_quant/fake_quantizer.hpp>
+#include <lutra/flow/batch_norm_report.hpp>
+#include <lutra/flow/final_parameters.hpp>
 #include <lutra/flow/report.hpp>
 #include <lutra/graph/quantization_plan.hpp>
 #include <lutra/graph/traits.hpp>
@@ -19,16 +20,17 @@ namespace lutra::inline LUTRA_ABI {
 
 template <editable_graph G> class quantizer_reporter {
  public:
-  // `g` was indexed before prepare(); its graph may have been edited since. `changed`: constants that are about
-  // to be others, by number.
+  // `g` was indexed before prepare(); its graph may have been edited since. `trained`: constants that are about
+  // to be others.
   quantizer_reporter(const G& graph, const std::vector<value_id_t<G>>& values,
                      const quantization_plan& plan, const std::vector<fake_quantizer>& fakes,
-                     const std::unordered_map<index_t, tensor<float>>& changed = {})
+                     const final_parameters& parameters, const trained_layers& trained = {})
       : graph_(graph),
         values_(values),
         plan_(plan),
         fakes_(fakes),
-        changed_(changed),
+        parameters_(parameters),
+        trained_(trained),
         place_of_(values.size(), -1) {
     for (std::size_t i = plan.places.size(); i-- > 0;) {
       place_of_[to_size(plan.places[i].value)] = index_t(i);
@@ -54,10 +56,7 @@ template <editable_graph G> class quantizer_reporter {
   }
 
  private:
-  bool active(const plan_node& p) const {
-    const fake_quantizer& fq = fakes_[to_size(p.group)];
-    return fq.initialized() && !fq.disabled();
-  }
+  bool active(const plan_node& p) const { return parameters_.has(p.group); }
   const plan_node* first_place(index_t v) const {
     const index_t at = place_of_[to_size(v)];
     return at < 0 ? nullptr : &plan_.places[to_size(at)];
@@ -70,7 +69,7 @@ template <editable_graph G> class quantizer_reporter {
       if (at < 0) {
         at = index_t(report.activations.size());
         const fake_quantizer& fq = fakes_[to_size(p.group)];
-        const qparams q = fq.params();
+        const qparams& q = *parameters_.of[to_size(p.group)];
         report.activations.push_back(
             {plan_.group_name(p.group), {}, q.scale, q.zero_point, fq.samples()});
       }
@@ -79,10 +78,7 @@ template <editable_graph G> class quantizer_reporter {
   }
   // Why a value is float: its own decision, or what became of its fake-quantizer.
   std::string why_float(index_t v) const {
-    if (const plan_node* p = first_place(v)) {
-      const fake_quantizer& fq = fakes_[to_size(p->group)];
-      return fq.disabled() ? fq.disabled_reason() : std::string("no data was observed");
-    }
+    if (const plan_node* p = first_place(v)) return parameters_.why_none[to_size(p->group)];
     const decision& own = plan_.value_decision[to_size(v)];
     if (own.why != reason::decided_by_readers) return plan_.describe(own);
     for (const index_t use : plan_.index.uses[v]) {
@@ -100,15 +96,17 @@ template <editable_graph G> class quantizer_reporter {
       record.reason = plan_.describe(plan_.value_decision[to_size(v)]);
       return record;
     }
-    const auto change = changed_.find(v);
+    const auto change = trained_.numbers.find(v);
     const tensor_view<const float> data =
-        change != changed_.end() ? tensor_view<const float>(lutra::view(change->second))
-                                 : graph_traits<G>::constant(graph_, values_[to_size(v)]);
+        change != trained_.numbers.end() ? tensor_view<const float>(lutra::view(change->second))
+                                         : graph_traits<G>::constant(graph_, values_[to_size(v)]);
     record.extents = data.extents();
     record.bytes_before = 4 * data.size();
     record.bytes_after = record.bytes_before;
     const plan_node* place = first_place(v);
-    if (place != nullptr && active(*place)) {
+    if (const auto left = trained_.left.find(v); left != trained_.left.end()) {
+      record.reason = left->second;
+    } else if (place != nullptr && active(*place)) {
       measure(record, data, fakes_[to_size(place->group)]);
     } else {
       record.reason = why_float(v);
@@ -146,7 +144,8 @@ template <editable_graph G> class quantizer_reporter {
   const std::vector<value_id_t<G>>& values_;
   const quantization_plan& plan_;
   const std::vector<fake_quantizer>& fakes_;
-  const std::unordered_map<index_t, tensor<float>>& changed_;
+  const final_parameters& parameters_;
+  const trained_layers& trained_;
   std::vector<index_t> place_of_;  // value -> its first place, or -1
 };
 

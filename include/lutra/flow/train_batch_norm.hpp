@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // With s = weight / sqrt(variance + eps) of the batch norm, made by nodes of the graph from its parameters:
-//   layer weight -> mul s -> [fake-quant] -> layer without its bias -> div s -> add bias -> batch norm
+//   layer weight -> mul s -> [fake-quant] -> layer without its bias -> mul 1 / s -> add bias -> batch norm
 // The fake-quantizer sees the weight that folding would store; the batch norm stays alive, by statistics of the
 // batch or running ones, and gradients flow through all of it. Without quantization it computes what the
 // graph did up to rounding. fold() puts the trained values into the layer:
@@ -11,8 +11,13 @@
 // that computes so. Within 2^-22 (relative; of the largest term for the bias) of what
 // fold_batch_norm() makes of the same values. Without a batch norm weight, s is 1 / sqrt(...), as quotients.
 //
-// Layers as in batch_norm_layers.hpp. A channel with scale 0 cannot be divided by its scale: such a layer keeps
-// its batch norm, and so does the second of two batch norms in a row. Needs arithmetic_graph
+// 1 / s is s / (s s + 2^-126): a channel whose s reaches 0 in training gives 0 in front of its batch norm, which
+// then gives its bias, no NaN, and it still folds. It hardly comes back: below 2^-50 little of a gradient is left.
+//
+// Layers as in batch_norm_layers.hpp. A layer with an s of 0, or beyond 2^-50 .. 2^60, before training keeps
+// its batch norm, and so does the second of two batch norms in a row. A layer that training breaks (a variance
+// below 0, numbers beyond f32) keeps the form, its fake-quant node becomes a pair on the scaled weight, and the
+// others are folded. Needs arithmetic_graph
 // (graph/traits.hpp). Linear. One graph belongs to one thread at a time.
 #pragma once
 
@@ -66,18 +71,19 @@ template <editable_graph G> class batch_norm_trainer {
   }
 
   // ---- after training -------------------------------------------------------------------------------
-  // The layers' weights and biases now, by number in the plan's index. Raises non_finite.
-  std::unordered_map<index_t, tensor<float>> trained(const G& g) const {
-    std::unordered_map<index_t, tensor<float>> made;
+  // The layers' weights and biases now. One that training broke is left out: it keeps its form.
+  trained_layers trained(const G& g) const {
+    trained_layers made;
     for (const layer& l : layers_) {
       scaled_channels numbers = numbers_of(g, l);
       if (numbers.broken >= 0) {
-        raise(errc::non_finite, "a batch norm cannot be folded into its layer",
-              "layer with weight " + text_of(std::string_view(l.weight_name)),
-              "output channel " + text_of(numbers.broken), "finite numbers, variance + eps > 0");
+        made.left.emplace(l.weight_number, "batch norm stays, output channel " +
+                                               text_of(numbers.broken) + " is no longer finite");
+        made.notes.push_back(l.weight_name + ": " + made.left.at(l.weight_number));
+        continue;
       }
-      made.emplace(l.weight_number, std::move(numbers.weight));
-      made.emplace(bias_key(l), std::move(numbers.bias));
+      made.numbers.emplace(l.weight_number, std::move(numbers.weight));
+      made.numbers.emplace(bias_key(l), std::move(numbers.bias));
     }
     return made;
   }
@@ -88,6 +94,7 @@ template <editable_graph G> class batch_norm_trainer {
             std::vector<placed_fake_quant<G>>& placed) const requires foldable_graph<G> {
     const auto number = value_numbers(g);
     for (const layer& l : layers_) {
+      if (!numbers.contains(l.weight_number)) continue;
       edits.set_constant(l.weight, lutra::view(std::as_const(numbers.at(l.weight_number))));
       const tensor_view<const float> bias = lutra::view(numbers.at(bias_key(l)));
       value_id bias_value = l.weight;
@@ -106,9 +113,11 @@ template <editable_graph G> class batch_norm_trainer {
       }
     }
   }
-  void erase_form(journal<G>& edits) const {
+  void erase_form(journal<G>& edits,
+                  const std::unordered_map<index_t, tensor<float>>& numbers) const {
     std::vector<node_id_t<G>> dead;
     for (const layer& l : layers_) {
+      if (!numbers.contains(l.weight_number)) continue;
       dead.push_back(l.batch_norm);
       edits.erase_chain(std::vector<value_id>(l.made.rbegin(), l.made.rend()));
     }
@@ -189,7 +198,8 @@ template <editable_graph G> class batch_norm_trainer {
     }
     const std::vector<float> s = scale_of(g, l);
     for (std::size_t c = 0; c < s.size(); ++c) {
-      if (!(std::abs(s[c]) >= std::numeric_limits<float>::min())) {
+      const float least = l.parameters.weight ? 0x1p-50F : std::numeric_limits<float>::min();
+      if (!(std::abs(s[c]) >= least && std::abs(s[c]) <= 0x1p60F)) {
         record.detail = "output channel " + text_of(c) + ", " + text_of(s[c]);
         return fold_outcome::zero_scale;
       }
@@ -264,10 +274,18 @@ template <editable_graph G> class batch_norm_trainer {
       return emit(edits, l, {.kind = kind_t::reshape, .extents = channels}, {v});
     };
     if (l.bias) edits.set_bias(l.node, std::nullopt);
-    value_id y =
-        emit(edits, l, {.kind = p.weight ? kind_t::div : kind_t::mul}, {l.result, along(s)});
+    const value_id back = p.weight ? inverse_of(edits, l, s) : s;
+    value_id y = emit(edits, l, {.kind = kind_t::mul}, {l.result, along(back)});
     if (l.bias) y = emit(edits, l, {.kind = kind_t::add}, {y, along(*l.bias)});
     edits.set_operand(l.batch_norm, 0, y);
+  }
+  // 1 / s, and 0 where training makes s 0: s / (s s + 2^-126).
+  static value_id inverse_of(journal<G>& edits, layer& l,
+                             const value_id& s) requires arithmetic_graph<G> {
+    const value_id square = emit(edits, l, {.kind = kind_t::mul}, {s, s});
+    const value_id positive =
+        emit(edits, l, {.kind = kind_t::add_scalar, .scalar = 0x1p-126}, {square});
+    return emit(edits, l, {.kind = kind_t::div}, {s, positive});
   }
   static value_id scale_weight(journal<G>& edits, layer& l, const value_id& s,
                                kind_t kind) requires arithmetic_graph<G> {

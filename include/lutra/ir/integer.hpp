@@ -1,15 +1,15 @@
 // lutra: integer.hpp - integer_program: a finalized graph as a list of steps on int8 tensors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Made by ir/lower.hpp, step by step as ops/integer.hpp says. Between the quantization of the input and
-// the codes of the output every value is an integer_value, that is int8: no float tensor can be held.
+// Made by ir/lower.hpp, step by step as ops/integer*.hpp say. Between the quantization of the input, or the look-up of
+// its indices, and the codes of the output every value is an integer_value, that is int8: no float tensor can be held.
 // Weights are packed palettes; there are no float weights, biases are int32.
 // run() is const and may be called from several threads at once; it uses none of its own. A value is
 // freed after its last use.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
-#include <lutra/ir/ops/integer.hpp>
+#include <lutra/ir/ops/integer_operation.hpp>
 #include <utility>
 
 namespace lutra::inline LUTRA_ABI::ir {
@@ -27,12 +27,12 @@ class integer_program {
   // What the output codes mean: per tensor, int8.
   const qparams& output_parameters() const noexcept { return output_; }
 
-  // Codes of the output for one float batch.
+  // Codes of the output for one float batch (of an embedding: whole numbers).
   integer_value run_codes(const tensor_view<const float>& input) const {
     std::vector<integer_value> values(last_use_.size());
     for (const input_step& s : inputs_) {
-      integer_value& codes = values[to_size(s.result)] = integer_value(input.extents());
-      quantize(input, s.parameters, lutra::view(codes));
+      values[to_size(s.result)] =
+          std::visit([&](const auto& how) { return codes_of(input, how, s.name); }, s.how);
     }
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const integer_step& s = steps_[i];
@@ -67,9 +67,22 @@ class integer_program {
  private:
   friend class lowering;
   struct input_step {  // reads the program's only input
-    qparams parameters;
+    std::string name;
+    std::variant<qparams, integer_embedding> how;
     index_t result = 0;
   };
+  static integer_value codes_of(const tensor_view<const float>& input, const qparams& q,
+                                const std::string&) {
+    integer_value codes(input.extents());
+    quantize(input, q, lutra::view(codes));
+    return codes;
+  }
+  static integer_value codes_of(const tensor_view<const float>& input, const integer_embedding& e,
+                                const std::string& name) {
+    if (input.is_contiguous()) return look_up(e, name, input);
+    const auto dense = tensor<float>::copy_of(input);
+    return look_up(e, name, lutra::view(dense));
+  }
   static std::size_t to_size(index_t i) { return static_cast<std::size_t>(i); }
 
   std::vector<input_step> inputs_;

@@ -4,17 +4,12 @@
 // Walks the graph once. A float value is known either as codes with their parameters (what a dequantize
 // reads; pools of it, layouts of it), or as an operation whose result waits for the quantize that
 // follows, perhaps through a relu: together they become one step.
-//   bias        round(b / (s_x s_w)) - z_x * row_sum, computed in f64
-//   multiplier  s_x s_w / s_y in f64, rounded to f32
 // Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved by 128), one
 // input, one output, zero-point formulation. Linear in the size of the graph.
 #pragma once
 
-#include <cmath>
-#include <limits>
 #include <lutra/ir/integer.hpp>
-#include <lutra/ir/step_parameters.hpp>
-#include <lutra/palette/pack.hpp>
+#include <lutra/ir/layer_parameters.hpp>
 #include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN
@@ -69,13 +64,15 @@ class lowering {
         raise(errc::invalid_graph, "dequantize and quantize disagree", label(n));
       }
       made_.insert_or_assign(result, c);
-    } else if (one_of(n, {"max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-                          "flatten", "reshape", "permute", "transpose", "cat"})) {
+    } else if (one_of(n, {"max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d",
+                          "adaptive_max_pool2d", "adaptive_max_pool3d", "flatten", "reshape",
+                          "permute", "transpose", "cat"})) {
       made_.insert_or_assign(result, preserved(n));
     } else if (is_activation(n)) {
       const auto waiting = pending_.find(n.operands[0]);
       if (waiting != pending_.end() && waiting->second.clamp == nullptr &&
           (is_clamp(n) || is_elementwise(*waiting->second.operation) ||
+           one_of(*waiting->second.operation, {"batch_norm"}) ||
            is_product(*waiting->second.operation))) {
         pending_.emplace(result, pending{waiting->second.operation, &n});
       } else {
@@ -83,8 +80,10 @@ class lowering {
         pending_.emplace(result, pending{&n, &n});
       }
     } else if (is_elementwise(n) || is_product(n) ||
-               one_of(n, {"softmax", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
-                          "adaptive_avg_pool2d", "mean"})) {
+               one_of(n, {"softmax", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+                          "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+                          "mean", "embedding", "batch_norm"})) {
+      refuse_norm_behind_layer(n);
       pending_.emplace(result, pending{&n, nullptr});
     } else {
       raise(errc::unsupported, "integer mode does not have this op type", label(n), text_of(n.op));
@@ -92,8 +91,8 @@ class lowering {
   }
 
   static bool is_product(const node& n) {
-    return one_of(n,
-                  {"conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear", "matmul"});
+    return one_of(n, {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+                      "conv_transpose3d", "linear", "matmul"});
   }
   const codes& codes_of(value_id v, const std::string& where) const {
     const auto it = made_.find(v);
@@ -113,7 +112,7 @@ class lowering {
     const value_id v = n.operands[0];
     if (graph_.at(v).role == value_role::graph_input) {
       const index_t result = new_value();
-      program_.inputs_.push_back({out, result});
+      program_.inputs_.push_back({label(n), out, result});
       return {result, out};
     }
     if (const auto it = pending_.find(v); it != pending_.end()) return finished(it->second, out);
@@ -140,6 +139,9 @@ class lowering {
     if (one_of(n, {"flatten", "reshape", "permute", "transpose"})) {
       return emit(n, integer_layout{n}, std::move(operands), first.parameters);
     }
+    if (is_volume_pool(n)) {
+      return emit(n, volume_pool_of(n, integer_max_pool()), std::move(operands), first.parameters);
+    }
     const int axes = n.op.ends_with("1d") ? 1 : 2;
     if (n.op.starts_with("adaptive")) {
       return emit(n, integer_max_pool{{}, adaptive_size(n, axes), axes}, std::move(operands),
@@ -151,52 +153,116 @@ class lowering {
 
   codes finished(const pending& p, const qparams& out) {
     const node& n = *p.operation;
+    if (n.op == "embedding") return looked_up(n, p.clamp, out);
     const codes& x = codes_of(n.operands[0], label(n));
     if (is_activation(n)) {
       return emit(n, table_between(x.parameters, out, p.clamp), {x.value}, out);
     }
-    if (n.op == "linear") {
-      const lut_matrix w = weight_of_node(n, 2);
-      requantize e = epilogue(n, w, x.parameters, out, p.clamp);
-      auto activated = activation_of(w, e, x.parameters, out, p.clamp);
-      return emit(n, integer_linear{w, std::move(e), std::move(activated)}, {x.value}, out);
-    }
-    if (n.op == "conv1d" || n.op == "conv2d") {
-      const int axes = n.op == "conv1d" ? 1 : 2;
-      const lut_matrix w = weight_of_node(n, axes + 2);
-      requantize e = epilogue(n, w, x.parameters, out, p.clamp);
-      lutra::conv2d_options options{sliding(n, axes), integer(n, "groups", 1, 1),
-                                    static_cast<std::int8_t>(x.parameters.zero_point[0])};
-      auto activated = activation_of(w, e, x.parameters, out, p.clamp);
-      return emit(n, integer_conv{w, options, std::move(e), axes, std::move(activated)}, {x.value},
-                  out);
-    }
-    if (n.op == "conv_transpose1d" || n.op == "conv_transpose2d") {
-      return finished_transposed(n, p.clamp, x, out);
-    }
+    if (n.op == "batch_norm") return finished_norm(n, p.clamp, x, out);
     if (n.op == "matmul") return finished_matmul(n, p.clamp, out);
+    if (n.op.starts_with("conv_transpose")) return finished_transposed(n, p.clamp, x, out);
+    if (is_product(n)) return finished_layer(n, p.clamp, x, out);
     if (is_elementwise(n) || n.op == "softmax") {
       const bool clamped_sum =
           n.op == "add" && n.operands.size() == 2 && (p.clamp == nullptr || is_clamp(*p.clamp));
       return clamped_sum ? finished_add(n, p.clamp, out) : finished_elementwise(n, p.clamp, out);
     }
-    if (p.clamp != nullptr) {
-      raise(errc::unsupported, "integer mode has no fused relu here", label(*p.clamp), n.op,
-            "convolutions, linear, matmul, add, sub, mul");
+    refuse_activation(n, p.clamp);
+    if (is_volume_pool(n)) {
+      return emit(n, volume_pool_of(n, mean_numbers_of(n, x.parameters, out)), {x.value}, out);
     }
     return emit(n, mean_pool_of(n, x.parameters, out), {x.value}, out);
   }
+  static void refuse_activation(const node& n, const node* activation) {
+    if (activation == nullptr) return;
+    raise(errc::unsupported, "integer mode has no fused relu here", label(*activation), n.op,
+          "convolutions, linear, matmul, batch_norm, add, sub, mul, or a quantize/dequantize pair "
+          "between the two");
+  }
 
-  codes finished_transposed(const node& n, const node* clamp, const codes& x, const qparams& out) {
-    const int axes = n.op == "conv_transpose1d" ? 1 : 2;
+  codes finished_layer(const node& n, const node* activation, const codes& x, const qparams& out) {
+    const int axes = axes_of(n);  // of "linear": 0
+    const packed_palette p = palette_of(graph_, n, axes + 2);
+    const lut_matrix w = make_lut_matrix(axes == 0 ? p : as_planes(p, n));
+    requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
+    auto activated = activation_of(w, e, x.parameters, out, activation);
+    if (axes == 0) {
+      return emit(n, integer_linear{w, std::move(e), std::move(activated)}, {x.value}, out);
+    }
+    lutra::conv2d_options options{
+        {}, integer(n, "groups", 1, 1), static_cast<std::int8_t>(x.parameters.zero_point[0])};
+    const auto layer = [&](const window2d& window) {
+      options.window = window;
+      return integer_conv{w, options, std::move(e), std::min(axes, 2), std::move(activated)};
+    };
+    if (axes < 3) return emit(n, layer(sliding(n, axes)), {x.value}, out);
+    const volume_windows windows = volume_windows_of(n);
+    return emit(
+        n, integer_conv3d{layer(windows.plane.window), windows.depth.window, p.weight_shape[2]},
+        {x.value}, out);
+  }
+  codes finished_transposed(const node& n, const node* activation, const codes& x,
+                            const qparams& out) {
+    const int axes = axes_of(n);
     const index_t groups = integer(n, "groups", 1, 1);
-    const lut_matrix w = make_lut_matrix(transposed_palette(palette_of_node(n, axes + 2), groups));
-    requantize e = epilogue(n, w, x.parameters, out, clamp);
-    lutra::conv_transpose2d_options options{transposed_window_of(n, axes), groups,
-                                            static_cast<std::int8_t>(x.parameters.zero_point[0])};
-    auto activated = activation_of(w, e, x.parameters, out, clamp);
-    return emit(n, integer_conv_transpose{w, options, std::move(e), axes, std::move(activated)},
+    const packed_palette p = transposed_palette(palette_of(graph_, n, axes + 2), groups);
+    const lut_matrix w = make_lut_matrix(as_planes(p, n));
+    requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
+    auto activated = activation_of(w, e, x.parameters, out, activation);
+    const auto layer = [&](const transposed_window& window) {
+      check(window, label(n));
+      const lutra::conv_transpose2d_options options{
+          window, groups, static_cast<std::int8_t>(x.parameters.zero_point[0])};
+      return integer_conv_transpose{w, options, std::move(e), std::min(axes, 2),
+                                    std::move(activated)};
+    };
+    if (axes < 3) return emit(n, layer(transposed_window_of(n, axes)), {x.value}, out);
+    const volume_windows windows = volume_windows_of(n);
+    check(windows.depth, label(n));
+    return emit(n, integer_conv_transpose3d{layer(windows.plane), windows.depth, p.weight_shape[2]},
                 {x.value}, out);
+  }
+  // Rows of a table by the program's input.
+  codes looked_up(const node& n, const node* activation, const qparams& out) {
+    refuse_activation(n, activation);
+    if (n.operands.size() != 2 || graph_.at(n.operands[1]).role != value_role::graph_input) {
+      raise(errc::unsupported, "integer mode looks up what the graph's input numbers", label(n),
+            n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
+            "the graph's input");
+    }
+    packed_palette p = palette_of(graph_, n, 2, 0);
+    if (!p.outliers.empty()) {
+      raise(errc::unsupported, "integer mode looks up no outliers", label(n),
+            text_of(p.outliers.position.size()), "none");
+    }
+    std::vector<float> values = table_values(p);
+    const index_t result = new_value();
+    program_.inputs_.push_back(
+        {label(n), integer_embedding{std::move(p), std::move(values), unit_of(out, 0)}, result});
+    return {result, out};
+  }
+  void refuse_norm_behind_layer(const node& n) const {
+    const auto waiting = pending_.find(n.operands[0]);
+    if (n.op != "batch_norm" || waiting == pending_.end()) return;
+    raise(errc::unsupported, "integer mode has a batch norm of quantized values only", label(n),
+          "it reads " + label(*waiting->second.operation),
+          "fold_batch_norm() before palettizing, or a quantize/dequantize pair between the two");
+  }
+  codes finished_norm(const node& n, const node* activation, const codes& x, const qparams& out) {
+    if (graph_.training) {
+      raise(errc::unsupported, "integer mode has no statistics of a batch", label(n), "training",
+            "a graph in use");
+    }
+    std::vector<float_view> constants;
+    for (std::size_t i = 1; i < n.operands.size(); ++i) {
+      const value& v = graph_.at(n.operands[i]);
+      if (v.role != value_role::state) {
+        raise(errc::unsupported, "integer mode needs constant parameters of a batch norm", label(n),
+              text_of(v.name));
+      }
+      constants.push_back(lutra::view(v.data));
+    }
+    return emit(n, channel_tables(n, constants, activation, x.parameters, out), {x.value}, out);
   }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
     if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
@@ -240,87 +306,6 @@ class lowering {
       op.activated = {{{normal_multiplier(unit, label(n))}, {}}, *clamp, unit_of(out, 0)};
     }
     return emit(n, op, {a.value, b.value}, out);
-  }
-
-  // The palettized weight of a node; a 1-D kernel gets height 1.
-  lut_matrix weight_of_node(const node& n, int rank) const {
-    return make_lut_matrix(palette_of_node(n, rank));
-  }
-  packed_palette palette_of_node(const node& n, int rank) const {
-    if (n.operands.size() < 2 || !graph_.at(n.operands[1]).palette) {
-      raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
-            n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
-            "a look-up table with int8 entries");
-    }
-    packed_palette p = *graph_.at(n.operands[1]).palette;
-    check(p, label(n));
-    if (p.weight_shape.rank() != rank) {
-      bad_shape(n, "weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
-    }
-    if (rank == 3) {
-      p.weight_shape = {p.weight_shape[0], p.weight_shape[1], 1, p.weight_shape[2]};
-      p.block = {p.block[0], p.block[1], 1, p.block[2]};
-    }
-    return p;
-  }
-
-  // Infinite, zero or subnormal ones would turn sums into NaN or nothing.
-  static float normal_multiplier(double ratio, std::string where) {
-    constexpr float least = std::numeric_limits<float>::min();
-    constexpr float most = std::numeric_limits<float>::max();
-    if (!(ratio >= static_cast<double>(least) && ratio <= static_cast<double>(most))) {
-      raise(errc::unsupported, "the scales around a layer give no normal multiplier",
-            std::move(where), text_of(ratio), range_text(least, most));
-    }
-    return static_cast<float>(ratio);
-  }
-
-  requantize epilogue(const node& n, const lut_matrix& w, const qparams& in, const qparams& out,
-                      const node* clamp) const {
-    const float* bias = nullptr;
-    if (n.operands.size() > 2) {
-      const value& b = graph_.at(n.operands[2]);
-      if (b.role != value_role::state) {
-        raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
-      }
-      if (b.data.rank() != 1 || b.data.size() != w.rows()) {
-        bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
-                  "[" + text_of(w.rows()) + "]");
-      }
-      bias = b.data.data();
-    }
-    requantize e;
-    e.zero_point = out.zero_point[0];
-    const auto [lo, hi] = bounds(out, clamp != nullptr && is_clamp(*clamp) ? clamp : nullptr);
-    e.lo = lo;
-    e.hi = hi;
-    for (index_t r = 0; r < w.rows(); ++r) {
-      const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
-      double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
-      if (bias != nullptr) offset += std::nearbyint(static_cast<double>(bias[r]) / unit);
-      constexpr double most = 0x1p30;  // leaves room for the sum of products
-      if (!(offset >= -most && offset <= most)) {
-        raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
-              text_of(offset) + " in row " + text_of(r), range_text(-most, most));
-      }
-      e.multiplier.push_back(normal_multiplier(unit / static_cast<double>(out.scale[0]),
-                                               label(n) + ", row " + text_of(r)));
-      e.bias.push_back(static_cast<std::int32_t>(offset));
-    }
-    return e;
-  }
-
-  // Of an activation that is no clamp: the same sums and biases, in real values.
-  static std::optional<activated_sums> activation_of(const lut_matrix& w, const requantize& e,
-                                                     const qparams& in, const qparams& out,
-                                                     const node* activation) {
-    if (activation == nullptr || is_clamp(*activation)) return std::nullopt;
-    activated_sums a{{{}, e.bias}, *activation, unit_of(out, 0)};
-    for (index_t r = 0; r < w.rows(); ++r) {
-      a.sums.multiplier.push_back(static_cast<float>(static_cast<double>(in.scale[0]) *
-                                                     static_cast<double>(w.row_scale(r))));
-    }
-    return a;
   }
 
   // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step, which keeps the name of the

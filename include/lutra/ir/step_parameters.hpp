@@ -5,7 +5,7 @@
 // leaves possible, look-up tables, windows of pools. Pure functions; thread-safe.
 #pragma once
 
-#include <lutra/ir/ops/integer.hpp>
+#include <lutra/ir/ops/integer_operation.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -19,6 +19,13 @@ inline bool is_clamp(const node& n) { return one_of(n, {"relu", "relu6", "hardta
 inline bool is_activation(const node& n) {
   return is_clamp(n) || one_of(n, {"leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu",
                                    "hardsigmoid", "hardswish"});
+}
+// Of "conv2d" and the like; 0 for others.
+inline int axes_of(const node& n) {
+  for (const int axes : {1, 2, 3}) {
+    if (n.op.ends_with(text_of(axes) + "d")) return axes;
+  }
+  return 0;
 }
 inline bool is_elementwise(const node& n) { return one_of(n, {"add", "sub", "mul"}); }
 
@@ -82,35 +89,90 @@ inline std::array<index_t, 2> adaptive_size(const node& n, int axes) {
   const auto size = integers(n, "output_size", static_cast<std::size_t>(axes), 1, 1);
   return {axes == 1 ? 1 : size[0], size.back()};
 }
-inline integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qparams& out) {
+// A mean over the last `axes` axes of a value with two more: "dim" names them all.
+inline bool is_mean_of(const node& n, int axes) {
+  const auto it = n.literals.find("dim");
+  if (n.op != "mean" || it == n.literals.end()) return false;
+  std::vector<double> first, last;
+  for (int i = 0; i < axes; ++i) {
+    first.push_back(2 + i);
+    last.push_back(i - axes);
+  }
+  return it->second == first || it->second == last;
+}
+inline bool is_volume_pool(const node& n) { return n.op.ends_with("pool3d") || is_mean_of(n, 3); }
+
+// A mean pool of any window.
+inline integer_mean_pool mean_numbers_of(const node& n, const qparams& in, const qparams& out) {
   if (out.quant_min != -128 || out.quant_max != 127) {
     raise(errc::unsupported, "integer mode pools into the full int8 range only", label(n),
           range_text(out.quant_min, out.quant_max), range_text(-128, 127));
   }
   integer_mean_pool pool;
-  pool.axes = n.op.ends_with("1d") ? 1 : 2;
-  if (n.op == "mean") {
-    const auto it = n.literals.find("dim");
-    const std::vector<double> given = it == n.literals.end() ? std::vector<double>{} : it->second;
-    if (given != std::vector<double>{2, 3} && given != std::vector<double>{-2, -1}) {
-      raise(errc::unsupported, "integer mode takes means of whole images only", label(n),
-            given.empty() ? "all axes" : text_of(std::span<const double>(given)),
-            "dim [2, 3] or [-2, -1]");
-    }
-    pool.adaptive = {1, 1};
-    pool.flat = number(n, "keepdim", 0) == 0;
-  } else if (n.op.starts_with("adaptive")) {
-    pool.adaptive = adaptive_size(n, n.op.ends_with("1d") ? 1 : 2);
-  } else {
-    const int axes = n.op == "avg_pool1d" ? 1 : 2;
-    pool.options.kernel = kernel_of(n, axes);
-    pool.options.window = sliding(n, axes);
-  }
   pool.options.count_padding = true;  // as the float operation: padding counts as 0
   pool.options.zero_point = static_cast<std::int8_t>(in.zero_point[0]);
   pool.options.output_zero_point = static_cast<std::int8_t>(out.zero_point[0]);
   pool.options.multiplier = in.scale[0] / out.scale[0];
+  pool.flat = n.op == "mean" && number(n, "keepdim", 0) == 0;
   return pool;
+}
+inline integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qparams& out) {
+  integer_mean_pool pool = mean_numbers_of(n, in, out);
+  pool.axes = n.op.ends_with("1d") ? 1 : 2;
+  if (n.op == "mean") {
+    if (!is_mean_of(n, 2)) {
+      const auto it = n.literals.find("dim");
+      const bool all = it == n.literals.end() || it->second.empty();
+      raise(errc::unsupported, "integer mode takes means of whole images and volumes only",
+            label(n), all ? "all axes" : text_of(std::span<const double>(it->second)),
+            "dim [2, 3], [2, 3, 4] or the same from behind");
+    }
+    pool.adaptive = {1, 1};
+  } else if (n.op.starts_with("adaptive")) {
+    pool.adaptive = adaptive_size(n, pool.axes);
+  } else {
+    pool.options.kernel = kernel_of(n, pool.axes);
+    pool.options.window = sliding(n, pool.axes);
+  }
+  return pool;
+}
+template <class Pool> integer_pool3d<Pool> volume_pool_of(const node& n, const Pool& rows) {
+  integer_pool3d<Pool> pool{rows, {}, {0, 0, 0}};
+  if (n.op == "mean") {
+    pool.adaptive = {1, 1, 1};
+  } else if (n.op.starts_with("adaptive")) {
+    pool.adaptive = three(n, "output_size", 1, 1);
+  } else {
+    pool.window = pool_window_of(n);
+  }
+  return pool;
+}
+
+// Codes of `in` to codes of `out` through a batch norm of constants (and an activation), for every channel.
+inline integer_channel_map channel_tables(const node& norm, std::span<const float_view> constants,
+                                          const node* activation, const qparams& in,
+                                          const qparams& out) {
+  if (constants.empty() || constants[0].rank() != 1) {
+    bad_shape(norm, "per-channel operand does not fit",
+              constants.empty() ? "none" : text_of(constants[0].extents()),
+              "one value per channel");
+  }
+  const index_t channels = constants[0].size();
+  tensor<float> x({256, channels});
+  for (index_t i = 0; i < x.size(); ++i) {
+    x[i] = decode_one(static_cast<int>(i / channels) - 128, unit_of(in, 0));
+  }
+  std::vector<float_view> operands{lutra::view(std::as_const(x))};
+  operands.insert(operands.end(), constants.begin(), constants.end());
+  tensor<float> y = find_operation(norm.op)->run({norm, operands, {}});
+  if (activation != nullptr) y = run_float(*activation, std::span<const tensor<float>>(&y, 1));
+  integer_channel_map map;
+  map.tables.resize(static_cast<std::size_t>(channels));
+  for (index_t i = 0; i < y.size(); ++i) {
+    map.tables[static_cast<std::size_t>(i % channels)][static_cast<std::size_t>(i / channels)] =
+        static_cast<std::int8_t>(encode_one(y[i], unit_of(out, 0)));
+  }
+  return map;
 }
 
 }  // namespace lutra::inline LUTRA_ABI::ir

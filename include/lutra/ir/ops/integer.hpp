@@ -12,6 +12,7 @@
 //   matmul        requantize(sum (qa - za) (qb - zb)), plain loops
 //   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
 //   map           one table look-up per element: a relu on its own, or a change of scale
+// Volumes are in integer_volume.hpp, embeddings and batch norms in integer_table.hpp.
 // The same bits on every instruction set and compiler. Thread-safe: pure functions.
 #pragma once
 
@@ -22,7 +23,7 @@
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/pool.hpp>
 #include <lutra/runtime/reference.hpp>
-#include <variant>
+#include <optional>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -93,10 +94,6 @@ struct integer_layout {
 struct integer_concat {
   int axis = 0;
 };
-using integer_operation =
-    std::variant<integer_conv, integer_conv_transpose, integer_linear, integer_matmul,
-                 integer_max_pool, integer_mean_pool, integer_add, integer_elementwise, integer_map,
-                 integer_layout, integer_concat>;
 
 // 1-D operations run as 2-D ones of height 1.
 inline tensor_view<const std::int8_t> as_images(const integer_value& x, int axes,
@@ -202,17 +199,19 @@ inline integer_value execute(const integer_linear& op, const std::string& where,
   return out;
 }
 
+// The extent of windows that divide an axis into `count` equal ones.
+inline index_t whole_windows(index_t extent, index_t count, const std::string& where) {
+  if (extent % count == 0) return extent / count;
+  raise(errc::unsupported, "adaptive pool with windows of different sizes", where, text_of(extent),
+        "a multiple of " + text_of(count));
+}
 // Kernel and stride of windows that divide x into `adaptive` outputs; axes of 0 keep what they have.
 inline void divide(const tensor_view<const std::int8_t>& x, const std::array<index_t, 2>& adaptive,
                    std::array<index_t, 2>& kernel, window2d& window, const std::string& where) {
   for (std::size_t a = 0; a < 2; ++a) {
     if (adaptive[a] == 0) continue;
-    const index_t extent = x.extent(static_cast<int>(a) + 2);
-    if (extent % adaptive[a] != 0) {
-      raise(errc::unsupported, "adaptive pool with windows of different sizes", where,
-            text_of(extent), "a multiple of " + text_of(adaptive[a]));
-    }
-    kernel[a] = window.stride[a] = extent / adaptive[a];
+    kernel[a] = window.stride[a] =
+        whole_windows(x.extent(static_cast<int>(a) + 2), adaptive[a], where);
   }
 }
 

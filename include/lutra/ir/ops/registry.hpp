@@ -8,7 +8,7 @@
 #include <lutra/ir/ops/layout.hpp>
 #include <lutra/ir/ops/linear.hpp>
 #include <lutra/ir/ops/matmul.hpp>
-#include <lutra/ir/ops/pool.hpp>
+#include <lutra/ir/ops/pool3d.hpp>
 #include <string_view>
 
 namespace lutra::inline LUTRA_ABI::ir {
@@ -50,12 +50,16 @@ inline constexpr operation operations[] = {
     {"softmax", softmax},
     {"max_pool1d", max_pool1d},
     {"max_pool2d", max_pool2d},
+    {"max_pool3d", max_pool3d},
     {"avg_pool1d", avg_pool1d},
     {"avg_pool2d", avg_pool2d},
+    {"avg_pool3d", avg_pool3d},
     {"adaptive_avg_pool1d", adaptive_avg_pool1d},
     {"adaptive_avg_pool2d", adaptive_avg_pool2d},
+    {"adaptive_avg_pool3d", adaptive_avg_pool3d},
     {"adaptive_max_pool1d", adaptive_max_pool1d},
     {"adaptive_max_pool2d", adaptive_max_pool2d},
+    {"adaptive_max_pool3d", adaptive_max_pool3d},
     {"mean", mean},
     {"flatten", flatten},
     {"reshape", reshape},

@@ -1,0 +1,132 @@
+// lutra: layer_parameters.hpp - weights, biases and multipliers of an integer layer.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   bias        round(b / (s_x s_w)) - z_x * row_sum, computed in f64
+//   multiplier  s_x s_w / s_y in f64, rounded to f32
+// What lower.hpp makes of the nodes of convolutions, linear layers and products. Pure functions; thread-safe.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <lutra/ir/step_parameters.hpp>
+#include <lutra/palette/pack.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+
+namespace lutra::inline LUTRA_ABI::ir {
+
+// The palettized weight of a node, an operand of `rank` axes.
+inline packed_palette palette_of(const graph& g, const node& n, int rank, std::size_t operand = 1) {
+  if (n.operands.size() <= operand || !g.at(n.operands[operand]).palette) {
+    raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
+          n.operands.size() <= operand ? "" : text_of(g.at(n.operands[operand]).name),
+          "a look-up table with int8 entries");
+  }
+  packed_palette p = *g.at(n.operands[operand]).palette;
+  check(p, label(n));
+  if (p.weight_shape.rank() != rank) {
+    bad_shape(n, "weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
+  }
+  return p;
+}
+// As that of a 2-D convolution: a kernel of one axis gets height 1, one of three lies slice by slice among the
+// channels (ops/integer_volume.hpp).
+inline packed_palette as_planes(packed_palette p, const node& n) {
+  const shape s = p.weight_shape;
+  const shape b = p.block;
+  if (s.rank() == 3) {
+    p.weight_shape = {s[0], s[1], 1, s[2]};
+    p.block = {b[0], b[1], 1, b[2]};
+  } else if (s.rank() == 5) {
+    const shape grid = p.groups().grid();
+    if (grid[1] > 1 || grid[2] > 1) {
+      raise(errc::unsupported, "the integer kernels take one table per row", label(n),
+            "block " + text_of(b) + " of " + text_of(s), "groups along the output channels");
+    }
+    p.weight_shape = {s[0], s[1] * s[2], s[3], s[4]};
+    p.block = {b[0], std::max<index_t>(s[1] * s[2], 1), b[3], b[4]};
+  }
+  return p;
+}
+
+// Infinite, zero or subnormal ones would turn sums into NaN or nothing.
+inline float normal_multiplier(double ratio, std::string where) {
+  constexpr float least = std::numeric_limits<float>::min();
+  constexpr float most = std::numeric_limits<float>::max();
+  if (!(ratio >= static_cast<double>(least) && ratio <= static_cast<double>(most))) {
+    raise(errc::unsupported, "the scales around a layer give no normal multiplier",
+          std::move(where), text_of(ratio), range_text(least, most));
+  }
+  return static_cast<float>(ratio);
+}
+
+// What becomes of the sums of a layer.
+inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w, const qparams& in,
+                              const qparams& out, const node* clamp) {
+  const float* bias = nullptr;
+  if (n.operands.size() > 2) {
+    const value& b = g.at(n.operands[2]);
+    if (b.role != value_role::state) {
+      raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
+    }
+    if (b.data.rank() != 1 || b.data.size() != w.rows()) {
+      bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
+                "[" + text_of(w.rows()) + "]");
+    }
+    bias = b.data.data();
+  }
+  requantize e;
+  e.zero_point = out.zero_point[0];
+  const auto [lo, hi] = bounds(out, clamp != nullptr && is_clamp(*clamp) ? clamp : nullptr);
+  e.lo = lo;
+  e.hi = hi;
+  for (index_t r = 0; r < w.rows(); ++r) {
+    const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
+    double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
+    if (bias != nullptr) offset += std::nearbyint(static_cast<double>(bias[r]) / unit);
+    constexpr double most = 0x1p30;  // leaves room for the sum of products
+    if (!(offset >= -most && offset <= most)) {
+      raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
+            text_of(offset) + " in row " + text_of(r), range_text(-most, most));
+    }
+    e.multiplier.push_back(normal_multiplier(unit / static_cast<double>(out.scale[0]),
+                                             label(n) + ", row " + text_of(r)));
+    e.bias.push_back(static_cast<std::int32_t>(offset));
+  }
+  return e;
+}
+
+// Of an activation that is no clamp: the same sums and biases, in real values.
+inline std::optional<activated_sums> activation_of(const lut_matrix& w, const requantize& e,
+                                                   const qparams& in, const qparams& out,
+                                                   const node* activation) {
+  if (activation == nullptr || is_clamp(*activation)) return std::nullopt;
+  activated_sums a{{{}, e.bias}, *activation, unit_of(out, 0)};
+  for (index_t r = 0; r < w.rows(); ++r) {
+    a.sums.multiplier.push_back(
+        static_cast<float>(static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r))));
+  }
+  return a;
+}
+
+// Literals of a 3-D convolution: along its depth (as a width), and in a slice.
+struct volume_windows {
+  transposed_window depth, plane;  // their windows are those of an ordinary convolution
+};
+inline volume_windows volume_windows_of(const node& n) {
+  const auto stride = three(n, "stride", 1, 1);
+  const auto padding = three(n, "padding", 0, 0);
+  const auto dilation = three(n, "dilation", 1, 1);
+  const auto more = three(n, "output_padding", 0, 0);
+  volume_windows w;
+  w.depth.window = window2d::symmetric({1, stride[0]}, {0, padding[0]}, {1, dilation[0]});
+  w.depth.output_padding = {0, more[0]};
+  w.plane.window = window2d::symmetric({stride[1], stride[2]}, {padding[1], padding[2]},
+                                       {dilation[1], dilation[2]});
+  w.plane.output_padding = {more[1], more[2]};
+  return w;
+}
+
+}  // namespace lutra::inline LUTRA_ABI::ir
+
+LUTRA_STRICT_FP_END

@@ -1,0 +1,42 @@
+#include <limits>
+#include <lutra/flow/final_parameters.hpp>
+#include <lutra/graph/plan.hpp>
+
+#include "nets.hpp"
+
+using namespace lutra;
+
+TEST_CASE("final_parameters: parameters where there are any, else the reason") {
+  const small_net net;
+  quantization_spec asymmetric = int8_symmetric;
+  asymmetric.qscheme = qscheme::asymmetric;
+  const quantization_plan p = plan(static_cast<const toy::graph&>(net),
+                                   {.global_config = {.op_state_spec = {{"weight", asymmetric}},
+                                                      .op_input_spec = {{"*", asymmetric}},
+                                                      .op_output_spec = off}});
+  std::vector<fake_quantizer> fakes;
+  for (const plan_group& group : p.groups) {
+    fakes.emplace_back(group.spec, group.weight ? target::weight : target::activation);
+  }
+  REQUIRE(fakes.size() == 4);
+  const tensor<float> good = batch(0);
+  tensor<float> wide = good;
+  wide[0] = 3e38F;
+  wide[1] = -3e38F;
+  fakes[0].observe(lutra::view(good));
+  fakes[1].observe(lutra::view(wide));
+  quantization_spec blocks = int8_symmetric;
+  blocks.granularity = granularity::per_block(4, 1);
+  fakes[2] = fake_quantizer(blocks, target::activation);
+  fakes[2].observe(lutra::view(good));  // five columns
+  const final_parameters found = final_parameters::from(fakes, p);
+  REQUIRE(found.of.size() == 4);
+  CHECK(found.has(0));
+  CHECK(*found.of[0] == fakes[0].params());
+  for (const index_t i : {1, 2, 3}) CHECK_FALSE(found.has(i));
+  CHECK(found.why_none[1].starts_with("range is too wide"));
+  CHECK(found.why_none[2] == fakes[2].disabled_reason());
+  CHECK(found.why_none[3] == "no data was observed");
+  CHECK(found.notes ==
+        std::vector<std::string>{p.groups[1].name + ": stays float, " + found.why_none[1]});
+}
