@@ -135,8 +135,8 @@ template <class A> class parted_solver {
     if (gaps.empty()) return 0;
     double blur = 0;
     for (index_t i = begin; i < begin + work_.points.size(); ++i) {
-      const double off = gaps.lost(atoms_.value[static_cast<std::size_t>(i)]);
-      blur += atoms_.weight[static_cast<std::size_t>(i)] * (off * off);
+      const double lost = gaps.lost(atoms_.value[static_cast<std::size_t>(i)]);
+      blur += atoms_.weight[static_cast<std::size_t>(i)] * (lost * lost);
     }
     return 4 * std::sqrt(cost * blur) + 2 * blur;
   }
@@ -158,8 +158,8 @@ template <class A> class parted_solver {
     const double cost = cost_of(best, end);
     double blur = 0;  // of distances from the origin, which are doubles
     for (std::size_t i = 0; i < weight.size(); ++i) {
-      const double off = 0x1p-52 * points.lo[i];
-      blur += weight[i] * (off * off);
+      const double coarse = 0x1p-52 * points.lo[i];
+      blur += weight[i] * (coarse * coarse);
     }
     const line_rounding errors(points, weight, true, double_double_unit);
     const double most = errors(k, cost) + layers_in_double(k, cost) + moved(gaps, begin, cost) +

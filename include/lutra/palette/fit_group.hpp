@@ -81,8 +81,8 @@ inline void prove(group_fit& fit, const fit_1d_result& found, const fit_group_op
     moved += found.weights[c] * (d * d);
   }
   // Sums over up to 2^30 values may be off by this part: beside a far entry that is rounded they say little.
-  const double off = 0x1p-36 * (fit.inertia + moved);
-  fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - moved - off));
+  const double coarse = 0x1p-36 * (fit.inertia + moved);
+  fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - moved - coarse));
   fit.rounding = std::min(moved, fit.inertia - fit.lower_bound);
   const bool near = fit.inertia - fit.rounding <= (1 + options.max_gap) * fit.lower_bound;
   fit.status = near ? palette_status::certified : palette_status::not_certified;
