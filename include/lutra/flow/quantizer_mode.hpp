@@ -7,6 +7,7 @@
 
 #include <lutra/graph/config.hpp>
 #include <lutra/graph/traits.hpp>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +28,7 @@ inline void refuse_scope(quantizer_mode open, const char* where) {
 // Puts the graph into training or into use while it lives.
 template <class G> class training_switch {
  public:
-  training_switch(G& graph, bool on) : graph_(&graph), before_(set(on)) {}
+  training_switch(G& graph, bool on) : graph_(std::addressof(graph)), before_(set(on)) {}
   training_switch(training_switch&& other) noexcept
       : graph_(std::exchange(other.graph_, nullptr)), before_(other.before_) {}
   training_switch& operator=(training_switch&&) = delete;
