@@ -58,6 +58,10 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
           sums[static_cast<std::size_t>(block_columns * panel_strips * simd::int_lanes<A>)];
       for (index_t at = 0; at < count; at += block_columns) {
         const index_t block = std::min(block_columns, count - at);
+        if (std::int32_t* to = finish.in_place(panel, first + at); to != nullptr) {
+          multiply_panel<A>(w, panel, rows, at, block, to, finish.out_stride());
+          continue;
+        }
         multiply_panel<A>(w, panel, rows, at, block, sums);
         for (index_t c = 0; c < block; ++c) {
           finish(panel, first + at + c, rows.sum(at + c),

@@ -60,16 +60,21 @@ template <class A> class activation_rows {
   const std::int8_t* row(index_t i) const noexcept { return rows_ + i * stride_; }
   index_t stride() const noexcept { return stride_; }
   std::int32_t sum(index_t i) const noexcept { return sums_[static_cast<std::size_t>(i)]; }
+  // What a product of row i starts with, and of those after it: minus what weight_bias(A) adds.
+  const std::int32_t* start(index_t i) const noexcept { return start_.data() + i; }
 
   template <class X> void prepare(const tensor_view<const X>& x, index_t first, index_t count) {
     sums_.resize(static_cast<std::size_t>(count));
+    start_.resize(sums_.size());
     const X* from = x.data() + first * x.stride(0);
     const bool in_place = std::is_signed_v<X> && padded_ == depth_ && x.stride(1) == 1;
     if (!in_place) buffer_.resize(static_cast<std::size_t>(count * padded_));
     for (index_t i = 0; i < count; ++i) {
       std::int8_t* out = in_place ? nullptr : buffer_.data() + i * padded_;
-      sums_[static_cast<std::size_t>(i)] =
-          copy_activations<A>(from + i * x.stride(0), x.stride(1), depth_, out);
+      const auto at = static_cast<std::size_t>(i);
+      sums_[at] = copy_activations<A>(from + i * x.stride(0), x.stride(1), depth_, out);
+      start_[at] = static_cast<std::int32_t>(-static_cast<std::uint32_t>(weight_bias(A{})) *
+                                             static_cast<std::uint32_t>(sums_[at]));
     }
     if constexpr (std::is_signed_v<X>) {
       if (in_place) {
@@ -89,6 +94,7 @@ template <class A> class activation_rows {
   index_t stride_ = 0;
   std::vector<std::int8_t> buffer_;
   std::vector<std::int32_t> sums_;
+  std::vector<std::int32_t> start_;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

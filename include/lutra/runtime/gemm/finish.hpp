@@ -1,8 +1,9 @@
-// lutra: finish.hpp - from the kernel's raw sums of one column to finished outputs.
+// lutra: finish.hpp - from the kernel's products of one column to finished outputs.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   sum = raw - (weight_bias + zero_point[row]) * (sum of the activations)  [+ 128 * row_sum[row]]
-// and then the epilogue. The bracket is for uint8 activations, which the kernel sees minus 128.
+//   sum = raw - zero_point[row] * (sum of the activations)  [+ 128 * row_sum[row]]
+// and then the epilogue. The bracket is for uint8 activations, which the kernel sees minus 128. Where nothing of this
+// is left to do, products go straight to their place (in_place).
 #pragma once
 
 #include <cstring>
@@ -19,8 +20,7 @@ template <class A>
                                                           const std::int32_t* raw, index_t row,
                                                           simd::ints_of<A> negative_x,
                                                           std::int32_t row_sum_factor) {
-  auto sum =
-      add(load_ints(raw, A{}), multiply(splat_ints(weight_bias(A{}), A{}), negative_x, A{}), A{});
+  auto sum = load_ints(raw, A{});
   if (w.has_zero_points()) {
     sum = add(sum, multiply(load_ints(w.zero_points() + row, A{}), negative_x, A{}), A{});
   }
@@ -40,19 +40,32 @@ template <class A, class Epilogue, class Out> class row_finisher {
   row_finisher(const lut_matrix& w, const Epilogue& e, tensor_view<Out> out, bool unsigned_x)
       : w_(w), epilogue_(e), rounding_(e), out_(out), unsigned_x_(unsigned_x) {}
 
-  // raw: the sums of one panel for column m, whose activations add up to x_sum.
+  // Where the products of a panel for column m are outputs as they are, out_stride() before those of column m + 1;
+  // null if they are not.
+  std::int32_t* in_place(index_t panel, index_t m) const {
+    if constexpr (std::is_same_v<Epilogue, keep_sums>) {
+      const index_t first = panel * panel_strips * lanes;
+      const bool whole = first + panel_strips * lanes <= w_.rows() && out_.stride(1) == 1;
+      if (whole && !unsigned_x_ && !w_.has_zero_points()) {
+        return out_.data() + m * out_.stride(0) + first;
+      }
+    }
+    return nullptr;
+  }
+  index_t out_stride() const noexcept { return out_.stride(0); }
+  // raw: the products of one panel for column m, whose activations add up to x_sum.
   void operator()(index_t panel, index_t m, std::int32_t x_sum, const std::int32_t* raw) const {
     const index_t first = panel * panel_strips * lanes;
     const index_t count = std::min(panel_strips * lanes, w_.rows() - first);
     Out* to = out_.data() + m * out_.stride(0) + first * out_.stride(1);
     alignas(64) Out finished[static_cast<std::size_t>(panel_strips * lanes)];
-    const bool in_place = out_.stride(1) == 1 && count == panel_strips * lanes;
+    const bool directly = out_.stride(1) == 1 && count == panel_strips * lanes;
     const auto negative_x = negative<A>(x_sum);
     for (index_t at = 0; at < count; at += lanes) {
       const auto sum = exact_sums<A>(w_, raw + at, first + at, negative_x, unsigned_x_ ? 128 : 0);
-      store((in_place ? to : finished) + at, sum, first + at);
+      store((directly ? to : finished) + at, sum, first + at);
     }
-    if (in_place) return;
+    if (directly) return;
     if (out_.stride(1) == 1) {
       std::memcpy(to, finished, static_cast<std::size_t>(count) * sizeof(Out));
     } else {

@@ -1,8 +1,8 @@
 // lutra: multiply.hpp - the inner loop of the palette GEMM, one source for every level.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   out[c][s * lanes + r] = sum over k of w[strip s, row r][k] * x[c][k]     (mod 2^32)
-// Weights lie as layout.hpp says and carry weight_bias(A), which the caller corrects for.
+//   out[c][s * lanes + r] = start[c] + sum over k of w[strip s, row r][k] * x[c][k]     (mod 2^32)
+// Weights lie as layout.hpp says and carry weight_bias(A), which start makes up for.
 #pragma once
 
 #include <lutra/runtime/layout.hpp>
@@ -17,6 +17,7 @@ struct multiply_operands {
   const std::uint8_t* tables = nullptr;  // one vector, or one per strip (table_per_strip)
   const std::int8_t* x = nullptr;        // Columns rows of the steps' depth
   index_t x_stride = 0;
+  const std::int32_t* start = nullptr;  // [Columns]
   index_t steps = 0;
   std::int32_t* out = nullptr;  // [Columns][out_stride]
   index_t out_stride = 0;
@@ -78,7 +79,8 @@ void multiply_strips(const multiply_operands& o) {
     });
   };
   each_sum([&](auto c, auto s) __attribute__((always_inline)) {
-    simd::unroll<chains>([&](auto g) { sum[g][c][s] = as_sum(splat_ints(0, A{}), A{}); });
+    sum[0][c][s] = as_sum(splat_ints(o.start[c], A{}), A{});
+    if constexpr (chains == 2) sum[1][c][s] = as_sum(splat_ints(0, A{}), A{});
   });
   typename Codes::template tables<A> tables[per_strip ? strips : 1];
   simd::unroll<per_strip ? Strips : 1>([&](auto s) __attribute__((always_inline)) {

@@ -23,6 +23,7 @@ void multiply_columns(multiply_operands o, index_t columns) {
     for (; columns >= n; columns -= n) {
       multiply_strips<A, Codes, Weight, Strips, n>(o);
       o.x += n * o.x_stride;
+      o.start += n;
       o.out += n * o.out_stride;
     }
   };
@@ -56,15 +57,17 @@ void multiply_panel_as(const lut_matrix& w, index_t panel, multiply_operands o, 
   }
 }
 
-// out [columns][panel_strips * lanes]: sums of rows `first`.. of x, weight bias included.
+// out [columns][panel_strips * lanes]: products with the rows `first`.. of x, out_stride apart.
 template <class A>
 void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
-                    index_t columns, std::int32_t* out) {
+                    index_t columns, std::int32_t* out,
+                    index_t out_stride = panel_strips * simd::int_lanes<A>) {
   multiply_operands o;
   o.x = x.row(first);
   o.x_stride = x.stride();
   o.out = out;
-  o.out_stride = panel_strips * simd::int_lanes<A>;
+  o.out_stride = out_stride;
+  o.start = x.start(first);
   with_codes_of<A>(w, [&](auto codes) {
     using Codes = decltype(codes);
     if constexpr (has_small_weight_dot(A{})) {
