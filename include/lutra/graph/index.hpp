@@ -3,7 +3,8 @@
 //
 // Nodes are numbered in the adapter's topological order, values in order of first appearance. Defaults of the
 // optional traits live here. Reading checks the graph: a result made twice, an operand nobody makes, a
-// cycle (its nodes are listed) and a wrong order are errc::invalid_graph. O(nodes + operands).
+// cycle (its nodes are listed) and a wrong order are errc::invalid_graph; more nodes, operands or values than 2^30
+// are errc::unsupported. O(nodes + operands).
 #pragma once
 
 #include <algorithm>
