@@ -47,13 +47,35 @@ const json* find(const std::vector<run>& runs, const run& own, const std::string
   return nullptr;
 }
 
+struct goal {
+  double must = 0, stretch = 0;
+};
+using goal_list =
+    std::map<std::pair<std::string, std::string>, goal>;  // of benchmark and reference
+
+// Times and rates that goals name as references: "limit/50ms", "limit/140G/s" (of items).
+run limits_of(const goal_list& goals) {
+  run limits;
+  for (const auto& [names, wanted] : goals) {
+    double amount = 0;
+    char unit = ' ';
+    if (std::sscanf(names.second.c_str(), "limit/%lf%c", &amount, &unit) != 2) continue;
+    if (unit == 'm') limits[names.second] = {{"cpu_time", amount}, {"time_unit", "ms"}};
+    if (unit == 'G') limits[names.second] = {{"items_per_second", amount * 1e9}};
+  }
+  return limits;
+}
+
 std::vector<std::string> references_of(const std::string& name, const json& result,
-                                       const std::vector<run>& runs) {
+                                       const std::vector<run>& runs, const goal_list& goals) {
   std::vector<std::string> references;
   const auto add = [&](const std::string& reference) {
     if (std::ranges::find(references, reference) == references.end())
       references.push_back(reference);
   };
+  for (const auto& [names, wanted] : goals) {
+    if (names.first == name && names.second.starts_with("limit/")) add(names.second);
+  }
   std::istringstream label(result.value("label", ""));
   std::string word;
   if (label >> word && word == "vs") {
@@ -83,11 +105,15 @@ void print_rate(const json& b) {
   }
 }
 
-struct goal {
-  double must = 0, stretch = 0;
-};
-using goal_list =
-    std::map<std::pair<std::string, std::string>, goal>;  // of benchmark and reference
+// The repetition that took the median time; one with an error, if there is any.
+json median(std::vector<json>& repetitions) {
+  const auto failed =
+      std::ranges::find_if(repetitions, [](const json& b) { return b.contains("error_message"); });
+  if (failed != repetitions.end()) return *failed;
+  const auto middle = repetitions.begin() + std::ssize(repetitions) / 2;
+  std::ranges::nth_element(repetitions, middle, {}, nanoseconds);
+  return *middle;
+}
 
 goal_list read_goals(const std::string& file) {
   goal_list goals;
@@ -131,6 +157,7 @@ void print_reference(const json& own, const std::string& name, const json* refer
 }
 
 void print_table(const std::vector<run>& runs, const goal_list& goals) {
+  const run limits = limits_of(goals);
   std::printf("%-52s %12s %15s  %s\n", "benchmark", "time [us]", "rate", "against");
   for (const run& own : runs) {
     for (const auto& [name, b] : own) {
@@ -138,10 +165,12 @@ void print_table(const std::vector<run>& runs, const goal_list& goals) {
       std::printf("%-52s %12.3f ", name.c_str(), nanoseconds(b) / 1e3);
       print_rate(b);
       if (b.contains("gap")) std::printf("  gap %.1e", b.at("gap").get<double>());
-      for (const auto& reference : references_of(name, b, runs)) {
+      for (const auto& reference : references_of(name, b, runs, goals)) {
         const auto wanted = goals.find({name, reference});
-        print_reference(b, reference, find(runs, own, reference),
-                        wanted == goals.end() ? nullptr : &wanted->second);
+        print_reference(
+            b, reference,
+            limits.contains(reference) ? &limits.at(reference) : find(runs, own, reference),
+            wanted == goals.end() ? nullptr : &wanted->second);
       }
       std::printf("\n");
     }
@@ -175,16 +204,18 @@ int main(int argc, char** argv) {
     const json result = json::parse(std::ifstream(argv[i]), nullptr, false);
     if (result.is_discarded()) continue;
     merged["context"].update(result.at("context"));
-    run& own = runs.emplace_back();
+    std::map<std::string, std::vector<json>> repetitions;
     for (const auto& b : result.at("benchmarks")) {
       merged["benchmarks"].push_back(b);
       if (b.value("run_type", "iteration") != "iteration") continue;
       const auto name = b.at("name").get<std::string>();
-      own[name] = b;
+      repetitions[name].push_back(b);
       any = true;
       // A peer may be missing, an answer of ours must not be wrong.
       wrong |= b.value("error_occurred", false) && !name.starts_with("peer/");
     }
+    run& own = runs.emplace_back();
+    for (auto& [name, all] : repetitions) own[name] = median(all);
   }
   print_table(runs, goals);
   if (!merged_file.empty()) std::ofstream(merged_file) << merged.dump(1) << '\n';

@@ -1,7 +1,7 @@
 # Warnings, sanitizers and levels of our own targets; nothing here reaches a user of lutra::lutra.
 include(LutraLevels)
 set(LUTRA_LEVEL native CACHE STRING "Instruction set of tests, benches and examples: ${LUTRA_LEVELS}")
-set(LUTRA_SANITIZE "" CACHE STRING "Sanitizers of tests and examples, e.g. address,undefined")
+set(LUTRA_SANITIZE "" CACHE STRING "Sanitizers of tests and larger examples, e.g. address,undefined")
 option(LUTRA_WERROR "Warnings are errors in tests, benches and examples" ON)
 if(NOT LUTRA_LEVEL IN_LIST LUTRA_LEVELS)
   message(FATAL_ERROR "LUTRA_LEVEL is '${LUTRA_LEVEL}', allowed: ${LUTRA_LEVELS}")

@@ -42,7 +42,7 @@ function(lutra_add_dispatched_library target)
     endforeach()
     add_custom_command(OUTPUT ${results}
       COMMAND ${CMAKE_COMMAND} "-DOBJECTS=$<TARGET_OBJECTS:${code}>" "-DRESULTS=${results}" -DNM=${CMAKE_NM}
-              -DOBJCOPY=${CMAKE_OBJCOPY} -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LutraIsolate.cmake
+              -DOBJCOPY=${CMAKE_OBJCOPY} -DOBJDUMP=${CMAKE_OBJDUMP} -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LutraIsolate.cmake
       DEPENDS ${code} $<TARGET_OBJECTS:${code}> ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LutraIsolate.cmake
       VERBATIM)
     list(APPEND objects ${results})

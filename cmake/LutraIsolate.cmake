@@ -1,8 +1,9 @@
-# cmake -DOBJECTS=FILE... -DRESULTS=FILE... -DNM=... -DOBJCOPY=... -P LutraIsolate.cmake
+# cmake -DOBJECTS=FILE... -DRESULTS=FILE... -DNM=... -DOBJCOPY=... -DOBJDUMP=... -P LutraIsolate.cmake
 #
 # Copies object files with their weak definitions made local. These are the inline functions and templates, of every
 # library: a linker keeps one copy of each per program, and one that was compiled for a level must not be called where
-# the CPU may lack it. Fails if a file runs code before main, since that would run on every CPU.
+# the CPU may lack it. Fails if a file runs code before main, since that would run on every CPU: if it has a list of
+# functions to be called then (.init_array, .ctors), whatever the compiler calls them. What sanitizers add may stay.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE errors)
   if(NOT status EQUAL 0)
@@ -18,11 +19,17 @@ if(NOT objects EQUAL results)
   message(FATAL_ERROR "lutra_add_dispatched_library: SOURCES are ${results} files, of which ${objects} are compiled")
 endif()
 foreach(object result IN ZIP_LISTS OBJECTS RESULTS)
-  run(${NM} --defined-only --format=posix ${object})
-  if(output MATCHES "(^|\n)(_GLOBAL__sub_I[^ ]*)")
-    message(FATAL_ERROR "lutra_add_dispatched_library: '${CMAKE_MATCH_2}' of ${object} would run before main, on every "
-      "CPU: variables at file level need constant initial values, and <iostream> must not be included")
+  run(${OBJDUMP} -h ${object})
+  string(REGEX MATCHALL " \\.(init_array|preinit_array|ctors)[^ \n]*" before_main "${output}")
+  list(FILTER before_main EXCLUDE REGEX "\\.init_array\\.0*([0-9]?[0-9]|100)$")  # priorities of sanitizers
+  if(before_main)
+    run(${NM} -C --defined-only ${object})
+    string(REGEX MATCH "(_GLOBAL__sub_I|__cxx_global_var_init|global constructors)[^\n]*" function "${output}")
+    message(FATAL_ERROR "lutra_add_dispatched_library:${before_main} of ${object} would run before main, on every "
+      "CPU (${function}): variables at file level need constant initial values, functions no attribute constructor, "
+      "and <iostream> must not be included")
   endif()
+  run(${NM} --defined-only --format=posix ${object})
   string(REGEX MATCHALL "[^\n ]+ [VW] " weak "${output}")
   list(TRANSFORM weak REPLACE " . $" "")
   list(JOIN weak "\n" weak)

@@ -1,16 +1,20 @@
 #!/bin/sh
-# sh scripts/bench.sh [--smoke] [--peers-slow] [--json FILE] [FILTER] - sets up, builds and runs the benchmarks
-# whose name matches the regular expression FILTER, and prints each against its peers and roofs of the same run.
+# sh scripts/bench.sh [--smoke] [--repetitions N] [--peers-slow] [--json FILE] [FILTER] - sets up, builds and runs
+# the benchmarks whose name matches the regular expression FILTER, and prints each against its peers and roofs of
+# the same run.
 # --smoke: only that they run; the figures mean nothing, and peers are left out.
+# --repetitions: each N times in random order, and the median of each. On a shared machine memory is fast at one
+# moment and slow at the next: 9 make ratios to roofs trustworthy.
 # --json: all results in one file.
 # Peers in Python (bench/peers) run if sh scripts/peers.sh has installed them; --peers-slow: also those that take
 # over 20 seconds. Roofs always run with what is measured by them.
 set -eu
 cd "$(dirname "$0")/.."
-time= json= filter=. smoke= slow= goals=
+time= repeat= json= filter=. smoke= slow= goals=
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) time=--benchmark_min_time=0.001 smoke=1 ;;
+    --repetitions) repeat="--benchmark_repetitions=$2 --benchmark_enable_random_interleaving=true"; shift ;;
     --peers-slow) slow=--slow ;;
     --json) json=$2; shift ;;
     *) filter=$1 ;;
@@ -37,7 +41,7 @@ for program in $build/bench/bench_*; do
   name=$(basename "$program")
   [ "$name" = bench_summary ] && continue
   "$program" --benchmark_list_tests "--benchmark_filter=$filter" 2> /dev/null | grep -q . || continue
-  LUTRA_BENCH_DATA=$results/data "$program" "--benchmark_filter=$wanted" ${time:+"$time"} \
+  LUTRA_BENCH_DATA=$results/data "$program" "--benchmark_filter=$wanted" ${time:+"$time"} $repeat \
     "--benchmark_out=$results/$name.json" --benchmark_out_format=json > "$results/$name.log" 2>&1 ||
     { cat "$results/$name.log"; exit 1; }
 done

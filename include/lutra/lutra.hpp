@@ -30,6 +30,7 @@
 #include <lutra/ir/saved.hpp>
 #include <lutra/ir/traits.hpp>
 #include <lutra/number/e8m0.hpp>
+#include <lutra/observe/finite_only.hpp>
 #include <lutra/observe/known_range.hpp>
 #include <lutra/observe/range/ort_entropy.hpp>
 #include <lutra/observe/saved.hpp>
@@ -37,5 +38,6 @@
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/float_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <lutra/runtime/scaled_conv.hpp>
 #include <lutra/simd/dispatch.hpp>
 #include <lutra/tensor/eigen.hpp>

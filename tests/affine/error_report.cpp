@@ -11,9 +11,13 @@
 
 namespace {
 
+using lutra::dtype;
 using lutra::granularity;
+using lutra::qformulation;
 using lutra::qparams;
+using lutra::qscheme;
 using lutra::quantization_error;
+using lutra::quantization_spec;
 using float_view = lutra::tensor_view<const float>;
 
 TEST_CASE("error_report: every figure on four elements, by hand") {
@@ -76,6 +80,24 @@ TEST_CASE("error_report: per channel and block against single elements, the same
       });
     }
   }
+}
+
+TEST_CASE("error_report: stored bits follow the type of scales and offsets") {
+  const std::vector<float> lo(4, -1.0F);
+  const std::vector<float> hi{1.0F, 2.0F, 3.0F, 4.0F};
+  const auto bits = [&](quantization_spec spec) {
+    spec.granularity = granularity::per_block(32, 0);
+    return stored_bits(qparams_from_range(spec, lo, hi), 128, scale_bits_of(spec)) / 128;
+  };
+  CHECK(bits({.dtype = dtype::float4_e2m1fn}) == 4.25);  // e8m0
+  CHECK(bits({.dtype = dtype::float4_e2m1fn, .scale_dtype = dtype::float8_e4m3fn}) == 4.25);
+  CHECK(bits({.dtype = dtype::float8_e4m3fn}) == 9.0);
+  CHECK(bits({.dtype = dtype::int4, .scale_rules = {.scale_type = dtype::float16}}) ==
+        4.5 + 4.0 / 128);
+  CHECK(bits({.dtype = dtype::int4, .qscheme = qscheme::asymmetric}) == 4 + 1 + 4.0 / 32);
+  CHECK(bits({.dtype = dtype::int4,
+              .qscheme = qscheme::asymmetric,
+              .qformulation = qformulation::minval}) == 6.0);
 }
 
 TEST_CASE("error_report: no error, no signal, no elements, no fit") {

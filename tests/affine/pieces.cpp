@@ -151,8 +151,8 @@ TEST_CASE("pieces: the kind of piece follows the length of the runs") {
     return std::to_string(c.runs) + "/" + std::to_string(c.blocks) + "/" + std::to_string(c.rows);
   };
   CHECK(kinds(granularity::per_channel(0), {4, 2048}) == "4/0/0");
-  CHECK(kinds(granularity::per_block(32, 1), {4, 4096}) == "0/16/0");  // 32 units at a time
-  CHECK(kinds(granularity::per_channel(1), {64, 1024}) == "0/0/1");    // all rows share one table
+  CHECK(kinds(granularity::per_block(32, 1), {4, 4096}) == "0/4/0");  // 128 units at a time
+  CHECK(kinds(granularity::per_channel(1), {64, 1024}) == "0/0/1");   // all rows share one table
   CHECK(kinds(granularity::per_channel(1), {4, 1000}) == "0/0/4");
   CHECK(kinds(granularity::per_channel(1), {64, 16384}) == "0/0/1024");
   CHECK(kinds(granularity::per_channel(1), {1024, 8}) == "0/0/8");   // 128 rows of 8 at a time

@@ -152,6 +152,11 @@ TEST_CASE("qparams: bad ranges and specs are refused") {
   CHECK_ERROR(of({.qscheme = qscheme::asymmetric}, -most, most), non_finite, "too wide");
   CHECK_ERROR(of({.dtype = dtype::float8_e4m3fn, .qscheme = qscheme::asymmetric}, 0, 1),
               invalid_argument, "symmetric scheme", "asymmetric");
+  // -128 * scale is beyond the largest float, and with a minval the distance of the ends.
+  CHECK_ERROR(of({}, -most, 0), non_finite, "outermost levels");
+  CHECK_ERROR(of({.qformulation = qformulation::minval}, 0, most), non_finite, "outermost levels");
+  CHECK(of({.qscheme = qscheme::symmetric_with_clipping}, -most / 2, most / 2).scale[0] > 0.0F);
+  CHECK(of({.qscheme = qscheme::asymmetric}, 0, most).scale[0] > 0.0F);
   const std::vector<float> two = {1, 2};
   CHECK_ERROR(qparams_from_range({}, two, {two.data(), 1}), shape_mismatch, "length", "1");
 }
@@ -183,4 +188,11 @@ TEST_CASE("qparams: check names the field that is wrong") {
   p = of({.dtype = dtype::float8_e5m2}, -1, 1);
   p.qformulation = qformulation::minval;
   CHECK_ERROR(check(p, "test"), invalid_argument, "zero-point formulation");
+  p.qformulation = qformulation::zp;
+  check(p, "test");
+  p.zero_point = {5};
+  CHECK_ERROR(check(p, "test"), invalid_argument, "neither zero_point nor minval", "1 and 0");
+  p.zero_point.clear();
+  p.minval = {1.0F, 2.0F};
+  CHECK_ERROR(check(p, "test"), invalid_argument, "neither zero_point nor minval", "0 and 2");
 }

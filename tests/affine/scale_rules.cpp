@@ -37,6 +37,11 @@ TEST_CASE("scale_rules: e8m0 by every rule, on and between the deciding magnitud
   CHECK(scale(dtype::float8_e4m3fn, 448.0F, e8m0_rule::up) == 1.0F);
   CHECK(scale(dtype::float8_e4m3fn, 449.0F, e8m0_rule::up) == 2.0F);
   CHECK(scale(dtype::float8_e5m2, 57344.0F, e8m0_rule::up) == 1.0F);
+  CHECK(scale(fp4, 5.0F * 0x1p-126F, e8m0_rule::floor) ==
+        0x1p-126F);  // the rules hold down to the smallest scale,
+  CHECK(scale(fp4, 5.0F * 0x1p-126F, e8m0_rule::ceil) == 0x1p-125F);
+  CHECK(scale(fp4, 5.0F * 0x1p-127F, e8m0_rule::ceil) == 0x1p-126F);
+  CHECK(scale(fp4, 5.0F * 0x1p-128F, e8m0_rule::ceil) == 0x1p-126F);  // and end there
   for (const dtype d : {fp4, dtype::float8_e4m3fn, dtype::float8_e5m2}) {
     lutra::random_stream r(2);
     for (int i = 0; i < 5000; ++i) {

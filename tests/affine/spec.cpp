@@ -53,6 +53,24 @@ TEST_CASE("spec: scale_dtype is e8m0 for floats, absent for integers") {
   CHECK_ERROR(checked({.scale_dtype = dtype::float16}), invalid_argument, "scale_dtype", "float16");
 }
 
+TEST_CASE("spec: numbers that are no enumerators") {
+  const auto bad = [](auto member, int number) {
+    quantization_spec s;
+    s.*member = static_cast<std::remove_reference_t<decltype(s.*member)>>(number);
+    return s;
+  };
+  CHECK_ERROR(check(bad(&quantization_spec::dtype, 99), "test"), invalid_argument, "dtype", "99");
+  CHECK_ERROR(check(bad(&quantization_spec::qscheme, 99), "test"), invalid_argument, "qscheme",
+              "99", "0..2");
+  CHECK_ERROR(check(bad(&quantization_spec::qformulation, 2), "test"), invalid_argument,
+              "qformulation", "2");
+  CHECK_ERROR(check(bad(&quantization_spec::short_groups, 7), "test"), invalid_argument,
+              "short_groups", "7");
+  quantization_spec s;
+  s.scale_rules.e8m0 = static_cast<e8m0_rule>(9);
+  CHECK_ERROR(check(s, "test"), invalid_argument, "scale_rules.e8m0", "9", "0..3");
+}
+
 TEST_CASE("spec: averaging_constant and float_range") {
   checked({.averaging_constant = 1.0F, .float_range = {0.0F, {}}});
   checked({.float_range = {{}, 0.0F}});

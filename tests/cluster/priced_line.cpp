@@ -180,6 +180,24 @@ TEST_CASE("priced_line: one long cluster among many, and atoms so heavy that row
   CHECK(answers > 4);
 }
 
+TEST_CASE("priced_line: without a price, windows that say something or none") {
+  std::vector<double> x;  // whose squares are 0
+  for (int i = 0; i < 100; ++i) x.push_back(i * 1e-170);
+  const lutra::line l = lutra::line_of_points(x, std::vector<double>(x.size(), 1.0));
+  lutra::priced_line<lutra::simd::native> look;
+  const lutra::priced_clusters few = look(l, 5);
+  CHECK(few.starts.empty());
+  REQUIRE(few.windows.size() == 4);
+  for (index_t q = 1; q < 5; ++q) {  // anywhere
+    CHECK(few.windows[static_cast<std::size_t>(q - 1)].first <= q);
+    CHECK(few.windows[static_cast<std::size_t>(q - 1)].second >= 100 - (5 - q));
+  }
+  const lutra::priced_clusters many = look(l, 20);
+  CHECK(many.starts.empty());
+  CHECK(many.windows
+            .empty());  // all positions for all boundaries are more than a second look is worth
+}
+
 TEST_CASE("priced_line: worth it where clusters are not long") {
   using look = lutra::priced_line<lutra::simd::native>;
   CHECK(look::worth_it(1024, 16));

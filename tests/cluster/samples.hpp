@@ -29,6 +29,7 @@ inline std::vector<float> draw(const std::string& name, std::size_t n, std::uint
     if (name == "duplicates") v = std::round(normal() * 50) / 50;
     if (name == "outlier 1e3") v = i == n / 3 ? 1e3 : normal();
     if (name == "outlier 1e6") v = i == n / 3 ? 1e6 : normal();
+    if (name == "outlier 1e38") v = i == n / 3 ? 1e38 : normal();  // not among names()
     if (name == "tiny") v = 1e-30 * normal();
     if (name == "huge") v = 1e30 * normal();
     if (name == "constant") v = 0.125;

@@ -72,13 +72,16 @@ TEST_CASE("window_slack: nothing where every block is a point") {
 }
 
 TEST_CASE("window_slack: several boundaries in one block, where that block pays once") {
-  // Three far apart pairs of atoms in one block of the grid: both boundaries of three clusters cut it.
-  const std::vector<double> x = {0, 0.1, 5, 5.1, 10, 10.1};
-  const std::vector<double> w = {3, 1, 1, 2, 2, 1};
+  // Three pairs of atoms in one block of the grid, cut by two boundaries, and two far points in blocks of their own.
+  const std::vector<double> x = {0, 0.1, 5, 5.1, 10, 10.1, 1e6, 2e6};
+  const std::vector<double> w = {3, 1, 1, 2, 2, 1, 1, 1};
   const lutra::line l = lutra::line_of_points(x, w);
-  const std::vector<std::uint32_t> grid = {0, 6};
-  const double optimum = oracle::optimum(x, w, 3);
-  CHECK(l.cost(0, 6) <= optimum + lutra::slack_anywhere(l, grid, 3, optimum));
+  const std::vector<std::uint32_t> grid = {0, 6, 7, 8};
+  const double optimum = oracle::optimum(x, w, 5);
+  const double slack = lutra::slack_anywhere(l, grid, 5, optimum);
+  CHECK(best_of_blocks(l, grid, 0, 5) <= optimum + slack);
+  const lutra::block_spread block = lutra::spread_of_block(l, 0, 6);
+  CHECK(slack == doctest::Approx(block.own + 2 * std::sqrt(optimum * block.square)).epsilon(1e-6));
 }
 
 TEST_CASE("window_slack: the sum of the largest, in whatever order they come") {

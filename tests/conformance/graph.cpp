@@ -250,7 +250,7 @@ class comparison {
   std::string bits(index_t place) const {
     if (place == none) return "float";
     const auto group = plan_.places[lutra::to_size(place)].group;
-    return std::to_string(lutra::bits_of(plan_.groups[lutra::to_size(group)].spec.dtype));
+    return std::to_string(lutra::bits_of(plan_.settings_of(group).spec.dtype));
   }
   static json flags(const std::vector<std::pair<index_t, index_t>>& found) {
     json list = json::array();

@@ -111,6 +111,61 @@ TEST_CASE("dispatch: a convolution at every level equals the reference") {
   });
 }
 
+TEST_CASE(
+    "dispatch: products with scales and groups of inputs at every level equal the reference") {
+  random_stream r(6);
+  const auto p = test::random_palette(r, shape{70, 50}, {.group_rows = 8, .group_columns = 16});
+  tensor<float> x(shape{3, 50}), floats(shape{3, 70}), dynamic(floats.extents());
+  for (float& v : x.elements()) v = static_cast<float>(r.normal());
+  const float_output o{.bias = std::vector<float>(70, 0.5F), .lo = -20, .hi = 20};
+  tensor<std::int8_t> digits(shape{9, 50}), rows(x.extents());
+  reference::to_float by_digits{3, 0, {}, o.bias, o.lo, o.hi};
+  for (index_t m = 0; m < 3; ++m) {
+    const auto d =
+        reference::digits_of(std::span(x.elements()).subspan(static_cast<std::size_t>(50 * m), 50));
+    by_digits.x_scale.push_back(d.unit);
+    std::ranges::copy(d.d0, digits.data() + 150 * m);
+    std::ranges::copy(d.d1, digits.data() + 150 * m + 50);
+    std::ranges::copy(d.d2, digits.data() + 150 * m + 100);
+  }
+  reference::gemm<std::int8_t>(p, view(std::as_const(digits)), by_digits, view(floats));
+  std::vector<quantized_row> scales(3);
+  quantize_rows(view(std::as_const(x)), view(rows), scales);
+  reference::to_float by_row{1, 0, {}, o.bias, o.lo, o.hi};
+  for (const quantized_row& row : scales) by_row.x_scale.push_back(row.scale);
+  reference::gemm<std::int8_t>(p, view(std::as_const(rows)), by_row, view(dynamic));
+  const quantized_output q{o, 0.2F, 3, -100, 100};
+  const unit_params u{dtype::int8, true, 0.2F, 3, 0, -100, 100};
+  at_every_level([&](const kernels& k) {
+    const grouped_lut_matrix w = k.load_grouped(p);
+    tensor<float> out(floats.extents());
+    k.gemm_float(w, view(std::as_const(x)), o, view(out));
+    CHECK(out == floats);
+    tensor<std::int8_t> codes(floats.extents());
+    k.gemm_dynamic(w, view(std::as_const(x)), q, view(codes));
+    for (index_t i = 0; i < codes.size(); ++i) CHECK(codes[i] == encode_one(dynamic[i], u));
+  });
+}
+
+TEST_CASE("dispatch: a convolution with groups of input channels at every level") {
+  random_stream r(7);
+  const auto p = test::random_palette(r, shape{20, 5, 3, 3}, {.group_columns = 2});
+  const auto x = test::random_tensor<std::uint8_t>(r, shape{2, 5, 9, 11});
+  const conv2d_options o{.window = window2d::symmetric({1, 2}, {1, 1}), .padding_value = 99};
+  const quantized_output q{{.bias = std::vector<float>(20, 7.0F), .lo = 0}, 3.0F, -120};
+  tensor<float> floats(shape{2, 20, 9, 6});
+  reference::conv2d<std::uint8_t>(p, view(x), o.window, 1, 99,
+                                  {1, 99, {0.02F}, q.real.bias, q.real.lo, q.real.hi}, floats);
+  const unit_params u{dtype::int8, true, 3, -120, 0, -128, 127};
+  at_every_level([&](const kernels& k) {
+    tensor<std::int8_t> codes(floats.extents());
+    k.conv2d_scaled(k.load_grouped(p), view(x), o, {0.02F, 99}, q, view(codes));
+    bool same = true;
+    for (index_t i = 0; i < codes.size(); ++i) same &= codes[i] == encode_one(floats[i], u);
+    CHECK(same);
+  });
+}
+
 TEST_CASE("dispatch: errors of any level arrive, and a level refuses a matrix of another") {
   random_stream r(5);
   auto broken = test::random_palette(r, shape{4, 8}, {});

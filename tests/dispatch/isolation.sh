@@ -1,8 +1,8 @@
 #!/bin/sh
-# sh tests/dispatch/isolation.sh LIBRARY CMAKE COMPILER NM OBJCOPY - a level gives away nothing but its own
+# sh tests/dispatch/isolation.sh LIBRARY CMAKE COMPILER NM OBJCOPY OBJDUMP - a level gives away nothing but its own
 # function, and code that would run before main is refused.
 set -eu
-library=$1 cmake=$2 compiler=$3 nm=$4 objcopy=$5
+library=$1 cmake=$2 compiler=$3 nm=$4 objcopy=$5 objdump=$6
 script=$(cd "$(dirname "$0")/../.." && pwd)/cmake/LutraIsolate.cmake
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,6 +16,7 @@ isolate() { # isolate NAME - the answer of the script, and its status
   "$compiler" -std=c++20 -fno-gnu-unique -c "$work/$1.cpp" -o "$work/$1.o" 2> "$work/log" ||
     "$compiler" -std=c++20 -c "$work/$1.cpp" -o "$work/$1.o"
   "$cmake" "-DOBJECTS=$work/$1.o" "-DRESULTS=$work/$1.out.o" "-DNM=$nm" "-DOBJCOPY=$objcopy" \
+    "-DOBJDUMP=$objdump" \
     -P "$script" 2>&1
 }
 # The control: before, the function is weak; after, it is gone from what others see.
@@ -26,7 +27,18 @@ isolate plain
 if "$nm" --defined-only "$work/plain.out.o" | grep -E ' [VWu] '; then echo "still weak"; exit 1; fi
 "$nm" -C "$work/plain.out.o" | grep -q ' T kernel' || { echo "the function itself is gone"; exit 1; }
 
-echo 'int start(); int begun = start();' > "$work/before.cpp"
-if isolate before > "$work/answer"; then echo "code before main was not refused"; exit 1; fi
-grep -q 'before main' "$work/answer" || { cat "$work/answer"; exit 1; }
+refused() { # refused NAME - its code would run before main
+  if isolate "$1" > "$work/answer"; then echo "code before main was not refused: $1"; exit 1; fi
+  grep -q 'before main' "$work/answer" || { cat "$work/answer"; exit 1; }
+}
+echo 'int start(); int begun = start();' > "$work/file.cpp"
+echo 'int start(); inline int begun = start(); int use() { return begun; }' > "$work/inline.cpp"
+echo 'int start(); template <class T> struct a { static int v; }; template <class T> int a<T>::v = start();
+int use() { return a<int>::v; }' > "$work/template.cpp"
+echo 'int count; [[gnu::constructor]] void first() { ++count; }' > "$work/constructor.cpp"
+echo '[[gnu::constructor(200)]] void second() { __builtin_trap(); }' > "$work/priority.cpp"
+for name in file inline template constructor priority; do refused $name; done
+# What a sanitizer leaves behind: a priority that programs must not use.
+printf '%s' '__asm__(".pushsection .init_array.00099, \"aw\"; .8byte 0; .popsection");' > "$work/sanitized.cpp"
+isolate sanitized > "$work/answer" || { cat "$work/answer"; exit 1; }
 echo "$levels levels, each with one function for others"

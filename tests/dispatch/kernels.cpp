@@ -20,9 +20,25 @@ void convolve(const lut_matrix& w, tensor_view<const std::int8_t> x, const conv2
               tensor_view<std::int32_t> out) {
   conv2d(w, x, o, out);
 }
+grouped_lut_matrix load_grouped(const packed_palette& p) { return make_grouped_lut_matrix(p); }
+void multiply_floats(const grouped_lut_matrix& w, tensor_view<const float> x, const float_output& o,
+                     tensor_view<float> out) {
+  gemm_float(w, x, o, out);
+}
+void multiply_dynamic(const grouped_lut_matrix& w, tensor_view<const float> x,
+                      const quantized_output& o, tensor_view<std::int8_t> out) {
+  gemm_dynamic(w, x, o, out);
+}
+void convolve_scaled(const grouped_lut_matrix& w, tensor_view<const std::uint8_t> x,
+                     const conv2d_options& o, const activation_scale& s, const quantized_output& q,
+                     tensor_view<std::int8_t> out) {
+  conv2d_scaled(w, x, o, s, q, out);
+}
 }  // namespace
 
 template <> const kernels& kernels_of<lutra::simd::native>() {
-  static constexpr kernels here{load, multiply, multiply_unsigned, multiply_narrow, convolve};
+  static constexpr kernels here{load,           multiply,     multiply_unsigned, multiply_narrow,
+                                convolve,       load_grouped, multiply_floats,   multiply_dynamic,
+                                convolve_scaled};
   return here;
 }

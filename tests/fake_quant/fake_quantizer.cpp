@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
@@ -518,4 +519,36 @@ TEST_CASE("fake_quantizer: parts observed apart are merged or appended") {
   CHECK(average.params().scale[0] == doctest::Approx(both.params().scale[0]));
   CHECK(average.samples() == 100);
   CHECK_ERROR(whole.merge(average), incompatible, "different specs");
+}
+
+TEST_CASE("fake_quantizer: half, bfloat16 and double tensors see the same quantizer") {
+  const auto check = [](auto zero) {
+    using T = decltype(zero);
+    fake_quantizer q({}, target::activation), floats({}, target::activation);
+    const shape extents{2, 9};
+    tensor<T> x(extents), y(extents);
+    tensor<float> f(extents), g(extents);
+    for (index_t i = 0; i < x.size(); ++i) {
+      x[i] = static_cast<T>(0.37F * static_cast<float>(i) - 2.0F);
+      f[i] = static_cast<float>(x[i]);
+    }
+    q.forward(view(x), view(y));
+    floats.forward(view(f), view(g));
+    CHECK(q.params() == floats.params());  // scales are not rounded to T
+    CHECK(q.samples() == x.size());
+    for (index_t i = 0; i < x.size(); ++i)
+      CHECK(static_cast<float>(y[i]) == static_cast<float>(static_cast<T>(g[i])));
+
+    q.enable_fake_quant(false);  // then nothing is converted, not even a double to float
+    x[3] = static_cast<T>(1.0F);
+    if constexpr (std::same_as<T, double>) x[3] = 1.0 + 0x1p-40;
+    q.forward(view(x), view(y));
+    for (index_t i = 0; i < x.size(); ++i) CHECK(std::memcmp(&x[i], &y[i], sizeof(T)) == 0);
+    const index_t before = q.samples();
+    q.observe(view(x));
+    CHECK(q.samples() == before + x.size());
+  };
+  check(half{});
+  check(bfloat16{});
+  check(double{});
 }

@@ -12,7 +12,8 @@ TEST_CASE("apply: insertion follows the plan, replacement leaves pairs in its pl
   const auto indexed = index_of(g);
   const quantization_plan p = plan(g);
   std::vector<fake_quantizer> fakes;
-  for (const plan_group& group : p.groups) {
+  for (index_t i = 0; i < index_t(p.groups.size()); ++i) {
+    const group_settings& group = p.settings_of(i);
     fakes.emplace_back(group.spec, group.weight ? target::weight : target::activation);
   }
   const tensor<float> data = batch(0);

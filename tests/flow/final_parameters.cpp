@@ -15,8 +15,9 @@ TEST_CASE("final_parameters: parameters where there are any, else the reason") {
                                                       .op_input_spec = {{"*", asymmetric}},
                                                       .op_output_spec = off}});
   std::vector<fake_quantizer> fakes;
-  for (const plan_group& group : p.groups) {
-    fakes.emplace_back(group.spec, group.weight ? target::weight : target::activation);
+  for (index_t g = 0; g < std::ssize(p.groups); ++g) {
+    const group_settings& of = p.settings_of(g);
+    fakes.emplace_back(of.spec, of.weight ? target::weight : target::activation);
   }
   REQUIRE(fakes.size() == 4);
   const tensor<float> good = batch(0);
@@ -38,5 +39,5 @@ TEST_CASE("final_parameters: parameters where there are any, else the reason") {
   CHECK(found.why_none[2] == fakes[2].disabled_reason());
   CHECK(found.why_none[3] == "no data was observed");
   CHECK(found.notes ==
-        std::vector<std::string>{p.groups[1].name + ": stays float, " + found.why_none[1]});
+        std::vector<std::string>{p.group_name(1) + ": stays float, " + found.why_none[1]});
 }

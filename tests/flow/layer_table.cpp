@@ -39,8 +39,15 @@ TEST_CASE("layer_table: tables that no search can use are refused by name") {
   bad = good;
   bad[0].choices[0].bytes = -1;
   CHECK_ERROR(check(bad, "here"), invalid_argument, "size is negative", "choice 0", "-1");
-  bad[0].choices[0].bytes = std::int64_t{1} << 61;
-  CHECK_ERROR(check(bad, "here"), size_overflow, "do not add up", "choice 0");
+  bad[0].choices[0].bytes = largest_count - 5;  // all that is left beside b
+  CHECK_NOTHROW(check(bad, "here"));
+  bad[0].choices[1].bytes = largest_count - 4;
+  CHECK_ERROR(check(bad, "here"), size_overflow, "sizes do not add up", "'b', choice 0", "5");
+  bad = good;
+  bad[0].choices[0].error = bad[1].choices[0].error = 0.5 * std::numeric_limits<double>::max();
+  CHECK_NOTHROW(check(bad, "here"));
+  bad[1].choices[0].error *= 1.5;
+  CHECK_ERROR(check(bad, "here"), non_finite, "errors do not add up", "'b', choice 0");
 }
 
 TEST_CASE("layer_table: measurements survive saving, other tables refuse them") {

@@ -16,7 +16,9 @@ TEST_CASE("quantizer_report: figures of affine weights against sums in double") 
       g, {.global_config = {
               .op_state_spec = {{"weight", w4}}, .op_input_spec = off, .op_output_spec = off}});
   std::vector<fake_quantizer> fakes;
-  for (const plan_group& group : p.groups) fakes.emplace_back(group.spec, target::weight);
+  for (const plan_group& group : p.groups) {
+    fakes.emplace_back(p.settings[to_size(group.settings)].spec, target::weight);
+  }
   REQUIRE(fakes.size() == 2);
   const tensor<float>& w = net.values.at(net.w1).data;
   fakes[0].observe(lutra::view(w));

@@ -27,7 +27,7 @@ std::vector<std::uint8_t> version_1(const std::vector<fake_quantizer>& fqs,
   w.u64(fqs.size());
   for (std::size_t i = 0; i < fqs.size(); ++i) {
     const std::vector<std::uint8_t> bytes = test::version_2(fqs[i]);
-    w.text(plan.groups[i].name);
+    w.text(plan.group_name(index_t(i)));
     w.u8(1);
     w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
@@ -95,8 +95,8 @@ TEST_CASE("quantizer_state: one fake-quantizer per group, its schedule left asid
   REQUIRE(s.fake_quants.size() == p.groups.size());
   CHECK(s.calibrated == std::vector<char>(p.groups.size(), 0));
   for (std::size_t i = 0; i < p.groups.size(); ++i) {
-    CHECK(s.fake_quants[i].spec() == p.groups[i].spec);
-    CHECK(s.fake_quants[i].schedule() == p.groups[i].schedule);
+    CHECK(s.fake_quants[i].spec() == p.settings_of(index_t(i)).spec);
+    CHECK(s.fake_quants[i].schedule() == p.settings_of(index_t(i)).schedule);
     CHECK_FALSE(s.fake_quants[i].follows_schedule());
   }
   CHECK(s.steps() == 0);

@@ -40,7 +40,7 @@ TEST_CASE("quantizer_training: a weight that training moves is observed again") 
   q.prepare();
   const auto weight_scale = [&] {
     for (std::size_t i = 0; i < q.fake_quantizers().size(); ++i) {
-      if (q.applied_plan().groups[i].name == "fc2.weight") {
+      if (q.applied_plan().group_name(index_t(i)) == "fc2.weight") {
         return q.fake_quantizers()[i].params().scale[0];
       }
     }
@@ -64,8 +64,9 @@ TEST_CASE("quantizer_training: schedules switch by step, the count goes on betwe
   config.global_config.qat_schedule = lutra::qat_schedule{1, 2, 4};
   quantizer q(g, config);
   q.prepare();
-  for (const plan_group& group : q.applied_plan().groups) {
-    CHECK(group.schedule == config.global_config.qat_schedule);
+  const quantization_plan& applied = q.applied_plan();
+  for (index_t i = 0; i < index_t(applied.groups.size()); ++i) {
+    CHECK(applied.settings_of(i).schedule == config.global_config.qat_schedule);
   }
   {
     const auto training = q.training_mode();
@@ -94,10 +95,12 @@ TEST_CASE("quantizer_training: the governing module config decides, also when it
   q.prepare();
   index_t with = 0;
   index_t without = 0;
-  for (const plan_group& group : q.applied_plan().groups) {
-    (group.schedule ? with : without) += 1;
-    if (group.name == "fc1.weight") CHECK_FALSE(group.schedule);
-    if (group.name == "fc2.weight") CHECK(group.schedule);
+  const quantization_plan& applied = q.applied_plan();
+  for (index_t i = 0; i < index_t(applied.groups.size()); ++i) {
+    const auto& schedule = applied.settings_of(i).schedule;
+    (schedule ? with : without) += 1;
+    if (applied.group_name(i) == "fc1.weight") CHECK_FALSE(schedule);
+    if (applied.group_name(i) == "fc2.weight") CHECK(schedule);
   }
   CHECK(with > 0);
   CHECK(without > 0);

@@ -9,6 +9,8 @@ TEST_CASE("size_curve: choices beaten in both bytes and error go") {
   const layer_choices row =
       test::row_of("a", {{5, 9.0}, {7, 9.0}, {6, 4.0}, {6, 4.0}, {5, 8.0}, {9, 4.5}, {9, 1.0}});
   CHECK(undominated(row) == std::vector<index_t>{4, 2, 6});
+  CHECK(undominated(layer_choices{}).empty());
+  CHECK(undominated(test::row_of("one", {{3, 1.0}})) == std::vector<index_t>{0});
 }
 
 TEST_CASE("size_curve: corners of a small table") {

@@ -51,7 +51,7 @@ TEST_CASE("annotation: specs and sources are numbered once") {
   CHECK(p[1].target == 0);
   p.turn_off(1, reason::not_float);
   CHECK_FALSE(p[1].on());
-  CHECK(p[1].why.why == reason::not_float);
+  CHECK(p.why(1).why == reason::not_float);
   CHECK_FALSE(p.claimed(0));
   p.claim(0);
   CHECK(p.claimed(0));

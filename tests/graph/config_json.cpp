@@ -25,7 +25,7 @@ TEST_CASE("config_json: what was written reads back equal") {
                                      .qat_schedule = lutra::qat_schedule{1, 2, 9}})
       .set_module_name("head", off);
   for (const quantizer_config& c :
-       {q, quantizer_config{}, presets::affine_w4_per_block(16, 1), presets::a8()}) {
+       {q, quantizer_config{}, presets::w4_per_block(16, 1), presets::a8()}) {
     CHECK(read_quantizer_config(write_config(c)) == c);
     CHECK(read_quantizer_config(write_config(c, -1)) == c);
   }
@@ -34,6 +34,53 @@ TEST_CASE("config_json: what was written reads back equal") {
   for (const palettizer_config& c : {p, palettizer_config{}, presets::w6(8, 1)}) {
     CHECK(read_palettizer_config(write_config(c)) == c);
   }
+}
+
+TEST_CASE("config_json: a joint document holds both configs") {
+  joint_config joint = presets::p4a8(granularity::per_grouped_channel(2));
+  joint.weights.only_for({"conv2d", "linear"});
+  joint.activations.set_module_name("head", off);
+  for (const joint_config& c : {joint, joint_config{}}) {
+    CHECK(read_joint_config(write_config(c)) == c);
+    CHECK(read_joint_config(write_config(c, -1)) == c);
+  }
+  const joint_config c = read_joint_config(R"({
+    "palettization_spec": {"anchor": 1}, "quantization_spec": null,
+    "kmeans_palettization_config": {"global_config": {"op_state_spec": {"weight": {
+       "n_bits": 4, "lut_qspec": {"dtype": "int8", "qscheme": "symmetric"}}}}},
+    "quantization_config": {"global_config": {"op_state_spec": null}}})");
+  CHECK(c.weights.global_config.op_state_spec.size() == 1);
+  CHECK(c.weights.global_config.op_state_spec[0].value.lut_qspec == int8_symmetric);
+  CHECK(c.activations == presets::a8());
+}
+
+TEST_CASE("config_json: joint documents name what is missing, unknown, wrong or there twice") {
+  const auto joint_error = [](const char* text) {
+    return json_error([&] { read_joint_config(text); });
+  };
+  CHECK(joint_error(R"({"quantization_config": {}})").where() == "kmeans_palettization_config");
+  CHECK(joint_error(R"({"kmeans_palettization_config": {}})").allowed() ==
+        "an object with the key 'quantization_config'");
+  CHECK(joint_error("[]").problem() == "the document holds no config");
+  const error unknown = joint_error(
+      R"({"kmeans_palettization_config": {}, "quantization_config": {}, "palettization_spce": {}})");
+  CHECK(unknown.value() == "'palettization_spce'");
+  CHECK(unknown.allowed().find("did you mean 'palettization_spec'?") != std::string::npos);
+  CHECK(joint_error(R"({"kmeans_palettization_config": {}, "quantization_config": 1})").where() ==
+        "quantization_config");
+  const error inner = joint_error(
+      R"({"quantization_config": {}, "kmeans_palettization_config": {"global_confg": {}}})");
+  CHECK(inner.where() == "kmeans_palettization_config");
+  CHECK(inner.allowed().find("did you mean 'global_config'?") != std::string::npos);
+  const error twice = joint_error(
+      R"({"kmeans_palettization_config": {}, "quantization_config": {"global_config":
+          {"op_input_spec": {"*": {"dtype": "int8", "dtype": "int4"}}}}})");
+  CHECK(twice.problem() == "a key occurs twice");
+  CHECK(twice.where() == "quantization_config.global_config.op_input_spec['*']");
+  CHECK(twice.value() == "'dtype'");
+  // A document of both is none of one: what is beside would be dropped.
+  CHECK(json_error([] { read_quantizer_config(write_config(joint_config{})); }).value() ==
+        "'kmeans_palettization_config'");
 }
 
 TEST_CASE("config_json: names that are no UTF-8 are written with U+FFFD") {

@@ -18,7 +18,7 @@ toy::graph nested() {
 std::string module_of(const looked_at& p, const std::string& group) {
   const std::vector<index_t> modules = modules_of_groups(p.plan);
   for (std::size_t i = 0; i < modules.size(); ++i) {
-    if (p.plan.groups[i].name == group) return p.plan.index.modules.path(modules[i]);
+    if (p.plan.group_name(index_t(i)) == group) return p.plan.index.modules.path(modules[i]);
   }
   FAIL("no group " << group);
   return {};
@@ -46,7 +46,7 @@ TEST_CASE("group_modules: a module with everything below it") {
     std::vector<std::string> names;
     const std::vector<char> below = groups_below(p.plan, path, "here");
     for (std::size_t i = 0; i < below.size(); ++i) {
-      if (below[i] != 0) names.push_back(p.plan.groups[i].name);
+      if (below[i] != 0) names.push_back(p.plan.group_name(index_t(i)));
     }
     return names;
   };

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <lutra/graph/index.hpp>
 
+#include "errors.hpp"
 #include "toy_graph.hpp"
 
 using namespace lutra;
@@ -141,4 +142,33 @@ TEST_CASE("index: module aliases lead nodes to one module") {
   const graph_index i = index_of(g).index;
   CHECK(i.module[0] == i.module[1]);
   CHECK(i.modules.path(i.module[1]) == "first");
+}
+
+TEST_CASE("index: graphs with more of anything than can be numbered are refused while it is read") {
+  toy::graph g;
+  const int x = g.input();
+  const int s = g.shared_state({"a.w", "b.w", "c.w", "d.w", "e.w"});
+  const int a = g.op("add", {x, s});
+  const int b = g.op("cat", {a, x, a});
+  g.outputs = {b, a, x};
+  // 2 nodes, 5 operands, 4 values, 5 names, 3 outputs
+  CHECK_NOTHROW(graph_reader<toy::graph>(g, 8).read());
+  CHECK_ERROR(graph_reader<toy::graph>(g, 7).read(), unsupported, "too large to be numbered",
+              "more than 7 operands and outputs");
+  CHECK_ERROR(graph_reader<toy::graph>(g, 4).read(), unsupported, "more than 4 operands");
+  CHECK_ERROR(graph_reader<toy::graph>(g, 2).read(), unsupported, "more than 2 ");
+  CHECK_ERROR(graph_reader<toy::graph>(g, 1).read(), unsupported, "more than 1 nodes");
+  toy::graph names;
+  names.outputs = {names.shared_state({"a.w", "b.w", "c.w"})};
+  CHECK_ERROR(graph_reader<toy::graph>(names, 2).read(), unsupported, "more than 2 state names");
+}
+
+TEST_CASE("index: labels of many graph inputs") {
+  toy::graph g;
+  std::vector<int> inputs;
+  for (int i = 0; i < 50; ++i) inputs.push_back(g.input());
+  g.outputs = {g.op("cat", inputs)};
+  const graph_index i = index_of(g).index;
+  for (index_t k = 0; k < 50; ++k)
+    CHECK(i.label(i.operands[0][to_size(k)]) == "input " + text_of(k));
 }

@@ -23,7 +23,7 @@ struct known_range_net : toy::graph {
   }
 };
 const quantization_spec& spec_of(const looked_at& p, int v) {
-  return p.plan.groups[to_size(p.out(v))].spec;
+  return p.plan.settings_of(p.out(v)).spec;
 }
 }  // namespace
 

@@ -21,8 +21,8 @@ TEST_CASE("op_rules: inputs and states on the first op of a chain, output on the
   CHECK(p.in_why(b, 1).why == reason::inside_pattern);
   CHECK(p.out(r) >= 0);
   CHECK(p.out_why(r).why == reason::own_config);
-  CHECK(p.plan.groups[to_size(p.in(c, 1))].weight);
-  CHECK_FALSE(p.plan.groups[to_size(p.in(c, 0))].weight);
+  CHECK(p.plan.settings_of(p.in(c, 1)).weight);
+  CHECK_FALSE(p.plan.settings_of(p.in(c, 0)).weight);
   CHECK(p.activation_places() == 2);
   CHECK(p.weight_places() == 1);
 }

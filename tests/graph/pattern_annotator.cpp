@@ -65,7 +65,7 @@ TEST_CASE("pattern_annotator: by the rules, the config of the key node decides")
   CHECK(p.bits(p.in(op, 0)) == 4);
   CHECK(p.in_why(op, 0).why == reason::own_config);
   CHECK(p.bits(p.in(op, 1)) == 8);
-  CHECK(p.plan.groups[to_size(p.in(op, 1))].weight);
+  CHECK(p.plan.settings_of(p.in(op, 1)).weight);
   CHECK(p.in(op, 2) == p.in(op, 0));  // one operand
   CHECK(p.out(op) == -1);             // between attend and relu
   CHECK(p.bits(p.out(r)) == 8);
@@ -92,7 +92,7 @@ TEST_CASE("pattern_annotator: it can ask, decide for itself, and share") {
   CHECK(p.in_why(g.op, 1).why == reason::by_annotator);
   CHECK(p.in_why(g.op, 1).on);
   CHECK(p.plan.describe(p.in_why(g.op, 1)) == "quantized by the annotator of pattern 'attention'");
-  CHECK(p.plan.groups[to_size(p.in(g.op, 2))].weight);
+  CHECK(p.plan.settings_of(p.in(g.op, 2)).weight);
   CHECK(p.out(g.op) == -1);
   CHECK(p.out(g.second) == p.in(g.op, 1));
   CHECK(p.out_why(g.second).why == reason::shared_range);

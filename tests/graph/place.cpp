@@ -103,7 +103,7 @@ TEST_CASE("place: flatten between one range forces per-tensor, neighbours keep t
   const looked_at p(
       g, {.global_config = {.op_input_spec = {{"*", c8}}, .op_output_spec = {{"*", c8}}}});
   const auto kind = [&](index_t group) {
-    return p.plan.groups[to_size(group)].spec.granularity.kind();
+    return p.plan.settings_of(group).spec.granularity.kind();
   };
   CHECK(kind(p.out(f)) == granularity_kind::per_tensor);
   CHECK(kind(p.in(c)) == granularity_kind::per_channel);
@@ -125,13 +125,13 @@ TEST_CASE("place: open weight axes follow from the consumers") {
   };
   {
     const looked_at p(g, config(granularity::per_channel()));
-    CHECK(p.plan.groups[to_size(p.in(a, 1))].spec.granularity.axis() == 1);
-    CHECK(p.plan.groups[to_size(p.in(b, 1))].spec.granularity.axis() == 0);
+    CHECK(p.plan.settings_of(p.in(a, 1)).spec.granularity.axis() == 1);
+    CHECK(p.plan.settings_of(p.in(b, 1)).spec.granularity.axis() == 0);
   }
   {
     const looked_at p(g, config(granularity::per_block(4)));
-    CHECK(p.plan.groups[to_size(p.in(a, 1))].spec.granularity.axis() == 0);
-    CHECK(p.plan.groups[to_size(p.in(b, 1))].spec.granularity.axis() == 1);
+    CHECK(p.plan.settings_of(p.in(a, 1)).spec.granularity.axis() == 0);
+    CHECK(p.plan.settings_of(p.in(b, 1)).spec.granularity.axis() == 1);
   }
   g.maker(b).operands[1] = up;  // shared by ops that disagree
   try {

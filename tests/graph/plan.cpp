@@ -4,53 +4,19 @@
 #include <set>
 
 #include "plan_helpers.hpp"
+#include "reference_nets.hpp"
 
 using namespace lutra;
 
 namespace {
-// The MNIST reference architecture: convolutions, batch norm, transposed convolutions, linears.
+int plain(toy::graph& g, const std::string& name, const shape&) { return g.state(name); }
 toy::graph mnist(bool palettized = false) {
-  toy::graph g;
-  const int x = g.input();
-  const auto weight = [&](const std::string& name) {
-    return palettized ? g.packed() : g.state(name + ".weight");
-  };
-  const auto layer = [&](const std::string& op, int in, const std::string& name, int w, bool bn) {
-    int v = g.op(op, {in, w, g.state(name + ".bias")}, name);
-    if (bn) v = g.op("batch_norm", {v, g.state(name + "_bn.weight")}, name + "_bn");
-    return g.op("relu6", {v});
-  };
-  int v = g.op("max_pool2d", {layer("conv2d", x, "conv1", weight("conv1"), true)});
-  v = g.op("max_pool2d", {layer("conv2d", v, "conv2", weight("conv2"), false)});
-  v = g.op("max_pool2d", {layer("conv_transpose2d", v, "ct1", g.state("ct1.weight"), true)});
-  v = g.op("flatten", {layer("conv_transpose2d", v, "ct2", g.state("ct2.weight"), false)});
-  v = g.op("dropout", {layer("linear", v, "dense1", weight("dense1"), false)});
-  v = g.op("linear", {v, weight("dense2"), g.state("dense2.bias")}, "dense2");
-  g.outputs = {g.op("log_softmax", {v})};
-  return g;
+  return toy::mnist_net({}, [&](toy::graph& g, const std::string& name, const shape& extents) {
+    const bool transposed = name.starts_with("ct");
+    return palettized && !transposed ? g.packed() : plain(g, name, extents);
+  });
 }
-// ResNet-50: bottlenecks of three convolutions with batch norm, a residual add and relu.
-toy::graph resnet50() {
-  toy::graph g;
-  int count = 0;
-  const auto conv = [&](int in, bool act) {
-    const std::string name = "c" + std::to_string(count++);
-    int v = g.op("conv2d", {in, g.state(name + ".weight")}, name);
-    v = g.op("batch_norm", {v, g.state(name + "_bn.weight")}, name + "_bn");
-    return act ? g.op("relu", {v}) : v;
-  };
-  int v = g.op("max_pool2d", {conv(g.input(), true)});
-  for (const int blocks : {3, 4, 6, 3}) {
-    for (int b = 0; b < blocks; ++b) {
-      const int main = conv(conv(conv(v, true), true), false);
-      const int skip = b == 0 ? conv(v, false) : v;
-      v = g.op("relu", {g.op("add", {main, skip})});
-    }
-  }
-  v = g.op("flatten", {g.op("adaptive_avg_pool2d", {v})});
-  g.outputs = {g.op("linear", {v, g.state("fc.weight")}, "fc")};
-  return g;
-}
+toy::graph resnet50() { return toy::resnet50_net({}, plain); }
 toy::graph branches() {
   toy::graph g;
   const int x = g.input();

@@ -37,8 +37,7 @@ struct looked_at {
     return place < 0 ? -1 : plan.places[lutra::to_size(place)].group;
   }
   int bits(lutra::index_t group_number) const {
-    return group_number < 0 ? 0
-                            : lutra::bits_of(plan.groups[lutra::to_size(group_number)].spec.dtype);
+    return group_number < 0 ? 0 : lutra::bits_of(plan.settings_of(group_number).spec.dtype);
   }
   const lutra::decision& in_why(int v, int slot = 0) const {
     return plan.operand_decision[lutra::to_size(operand(v, slot))];

@@ -21,12 +21,12 @@ TEST_CASE("presets: palettes of weights") {
 
 TEST_CASE("presets: affine weights leave activations alone") {
   for (const quantizer_config& c :
-       {presets::affine_w8(), presets::affine_w4(), presets::affine_w4_per_block()}) {
+       {presets::affine_w8(), presets::affine_w4(), presets::w4_per_block()}) {
     CHECK(c.global_config.op_input_spec.empty());
     CHECK(c.global_config.op_output_spec.empty());
     CHECK(c.global_config.op_state_spec.find("weight")->value.granularity.needs_axis());
   }
-  CHECK(presets::affine_w4_per_block(64).global_config.op_state_spec[0].value.granularity ==
+  CHECK(presets::w4_per_block(64).global_config.op_state_spec[0].value.granularity ==
         granularity::per_block(64));
 }
 
@@ -45,9 +45,8 @@ TEST_CASE("presets: every one passes the checks") {
        {presets::w4(), presets::w6(), presets::w8(), presets::p4a8().weights}) {
     CHECK_NOTHROW(check(c));
   }
-  for (const quantizer_config& c :
-       {presets::affine_w8(), presets::affine_w4(), presets::affine_w4_per_block(), presets::w8a8(),
-        presets::a8()}) {
+  for (const quantizer_config& c : {presets::affine_w8(), presets::affine_w4(),
+                                    presets::w4_per_block(), presets::w8a8(), presets::a8()}) {
     CHECK_NOTHROW(check(c));
   }
 }

@@ -163,9 +163,12 @@ template <> struct lutra::graph_traits<toy::graph> {
     g.maker(made).quantization = q;
     return made;
   }
-  static int emit_palette(graph& g, int, const packed_palette& p) {
+  // Runs with what stands in the place of the float weight: after prepare(), the restored palette.
+  static int emit_palette(graph& g, int v, const packed_palette& p) {
     g.edit();
-    return g.packed(p);
+    const int made = g.packed(p);
+    g.values.at(made).data = g.values.at(v).data;
+    return made;
   }
   static void set_operand(graph& g, int n, std::size_t slot, int v) {
     g.edit();
@@ -221,7 +224,7 @@ template <> struct lutra::graph_traits<toy::graph> {
     std::map<int, tensor<float>> at;
     for (const auto& [id, v] : g.values) {
       if (v.role == value_role::graph_input) at[id] = x;
-      if (v.role == value_role::state) at[id] = v.data;
+      if (v.role == value_role::state || v.role == value_role::packed_state) at[id] = v.data;
     }
     for (const int id : g.order) {
       const toy::node& n = g.nodes.at(id);

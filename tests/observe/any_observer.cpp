@@ -30,6 +30,27 @@ TEST_CASE("any_observer: a misspelled key is an error with a suggestion") {
               "did you mean 'histogram_mse'?");
 }
 
+TEST_CASE("any_observer: no observer is made of a bad spec, and ranges need room") {
+  for (const char* key : {"static", "moving_average", "global_minmax", "statistics",
+                          "histogram_mse", "torch_histogram"}) {
+    CAPTURE(key);
+    CHECK_ERROR(lutra::make_observer(key, {.averaging_constant = -3.0F}), invalid_argument,
+                "averaging_constant", "-3");
+    CHECK_ERROR(lutra::make_observer(key, {.float_range = {.lo = 3.0F, .hi = -2.0F}}),
+                invalid_argument, "float_range.lo", "3");
+    lutra::any_observer o = lutra::make_observer(key, {});
+    float lo[2] = {7, 7}, hi[2] = {7, 7};
+    CHECK_ERROR(o.range({lo, 1}, {hi, 1}), shape_mismatch, "one entry per unit", "0");
+    const float x[] = {1.0F, -1.0F};
+    o.observe({x, {2}});
+    CHECK_ERROR(o.range({lo, 2}, {hi, 1}), shape_mismatch, "2 and 1", "1");
+    CHECK_ERROR(o.range({lo, 1}, {hi, 0}), shape_mismatch, "1 and 0");
+    CHECK(lo[0] == 7.0F);
+    o.range({lo, 1}, {hi, 1});
+    CHECK(lo[0] < 0.0F);
+  }
+}
+
 TEST_CASE("any_observer: copies are independent, moves take over") {
   any_observer a = make_observer("global_minmax", {});
   a.observe(view(std::vector<float>{1}));

@@ -26,20 +26,20 @@ any_observer observed(const char* key, std::uint64_t seed) {
 TEST_CASE("saved: every observer comes back, continues, and says its kind") {
   for (const char* key : keys) {
     CAPTURE(key);
-    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 1), key);
+    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 1), key, {});
     any_observer o = lutra::make_observer(key, {});
-    load_observer(o, bytes, key);
+    load_observer(o, bytes, key, {});
     CHECK(o.samples() == 100);
-    CHECK(save_observer(o, key) == bytes);
-    CHECK_ERROR(load_observer(o, bytes, "mine"), incompatible, key, "mine");
-    CHECK(save_observer(o, key) == bytes);
+    CHECK(save_observer(o, key, {}) == bytes);
+    CHECK_ERROR(load_observer(o, bytes, "mine", {}), incompatible, key, "mine");
+    CHECK(save_observer(o, key, {}) == bytes);
   }
 }
 
 TEST_CASE("saved: no prefix and no flipped bit is taken for a state") {
   for (const char* key : keys) {
     CAPTURE(key);
-    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 2), key);
+    const std::vector<std::uint8_t> bytes = save_observer(observed(key, 2), key, {});
     const any_observer before = observed(key, 3);
     any_observer o = before;
     const std::size_t step = bytes.size() > 2000 ? 97 : 1;
@@ -48,7 +48,7 @@ TEST_CASE("saved: no prefix and no flipped bit is taken for a state") {
     const auto attempt = [&](std::span<const std::uint8_t> damaged) {
       ++tried;
       try {
-        load_observer(o, damaged, key);
+        load_observer(o, damaged, key, {});
       } catch (const lutra::error& e) {
         const bool expected =
             e.code() == lutra::errc::corrupt_data || e.code() == lutra::errc::unsupported;
@@ -65,18 +65,37 @@ TEST_CASE("saved: no prefix and no flipped bit is taken for a state") {
     longer.push_back(0);
     attempt(longer);
     CHECK(refused == tried);
-    CHECK(save_observer(o, key) == save_observer(before, key));
+    CHECK(save_observer(o, key, {}) == save_observer(before, key, {}));
   }
 }
 
 TEST_CASE("saved: another version") {
   const any_observer o = observed("static", 4);
-  std::vector<std::uint8_t> bytes = save_observer(o, "static");
+  std::vector<std::uint8_t> bytes = save_observer(o, "static", {});
   bytes[4] = 9;
   any_observer into = lutra::make_observer("static", {});
-  CHECK_ERROR(load_observer(into, bytes, "static"), unsupported, "version", "9");
+  CHECK_ERROR(load_observer(into, bytes, "static", {}), unsupported, "version", "9");
   bytes[0] = 0;
-  CHECK_ERROR(load_observer(into, bytes, "static"), corrupt_data, "magic");
+  CHECK_ERROR(load_observer(into, bytes, "static", {}), corrupt_data, "magic");
+}
+
+TEST_CASE("saved: a spec that observes otherwise is refused") {
+  const lutra::quantization_spec saved{.averaging_constant = 0.5F};
+  const any_observer average = lutra::make_observer("moving_average", saved);
+  const std::vector<std::uint8_t> bytes = save_observer(average, "moving_average", saved);
+  any_observer into = lutra::make_observer("moving_average", {});
+  CHECK_ERROR(load_observer(into, bytes, "moving_average", {}), incompatible, "0.5", "0.01");
+  for (const lutra::quantization_spec& spec :
+       {lutra::quantization_spec{.granularity = lutra::granularity::per_channel(0),
+       .averaging_constant = 0.5F},
+        lutra::quantization_spec{.averaging_constant = 0.5F, .float_range = {.lo = -1.0F}},
+        lutra::quantization_spec{.averaging_constant = 0.5F,
+        .short_groups = lutra::short_groups::allow}}) {
+    any_observer other = lutra::make_observer("moving_average", spec);
+    CHECK_ERROR(load_observer(other, bytes, "moving_average", spec), incompatible, "another spec");
+  }
+  any_observer same = lutra::make_observer("moving_average", saved);
+  load_observer(same, bytes, "moving_average", saved);
 }
 
 }  // namespace

@@ -72,14 +72,22 @@ TEST_CASE("sharded: strided views, nothing, and what cannot be merged") {
   global_min_max serial({});
   global_min_max sharded({});
   serial.observe(across);
-  observe(serial_executor{}, sharded, across);
+  observe(serial_executor{}, sharded, across, granularity::per_tensor());
   CHECK(bytes_of(serial) == bytes_of(sharded));
-  observe(serial_executor{}, sharded, tensor_view<const float>(x.data(), {0, 3}));
+  observe(serial_executor{}, sharded, tensor_view<const float>(x.data(), {0, 3}),
+          granularity::per_tensor());
   CHECK(bytes_of(serial) == bytes_of(sharded));
   CHECK(shardable_axis(granularity::per_channel(0), {4, 5}) == 1);
   CHECK(shardable_axis(granularity::per_channel(0), {4, 1}) == -1);
   CHECK(shardable_axis(granularity::per_tensor(), {}) == -1);
   any_observer average = make_observer("moving_average", {});
-  CHECK_ERROR(observe(serial_executor{}, average, across), unsupported, "cannot be combined");
+  CHECK_ERROR(observe(serial_executor{}, average, across, granularity::per_tensor()), unsupported,
+              "cannot be combined");
   CHECK(average.samples() == 0);
+  global_min_max per_row({.granularity = granularity::per_channel(0)});  // a call for another spec
+  CHECK_ERROR(observe(serial_executor{}, per_row, across, granularity::per_tensor()),
+              invalid_argument, "granularity", "per_tensor", "1 units");
+  CHECK_ERROR(observe(serial_executor{}, sharded, across, granularity::per_channel(1)),
+              invalid_argument, "granularity", "400 units");
+  CHECK(per_row.samples() == 0);
 }

@@ -51,7 +51,9 @@ std::size_t nearest_by_search(const std::vector<float>& table, float x) {
 TEST_CASE("assign: the nearest entry for every size of table and every tail, on every level") {
   for (const std::size_t entries :
        std::vector<std::size_t>{1, 2, 3, 8, 16, 17, 18, 32, 100, 255, 256}) {
-    const std::vector<float> table = sorted_table(entries, entries);
+    std::vector<float> table = sorted_table(entries, entries);
+    if (entries == 100 || entries == 255)
+      table.back() = 1e30F;  // nearly all midpoints in one stretch
     const lutra::nearest_entry nearest(table);
     for (const std::size_t n :
          std::vector<std::size_t>{0, 1, 7, 15, 16, 17, 33, 100, 255, 256, 257, 1000, 4096}) {

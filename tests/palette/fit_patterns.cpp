@@ -19,10 +19,12 @@ template <class T> void check_against_floats(std::size_t n, int entries, double 
   }
   lutra::exact_workspace<lutra::simd::native> work;
   std::vector<std::uint8_t> codes(n), want_codes(n);
-  const lutra::group_fit fit = lutra::fit_patterns(
-      std::span<const T>(x), entries, 1e-2, std::span(codes), work, lutra::serial_executor{});
+  const lutra::group_fit fit =
+      lutra::fit_patterns(std::span<const T>(x), {.entries = entries, .max_gap = 1e-2},
+                          std::span(codes), work, lutra::serial_executor{});
   const lutra::group_fit want =
-      lutra::fit_sorted(std::span<const float>(wide), entries, 1e-2, std::span(want_codes), work);
+      lutra::fit_sorted(std::span<const float>(wide), {.entries = entries, .max_gap = 1e-2},
+                        std::span(want_codes), work);
   CHECK(fit.table == want.table);
   CHECK(codes == want_codes);
   CHECK(fit.inertia == doctest::Approx(want.inertia).epsilon(1e-12));

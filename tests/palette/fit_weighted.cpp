@@ -72,6 +72,32 @@ TEST_CASE("fit_weighted: within 1e-6 of the optimum, proven to 1e-4, with scales
   }
 }
 
+// However far the outlier is, it takes one entry and the others get what they got beside a near one.
+TEST_CASE("fit_weighted: beside outliers however far, proven, with importance and without") {
+  std::vector<float> x = samples::draw("normal", 512 * 300);
+  const std::vector<float> f = samples::draw("lognormal", x.size(), 3);
+  for (const int bits : {4, 8}) {
+    if (bits == 8 && test::quick()) continue;
+    for (const bool weighted : {false, true}) {
+      double near = 0;
+      for (const float far : {1e3F, 1e6F, -1e12F, 1e38F, -3e38F}) {
+        x[777] = far;
+        lutra::palettize_options options;
+        if (weighted) options.importance = lutra::tensor_view<const float>(f.data(), {300, 512});
+        const auto got = lutra::palettize(lutra::tensor_view<const float>(x.data(), {300, 512}),
+                                          {.n_bits = bits}, options);
+        CAPTURE(bits);
+        CAPTURE(weighted);
+        CAPTURE(far);
+        CHECK(got.status[0] == palette_status::certified);
+        CHECK(got.lut[got.codes[777]] == far);
+        if (near == 0) near = got.inertia[0];
+        CHECK(got.inertia[0] == doctest::Approx(near).epsilon(bits == 4 ? 2e-6 : 2e-4));
+      }
+    }
+  }
+}
+
 TEST_CASE("fit_weighted: 256 entries within 1e-4 of the optimum, proven to 1e-2") {
   if (test::quick()) return;
   const tensor<float> w = uneven_rows("normal");

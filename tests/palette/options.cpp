@@ -23,6 +23,8 @@ TEST_CASE("options: the usual gap depends on the number of entries") {
   CHECK(o.gap_for(32) == 1e-2);
   o.max_gap = 0.5;
   CHECK(o.gap_for(16) == 0.5);
+  o.mode = lutra::palettize_mode::exact;
+  CHECK(o.gap_for(16) == 1e-9);
 }
 
 }  // namespace

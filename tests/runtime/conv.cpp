@@ -6,38 +6,27 @@
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/geometries.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
 
 namespace {
 
-struct geometry {
-  index_t n, channels, filters;  // channels and filters per group
-  index_t height, width;
-  index_t kernel_height, kernel_width;
-  conv2d_options options;
-};
-
-shape output_of(const geometry& g) {
-  return {g.n, g.filters * g.options.groups,
-          output_extent(g.options.window, 0, g.height, g.kernel_height),
-          output_extent(g.options.window, 1, g.width, g.kernel_width)};
-}
-
-// Every level, from memory that ends at a guard page, against the reference.
-bool all_levels_agree(random_stream& r, const geometry& g, const test::palette_options& o) {
+// Every level, from memory that ends at a guard page, against the reference. X: the activations.
+template <class X = std::int8_t>
+bool all_levels_agree(random_stream& r, const test::geometry& g, const test::palette_options& o) {
   const index_t groups = g.options.groups;
   const auto p = test::random_palette(
       r, shape{g.filters * groups, g.channels, g.kernel_height, g.kernel_width}, o);
   const auto w = reference::integer_weights(p);
   const shape image{g.n, g.channels * groups, g.height, g.width};
-  test::guarded<std::int8_t> input(image.size());
-  test::fill<std::int8_t>(r, input.elements());
-  const tensor_view<const std::int8_t> x(input.data(), image);
-  tensor<std::int32_t> expected(output_of(g));
-  reference::conv2d<std::int8_t>(view(w), x, g.options.window, groups, g.options.padding_value,
-                                 view(expected));
+  test::guarded<X> input(image.size());
+  test::fill<X>(r, input.elements());
+  const tensor_view<const X> x(input.data(), image);
+  tensor<std::int32_t> expected(test::output_of(g));
+  reference::conv2d<X>(view(w), x, g.options.window, groups, g.options.padding_value,
+                       view(expected));
   requantize e;
   for (index_t row = 0; row < expected.extent(1); ++row) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
@@ -87,7 +76,7 @@ template <class T> tensor<T> pooled(const tensor<T>& x) {
 }
 
 // Pooled outputs of every level, dense and channels last, against the maxima of what is not pooled.
-bool pooled_levels_agree(random_stream& r, geometry g, const test::palette_options& o) {
+bool pooled_levels_agree(random_stream& r, test::geometry g, const test::palette_options& o) {
   const index_t groups = g.options.groups;
   const auto p = test::random_palette(
       r, shape{g.filters * groups, g.channels, g.kernel_height, g.kernel_width}, o);
@@ -98,7 +87,7 @@ bool pooled_levels_agree(random_stream& r, geometry g, const test::palette_optio
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
   }
-  tensor<std::int8_t> whole(output_of(g));
+  tensor<std::int8_t> whole(test::output_of(g));
   conv2d(make_lut_matrix(p, simd::portable{}), x, g.options, e, whole, simd::portable{});
   const tensor<std::int8_t> expected = pooled(whole);
   const shape& s = expected.extents();
@@ -131,39 +120,21 @@ bool pooled_levels_agree(random_stream& r, geometry g, const test::palette_optio
   return good;
 }
 
-geometry random_geometry(random_stream& r) {
-  geometry g{.n = test::pick(r, 1, 3),
-             .channels = test::pick(r, 1, 5),
-             .filters = test::pick(r, 1, 20),
-             .height = test::pick(r, 1, 20),
-             .width = test::pick(r, 1, 40),
-             .kernel_height = test::pick(r, 1, 4),
-             .kernel_width = test::pick(r, 1, 4),
-             .options = {}};
-  for (std::size_t a = 0; a < 2; ++a) {
-    g.options.window.stride[a] = test::pick(r, 1, 3);
-    g.options.window.padding[a] = test::pick(r, 0, 3);
-    g.options.window.padding_end[a] = test::pick(r, 0, 3);
-    g.options.window.dilation[a] = test::pick(r, 1, 3);
-  }
-  g.options.groups = test::pick(r, 1, 4);
-  g.options.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
-  return g;
-}
-
 }  // namespace
 
 TEST_CASE("conv: random windows, groups and palettes equal the reference at every level") {
   random_stream r(1);
   bool good = true;
   for (int i = 0; i < (test::quick() ? 60 : 600); ++i) {
-    geometry g = random_geometry(r);
+    test::geometry g = test::random_geometry(r);
     if (i % 5 == 0) g.channels = g.filters = 1;  // depthwise
     const test::palette_options o{.bits = static_cast<int>(test::pick(r, 1, 8)),
                                   .group_rows = std::array<index_t, 4>{0, 1, 4, 6}[r.below(4)],
                                   .lowest = i % 2 ? -128 : -127,
                                   .zero_points = i % 3 == 0};
     good = all_levels_agree(r, g, o) && good;
+    g.options.padding_value += 128;
+    good = all_levels_agree<std::uint8_t>(r, g, o) && good;
   }
   CHECK(good);
 }
@@ -172,7 +143,7 @@ TEST_CASE("conv: pooled outputs equal the maxima of the whole ones at every leve
   random_stream r(6);
   bool good = true;
   for (int i = 0; i < (test::quick() ? 40 : 400); ++i) {
-    geometry g = random_geometry(r);
+    test::geometry g = test::random_geometry(r);
     if (i % 5 == 0) g.channels = g.filters = 1;
     const test::palette_options o{.bits = static_cast<int>(test::pick(r, 1, 8)),
                                   .group_rows = std::array<index_t, 4>{0, 1, 4, 6}[r.below(4)],
@@ -229,6 +200,10 @@ TEST_CASE("conv: extreme values stay exact") {
         tensor<std::int32_t> out(shape{1, 5, 4, 4});
         conv2d(make_lut_matrix(p, level), image, {}, out, level);
         for (const std::int32_t y : out.elements()) CHECK(y == w * x * 576);
+        tensor<std::uint8_t> bytes(image.extents());
+        std::ranges::fill(bytes.elements(), static_cast<std::uint8_t>(x + 128));
+        conv2d(make_lut_matrix(p, level), bytes, {}, out, level);
+        for (const std::int32_t y : out.elements()) CHECK(y == w * (x + 128) * 576);
       });
     }
   }
@@ -273,6 +248,21 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
   CHECK_ERROR(conv2d(w, x, {}, wrong), shape_mismatch, "[1, 4, 3, 4]", "[1, 4, 3, 3]");
   CHECK_ERROR(conv2d(w, x, {.window = {.stride = {0, 1}}}, out), invalid_argument, "stride", "0");
   CHECK_ERROR(conv2d(w, x, {.window = {.padding = {0, -1}}}, out), invalid_argument, "padding");
+  const tensor<std::uint8_t> u(shape{1, 2, 5, 5});
+  conv2d(w, u, {.padding_value = 255}, out);
+  for (const int value : {-129, 128}) {
+    CHECK_ERROR(conv2d(w, x, {.padding_value = value}, out), invalid_argument, "padding_value",
+                "-128");
+  }
+  for (const int value : {-1, 256}) {
+    CHECK_ERROR(conv2d(w, u, {.padding_value = value}, out), invalid_argument, "padding_value",
+                "255");
+  }
+  const auto deep = test::random_palette(r, shape{1, 65794, 1, 1}, {.bits = 1});
+  tensor<std::int32_t> one(shape{1, 1, 1, 1});
+  conv2d(make_lut_matrix(deep), tensor<std::int8_t>(shape{1, 65794, 1, 1}), {}, one);
+  CHECK_ERROR(conv2d(make_lut_matrix(deep), tensor<std::uint8_t>(shape{1, 65794, 1, 1}), {}, one),
+              unsupported, "65794", "65793");
   const lut_matrix flat = make_lut_matrix(test::random_palette(r, shape{4, 18}, {}));
   CHECK_ERROR(conv2d(flat, x, {}, out), shape_mismatch, "four axes", "[4, 18]");
   tensor<std::int32_t> block(shape{1, 4, 1, 1});

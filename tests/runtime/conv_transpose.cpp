@@ -2,6 +2,7 @@
 
 #include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <lutra/runtime/scaled_conv.hpp>
 
 #include "backward_executor.hpp"
 #include "errors.hpp"
@@ -14,7 +15,8 @@ namespace {
 
 // The definition: every input code minus the zero point, scattered through the kernel, in int64. A position
 // outside x and between its rows counts as the zero point, so it adds w * zero_point to the sum of codes.
-tensor<std::int32_t> scattered(const tensor<std::int32_t>& w, const tensor<std::int8_t>& x,
+template <class X>
+tensor<std::int32_t> scattered(const tensor<std::int32_t>& w, const tensor<X>& x,
                                const conv_transpose2d_options& o, const shape& out) {
   std::vector<std::int64_t> real(static_cast<std::size_t>(out.size()));
   const shape& s = w.extents();
@@ -52,9 +54,11 @@ tensor<std::int32_t> scattered(const tensor<std::int32_t>& w, const tensor<std::
   return result;
 }
 
-// Random palette of [in, out / groups, kh, kw] with tables for `block` output channels (0: one table).
-packed_palette palette_of(random_stream& r, const shape& s, index_t block, int bits) {
-  packed_palette p = test::random_palette(r, s, {.bits = bits});
+// Random palette of [in, out / groups, kh, kw] with tables for `block` output channels and for `inputs` input
+// channels (0: for all).
+packed_palette palette_of(random_stream& r, const shape& s, index_t block, int bits,
+                          index_t inputs = 0) {
+  packed_palette p = test::random_palette(r, s, {.bits = bits, .group_rows = inputs});
   if (block == 0) return p;
   p.block = p.block.with(1, block);
   const auto groups = static_cast<std::size_t>(p.groups().count());
@@ -66,22 +70,104 @@ packed_palette palette_of(random_stream& r, const shape& s, index_t block, int b
   return p;
 }
 
+conv_transpose2d_options random_options(random_stream& r) {
+  conv_transpose2d_options o;
+  o.groups = test::pick(r, 1, 3);
+  o.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
+  window2d& w = o.geometry.window;
+  for (std::size_t a = 0; a < 2; ++a) {
+    w.stride[a] = test::pick(r, 1, 3);
+    w.padding[a] = test::pick(r, 0, 3);
+    w.padding_end[a] = test::pick(r, 0, 3);
+    w.dilation[a] = test::pick(r, 1, 2);
+    o.geometry.output_padding[a] = test::pick(r, 0, std::max(w.stride[a], w.dilation[a]) - 1);
+  }
+  return o;
+}
+
+// Float sums by the definition: blocks of input channels one by one. One filter's table of a block has one scale.
+tensor<float> scattered_floats(const packed_palette& p, const tensor<std::uint8_t>& x,
+                               const conv_transpose2d_options& o, const activation_scale& s,
+                               const shape& result) {
+  const tensor<std::int32_t> w = reference::integer_weights(p);
+  const shape& ws = p.weight_shape;
+  const index_t inputs = ws[0] / o.groups, kernel = ws[2] * ws[3];
+  const index_t block = std::min(p.block[0], inputs);
+  tensor<float> sums(result);
+  for (index_t begin = 0; begin < inputs; begin += block) {
+    tensor<std::int32_t> part(ws);
+    std::vector<std::int32_t> of_filter(static_cast<std::size_t>(result[1]));
+    for (index_t i = 0; i < w.size(); ++i) {
+      const index_t c = i / (ws[1] * kernel), f = i / kernel % ws[1];
+      if (c % inputs / block * block != begin) continue;
+      part[i] = w[i];
+      of_filter[static_cast<std::size_t>(c / inputs * ws[1] + f)] += w[i];
+    }
+    const tensor<std::int32_t> exact = scattered(part, x, o, result);
+    for (index_t i = 0; i < sums.size(); ++i) {
+      const index_t filter = i / (result[2] * result[3]) % result[1];
+      const index_t input = filter / ws[1] * inputs + begin;
+      const auto g = static_cast<std::size_t>(input / p.block[0] * p.groups().grid()[1] +
+                                              filter % ws[1] / p.block[1]);
+      const auto code =
+          static_cast<float>(exact[i] - s.zero_point * of_filter[static_cast<std::size_t>(filter)]);
+      const volatile float product = code * p.scale[g];  // not contracted
+      sums[i] += product;
+    }
+  }
+  for (float& v : sums.elements()) v *= s.scale;
+  return sums;
+}
+
 }  // namespace
+
+TEST_CASE("conv_transpose: uint8 activations, groups of input channels, floats and codes") {
+  random_stream r(5);
+  for (int round = 0; round < (test::quick() ? 20 : 150); ++round) {
+    conv_transpose2d_options o = random_options(r);
+    o.padding_value += 128;
+    const index_t inputs = test::pick(r, 1, 2) * test::pick(r, 1, 3);
+    const shape weight{o.groups * inputs, test::pick(r, 1, 5), test::pick(r, 1, 3),
+                       test::pick(r, 1, 3)};
+    const index_t block = o.groups == 1 ? test::pick(r, 1, inputs) : inputs % 2 == 0 ? 2 : 1;
+    const auto p = palette_of(r, weight, 1, static_cast<int>(test::pick(r, 1, 8)), block);
+    const auto x = test::random_tensor<std::uint8_t>(
+        r, shape{2, weight[0], test::pick(r, 1, 9), test::pick(r, 1, 30)});
+    const shape result{2, weight[1] * o.groups,
+                       output_extent(o.geometry, 0, x.extent(2), weight[2]),
+                       output_extent(o.geometry, 1, x.extent(3), weight[3])};
+    const activation_scale s{0.5F, o.padding_value};
+    const auto expected = scattered_floats(p, x, o, s, result);
+    const quantized_output q{{}, 30.0F, 3, -120, 100};
+    const unit_params u{dtype::int8, true, 30, 3, 0, -120, 100};
+    const packed_palette turned = transposed_palette(p, o.groups);
+    const auto first_table = palette_of(r, weight, 0, 4);  // exact sums of uint8, too
+    const auto exact = scattered(reference::integer_weights(first_table), x, o, result);
+    const packed_palette whole = transposed_palette(first_table, o.groups);
+    CAPTURE(text_of(weight) + " in " + text_of(p.block) + " on " + text_of(x.extents()));
+    for_each_kernel_level([&](auto level) {
+      const grouped_lut_matrix m = make_grouped_lut_matrix(turned, level);
+      tensor<float> floats(result);
+      conv_transpose2d_scaled(m, x, o, s, {}, floats, level);
+      CHECK(floats == expected);
+      tensor<std::int8_t> codes(result);
+      conv_transpose2d_scaled(test::backward_executor{}, m, x, o, s, q, codes, level);
+      bool same = true;
+      for (index_t i = 0; i < codes.size(); ++i) {
+        same = same && codes[i] == encode_one(expected[i], u);
+      }
+      CHECK(same);
+      tensor<std::int32_t> sums(result);
+      conv_transpose2d(test::backward_executor{}, make_lut_matrix(whole, level), x, o, sums, level);
+      CHECK(sums == exact);
+    });
+  }
+}
 
 TEST_CASE("conv_transpose: random windows, groups and palettes equal the scattered definition") {
   random_stream r(1);
   for (int round = 0; round < (test::quick() ? 20 : 150); ++round) {
-    conv_transpose2d_options o;
-    o.groups = test::pick(r, 1, 3);
-    o.padding_value = static_cast<std::int8_t>(test::pick(r, -128, 127));
-    window2d& w = o.geometry.window;
-    for (std::size_t a = 0; a < 2; ++a) {
-      w.stride[a] = test::pick(r, 1, 3);
-      w.padding[a] = test::pick(r, 0, 3);
-      w.padding_end[a] = test::pick(r, 0, 3);
-      w.dilation[a] = test::pick(r, 1, 2);
-      o.geometry.output_padding[a] = test::pick(r, 0, std::max(w.stride[a], w.dilation[a]) - 1);
-    }
+    const conv_transpose2d_options o = random_options(r);
     const index_t filters = 2 * test::pick(r, 1, 9);
     const shape weight{o.groups * test::pick(r, 1, 4), filters, test::pick(r, 1, 4),
                        test::pick(r, 1, 4)};
@@ -150,9 +236,16 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(transposed_palette(p, 3), shape_mismatch, "[4, 3, 2, 2]", "3 groups");
   CHECK_ERROR(transposed_palette(palette_of(r, shape{4, 3}, 0, 4), 1), shape_mismatch, "[4, 3]");
   CHECK_ERROR(transposed_palette(palette_of(r, shape{4, 3, 2, 2}, 2, 4), 2), unsupported,
-              "several tables", "[4, 2, 2, 2]");
-  CHECK_ERROR(transposed_palette(test::random_palette(r, shape{4, 3, 2, 2}, {.group_rows = 1}), 2),
-              unsupported, "several tables");
+              "groups of the palette", "[4, 2, 2, 2]");
+  for (const index_t inputs : {2, 4}) {  // 3 input channels per group
+    CHECK_ERROR(transposed_palette(palette_of(r, shape{6, 3, 2, 2}, 0, 4, inputs), 2), unsupported,
+                "groups of the palette", "channels of a group");
+  }
+  packed_palette kernel = p;
+  kernel.block = shape{4, 3, 1, 2};
+  CHECK_ERROR(transposed_palette(kernel, 1), unsupported, "groups of the palette", "[4, 3, 1, 2]");
+  CHECK_ERROR(make_lut_matrix(transposed_palette(palette_of(r, shape{4, 3, 2, 2}, 0, 4, 1), 1)),
+              unsupported, "another axis than 0");
   packed_palette scaled = p;
   scaled.row_scale.assign(4, 1.0F);
   CHECK_ERROR(transposed_palette(scaled, 1), unsupported, "row scales");
@@ -170,6 +263,10 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(conv_transpose2d(w, x, {}, wrong), shape_mismatch, "[1, 3, 6, 5]", "[1, 3, 6, 6]");
   CHECK_ERROR(conv_transpose2d(w, x, {.geometry = {.output_padding = {1, 0}}}, out),
               invalid_argument, "output_padding");
+  CHECK_ERROR(conv_transpose2d(w, x, {.padding_value = 128}, out), invalid_argument,
+              "padding_value", "conv_transpose2d");
+  CHECK_ERROR(conv_transpose2d_scaled(w, x, {}, {0.0F}, {}, tensor<float>(out.extents())),
+              invalid_argument, "scale", "conv_transpose2d_scaled");
   const tensor_view<const std::int8_t> in(reinterpret_cast<std::int8_t*>(&out[40]),
                                           shape{1, 4, 5, 5});
   CHECK_ERROR(conv_transpose2d(w, in, {}, out), invalid_argument, "out overlaps x");

@@ -205,6 +205,107 @@ TEST_CASE("float_gemm: gemm_scaled takes int8 and uint8 with a zero point") {
   for (const int z : {0, 7, 128, 255}) check(std::uint8_t{}, z);
 }
 
+namespace {
+
+// Codes of the floats y, by the specification of quantize().
+template <class Out> tensor<Out> codes_of(const quantized_output& q, const tensor<float>& y) {
+  const unit_params u{dtype::int8,
+                      true,
+                      q.scale,
+                      static_cast<float>(q.zero_point),
+                      0,
+                      static_cast<float>(q.lo),
+                      static_cast<float>(q.hi)};
+  tensor<Out> out(y.extents());
+  for (index_t i = 0; i < y.size(); ++i) out[i] = static_cast<Out>(encode_one(y[i], u));
+  return out;
+}
+
+// 8-bit results of the three products at every level: the codes of their float results. `step`: of rows of out.
+template <class Out>
+void check_codes(random_stream& r, const packed_palette& p, quantized_output q, index_t step) {
+  const index_t rows = p.weight_shape[0], depth = p.weight_shape[1];
+  const auto x = normal_tensor(r, shape{5, depth});
+  const auto codes = test::random_tensor<std::uint8_t>(r, shape{5, depth});
+  const activation_scale scale{0.125F, 100};
+  tensor<float> scaled(shape{5, rows});
+  reference::gemm<std::uint8_t>(
+      p, view(codes),
+      {1, scale.zero_point, std::vector<float>(5, scale.scale), q.real.bias, q.real.lo, q.real.hi},
+      view(scaled));
+  const auto by_digits = codes_of<Out>(q, expected_float(p, x, q.real));
+  const auto dynamic = codes_of<Out>(q, expected_dynamic(p, x, q.real));
+  const auto by_scale = codes_of<Out>(q, scaled);
+  for_each_kernel_level([&](auto level) {
+    const auto w = make_grouped_lut_matrix(p, level);
+    test::fenced<Out> memory(5 * rows * step, 3);
+    const std::array<index_t, 2> strides{rows * step, step};
+    const tensor_view<Out> out(memory.data(), shape{5, rows}, strides);
+    gemm_float(test::backward_executor{}, w, x, q, out, level);
+    CHECK(tensor<Out>::copy_of(out) == by_digits);
+    gemm_dynamic(w, x, q, out, level);
+    CHECK(tensor<Out>::copy_of(out) == dynamic);
+    gemm_scaled(w, codes, scale, q, out, level);
+    CHECK(tensor<Out>::copy_of(out) == by_scale);
+    CHECK(memory.intact());
+    const std::span<const std::uint8_t> last(codes.data() + 4 * depth,
+                                             static_cast<std::size_t>(depth));
+    std::vector<Out> y(static_cast<std::size_t>(rows));
+    gemv_scaled(test::backward_executor{}, w, last, scale, q, y, level);
+    CHECK(std::equal(y.begin(), y.end(), by_scale.data() + 4 * rows));
+    gemv_dynamic(test::backward_executor{}, w, row_of(x, 4), q, y, level);
+    CHECK(std::equal(y.begin(), y.end(), dynamic.data() + 4 * rows));
+    gemv_float(test::backward_executor{}, w, row_of(x, 4), q, y, level);
+    CHECK(std::equal(y.begin(), y.end(), by_digits.data() + 4 * rows));
+  });
+}
+
+}  // namespace
+
+TEST_CASE("float_gemm: 8-bit results are the codes of the float results, at every level") {
+  random_stream r(11);
+  for (const index_t rows : {1, 15, 67, 300, 1100}) {
+    if (test::quick() && rows > 300) continue;
+    auto p = test::random_palette(r, shape{rows, 70}, {.zero_points = true, .group_columns = 32});
+    if (rows == 67) p.row_scale.assign(67, 0.75F);
+    for (const index_t step : {1, 2}) {
+      const float_output o = random_output(r, rows, step == 1);
+      check_codes<std::int8_t>(r, p, {o, 7.0F, -3, -128, 127}, step);
+      check_codes<std::uint8_t>(r, p, {o, 0.3F, 131, 5, 250}, step);
+    }
+  }
+  // Scales that the fast loop leaves to element.hpp, a single code, ties.
+  const auto p = test::random_palette(r, shape{37, 40}, {.group_columns = 9});
+  check_codes<std::int8_t>(r, p, {{}, 1e-30F, 0, -128, 127}, 1);
+  check_codes<std::int8_t>(r, p, {{}, 1e30F, 5, -128, 127}, 1);
+  check_codes<std::uint8_t>(r, p, {{}, 1e-40F, 7, 9, 9}, 1);
+  auto ties = p;
+  std::ranges::fill(ties.scale, 1.0F);
+  check_codes<std::int8_t>(r, ties, {{}, 0x1p8F, 0, -128, 127}, 1);
+}
+
+TEST_CASE("float_gemm: 8-bit results where the sums overflow") {
+  random_stream r(12);
+  // Two blocks of 1e38 with opposite signs and a third: infinity minus infinity.
+  auto p = test::random_palette(r, shape{2, 12}, {.bits = 1, .group_columns = 4});
+  std::ranges::fill(p.lut_codes, std::uint8_t{127});
+  std::ranges::fill(p.scale, 1e38F);
+  tensor<std::int8_t> x(shape{1, 12});
+  std::ranges::fill(x.elements(), std::int8_t{100});
+  const auto result = [&](const quantized_output& q = {{}, 1, -7, -100, 100}) {
+    tensor<std::int8_t> out(shape{1, 2});
+    gemm_scaled(make_grouped_lut_matrix(p), x, {}, q, out);
+    CHECK(out[0] == out[1]);
+    return int{out[0]};
+  };
+  CHECK(result() == 100);
+  for (index_t k = 4; k < 8; ++k) x[k] = -100;
+  CHECK(result() == -7);  // NaN
+  for (const float scale : {1.0F, 1e-30F}) CHECK(result({{}, scale, -120, -100, 100}) == -100);
+  for (index_t k = 0; k < 12; ++k) x[k] = -100;
+  CHECK(result() == -100);
+}
+
 TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever the range of x") {
   random_stream r(6);
   const index_t rows = 33;
@@ -381,6 +482,20 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
                 "gemm_scaled");
   }
   CHECK_ERROR(gemm_scaled(w, q, {1, 128}, {}, out), invalid_argument, "zero_point", "128");
+  tensor<std::int8_t> narrow_out(shape{2, 4});
+  const auto quantized = [&](const quantized_output& o) { gemm_scaled(w, q, {}, o, narrow_out); };
+  quantized({});
+  for (const float scale : {0.0F, -1.0F, std::nanf(""), no_bound}) {
+    CHECK_ERROR(quantized({{}, scale}), invalid_argument, "scale of the output", "gemm_scaled");
+  }
+  CHECK_ERROR(quantized({{}, 1, 128}), invalid_argument, "zero_point of the output", "128");
+  CHECK_ERROR(quantized({{}, 1, 0, -129}), invalid_argument, "lo of the output", "-129");
+  CHECK_ERROR(quantized({{}, 1, 0, 5, 4}), invalid_argument, "hi of the output", "got 4");
+  CHECK_ERROR(quantized({{}, 1, 0, -128, 128}), invalid_argument, "hi of the output", "128");
+  CHECK_ERROR(quantized({{.bias = {1}}}), shape_mismatch, "bias", "gemm_scaled");
+  tensor<std::uint8_t> unsigned_out(shape{2, 4});
+  CHECK_ERROR(gemm_scaled(w, q, {}, quantized_output{}, unsigned_out), invalid_argument,
+              "lo of the output", "-128", "0");
   CHECK_ERROR(gemm_scaled(w, u, {1, -1}, {}, out), invalid_argument, "zero_point", "-1");
   {
     // The largest sums that a zero point leaves room for, and one product more.

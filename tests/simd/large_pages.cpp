@@ -2,10 +2,38 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
 #include <vector>
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
 
 using namespace lutra;
+
+namespace {
+
+// VmFlags of the mapping that p lies in, from /proc/self/smaps; empty if the system does not say.
+std::string flags_at(const void* p) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    char dash = 0;
+    if (std::istringstream head(line); head >> std::hex >> begin >> dash >> end && dash == '-') {
+      inside = begin <= address && address < end;
+    } else if (inside && line.starts_with("VmFlags:")) {
+      return line + ' ';
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 TEST_CASE(
     "large_pages: small arrays lie at lines, large ones at large pages; both hold what is "
@@ -43,3 +71,21 @@ TEST_CASE("large_pages: types of a higher alignment keep it, allocators of any t
   const simd::large_page_allocator<wide> b(a);
   CHECK(b == simd::large_page_allocator<wide>{});
 }
+
+#ifdef MADV_HUGEPAGE
+TEST_CASE("large_pages: the system is asked for large pages, and errno is left alone") {
+  using allocator = simd::large_page_allocator<char>;
+  allocator a;
+  errno = 7;
+  char* const large = a.allocate(2 * allocator::from);
+  CHECK(errno == 7);
+  const bool known = !flags_at(large).empty();
+  const bool granted = known && ::madvise(large, allocator::page, MADV_HUGEPAGE) == 0;
+  if (!granted) {
+    MESSAGE("not shown here: no /proc/self/smaps with VmFlags, or no large pages");
+  } else {  // "hg" is what madvise leaves behind; the first page has been asked for again just now
+    CHECK(flags_at(large + 2 * allocator::from - 1).find(" hg ") != std::string::npos);
+  }
+  a.deallocate(large, 2 * allocator::from);
+}
+#endif

@@ -37,7 +37,9 @@ TEST_CASE("lattice: floor(x / 2^e) - origin at every level, underflowing quotien
         lutra::simd::store_lattice_index(index, lutra::simd::load<V>(x.data() + i), l);
         for (std::size_t k = 0; k < lanes; ++k) {
           CAPTURE(x[i + k]);
-          CHECK(index[k] == std::floor(std::ldexp(static_cast<double>(x[i + k]), -e)) + 5);
+          const bool subnormal = std::fpclassify(x[i + k]) == FP_SUBNORMAL;  // counts as zero
+          const double v = subnormal ? 0.0 : static_cast<double>(x[i + k]);
+          CHECK(index[k] == std::floor(std::ldexp(v, -e)) + 5);
         }
       }
     });

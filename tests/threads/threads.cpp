@@ -8,7 +8,9 @@
 #include <lutra/palette/pack.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/palette/restore.hpp>
-#include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/float_gemm.hpp>
+#include <lutra/runtime/float_matrix.hpp>
+#include <lutra/runtime/scaled_conv.hpp>
 
 #include <doctest/doctest.h>
 
@@ -61,7 +63,7 @@ TEST_CASE("threads: one observer per thread, then merged; and one tensor observe
     any_observer serial = make_observer(key, spec);
     any_observer parallel = make_observer(key, spec);
     serial.observe(view(large));
-    observe(thread_executor{}, parallel, view(large));
+    observe(thread_executor{}, parallel, view(large), granularity::per_tensor());
     float lo[2], hi[2];
     serial.range({lo, 1}, {hi, 1});
     parallel.range({lo + 1, 1}, {hi + 1, 1});
@@ -135,6 +137,45 @@ TEST_CASE("threads: one packed palette is restored and multiplied by several, an
   tensor<std::int32_t> out(shape{5, 130});
   gemm(thread_executor{}, matrix, in, view(out));
   CHECK(out == expected);
+}
+
+TEST_CASE("threads: products with scales, convolutions, and an executor of threads for each") {
+  const auto palette = palettize(normal({130, 12, 3, 3}, 9),
+                                 {.n_bits = 4, .lut_qspec = int8_symmetric_with_clipping});
+  const packed_palette packed = pack(palette);
+  const lut_matrix w = make_lut_matrix(packed);
+  const float_lut_matrix tables = make_float_lut_matrix(packed);
+  const tensor<float> x = normal({7, 108}, 10);
+  const quantized_output codes{{}, 0.25F};
+  // f(executor, out): the same on the calling thread, on threads, and in several threads at once.
+  const auto check = [](auto out, auto&& f) {
+    auto expected = out;
+    f(serial_executor{}, expected);
+    f(thread_executor{}, out);
+    CHECK(out == expected);
+    std::array<bool, 4> equal{};
+    in_threads([&](int t) {
+      auto mine = expected;
+      std::ranges::fill(mine.elements(), typename decltype(mine)::value_type{});
+      f(serial_executor{}, mine);
+      equal[static_cast<std::size_t>(t)] = mine == expected;
+    });
+    for (const bool e : equal) CHECK(e);
+  };
+  const tensor<float> floats(shape{7, 130});
+  check(floats, [&](const auto& ex, auto& out) { gemm_float(ex, w, x, {}, out); });
+  check(floats, [&](const auto& ex, auto& out) { gemm_dynamic(ex, w, x, {}, out); });
+  check(floats, [&](const auto& ex, auto& out) { gemm_float(ex, tables, x, {}, out); });
+  check(tensor<std::int8_t>(shape{7, 130}),
+        [&](const auto& ex, auto& out) { gemm_dynamic(ex, w, x, codes, out); });
+  random_stream r(11);
+  tensor<std::uint8_t> image(shape{5, 12, 9, 9});
+  for (std::uint8_t& v : image.elements()) v = static_cast<std::uint8_t>(r.below(256));
+  check(tensor<std::int32_t>(shape{5, 130, 7, 7}),
+        [&](const auto& ex, auto& out) { conv2d(ex, w, image, {}, out); });
+  check(tensor<std::int8_t>(shape{5, 130, 7, 7}), [&](const auto& ex, auto& out) {
+    conv2d_scaled(ex, w, image, {}, {0.1F, 128}, codes, out);
+  });
 }
 
 TEST_CASE("threads: the streaming threshold is read while it is set") {

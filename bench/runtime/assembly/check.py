@@ -4,7 +4,9 @@
 In the loop of every kernel look-ups, multiplications and additions must be exactly as many as the primitives write. In
 the kernels that must_fit() names, which are those that time is spent in, no vector may be spilled: nothing with a
 vector register touches the stack. Prints instructions per weight, of the whole loop, and what is spilled or copied
-between registers; fails if anything is violated. Levels that this CPU cannot run are no different.
+between registers; fails if anything is violated. Levels that this CPU cannot run are no different. Where a compiler or
+disassembler is not installed this is said; it is a failure if --level or --compiler asked for it, as CI does, or if
+nothing is left.
 
 A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
 strip of rows.
@@ -13,6 +15,7 @@ import argparse
 import concurrent.futures
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -185,15 +188,24 @@ def run(command):
     return result.stdout
 
 
+def tools(level, compiler):
+    """How the compiler is called, and the disassembler."""
+    if not level.startswith("neon"):
+        return [compiler], "objdump"
+    if "clang" in compiler:
+        return [compiler, "--target=aarch64-linux-gnu"], "aarch64-linux-gnu-objdump"
+    return ["aarch64-linux-gnu-" + compiler, "-Wno-psabi"], "aarch64-linux-gnu-objdump"
+
+
+def missing(level, compiler):
+    """The tools that are not installed. clang for aarch64 takes the C++ library of the cross g++."""
+    command, objdump = tools(level, compiler)
+    wanted = [command[0], objdump] + (["aarch64-linux-gnu-g++"] if level.startswith("neon") else [])
+    return [tool for tool in dict.fromkeys(wanted) if not shutil.which(tool)]
+
+
 def disassembled(level, compiler, source, flags, folder):
-    objdump = "objdump"
-    command = [compiler]
-    if level.startswith("neon"):
-        objdump = "aarch64-linux-gnu-objdump"
-        if "clang" in compiler:
-            command.append("--target=aarch64-linux-gnu")
-        else:
-            command = ["aarch64-linux-gnu-" + compiler, "-Wno-psabi"]
+    command, objdump = tools(level, compiler)
     out = os.path.join(folder, f"{level}-{compiler}.o")
     xsimd = os.path.join(TOP, ".deps/root/usr/include")
     run(command + flags_of(level) + flags + ["-std=c++20", "-O3", "-DNDEBUG", "-I" + os.path.join(TOP, "include")]
@@ -212,7 +224,13 @@ def main():
     options = arguments.parse_args()
     jobs = [(level, compiler) for compiler in options.compiler or ["g++", "clang++-14"]
             for level in options.level or LEVELS]
-    wrong = 0
+    absent = {job: missing(*job) for job in jobs}
+    for (level, compiler), gone in absent.items():
+        if gone:
+            print(f"{compiler:10} {level:15} not available: no {', '.join(gone)}")
+    jobs = [job for job in jobs if not absent[job]]
+    asked = options.level or options.compiler
+    wrong = sum(map(bool, absent.values())) if asked or not jobs else 0
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
         texts = pool.map(lambda job: disassembled(*job, options.source, options.flag, folder), jobs)
         for (level, compiler), text in zip(jobs, texts):

@@ -6,6 +6,7 @@
 // number/log2.hpp's: the same numbers everywhere. One pass, no full-size temporary.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <lutra/affine/quantize.hpp>
@@ -33,19 +34,28 @@ struct quantization_error {
   double effective_bits() const noexcept { return (sqnr_db() - 1.76) / 6.02; }
 };
 
-// Bits that the codes and parameters of `p` take for n elements: scales as `scale_bits` each, a zero point as
-// one code, a minval as a scale.
+// Bits that the codes and parameters of `p` take for n elements: scales as `scale_bits` each, minvals as scales, zero
+// points as one code each, or one for all units where they are equal.
 inline double stored_bits(const qparams& p, index_t n, int scale_bits = 32) noexcept {
   const auto codes = static_cast<double>(n) * bits_of(p.dtype);
   const auto units = static_cast<double>(p.scale.size());
-  double offset = 0;
-  if (is_integer(p.dtype)) {
-    offset = p.qformulation == qformulation::zp ? bits_of(p.dtype) : scale_bits;
+  double offsets = 0;
+  if (p.qformulation == qformulation::minval) {
+    offsets = units * scale_bits;
+  } else if (!p.zero_point.empty()) {
+    const auto differs = [&](std::int32_t z) { return z != p.zero_point[0]; };
+    offsets = (std::ranges::any_of(p.zero_point, differs) ? units : 1.0) * bits_of(p.dtype);
   }
-  return codes + units * (scale_bits + offset);
+  return codes + units * scale_bits + offsets;
+}
+// Of one scale as the spec has it stored; two-level scales have a float for the tensor besides.
+inline int scale_bits_of(const quantization_spec& spec) noexcept {
+  const dtype d = scale_dtype_of(spec);
+  return bits_of(d == dtype::float32 ? spec.scale_rules.scale_type : d);
 }
 
-// Of quantizing x with p. Raises what fake_quantize raises.
+// Of quantizing x with p, whose scales are stored in `scale_bits` bits: scale_bits_of(spec). Raises what fake_quantize
+// raises.
 template <class Level = simd::native>
 quantization_error error_of(tensor_view<const float> x, const qparams& p, int scale_bits = 32) {
   const char* where = "error_of";

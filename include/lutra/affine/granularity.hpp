@@ -155,7 +155,7 @@ inline block_grid grid_of(const granularity& g, const shape& s, std::string_view
   } else if (g.kind() != granularity_kind::per_tensor) {
     if (!g.axis()) {
       raise(errc::invalid_argument, "axis is unresolved: give it explicitly", std::string(where),
-            text_of(g));
+            text_of(g), "an axis in the granularity");
     }
     const int axis = resolve_axis(*g.axis(), s.rank(), where);
     if (g.kind() == granularity_kind::per_channel) {

@@ -33,6 +33,7 @@ template <class V> class unit_table {
     if (first == first_ && count == count_) return false;
     first_ = first;
     count_ = count;
+    ask_ahead();
     kind_ == offsets::none     ? fill<offsets::none>()
     : kind_ == offsets::minval ? fill<offsets::minval>()
                                : fill<offsets::zero_point>();
@@ -45,6 +46,16 @@ template <class V> class unit_table {
   enum class offsets : unsigned char { none, zero_point, minval };
   static constexpr index_t lanes = simd::lanes<V>;
 
+  // The parameters of the pieces to come. A loop that writes around the caches leaves the hardware no time to find
+  // these short reads between its long ones.
+  void ask_ahead() const noexcept {
+    constexpr index_t ahead = 2048, line = 16;  // bytes, and parameters of 4 bytes
+    for (index_t i = first_; i < first_ + count_; i += line) {
+      simd::prefetch(params_->scale.data() + i, ahead);
+      if (kind_ == offsets::zero_point) simd::prefetch(params_->zero_point.data() + i, ahead);
+      if (kind_ == offsets::minval) simd::prefetch(params_->minval.data() + i, ahead);
+    }
+  }
   // constants_of() for all; past the end there is room for a register.
   template <offsets Kind> void fill() noexcept {
     const float* const scale = params_->scale.data() + first_;
@@ -149,8 +160,8 @@ void repeat_constants(const row_constants& units, index_t length, bool offsets, 
 template <class V, index_t Multiple, class Run, class Blocks, class Rows>
 void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run&& run,
                     Blocks&& blocks, Rows&& rows) {
-  constexpr index_t long_run = 1024;  // starting a loop does not matter here
-  constexpr index_t most_units = 32;  // of a piece of blocks
+  constexpr index_t long_run = 1024;   // starting a loop does not matter here
+  constexpr index_t most_units = 128;  // of a piece of blocks
   constexpr index_t most_elements =
       1024;  // of a piece with constants per element: an L1 cache holds them
   constexpr index_t most_shared =

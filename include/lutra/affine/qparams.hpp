@@ -158,8 +158,17 @@ class range_rule {
   float tensor_scale_ = 0;  // 0: not fitted
 };
 
+// Whether all levels of a unit are finite floats: those of a range near the largest float may not be.
+inline bool levels_are_finite(const unit_values& u, quant_bounds q, qformulation form) noexcept {
+  const auto zero = static_cast<float>(u.zero_point);
+  const bool minval = form == qformulation::minval;
+  const float first = minval ? u.minval : (q.min - zero) * u.scale;
+  const float last = minval ? (q.max - q.min) * u.scale + u.minval : (q.max - zero) * u.scale;
+  return (first - first == 0.0F) & (last - last == 0.0F);
+}
+
 // One set of parameters per range; lo and hi have the grid's count. Ranges need not contain zero,
-// the result does. Raises non_finite for a NaN or infinite end and for a range whose width overflows,
+// the result does. Raises non_finite for a NaN or infinite end and for a range whose width or levels overflow,
 // shape_mismatch for spans of different length, invalid_argument for lo > hi or a bad spec.
 inline qparams qparams_from_range(const quantization_spec& spec, std::span<const float> lo,
                                   std::span<const float> hi, const qparams_options& options = {}) {
@@ -176,6 +185,10 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   out.scale.reserve(lo.size());
   for (std::size_t i = 0; i < lo.size(); ++i) {
     const unit_values u = rule(lo[i], hi[i]);
+    if (!levels_are_finite(u, q, spec.qformulation)) {
+      raise(errc::non_finite, "range is so wide that its outermost levels overflow", where,
+            range_text(lo[i], hi[i]), "levels below 2^128");
+    }
     out.scale.push_back(u.scale);
     if (!is_integer(spec.dtype)) continue;
     out.zero_point.push_back(u.zero_point);
@@ -202,6 +215,10 @@ inline void check(const qparams& p, std::string_view where) {
   const bool minval = d.integer && p.qformulation == qformulation::minval;
   if (!d.integer && p.qformulation != qformulation::zp) {
     bad("float dtypes need the zero-point formulation", "minval", "zp");
+  }
+  if (!d.integer && !(p.zero_point.empty() && p.minval.empty())) {
+    bad("float dtypes have neither zero_point nor minval",
+        text_of(p.zero_point.size()) + " and " + text_of(p.minval.size()) + " entries", "none");
   }
   if ((zp && p.zero_point.size() != p.scale.size()) ||
       (minval && p.minval.size() != p.scale.size())) {

@@ -90,7 +90,8 @@ template <class Level = simd::native>
 void quantize_rows(tensor_view<const float> x, tensor_view<std::int8_t> out,
                    std::span<quantized_row> rows) {
   const char* where = "quantize_rows";
-  if (x.rank() == 0) raise(errc::shape_mismatch, "a scalar has no rows", where);
+  if (x.rank() == 0)
+    raise(errc::shape_mismatch, "a scalar has no rows", where, "rank 0", "rank >= 1");
   if (x.extents() != out.extents()) {
     raise(errc::shape_mismatch, "input and output shapes differ", where, text_of(out.extents()),
           text_of(x.extents()));

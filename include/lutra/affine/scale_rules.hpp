@@ -18,29 +18,23 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// By `floor`. Values just below 2^(k+1) may exceed the format's maximum after division and saturate.
-inline float e8m0_scale(dtype d, float max_abs) {
+// `max_abs` is finite. By `floor`, values just below 2^(k+1) may exceed the format's maximum after division and
+// saturate.
+inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule = e8m0_rule::floor) {
   int largest = 0;  // exponent of the format's largest power of two
+  int stored = 0;   // significand bits
   if (d == dtype::float4_e2m1fn) {
-    largest = 2;
+    largest = 2, stored = 1;
   } else if (d == dtype::float8_e4m3fn) {
-    largest = 8;
+    largest = 8, stored = 3;
   } else if (d == dtype::float8_e5m2) {
-    largest = 15;
+    largest = 15, stored = 2;
   } else {
     raise(errc::invalid_argument, "dtype takes no e8m0 scale", "e8m0_scale",
           std::string(name_of(d)), "float8_e4m3fn, float8_e5m2, float4_e2m1fn");
   }
-  const int exponent = static_cast<int>((std::bit_cast<std::uint32_t>(max_abs) >> 23) & 0xFFU);
-  const int biased = std::max(exponent - largest, 1);  // never subnormal
-  return std::bit_cast<float>(static_cast<std::uint32_t>(biased) << 23);
-}
-
-inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule) {
-  const float by_floor = e8m0_scale(d, max_abs);
-  const auto significand = std::bit_cast<std::uint32_t>(max_abs) & 0x007FFFFFU;
-  const bool tiny = (std::bit_cast<std::uint32_t>(max_abs) & 0x7F800000U) == 0;
-  const int stored = d == dtype::float4_e2m1fn ? 1 : d == dtype::float8_e4m3fn ? 3 : 2;
+  const auto bits = std::bit_cast<std::uint32_t>(max_abs);
+  const std::uint32_t significand = bits & 0x007FFFFFU;
   bool more = false;
   switch (rule) {
     case e8m0_rule::floor:
@@ -55,10 +49,9 @@ inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule) {
       more = significand > (std::bit_cast<std::uint32_t>(info(d).quant_max) & 0x007FFFFFU);
       break;
   }
-  // A floor at the smallest scale already covers what the rules ask for.
-  const float largest = by_floor * info(d).quant_max;
-  if (tiny || (by_floor == 0x1p-126F && max_abs <= largest)) return by_floor;
-  return more ? by_floor * 2.0F : by_floor;
+  // Subnormal magnitudes end at the smallest scale by any rule.
+  const int exponent = static_cast<int>((bits >> 23) & 0xFFU) - largest + (more ? 1 : 0);
+  return std::bit_cast<float>(static_cast<std::uint32_t>(std::max(exponent, 1)) << 23);
 }
 
 // A scale as a type stores it, at least the smallest normal number of that type.

@@ -132,9 +132,27 @@ inline void check_scale_rules(const quantization_spec& s, const std::string& whe
   }
 }
 
+// Raises invalid_argument for a number that is none of its enumerators (from a cast, or a damaged file).
+inline void check_enumerators(const quantization_spec& s, const std::string& where) {
+  const auto at_most = [&](auto value, auto last, const char* field) {
+    if (value <= last) return;
+    raise(errc::invalid_argument, std::string(field) + " is no enumerator", where,
+          text_of(static_cast<int>(value)), range_text(0, static_cast<int>(last)));
+  };
+  at_most(s.dtype, dtype::float32, "dtype");
+  at_most(s.qscheme, qscheme::asymmetric, "qscheme");
+  at_most(s.qformulation, qformulation::minval, "qformulation");
+  at_most(s.scale_dtype.value_or(dtype::float32), dtype::float32, "scale_dtype");
+  at_most(s.scale_rules.e8m0, e8m0_rule::up, "scale_rules.e8m0");
+  at_most(s.scale_rules.floor, scale_floor::relative, "scale_rules.floor");
+  at_most(s.scale_rules.scale_type, dtype::float32, "scale_rules.scale_type");
+  at_most(s.short_groups, short_groups::allow, "short_groups");
+}
+
 // Raises invalid_argument naming the first field that contradicts another.
 inline void check(const quantization_spec& s, std::string_view where) {
   const std::string at(where);
+  check_enumerators(s, at);
   const std::string name(name_of(s.dtype));
   const auto bad = [&](const char* what, std::string value, std::string allowed) {
     raise(errc::invalid_argument, what, at, std::move(value), std::move(allowed));

@@ -102,10 +102,10 @@ inline void polish(const atoms_1d& atoms, atom_clusters& clusters) {
   }
 }
 
-// The optimal clustering of atoms into min(k, atoms.size()) intervals.
+// The optimal clustering of atoms into min(k, atoms.size()) intervals. `tolerance`: of its proof, optimal_starts.hpp.
 template <class A>
 atom_clusters cluster_atoms(const atoms_1d& atoms, int k, exact_workspace<A>& work,
-                            std::size_t table_limit = interval_table_limit) {
+                            double tolerance = 0, std::size_t table_limit = interval_table_limit) {
   atom_clusters clusters;
   if (atoms.size() <= k) {
     for (index_t i = 0; i < atoms.size(); ++i) clusters.starts.push_back(i);
@@ -113,7 +113,7 @@ atom_clusters cluster_atoms(const atoms_1d& atoms, int k, exact_workspace<A>& wo
     return clusters;
   }
   double rounding = 0;
-  clusters.starts = optimal_starts<A>(atoms, k, table_limit, work, &rounding);
+  clusters.starts = optimal_starts<A>(atoms, k, table_limit, work, &rounding, tolerance);
   measure(atoms, clusters);
   polish(atoms, clusters);
   // All terms of the inertia are positive; at most an eighth of the atoms are added one after the other.

@@ -62,7 +62,7 @@ inline fit_1d_result fit_result(const line& l, const certified_clusters& cluster
     r.centroids.push_back(gaps.restored(l.origin + l.mean(clusters.starts[c], end)));
     r.weights.push_back(l.weight(clusters.starts[c], end));
   }
-  if (!gaps.holds(r.inertia)) r.excess = std::numeric_limits<double>::infinity();
+  if (gaps.spans(l, clusters.starts)) r.excess = std::numeric_limits<double>::infinity();
   return r;
 }
 
@@ -96,20 +96,30 @@ std::optional<lattice> first_lattice(const Values& values, index_t k, const fit_
   return lattice_by_share(equal, share, options.exact ? std::max(n / 6, 65536.0) : 65536.0);
 }
 
-// The line of counted values, for the first time: gaps are found that can be made shorter.
+// The line of counted values, for the first time: gaps are found that can be made shorter. First those that can be
+// whatever the clustering, beside which no sum would hold anything else; then those that a good one leaves.
 template <class Totals>
 bucket_line line_without_gaps(const lattice& l, const Totals& totals, index_t k,
                               shorter_gaps& gaps) {
   bucket_line found = line_of_buckets(l, totals);
+  const auto upper = [&](double cost) { return found.atoms.blurred_up(cost + found.atoms.within); };
   if (found.atoms.size() <= k) return found;
+  double bound = upper(cost_of_rest(found.atoms, k));
+  gaps = shorter_gaps(found.atoms, bound);
+  const auto without = [&](const shorter_gaps& some) {
+    found = {};
+    found = line_of_buckets(l, totals, some);
+  };
+  if (!gaps.empty()) without(gaps);
   std::vector<index_t> starts = equal_shares(found.atoms, k);
   const double cost = polish(found.atoms, starts, 8);
-  const double bound =
-      found.atoms.blurred_up(cost + line_rounding(found.atoms)(k, cost) + found.atoms.within);
+  if (!gaps.spans(found.atoms, starts)) {
+    bound = std::min(bound, upper(cost + line_rounding(found.atoms)(k, cost)));
+  }
+  if (!gaps.empty()) without({});
   gaps = shorter_gaps(found.atoms, bound);
-  if (gaps.empty()) return found;
-  found = {};
-  return line_of_buckets(l, totals, gaps);
+  if (!gaps.empty()) without(gaps);
+  return found;
 }
 
 // As fit_many, for large tables of which no optimum is asked for: prices on ever finer buckets, until they prove the

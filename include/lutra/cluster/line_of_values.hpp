@@ -188,9 +188,11 @@ class line_builder {
       atom(x, x, of_point(x, weight));
     }
   }
+  // Values of this weight were moved by at most `distance`, beside what all are.
+  void blur(double distance, double weight) noexcept { moved_ += weight * (distance * distance); }
   // Every value was moved by at most `distance`.
   line finish(double distance) && {
-    line_.blur = distance * std::sqrt(total_);
+    line_.blur = distance * std::sqrt(total_) + std::sqrt(moved_);
     const double* const moment = line_.s.data() + 1;
     const double* const square = line_.q.data() + 1;
     accumulate(
@@ -202,6 +204,7 @@ class line_builder {
  private:
   line line_;  // its sums hold those of atom i at i + 1 until they are added up
   double total_ = 0;
+  double moved_ = 0;
 };
 
 // The sums of a bucket: of weights, and of distances from its start in steps. alone: a single value.
@@ -279,7 +282,7 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
   constexpr bool weighted = std::same_as<Totals, weighted_totals>;
   std::size_t filled = 0;
   const double median = median_bucket(l, totals, filled);
-  line_builder builder(median - gaps.shift(median), filled + totals.outside.size());
+  line_builder builder(gaps.moved(median), filled + totals.outside.size());
   const auto value = [](const auto& far) {
     if constexpr (weighted)
       return far.first;
@@ -287,11 +290,11 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
       return far;
   };
   const auto add = [&](const auto& far) {
-    const double at = value(far) - gaps.shift(value(far));
-    if constexpr (weighted)
-      builder.point(at, far.second);
-    else
-      builder.point(at, 1);
+    const double x = value(far);
+    double weight = 1;
+    if constexpr (weighted) weight = far.second;
+    builder.blur(gaps.lost(x), weight);
+    builder.point(gaps.moved(x), weight);
   };
   auto far = totals.outside.begin();
   for (; far != totals.outside.end() && value(*far) < l.lo(); ++far) add(*far);
@@ -299,10 +302,10 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
   for_each_bucket(l, totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double weight, double sum) {
                     if (!gaps.empty()) {
-                      const double shift = gaps.shift(lo + (hi - lo) / 2);
-                      lo -= shift;
-                      hi -= shift;
-                      sum -= shift * weight;
+                      const auto move = gaps.at(lo + (hi - lo) / 2);
+                      lo = move(lo);
+                      hi = move(hi);
+                      sum = move.of_sum(sum, weight);
                     }
                     const mass m = builder.of_bucket(weight, sum);
                     if (lo < hi) builder.hide(lo, hi, m);
@@ -313,7 +316,7 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
   constexpr double moved = weighted ? 0.5 + 0x1p-5 : 0.5;
   line atoms = std::move(builder).finish(lattice_blur(l, moved));
   atoms.whole = !weighted;
-  if (weighted) {
+  if constexpr (weighted) {
     atoms.alone = 0;
     atoms.error = weighted_totals::error;
   }

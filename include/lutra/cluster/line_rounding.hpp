@@ -13,8 +13,10 @@
 //   sum of |c - e| |2 f_a - (c - x_a + e - x_a) dw_a| <= sum of d_a (2 |f_a| + d_a |dw_a|),   d_a = |c - x_a| + |e - x_a|.
 // If both cost at most K, sum of w_a d_a^2 <= 4 K, and by Cauchy's inequality this is at most
 //   2 sqrt(K) sqrt(sum of 4 f_a^2 / w_a) + 4 K max |dw_a| / w_a.
-// Atoms so light that |dw_a| > 2^-30 w_a or that the first sum would be made by them are taken out of both; as d_a <=
-// 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|, twice of which is allowed for. Centroids of the other
+// K is known of the other set; the square root of the true one is larger by no more than half the second root.
+// Atoms so light that |dw_a| > t w_a or that the first sum would be made by them are taken out of both; as d_a <=
+// 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|, twice of which is allowed for. Of t = 2^-30 and
+// 2^-20 the better one is taken. Centroids of the other
 // set need not be those of the true one: one clustering is taken at its true means, the other at those of the other set.
 //
 // The programme. A value of a row, base - ds * ds / dw with base = D - Q, then + Q, is rounded by at most 8 u Q
@@ -31,6 +33,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -55,23 +58,35 @@ class line_rounding {
     squares_ = l.q.back() - l.q.front();
     links_ = 2 * static_cast<double>(std::bit_width(n)) + 4;
     const double range = l.largest(l.size() - 1) - l.least(0);
+    const double both = from_left ? 2 * one : one;  // both entries are rounded, each by itself
+    const double of_weight = l.whole ? 0.0 : both;
+    const double first_w = from_left ? l.w[0] : 0.0, first_s = from_left ? l.s[0] : 0.0;
+    const double* const lo = l.lo.data();
+    const double* const hi = l.hi.empty() ? lo : l.hi.data();
+    std::array<in_lanes, limits> found;
     for (std::size_t a = 0; a < n; ++a) {
       const double w = weight.empty() ? l.w[a + 1] - l.w[a] : weight[a];
-      const double x = std::max(std::fabs(l.least(static_cast<index_t>(a))),
-                                std::fabs(l.largest(static_cast<index_t>(a))));
-      const auto sum_at = [&](const std::vector<double>& sum) {
-        const double first = from_left ? sum[0] : 0.0;
-        const double most = std::max(std::fabs(sum[a] - first), std::fabs(sum[a + 1] - first));
-        return from_left ? 2 * most : most;  // both entries are rounded, each by itself
+      const double x = std::max(std::fabs(lo[a]), std::fabs(hi[a]));
+      const auto most = [a](const std::vector<double>& sum, double first) {
+        return std::max(std::fabs(sum[a] - first), std::fabs(sum[a + 1] - first));
       };
-      const double dw = l.whole ? 0.0 : one * sum_at(l.w);
-      const double f = one * (sum_at(l.s) + 4 * x * w) + x * dw;
-      if (dw <= light * w && 4 * f * f <= light * light * w * squares_) {
-        part_ = std::max(part_, dw / w);
-        root_ += 4 * (f * f) / w;
-      } else {
-        lost_ += 8 * range * (f + range * dw);
-        if (!(w > 0)) lost_ = std::numeric_limits<double>::infinity();
+      const double dw = of_weight * most(l.w, first_w);
+      const double f = both * most(l.s, first_s) + one * (4 * x * w) + x * dw;
+      const double part = dw / w, root = 4 * (f * f) / w;
+      const double lost = w > 0 ? 8 * range * (f + range * dw) : infinity;
+      for (std::size_t t = 0; t < limits; ++t) {
+        const bool heavy = part <= light[t] && root <= light[t] * light[t] * squares_ && w > 0;
+        bounds& sum = found[t][a % lanes];
+        sum.part = std::max(sum.part, heavy ? part : 0.0);
+        sum.root += heavy ? root : 0.0;
+        sum.lost += heavy ? 0.0 : lost;
+      }
+    }
+    for (std::size_t t = 0; t < limits; ++t) {
+      for (const bounds& b : found[t]) {
+        data_[t].part = std::max(data_[t].part, b.part);
+        data_[t].root += b.root;
+        data_[t].lost += b.lost;
       }
     }
   }
@@ -82,17 +97,28 @@ class line_rounding {
   double operator()(index_t k, double known, index_t pieces = 0) const noexcept {
     const double comparisons = static_cast<double>(k) * links_ + static_cast<double>(pieces);
     const double programme = comparisons * (16 * one_) * squares_;
-    const double data = 2 * std::sqrt(std::max(0.0, known) * root_) + 4 * part_ * known + lost_;
+    double data = infinity;
+    for (const bounds& b : data_) {
+      const double root = 2 * std::sqrt(std::max(0.0, known) * b.root) + b.root;
+      data = std::min(data, root + 4 * b.part * known + b.lost);
+    }
     return (programme + data) * (1 + 0x1.0p-20);
   }
 
  private:
   static constexpr double unit = 0x1.0p-53;
-  static constexpr double light = 0x1.0p-30;
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+  static constexpr std::size_t limits = 2;
+  static constexpr std::array<double, limits> light = {0x1.0p-30, 0x1.0p-20};
+  static constexpr std::size_t lanes = 4;
+  struct bounds {
+    double part = 0, root = 0, lost = 0;
+  };
+  using in_lanes = std::array<bounds, lanes>;
   double one_ = unit;
   double squares_ = 0;  // range of the sums of squares
   double links_ = 0;
-  double root_ = 0, part_ = 0, lost_ = 0;
+  std::array<bounds, limits> data_;  // by what counts as light
 };
 
 }  // namespace lutra::inline LUTRA_ABI

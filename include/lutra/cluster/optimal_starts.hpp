@@ -6,7 +6,8 @@
 // narrow modes far apart - the windows of a second solve, which starts without those of prices, still name
 // boundaries that are settled. The atoms are cut there, and each part is solved alone, with sums of its own.
 // Without a settled boundary, a gap so wide that no cluster of an optimum can span it holds one; which one it is,
-// is tried. What remains is solved by the plain programme (interval_dp.hpp), which counts in double-double when it
+// is tried. Before all that, gaps are made shorter (shorter_gaps.hpp), and windows that hold few positions are
+// searched in double-double (window_programme.hpp). What remains is solved by the plain programme (interval_dp.hpp), which counts in double-double when it
 // must.
 //
 // Numeric contract: IEEE double, identical on every ISA and compiler. The cost of the result differs from
@@ -20,6 +21,7 @@
 #include <lutra/cluster/lane_sum.hpp>
 #include <lutra/cluster/priced_line.hpp>
 #include <lutra/cluster/shorter_gaps.hpp>
+#include <lutra/cluster/window_programme.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -37,8 +39,13 @@ template <class A> struct exact_workspace {
 // Solves atoms part by part; private to optimal_starts.
 template <class A> class parted_solver {
  public:
-  parted_solver(const atoms_1d& atoms, std::size_t table_limit, exact_workspace<A>& work)
-      : atoms_(atoms), table_limit_(table_limit), work_(work) {}
+  // `tolerance`: part of the cost that rounding may make a difference of; 0: what is quick to prove.
+  parted_solver(const atoms_1d& atoms, index_t k, std::size_t table_limit, double tolerance,
+                exact_workspace<A>& work)
+      : atoms_(atoms),
+        table_limit_(table_limit),
+        tolerance_(tolerance / static_cast<double>(k)),
+        work_(work) {}
 
   // Appends the first atom of each of the k intervals of the atoms [begin, end). 1 <= k <= end - begin.
   // What is below 1e-10 of `scale` does not matter. Adds to rounding() what that clustering may cost too much.
@@ -57,22 +64,28 @@ template <class A> class parted_solver {
       line& points = work_.points;
       line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
       double inertia = 0;
-      const line_rounding errors(points);
-      if (quick(errors, k, scale, {}, inertia, starts, begin)) return;
-      // Sums are small enough, as a rule, once gaps are as short as they may be.
-      const shorter_gaps gaps(points, inertia + errors(k, inertia));
-      if (!gaps.empty()) {
+      double bound = cost_of_rest(points, k);
+      if (quick({}, k, scale, bound, inertia, starts, begin)) return;
+      // Sums are small enough, as a rule, once gaps are as short as they may be: beside far outliers not those that
+      // say how short.
+      shorter_gaps gaps;
+      for (double last = infinity; bound < last / 4;) {
+        line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
+        gaps = shorter_gaps(points, bound);
+        if (gaps.empty()) break;
         std::vector<double> moved(static_cast<std::size_t>(n));
         for (std::size_t i = 0; i < moved.size(); ++i) {
-          const double x = part(atoms_.value)[i];
-          moved[i] = x - gaps.shift(x);
+          moved[i] = gaps.distance(part(atoms_.value)[i]);
         }
         line_of_points<A>(moved, part(atoms_.weight), points);
-        if (quick(line_rounding(points), k, scale, gaps, inertia, starts, begin)) return;
+        points.origin = gaps.origin();
+        last = bound;
+        if (quick(gaps, k, scale, bound, inertia, starts, begin)) return;
       }
       inertia = std::max(scale, inertia);
       // Prices come from the same sums, so they may miss the optimum.
       const certified_clusters found = work_.solver.solve(points, k, {.final_windows = true});
+      if (solve_in_windows(begin, end, k, scale, gaps, found, starts)) return;
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
       if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
     }
@@ -82,11 +95,15 @@ template <class A> class parted_solver {
   double rounding() const noexcept { return rounding_; }
 
  private:
-  // The clustering of the points of the workspace, appended to `starts` if it is as precise as it should be.
-  bool quick(const line_rounding& errors, index_t k, double scale, const shorter_gaps& gaps,
-             double& inertia, std::vector<index_t>& starts, index_t begin) {
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+  // The clustering of the points of the workspace, appended to `starts` if it is as precise as it should be. `bound`,
+  // of what an optimum costs, is made smaller.
+  bool quick(const shorter_gaps& gaps, index_t k, double scale, double& bound, double& inertia,
+             std::vector<index_t>& starts, index_t begin) {
     constexpr double precise = 1e-10;
     const line& points = work_.points;
+    const line_rounding errors(points);
     priced_clusters found;
     if (k > 1 && priced_line<A>::worth_it(points.size(), k)) found = work_.prices(points, k);
     inertia = total_cost(points, found.starts);
@@ -103,41 +120,91 @@ template <class A> class parted_solver {
     const double most = std::max(scale, inertia);
     // Windows of prices may leave out what is better by four times as much.
     const double rounded = errors(k, inertia, found.pieces) * (windowed ? 5 : 1);
-    const double proven = std::max(rounded, excess);
+    const double proven = std::max(rounded, excess) + moved(gaps, begin, inertia);
     const double usual = std::max(excess - rounded, points.rounding());
-    if (!(usual <= precise * most && proven <= tolerable(k) * most && gaps.holds(inertia)))
-      return false;
+    const bool possible = !gaps.spans(points, found.starts);
+    if (possible) bound = std::min(bound, inertia + rounded);
+    if (!(possible && usual <= precise * most && proven <= tolerable(k) * most)) return false;
     rounding_ += proven;
     for (const index_t s : found.starts) starts.push_back(begin + s);
     return true;
   }
 
-  // By the plain programme, in double where that is good enough.
+  // What may be lost of the difference of two costs, neither above `cost`, by moving the points of the workspace.
+  double moved(const shorter_gaps& gaps, index_t begin, double cost) const {
+    if (gaps.empty()) return 0;
+    double blur = 0;
+    for (index_t i = begin; i < begin + work_.points.size(); ++i) {
+      const double lost = gaps.lost(atoms_.value[static_cast<std::size_t>(i)]);
+      blur += atoms_.weight[static_cast<std::size_t>(i)] * (lost * lost);
+    }
+    return 4 * std::sqrt(cost * blur) + 2 * blur;
+  }
+
+  // In double-double, within the windows of a solve of the points of the workspace. false: they are wide, or that does
+  // not do.
+  bool solve_in_windows(index_t begin, index_t end, index_t k, double scale,
+                        const shorter_gaps& gaps, const certified_clusters& found,
+                        std::vector<index_t>& starts) {
+    constexpr double most_work = 1 << 22;
+    if (window_programme<A>::work(found.windows) > most_work) return false;
+    const line& points = work_.points;
+    const auto weight = std::span<const double>(atoms_.weight)
+                            .subspan(static_cast<std::size_t>(begin), points.lo.size());
+    const interval_sums<double_double, A> sums(points.lo, weight);
+    std::vector<index_t> best = window_programme<A>(sums, found.windows)();
+    if (best.empty() || gaps.spans(points, best)) return false;
+    for (index_t& s : best) s += begin;
+    const double cost = cost_of(best, end);
+    double blur = 0;  // of distances from the origin, which are doubles
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      const double coarse = 0x1p-52 * points.lo[i];
+      blur += weight[i] * (coarse * coarse);
+    }
+    const line_rounding errors(points, weight, true, double_double_unit);
+    const double most = errors(k, cost) + layers_in_double(k, cost) + moved(gaps, begin, cost) +
+                        4 * std::sqrt(cost * blur) + 2 * blur;
+    if (!(most <= tolerable(k) * std::max(scale, cost))) return false;
+    rounding_ += most;
+    starts.insert(starts.end(), best.begin(), best.end());
+    return true;
+  }
+
+  static constexpr double double_double_unit = 0x1p-100;  // of its 106 bits
+  // In double-double, what layers add up is rounded to double, and costs hardly at all.
+  static double layers_in_double(index_t k, double cost) noexcept {
+    return static_cast<double>(k) * 0x1p-44 * cost;
+  }
+
+  // By the plain programme, in double where that is good enough or double-double takes too long.
   void plain(index_t begin, index_t end, index_t k, double scale, std::vector<index_t>& starts) {
     const auto part = [&](const std::vector<double>& v) {
       return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
                                                 static_cast<std::size_t>(end - begin));
     };
+    constexpr index_t most_rows = index_t{1} << 24;  // in double-double
     line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
     for (const bool in_double : {true, false}) {
-      // The sums of the plain programme run from the left; double-double is taken to have 100 bits.
+      // The sums of the plain programme run from the left.
       const line_rounding errors(work_.points, part(atoms_.weight), true,
-                                 in_double ? 0x1p-53 : 0x1p-100);
+                                 in_double ? 0x1p-53 : double_double_unit);
       std::vector<index_t> found = optimal_intervals<A>(
           part(atoms_.value), part(atoms_.weight), static_cast<int>(k), table_limit_, in_double);
       for (index_t& s : found) s += begin;
       const double cost = cost_of(found, end);
-      // In double-double, what layers add up is rounded to double, and costs hardly at all.
-      const double layers = in_double ? 0.0 : static_cast<double>(k) * 0x1p-44 * cost;
-      const double most = errors(k, cost) + layers;
-      if (in_double && !(most <= tolerable(k) * std::max(scale, cost))) continue;
+      const double most = errors(k, cost) + (in_double ? 0.0 : layers_in_double(k, cost));
+      const bool long_way = (end - begin) * k > most_rows;
+      if (in_double && !long_way && !(most <= tolerable(k) * std::max(scale, cost))) continue;
       rounding_ += most;
       starts.insert(starts.end(), found.begin(), found.end());
       return;
     }
   }
   // What rounding may do to sums in double, as a part of the cost: as a rule it does much less.
-  static double tolerable(index_t k) noexcept { return k <= 32 ? 1e-5 : 1e-3; }
+  double tolerable(index_t k) const noexcept {
+    const double quick = k <= 32 ? 1e-5 : 1e-3;
+    return tolerance_ > 0 ? tolerance_ * static_cast<double>(k) : quick;
+  }
 
   // false: no boundary is settled.
   bool solve_parts(index_t begin, index_t end, index_t k, double scale,
@@ -218,17 +285,20 @@ template <class A> class parted_solver {
 
   const atoms_1d& atoms_;
   std::size_t table_limit_;
+  double tolerance_;  // per cluster
   exact_workspace<A>& work_;
   double rounding_ = 0;
   int tries_ = 24;  // of places for a boundary, in all
 };
 
-// First atom of each of the k intervals of least cost, 1 <= k <= atoms. `rounding`: no others cost less by more.
+// First atom of each of the k intervals of least cost, 1 <= k <= atoms. `rounding`: no others cost less by more, as
+// a rule than `tolerance` times the cost, if that is given.
 template <class A>
 std::vector<index_t> optimal_starts(const atoms_1d& atoms, int k, std::size_t table_limit,
-                                    exact_workspace<A>& work, double* rounding = nullptr) {
+                                    exact_workspace<A>& work, double* rounding = nullptr,
+                                    double tolerance = 0) {
   std::vector<index_t> starts;
-  parted_solver<A> solver(atoms, table_limit, work);
+  parted_solver<A> solver(atoms, k, table_limit, tolerance, work);
   solver.solve(0, atoms.size(), k, 0.0, starts);
   if (rounding != nullptr) *rounding = solver.rounding();
   return starts;

@@ -150,7 +150,8 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
       auto next = std::upper_bound(first, last, *first);
       begin_atom(atom);
       const auto weight = static_cast<double>(next - first);
-      const double x = *first - gaps.shift(*first);
+      const double x = gaps.moved(*first);
+      builder.blur(gaps.lost(*first), weight);
       if (inside[atom] != 0) {
         flush();
         builder.point(x, weight);
@@ -167,11 +168,11 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
   for_each_bucket(l, totals,
                   [&](std::size_t, std::size_t, double lo, double hi, double count, double sum) {
                     begin_atom(atom);
-                    const double shift = gaps.empty() ? 0.0 : gaps.shift(lo + (hi - lo) / 2);
+                    const auto move = gaps.at(lo + (hi - lo) / 2);
                     if (inside[atom++] == 0) {
-                      lo -= shift;
-                      hi -= shift;
-                      sum -= shift * count;
+                      lo = move(lo);
+                      hi = move(hi);
+                      sum = move.of_sum(sum, count);
                       const mass m = builder.of_bucket(count, sum);
                       builder.hide(lo, hi, m);
                       join(lo, hi, m);
@@ -180,13 +181,14 @@ windowed_line line_of_windows(const lattice& l, const lattice_totals& totals,
                     flush();
                     const auto end = value + static_cast<std::ptrdiff_t>(count);
                     for (; value != end; ++value)
-                      builder.point(static_cast<double>(*value) - shift, 1);
+                      builder.point(move(static_cast<double>(*value)), 1);
                   });
   points(lattice_begin, totals.outside.end());
   begin_atom(atom);
   flush();
   if (cut[atom] != 0) moved[atom] = builder.size();
   windowed_line result{std::move(builder).finish(lattice_blur(l, 0.5)), {}};
+  result.atoms.whole = true;
   for (const auto& [from, to] : windows) {
     result.windows.emplace_back(moved[static_cast<std::size_t>(from)],
                                 moved[static_cast<std::size_t>(to)]);

@@ -1,73 +1,182 @@
 // lutra: shorter_gaps.hpp - a map that brings far apart values nearer without changing what clusterings cost.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A cluster that holds values on both sides of an empty interval of length g costs at least g^2 / 2, if values weigh
-// at least 1. Where this is more than an upper bound U of the optimum, no optimal clustering has such a cluster, and the
-// cost of all others does not depend on g. So gaps are cut down to 2 sqrt(U), where spanning clusters still cost 2 U:
-// optimal clusterings and their cost stay what they are, and sums of squares become small enough for sums in double,
-// beside an outlier or between two narrow modes (line_rounding.hpp). The values around the line's origin stay where
-// they are. Not where the outlier is so far that moving it would round away where it lies.
+// If a cluster of an optimal clustering holds values on both sides of an empty interval of length g, its centroid is at
+// least g / 2 away from one of the values beside the interval, and all other centroids are no nearer to that one. So
+// the values that lie within g / 4 of it, on its side, are at least g / 4 away from all centroids: with M what they
+// weigh, on the side where it is less, the clustering costs at least M g^2 / 16. Where this is more than an upper bound
+// U of the optimum, no optimal clustering has such a cluster. The cost of all others does not depend on g, and gaps are
+// cut down to a length for which spanning clusters cost 2 U, as a rule. Then
+//   optimum of the moved values <= optimum <= cost of any clustering found that does not span a gap (spans()),
+// and sums of squares become small enough for sums in double, beside outliers however far or between two narrow modes
+// (line_rounding.hpp). The stretch of values around the line's origin stays where it is. Every other one moves as a
+// whole, by the distance to its value next to the gap: differences within it are formed first.
 //
 // Thread safety: a value type.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <lutra/cluster/line.hpp>
+#include <span>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// Gaps that are made shorter: values above the origin's side of one move down, those below move up. Ascending.
+// An upper bound of the optimum on a line, whatever lies far away: one cluster of all but up to k - 1 atoms at the
+// ends, which are alone. Rounding of the sums, at most the number of atoms times that of the largest, is added.
+inline double cost_of_rest(const line& l, index_t k) {
+  index_t i = 0, j = l.size();
+  double least = std::numeric_limits<double>::infinity();
+  for (index_t alone = 0; alone < k && i < j; ++alone) {
+    const auto larger = [&](const std::vector<double>& sum) {
+      return std::fabs(sum[static_cast<std::size_t>(i)]) +
+             std::fabs(sum[static_cast<std::size_t>(j)]);
+    };
+    const double mean = std::fabs(l.mean(i, j));
+    const double sums = larger(l.q) + mean * (2 * larger(l.s) + mean * larger(l.w));
+    least = std::min(least, l.cost(i, j) + 0x1p-51 * static_cast<double>(l.size() + 8) * sums);
+    if (-l.least(i) > l.largest(j - 1)) {
+      ++i;
+    } else {
+      --j;
+    }
+  }
+  return least;
+}
+
+// Gaps that are made shorter, and where the stretches between them go.
 class shorter_gaps {
  public:
   // None.
   shorter_gaps() = default;
-  // The gaps between the atoms of a line of whole weights, for clusterings that cost no more than `bound`.
-  shorter_gaps(const line& l, double bound) : bound_(bound) {
-    if (!l.whole || !(bound > 0)) return;
-    const double enough = 2 * std::sqrt(bound) * (1 + 0x1.0p-20);
-    constexpr double too_far = 0x1p24;
-    double moved = 0;
+  // The gaps between the atoms of a line, for clusterings that cost no more than `bound`.
+  shorter_gaps(const line& l, double bound) : origin_(l.origin) {
+    constexpr double least_bound =
+        0x1p-960;  // costs near the end of the range of double are not precise
+    if (!(bound > least_bound && bound <= std::numeric_limits<double>::max())) return;
+    std::vector<index_t> cuts;
+    std::vector<double> length;
     for (index_t a = 1; a < l.size(); ++a) {
       const double gap = l.least(a) - l.largest(a - 1);
-      if (!(gap > 2 * enough)) continue;
-      if (gap > too_far * enough) {
-        *this = shorter_gaps();
-        return;
-      }
-      const double middle = l.origin + (l.largest(a - 1) + gap / 2);
-      moved += gap - enough;
-      from_.push_back(middle);
-      by_.push_back(moved);
+      const double most = std::min(l.weight(0, a), l.weight(a, l.size()));
+      if (!(gap * gap * most > 128 * bound)) continue;
+      double enough = gap;  // halved while a cluster across it costs too much
+      while (beside(l, a, enough / 8) * (enough * enough) > 128 * bound) enough /= 2;
+      if (!(enough > 0x1p-480 && enough < gap)) continue;
+      cuts.push_back(a);
+      length.push_back(enough);
     }
-    home_ = shift(l.origin);
+    if (!cuts.empty()) place(l, cuts, length);
   }
 
-  bool empty() const noexcept { return from_.empty(); }
-  // Whether a clustering of this cost has no cluster across a gap.
-  bool holds(double cost) const noexcept { return empty() || cost < 2 * bound_; }
-  // By how much a value moves down, or up if negative.
-  double shift(double x) const noexcept {
-    const auto at = std::upper_bound(from_.begin(), from_.end(), x) - from_.begin();
-    return (at == 0 ? 0.0 : by_[static_cast<std::size_t>(at) - 1]) - home_;
+  bool empty() const noexcept { return stretches_.empty(); }
+  double origin() const noexcept { return origin_; }
+  // Whether a clustering of moved values has a cluster across a gap.
+  bool spans(const line& l, std::span<const index_t> starts) const noexcept {
+    const double shift = l.origin - origin_;
+    const auto stretch_of = [&](double d) {
+      return std::upper_bound(new_gap_.begin(), new_gap_.end(), d + shift) - new_gap_.begin();
+    };
+    for (std::size_t c = 0; c < starts.size(); ++c) {
+      const index_t end = c + 1 < starts.size() ? starts[c + 1] : l.size();
+      if (stretch_of(l.least(starts[c])) != stretch_of(l.largest(end - 1))) return true;
+    }
+    return false;
+  }
+  // What the values of a stretch move by.
+  struct translation {
+    double origin = 0, from = 0, to = 0;
+    bool home = true;
+    double operator()(double x) const noexcept {
+      return home ? x : origin + (to + ((x - origin) - from));
+    }
+    // The same of a sum of values of this weight.
+    double of_sum(double sum, double weight) const noexcept {
+      return home ? sum
+                  : origin * weight + (to * weight + ((sum - origin * weight) - from * weight));
+    }
+  };
+  translation at(double x) const noexcept {
+    if (empty()) return {};
+    const double d = x - origin_;
+    const auto s = std::upper_bound(gap_.begin(), gap_.end(), d) - gap_.begin();
+    const stretch& found = stretches_[static_cast<std::size_t>(s)];
+    return {origin_, found.from, found.to, found.from == found.to};
+  }
+  double moved(double x) const noexcept { return at(x)(x); }
+  // Where the value is then, relative to the origin.
+  double distance(double x) const noexcept {
+    const translation t = at(x);
+    return t.to + ((x - origin_) - t.from);
+  }
+  // How far off the distance may be, within its stretch, of a value that is moved: its distance from the origin was
+  // rounded. Not that of the value beside the gap, from which the others are measured.
+  double lost(double x) const noexcept {
+    const translation t = at(x);
+    return t.home || x - origin_ == t.from ? 0.0 : 0x1p-52 * std::fabs(x - origin_);
   }
   // The value that was moved to y.
   double restored(double y) const noexcept {
-    for (std::size_t g = from_.size(); g-- > 0;) {
-      // Where the middle of the gap is now, by what the gaps below it and half of this one have moved.
-      const double before = g == 0 ? 0.0 : by_[g - 1];
-      if (y > from_[g] - before - (by_[g] - before) / 2 + home_) return y + (by_[g] - home_);
-    }
-    return y - home_;
+    if (empty()) return y;
+    const double d = y - origin_;
+    const auto s = std::upper_bound(new_gap_.begin(), new_gap_.end(), d) - new_gap_.begin();
+    const stretch& found = stretches_[static_cast<std::size_t>(s)];
+    return found.from == found.to ? y : origin_ + (found.from + (d - found.to));
   }
 
  private:
-  double bound_ = 0;
-  double home_ = 0;  // by how much the values around the origin would move down
-  std::vector<double> from_, by_;
+  // Relative to the origin: what lay at `from` goes to `to`.
+  struct stretch {
+    double from = 0, to = 0;
+  };
+
+  // What the values weigh that lie within `distance` of the gap before atom a, on the side where it is less, at least.
+  static double beside(const line& l, index_t a, double distance) noexcept {
+    const std::vector<double>& ends = l.hi.empty() ? l.lo : l.hi;
+    const index_t i =
+        std::lower_bound(l.lo.begin(), l.lo.begin() + a, l.largest(a - 1) - distance) -
+        l.lo.begin();
+    const index_t j =
+        std::upper_bound(ends.begin() + a, ends.end(), l.least(a) + distance) - ends.begin();
+    const auto weight = [&](index_t from, index_t to) {
+      const auto sum = [&](index_t at) { return std::fabs(l.w[static_cast<std::size_t>(at)]); };
+      const double rounded = l.whole ? 0.0 : 0x1p-51 * std::max(sum(from), sum(to));
+      return l.weight(from, to) * (1 - l.error) - rounded * static_cast<double>(to - from);
+    };
+    return std::max(0.0, std::min(weight(i, a), weight(a, j)));
+  }
+
+  // Stretch s lies before atom cuts[s]; outwards from the one that holds the origin.
+  void place(const line& l, const std::vector<index_t>& cuts, const std::vector<double>& length) {
+    const std::size_t n = cuts.size();
+    for (const index_t a : cuts) {
+      gap_.push_back(l.largest(a - 1) + (l.least(a) - l.largest(a - 1)) / 2);
+    }
+    new_gap_.resize(n);
+    stretches_.resize(n + 1);
+    const auto home =
+        static_cast<std::size_t>(std::upper_bound(gap_.begin(), gap_.end(), 0.0) - gap_.begin());
+    const auto where = [](const stretch& s, double d) { return s.to + (d - s.from); };
+    for (std::size_t s = home; s < n; ++s) {
+      const double end = where(stretches_[s], l.largest(cuts[s] - 1));
+      new_gap_[s] = end + length[s] / 2;
+      stretches_[s + 1] = {l.least(cuts[s]), end + length[s]};
+    }
+    for (std::size_t s = home; s > 0; --s) {
+      const double end = where(stretches_[s], l.least(cuts[s - 1]));
+      new_gap_[s - 1] = end - length[s - 1] / 2;
+      stretches_[s - 1] = {l.largest(cuts[s - 1] - 1), end - length[s - 1]};
+    }
+  }
+
+  double origin_ = 0;
+  std::vector<double> gap_,
+      new_gap_;  // the middles of the gaps, ascending, before and after; relative
+  std::vector<stretch> stretches_;  // one more than gaps, or none
 };
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -16,9 +16,10 @@
 // follow_schedule(). Steps are counted all the time, and saved: training goes on where it was.
 #pragma once
 
-#include <lutra/affine/quantize.hpp>
+#include <lutra/affine/float_types.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
 #include <lutra/observe/any_observer.hpp>
+#include <lutra/observe/saved.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,13 +47,18 @@ class fake_quantizer {
   void forward(tensor_view<const float> in, tensor_view<float> out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
     if (!disabled() && observer_enabled_) observe(in);
-    if (disabled() || !fake_quant_enabled_ || in.empty()) {
-      copy(in, out);
-      return;
-    }
-    check_observed();
-    if (!params_) params_ = params_of(observer_);
-    fake_quantize(in, *params_, out);
+    if (passes_on(in)) return copy<float>(in, out);
+    fake_quantize(in, ready_params(), out);
+  }
+  // half, bfloat16 and double tensors (affine/float_types.hpp). Switched off, they are copied as they are.
+  template <converted_float_element X>
+  void forward(const tensor_view<X>& in, const tensor_view<std::remove_const_t<X>>& out) {
+    check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
+    tensor<float> x = as_float(in);
+    if (!disabled() && observer_enabled_) observe(view(x));
+    if (passes_on(view(x))) return copy<std::remove_const_t<X>>(in, out);
+    fake_quantize(view(x), ready_params(), view(x));
+    from_float(x, out);
   }
   // The statistics half of forward(), whatever observer_enabled() says.
   void observe(tensor_view<const float> x) {
@@ -60,6 +66,9 @@ class fake_quantizer {
     if ((mismatch_ = mismatch(x.extents()))) return;
     observer_.observe(x);
     params_.reset();
+  }
+  template <converted_float_element X> void observe(const tensor_view<X>& x) {
+    observe(view(as_float(x)));
   }
 
   // Raise invalid_state while a schedule is followed.
@@ -258,18 +267,28 @@ class fake_quantizer {
   void check_observed() const {
     if (!initialized()) {
       raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
-            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "");
+            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "0 samples",
+            "a tensor through forward() or observe() first");
     }
   }
-  static void copy(const tensor_view<const float>& in, const tensor_view<float>& out) {
+  bool passes_on(const tensor_view<const float>& in) const noexcept {
+    return disabled() || !fake_quant_enabled_ || in.empty();
+  }
+  const qparams& ready_params() {
+    check_observed();
+    if (!params_) params_ = params_of(observer_);
+    return *params_;
+  }
+  template <class T> static void copy(const tensor_view<const T>& in, const tensor_view<T>& out) {
     if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
-    on_dense(in, out, [&](const float* from, float* to) {
+    on_dense(in, out, [&](const T* from, T* to) {
       if (from != to) std::copy_n(from, in.size(), to);
     });
   }
   void combine(const fake_quantizer& other, bool merging, const char* where) {
     if (!(spec_ == other.spec_) || target_ != other.target_) {
-      raise(errc::incompatible, "fake-quantizers have different specs", where);
+      raise(errc::incompatible, "fake-quantizers have different specs or targets", where,
+            other.description(), description());
     }
     any_observer both = observer_;
     merging ? both.merge(other.observer_) : both.append(other.observer_);
@@ -277,8 +296,19 @@ class fake_quantizer {
     params_.reset();
     if (!mismatch_) mismatch_ = other.mismatch_;
   }
+  std::string description() const {
+    std::string text;
+    for (const std::string_view part :
+         {name_of(spec_.dtype), name_of(spec_.qscheme), observer_key_of(spec_, target_)}) {
+      text.append(part).append(", ");
+    }
+    return text + observation_of(spec_);
+  }
   void check_free(const char* where) const {
-    if (following_) raise(errc::invalid_state, "the switches follow a schedule", where);
+    if (following_) {
+      raise(errc::invalid_state, "the switches follow a schedule", where, "step " + text_of(steps_),
+            "set_switches(), or set_schedule({}) first");
+    }
   }
   void apply_schedule() noexcept {
     if (!following_) return;

@@ -219,14 +219,7 @@ class bit_search {
         if (bound(p, row + 1) <= best_.error) next.push_back(p);
       }
     }
-    std::stable_sort(next.begin(), next.end(), [](const partial& a, const partial& b) {
-      return a.bytes != b.bytes ? a.bytes < b.bytes : a.error < b.error;
-    });
-    std::size_t kept = 0;
-    for (const partial& p : next) {
-      if (kept == 0 || p.error < next[kept - 1].error) next[kept++] = p;
-    }
-    next.resize(kept);
+    keep_undominated(next, [](const partial& p) -> const partial& { return p; });
     return next;
   }
   // Leaves the `count` partial choices with the least bounds, in order; `dropped` is the least bound seen to go.

@@ -35,7 +35,8 @@ struct final_parameters {
       } catch (const error& e) {
         if (e.code() != errc::non_finite) throw;
         made.why_none.back() = e.problem() + ": " + e.value();
-        made.notes.push_back(plan.groups[i].name + ": stays float, " + made.why_none.back());
+        made.notes.push_back(plan.group_name(index_t(i)) + ": stays float, " +
+                             made.why_none.back());
       }
 #else
       static_cast<void>(plan);

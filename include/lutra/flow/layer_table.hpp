@@ -7,6 +7,7 @@
 // Value types; concurrent reads are safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <lutra/observe/state.hpp>
@@ -43,10 +44,12 @@ inline std::string text_of(const layer_choices& layer, std::size_t choice) {
 
 // Raises what makes a table useless for a search: invalid_argument for no layers, a layer without choices,
 // a name that occurs twice, a negative size or error; non_finite for an error that is not finite or was not
-// measured; size_overflow for sizes whose sum would not fit.
+// measured, and for errors whose sum over the layers may not be finite; size_overflow for sizes whose sum may not
+// fit.
 inline void check(const layer_table& table, const std::string& where) {
   if (table.empty()) raise(errc::invalid_argument, "the table has no layers", where);
-  const std::int64_t most = largest_count / static_cast<std::int64_t>(table.size());
+  std::int64_t bytes = 0;  // of the layers before, at most
+  double error = 0;
   std::unordered_set<std::string_view> names;
   for (const layer_choices& layer : table) {
     const std::string name = text_of(std::string_view(layer.name));
@@ -56,6 +59,8 @@ inline void check(const layer_table& table, const std::string& where) {
     if (layer.choices.empty()) {
       raise(errc::invalid_argument, "a layer has no choices", where + ", weight " + name);
     }
+    std::int64_t most_bytes = 0;
+    double most_error = 0;
     for (std::size_t i = 0; i < layer.choices.size(); ++i) {
       const layer_choice& c = layer.choices[i];
       const std::string at = where + ", " + text_of(layer, i);
@@ -65,9 +70,19 @@ inline void check(const layer_table& table, const std::string& where) {
       }
       if (c.error < 0) raise(errc::invalid_argument, "an error is negative", at, text_of(c.error));
       if (c.bytes < 0) raise(errc::invalid_argument, "a size is negative", at, text_of(c.bytes));
-      if (c.bytes > most)
-        raise(errc::size_overflow, "the sizes do not add up", at, text_of(c.bytes));
+      if (c.bytes > largest_count - bytes) {
+        raise(errc::size_overflow, "the sizes do not add up", at, text_of(c.bytes),
+              "<= " + text_of(largest_count) + " for all layers");
+      }
+      if (!(error + c.error <= std::numeric_limits<double>::max())) {
+        raise(errc::non_finite, "the errors do not add up", at, text_of(c.error),
+              "a finite sum over all layers");
+      }
+      most_bytes = std::max(most_bytes, c.bytes);
+      most_error = std::max(most_error, c.error);
     }
+    bytes += most_bytes;
+    error += most_error;
   }
 }
 

@@ -69,6 +69,13 @@ inline void check(const layer_offers& offers) {
   }
 }
 
+// The elements in row-major order; copied into `held` only if they do not lie so.
+inline std::span<const float> elements_of(const tensor_view<const float>& x,
+                                          std::vector<float>& held) {
+  if (x.is_contiguous()) return x.elements();
+  held = to_vector<float>(x);
+  return held;
+}
 inline bool has_short_groups(const block_grid& grid) {
   for (int i = 0; i < grid.extents().rank(); ++i) {
     if (grid.extents()[i] % grid.block()[i] != 0) return true;
@@ -92,8 +99,9 @@ layer_table layer_choices_of(const G& graph, const palettizer_config& config,
     if (!w.chosen) continue;
     const tensor_view<const float> data =
         graph_traits<G>::constant(graph, indexed.values[to_size(w.value)]);
-    const std::vector<float> values = to_vector<float>(data);
-    refuse_misfits(std::span<const float>(values), misfits(std::span<const float>(values)), w.name);
+    std::vector<float> held;
+    const std::span<const float> values = elements_of(data, held);
+    refuse_misfits(values, misfits(values), w.name);
     layer_choices layer{w.name, data.size(), {}};
     std::vector<granularity> ways = offers.granularities;
     if (ways.empty()) ways.push_back(w.spec.granularity);
@@ -177,7 +185,7 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
   };
   struct weight {
     value_id_t<G> value;
-    tensor<float> data;
+    tensor_view<const float> data;        // of the graph, which does not change
     tensor_view<const float> importance;  // null: none
   };
 
@@ -196,7 +204,7 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
         raise(errc::incompatible, "the graph has no such weight", "measure_layers", name);
       }
       const value_id_t<G>& id = indexed.values[to_size(at->second)];
-      weight w{id, tensor<float>::copy_of(graph_traits<G>::constant(graph, id)), {}};
+      weight w{id, graph_traits<G>::constant(graph, id), {}};
       if (w.data.size() != layer.elements) {
         raise(errc::incompatible, "the weight has another size than in the table",
               "measure_layers, weight " + name, text_of(w.data.size()), text_of(layer.elements));
@@ -216,13 +224,14 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
     palettize_options how;
     how.where = table_[at.layer].name;
     how.importance = w.importance;
-    const palette<float> found = palettize(lutra::view(w.data), made.spec, how, serial_executor{});
+    const palette<float> found = palettize(w.data, made.spec, how, serial_executor{});
     const tensor<float> restored = restore(found);
     made.bytes = pack(found).bytes();
     if constexpr (std::same_as<F, std::nullptr_t>) {
       const auto importance =
           w.importance.data() == nullptr ? std::span<const float>() : w.importance.elements();
-      made.error = weighted_error(w.data.elements(), restored.elements(), importance);
+      std::vector<float> held;
+      made.error = weighted_error(elements_of(w.data, held), restored.elements(), importance);
     } else {
       made.error = output_error_(layer_trial<G>{at.layer, w.value, table_[at.layer].name, made.spec,
                                                 lutra::view(restored)});

@@ -352,9 +352,10 @@ template <editable_graph G> class quantizer {
     if (options_.allow_uncalibrated) return;
     std::string missing;
     for (std::size_t i = 0; i < held_.fake_quants.size(); ++i) {
-      if (plan_.groups[i].weight || held_.fake_quants[i].disabled() || held_.calibrated[i] != 0)
+      if (plan_.settings_of(index_t(i)).weight || held_.fake_quants[i].disabled() ||
+          held_.calibrated[i] != 0)
         continue;
-      missing += (missing.empty() ? "" : ", ") + plan_.groups[i].name;
+      missing += (missing.empty() ? "" : ", ") + plan_.group_name(index_t(i));
     }
     if (!missing.empty()) {
       raise(errc::invalid_state, "activations saw no calibration batch", "quantizer::finalize",

@@ -68,12 +68,10 @@ template <editable_graph G> class quantizer_reporter {
       index_t& at = record_of[to_size(p.group)];
       if (at < 0) {
         at = index_t(report.activations.size());
+        const fake_quantizer& fq = fakes_[to_size(p.group)];
         const qparams& q = *parameters_.of[to_size(p.group)];
-        report.activations.push_back({plan_.groups[to_size(p.group)].name,
-                                      {},
-                                      q.scale,
-                                      q.zero_point,
-                                      fakes_[to_size(p.group)].samples()});
+        report.activations.push_back(
+            {plan_.group_name(p.group), {}, q.scale, q.zero_point, fq.samples()});
       }
       report.activations[to_size(at)].values.push_back(plan_.index.label(p.value));
     }

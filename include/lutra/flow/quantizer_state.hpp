@@ -25,7 +25,8 @@ struct quantizer_state {
   // One for every group, with its schedule left aside.
   static quantizer_state of(const quantization_plan& plan) {
     quantizer_state made;
-    for (const plan_group& g : plan.groups) {
+    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+      const group_settings& g = plan.settings_of(index_t(i));
       fake_quantizer& fq =
           made.fake_quants.emplace_back(g.spec, g.weight ? target::weight : target::activation);
       fq.set_schedule(g.schedule);
@@ -74,7 +75,7 @@ inline std::vector<std::uint8_t> save_state(const quantizer_state& state,
   w.u64(state.fake_quants.size());
   for (std::size_t i = 0; i < state.fake_quants.size(); ++i) {
     const std::vector<std::uint8_t> bytes = state.fake_quants[i].save();
-    w.text(plan.groups[i].name);
+    w.text(plan.group_name(index_t(i)));
     w.u8(state.calibrated[i] != 0 ? 1 : 0);
     w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
@@ -82,17 +83,18 @@ inline std::vector<std::uint8_t> save_state(const quantizer_state& state,
 }
 
 // Reads one fake-quantizer of a plan group. `steps` is what version 1 says, absent in others.
-inline void load_group(state_reader& r, const plan_group& group, std::optional<std::int64_t> steps,
-                       fake_quantizer& fq, const char* where) {
+inline void load_group(state_reader& r, const quantization_plan& plan, index_t group,
+                       std::optional<std::int64_t> steps, fake_quantizer& fq, const char* where) {
+  const std::optional<qat_schedule>& schedule = plan.settings_of(group).schedule;
   const std::string own = r.text();
   fq.load({reinterpret_cast<const std::uint8_t*>(own.data()), own.size()});
   if (steps) {
     if (fq.schedule()) r.corrupt("a fake-quantizer with a schedule of its own", "", "none");
-    fq.set_schedule(group.schedule);
+    fq.set_schedule(schedule);
     fq.set_steps(*steps);
-  } else if (fq.schedule() != group.schedule) {
+  } else if (fq.schedule() != schedule) {
     raise(errc::incompatible, "the state was saved with another qat_schedule", where,
-          text_of(std::string_view(group.name)));
+          text_of(std::string_view(plan.group_name(group))));
   }
 }
 
@@ -124,12 +126,13 @@ inline quantizer_state load_state(std::span<const std::uint8_t> bytes,
   }
   quantizer_state loaded = now;
   for (std::size_t i = 0; i < loaded.fake_quants.size(); ++i) {
-    if (const std::string name = r.text(); name != plan.groups[i].name) {
+    const std::string wanted = plan.group_name(index_t(i));
+    if (const std::string name = r.text(); name != wanted) {
       raise(errc::incompatible, "the state belongs to another plan", where,
-            text_of(std::string_view(name)), text_of(std::string_view(plan.groups[i].name)));
+            text_of(std::string_view(name)), text_of(std::string_view(wanted)));
     }
     loaded.calibrated[i] = r.flag() ? 1 : 0;
-    load_group(r, plan.groups[i], steps, loaded.fake_quants[i], where);
+    load_group(r, plan, index_t(i), steps, loaded.fake_quants[i], where);
     if (const std::int64_t own = loaded.fake_quants[i].steps(); own != loaded.steps()) {
       r.corrupt("fake-quantizers count different steps", text_of(own), text_of(loaded.steps()));
     }

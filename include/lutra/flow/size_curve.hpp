@@ -10,27 +10,38 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/flow/layer_table.hpp>
+#include <numeric>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// Choices of one row that no other beats in both bytes and error, smallest first; of equal ones the first.
-inline std::vector<index_t> undominated(const layer_choices& layer) {
-  const auto& c = layer.choices;
-  std::vector<index_t> order(c.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<index_t>(i);
-  const auto at = [&](index_t i) -> const layer_choice& { return c[static_cast<std::size_t>(i)]; };
-  std::stable_sort(order.begin(), order.end(), [&](index_t a, index_t b) {
-    return at(a).bytes != at(b).bytes ? at(a).bytes < at(b).bytes : at(a).error < at(b).error;
+// Leaves those that no other beats in both bytes and error, smallest first; of equal ones the first. cost(item)
+// has `bytes` and `error`.
+template <class T, class Cost> void keep_undominated(std::vector<T>& items, Cost&& cost) {
+  std::stable_sort(items.begin(), items.end(), [&](const T& one, const T& other) {
+    const auto& a = cost(one);
+    const auto& b = cost(other);
+    return a.bytes != b.bytes ? a.bytes < b.bytes : a.error < b.error;
   });
-  std::vector<index_t> kept;
-  for (const index_t i : order) {
-    if (kept.empty() || at(i).error < at(kept.back()).error) kept.push_back(i);
+  auto kept = items.begin();
+  for (const T& item : items) {
+    if (kept == items.begin() || cost(item).error < cost(*std::prev(kept)).error) *kept++ = item;
   }
-  return kept;
+  items.erase(kept, items.end());
+}
+
+// The choices of one row that are left by that.
+inline std::vector<index_t> undominated(const layer_choices& layer) {
+  std::vector<index_t> choices(layer.choices.size());
+  std::iota(choices.begin(), choices.end(), index_t{0});
+  keep_undominated(choices, [&](index_t i) -> const layer_choice& {
+    return layer.choices[static_cast<std::size_t>(i)];
+  });
+  return choices;
 }
 
 // Value type; concurrent reads are safe.

@@ -6,9 +6,11 @@
 // Value type of one plan; not for concurrent writing.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
+#include <lutra/graph/quantization_plan.hpp>
 #include <lutra/graph/resolve.hpp>
 #include <map>
 #include <string>
@@ -22,18 +24,11 @@ struct annotation {
   enum class kind_t : unsigned char { none, disabled, own, reference };
   kind_t kind = kind_t::none;
   index_t32 target = -1;  // own: number of the spec; reference: point
-  decision why;
 
   annotation() = default;
-  annotation(kind_t k, index_t to, decision d) : kind(k), target(index_t32(to)), why(d) {}
+  annotation(kind_t k, index_t to) : kind(k), target(index_t32(to)) {}
 
   bool on() const noexcept { return kind == kind_t::own || kind == kind_t::reference; }
-};
-
-struct spec_use {
-  quantization_spec spec;
-  bool weight;                           // found in a state map
-  std::optional<qat_schedule> schedule;  // of the module config that holds the spec
 };
 
 class annotations {
@@ -45,7 +40,6 @@ class annotations {
     std::vector<index_t32> seen(g.role.size(), -1);  // value -> its edge at the current node
     edges_.items.reserve(g.operands.items.size());
     edges_.begin.reserve(g.operands.begin.size());
-    edge_node_.reserve(g.operands.items.size());
     edge_of_.reserve(g.operands.items.size());
     for (index_t n = 0; n < g.node_count(); ++n) {
       const index_t first = edge_count();
@@ -54,13 +48,14 @@ class annotations {
         if (edge < first) {
           edge = index_t32(edge_count());
           edges_.items.push_back(v);
-          edge_node_.push_back(index_t32(n));
         }
         edge_of_.push_back(edge);
       }
       edges_.end_row();
     }
     points_.resize(to_size(edge_count() + g.value_count()));
+    edge_why_.resize(to_size(edge_count()));
+    value_why_.resize(to_size(g.value_count()));
     claimed_.assign(g.op_type.size(), 0);
   }
 
@@ -70,40 +65,55 @@ class annotations {
   index_t first_edge(index_t node) const noexcept { return edges_.begin[to_size(node)]; }
   index_t end_edge(index_t node) const noexcept { return edges_.begin[to_size(node) + 1]; }
   index_t value_of(index_t edge) const noexcept { return edges_.items[to_size(edge)]; }
-  index_t node_of(index_t edge) const noexcept { return edge_node_[to_size(edge)]; }
+  // Logarithmic: asked for few.
+  index_t node_of(index_t edge) const noexcept {
+    const auto after = std::upper_bound(edges_.begin.begin(), edges_.begin.end(), edge);
+    return index_t(after - edges_.begin.begin()) - 1;
+  }
   index_t edge_of(index_t use) const noexcept { return edge_of_[to_size(use)]; }  // operand use
   index_t output_point(index_t value) const noexcept { return edge_count() + value; }
-  annotation& operator[](index_t point) noexcept { return points_[to_size(point)]; }
   const annotation& operator[](index_t point) const noexcept { return points_[to_size(point)]; }
-  annotation& output(index_t value) noexcept { return points_[to_size(output_point(value))]; }
+  const annotation& output(index_t value) const noexcept { return (*this)[output_point(value)]; }
+  decision& why(index_t point) noexcept {
+    return point < edge_count() ? edge_why_[to_size(point)]
+                                : value_why_[to_size(point - edge_count())];
+  }
 
   // A claimed node is never annotated again by an op-level rule.
   bool claimed(index_t node) const noexcept { return claimed_[to_size(node)] != 0; }
   void claim(index_t node) noexcept { claimed_[to_size(node)] = 1; }
 
   // ---- setting ------------------------------------------------------------------------------------
+  void set(index_t point, const annotation& a, const decision& d) noexcept {
+    points_[to_size(point)] = a;
+    why(point) = d;
+  }
   void turn_off(index_t point, reason why, index_t source = -1, index_t node = -1) {
-    (*this)[point] = {kind_t::disabled, -1, {why, false, node, source, -1}};
+    set(point, {kind_t::disabled, -1}, {why, false, node, source, -1});
   }
   // `spec` lies in a map of `module`.
   void set_own(index_t point, const quantization_spec* spec, bool weight,
                const module_config& module, reason why, index_t source) {
     const auto [found, inserted] = spec_number_.try_emplace({spec, weight}, index_t(specs_.size()));
     if (inserted) specs_.push_back({*spec, weight, module.qat_schedule});
-    (*this)[point] = {kind_t::own, found->second, {why, true, -1, source, -1}};
+    set(point, {kind_t::own, found->second}, {why, true, -1, source, -1});
   }
   void refer(index_t point, index_t to, reason why, index_t node) {
-    (*this)[point] = {kind_t::reference, to, {why, true, node, -1, -1}};
+    set(point, {kind_t::reference, to}, {why, true, node, -1, -1});
   }
-  // Once every point has become a decision; points must not be asked for then.
+  // Once specs and references are known; points must not be asked for then.
   void release_points() noexcept { points_ = {}; }
   // A copy that lives as long as the annotations: what set_own() takes.
   const quantization_spec* keep(const quantization_spec& spec) { return &kept_.emplace_back(spec); }
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
-  const std::vector<spec_use>& specs() const noexcept { return specs_; }
+  const std::vector<group_settings>& specs() const noexcept { return specs_; }
   const std::vector<std::string>& sources() const noexcept { return sources_; }
   const std::vector<std::string>& notes() const noexcept { return notes_; }
+  // By edge, and by value; reasons must not be asked for then.
+  std::vector<decision> take_edge_decisions() noexcept { return std::move(edge_why_); }
+  std::vector<decision> take_value_decisions() noexcept { return std::move(value_why_); }
+  std::vector<group_settings> take_specs() noexcept { return std::move(specs_); }
   std::vector<std::string> take_sources() noexcept { return std::move(sources_); }
   std::vector<std::string> take_notes() noexcept { return std::move(notes_); }
   // The number of a pattern in sources().
@@ -121,12 +131,12 @@ class annotations {
   }
 
  private:
-  index_rows edges_;                  // node -> its distinct operands, as values; items are edges
-  std::vector<index_t32> edge_node_;  // edge -> node
-  std::vector<index_t32> edge_of_;    // operand use -> edge
+  index_rows edges_;                // node -> its distinct operands, as values; items are edges
+  std::vector<index_t32> edge_of_;  // operand use -> edge
   std::vector<annotation> points_;
+  std::vector<decision> edge_why_, value_why_;  // of the points
   std::vector<char> claimed_;
-  std::vector<spec_use> specs_;
+  std::vector<group_settings> specs_;  // weight: found in a state map
   std::vector<std::string> sources_;
   std::vector<std::string> notes_;
   std::deque<quantization_spec> kept_;

@@ -108,5 +108,9 @@ inline void check(const palettizer_config& config) {
   config_checker().check_levels(config, "palettizer_config");
   config_checker::refuse_in_global(config.global_config.module_state_spec, "module_state_spec");
 }
+inline void check(const joint_config& config) {
+  check(config.weights);
+  check(config.activations);
+}
 
 }  // namespace lutra::inline LUTRA_ABI

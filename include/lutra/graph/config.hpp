@@ -266,4 +266,13 @@ struct palettizer_config {
   friend bool operator==(const palettizer_config&, const palettizer_config&) = default;
 };
 
+// ---- both ------------------------------------------------------------------------------------------
+// Weights palettized first, then activations quantized around them.
+struct joint_config {
+  palettizer_config weights{};
+  quantizer_config activations{};
+
+  friend bool operator==(const joint_config&, const joint_config&) = default;
+};
+
 }  // namespace lutra::inline LUTRA_ABI

@@ -29,7 +29,7 @@ class explainer {
     }
     for (index_t v = 0; v < g_.value_count(); ++v) {
       if (g_.producer[to_size(v)] < 0 || g_.is_state(v)) {
-        a_.output(v).kind = annotation::kind_t::none;
+        a_.set(a_.output_point(v), {}, {});
         explain(a_.output_point(v), v, {reason::decided_by_readers, false, -1, -1, -1});
       }
     }
@@ -45,7 +45,7 @@ class explainer {
     } else if (g_.is_float[to_size(v)] == 0) {
       otherwise = {reason::not_float, false, -1, -1, -1};
     }
-    a_[point].why = otherwise;
+    a_.why(point) = otherwise;
   }
   // Why no pattern claimed the node.
   decision why_free(index_t n) const {

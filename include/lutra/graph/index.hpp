@@ -6,8 +6,11 @@
 // cycle (its nodes are listed) and a wrong order are errc::invalid_graph. O(nodes + operands).
 #pragma once
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <lutra/graph/module_tree.hpp>
+#include <lutra/graph/numbering.hpp>
 #include <lutra/graph/op.hpp>
 #include <lutra/graph/traits.hpp>
 #include <optional>
@@ -66,7 +69,7 @@ struct graph_index {
   std::vector<op_family> families;                     // of op_types
   std::vector<std::optional<weight_operand>> weights;  // of op_types
   std::vector<index_t> outputs;                        // values
-  std::vector<index_t> inputs;  // values of role graph_input, in order of first use
+  std::vector<index_t> inputs;  // values of role graph_input, in order of first use: ascending
   module_tree modules;
 
   index_t node_count() const noexcept { return static_cast<index_t>(op_type.size()); }
@@ -98,9 +101,8 @@ struct graph_index {
     if (!names.empty()) return names.front();
     const index_t p = producer[to_size(v)];
     if (p == none) {
-      for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (inputs[i] == v) return "input " + text_of(static_cast<index_t>(i));
-      }
+      const auto at = std::lower_bound(inputs.begin(), inputs.end(), v);
+      if (at != inputs.end() && *at == v) return "input " + text_of(index_t(at - inputs.begin()));
       return "value " + text_of(v);
     }
     const auto made = results[p];
@@ -181,13 +183,15 @@ template <class G> struct indexed_graph {
 // Reads `g`. The work of one construction, cut into steps.
 template <readable_graph G> class graph_reader {
  public:
-  explicit graph_reader(const G& g) : g_(g) {}
+  // Points of a plan are operands and values: half of the numbers for each.
+  static constexpr std::size_t most_items = std::numeric_limits<index_t32>::max() / 2;
+
+  // `most`: nodes, operands, values and state names each, for tests.
+  explicit graph_reader(const G& g, std::size_t most = most_items) : g_(g), most_(most) {}
 
   indexed_graph<G> read() {
-    reserve();
     read_nodes();
     read_outputs();
-    refuse_too_large();
     value_number_ = {};
     index().role.reserve(result_.values.size());
     index().is_float.reserve(result_.values.size());
@@ -204,38 +208,51 @@ template <readable_graph G> class graph_reader {
   graph_index& index() { return result_.index; }
 
   // Room for what can be known beforehand.
-  void reserve() {
-    if constexpr (std::ranges::sized_range<decltype(traits::nodes(g_))>) {
-      const auto nodes = static_cast<std::size_t>(std::ranges::size(traits::nodes(g_)));
+  template <class Nodes> void reserve(const Nodes& all) {
+    if constexpr (std::ranges::sized_range<const Nodes>) {
+      const auto nodes = static_cast<std::size_t>(std::ranges::size(all));
+      if (nodes > most_) refuse_too_many(most_, "nodes");  // before anything is read
       result_.nodes.reserve(nodes);
+      result_.values.reserve(nodes);
       index().op_type.reserve(nodes);
       index().name.reserve(nodes);
       index().module.reserve(nodes);
       index().operands.begin.reserve(nodes + 1);
       index().results.begin.reserve(nodes + 1);
+      index().operands.items.reserve(nodes);
+      index().operand_node.reserve(nodes);
+      index().results.items.reserve(nodes);
+      index().producer.reserve(nodes);
       value_number_.reserve(nodes);
     }
   }
-  void refuse_too_large() {
-    const std::size_t uses = index().operands.items.size() + index().outputs.size();
-    constexpr std::size_t most =
-        std::numeric_limits<index_t32>::max() / 2;  // points are edges and values
-    if (uses <= most && result_.values.size() <= most) return;
+  // Before the number after `count` is given.
+  void refuse_too_many(std::size_t count, const char* what) const {
+    if (count < most_) return;
     raise(errc::unsupported, "the graph is too large to be numbered", "graph_traits",
-          text_of(uses) + " operands, " + text_of(result_.values.size()) + " values",
-          "<= " + text_of(most));
+          "more than " + text_of(count) + " " + what, "<= " + text_of(most_));
   }
   index_t32 number(const value_id_t<G>& v) {
-    const auto [at, inserted] = value_number_.try_emplace(v, index_t32(result_.values.size()));
-    if (inserted) {
-      result_.values.push_back(v);
+    std::vector<value_id_t<G>>& values = result_.values;
+    const auto next = index_t32(values.size());
+    values.push_back(v);
+    const index_t32 found = value_number_.find_or_add(
+        next, [&](index_t32 i) { return std::hash<value_id_t<G>>{}(values[to_size(i)]); },
+        [&](index_t32 i, index_t32 j) { return values[to_size(i)] == values[to_size(j)]; });
+    if (found == next) {
+      refuse_too_many(to_size(next), "values");
       index().producer.push_back(graph_index::none);
+    } else {
+      values.pop_back();
     }
-    return at->second;
+    return found;
   }
   void read_nodes() {
     std::vector<index_t> repeats;  // of op types, for default names
-    for (auto&& n : traits::nodes(g_)) {
+    auto&& all = traits::nodes(g_);
+    reserve(all);
+    for (auto&& n : all) {
+      refuse_too_many(result_.nodes.size(), "nodes");
       const auto node = index_t32(result_.nodes.size());
       result_.nodes.push_back(n);
       const index_t32 op = op_number(canonical_op(traits::op_type(g_, n)));
@@ -249,6 +266,7 @@ template <readable_graph G> class graph_reader {
                                (repeat > 0 ? "_" + text_of(repeat) : ""));
       }
       for (auto&& v : traits::operands(g_, n)) {
+        refuse_too_many(index().operands.items.size(), "operands");
         index().operands.items.push_back(number(v));
         index().operand_node.push_back(node);
       }
@@ -271,20 +289,16 @@ template <readable_graph G> class graph_reader {
   }
   void label_repeated_names() {
     const std::vector<std::string>& name = index().name;
-    // Nodes by the hash of their names, at most half full; one array for all.
-    std::size_t slots = 16;
-    while (slots < 2 * name.size()) slots *= 2;
-    std::vector<index_t32> first(slots, graph_index::none);
+    numbering first;  // nodes by their names
+    first.reserve(name.size());
     std::unordered_map<index_t32, index_t> count;  // of a first node with its name: repeats
     std::vector<std::pair<std::size_t, index_t>> repeated;  // node, which repeat
     for (std::size_t n = 0; n < name.size(); ++n) {
-      std::size_t at = std::hash<std::string_view>{}(name[n]) & (slots - 1);
-      while (first[at] >= 0 && name[to_size(first[at])] != name[n]) at = (at + 1) & (slots - 1);
-      if (first[at] < 0) {
-        first[at] = index_t32(n);
-      } else {
-        repeated.emplace_back(n, ++count.try_emplace(first[at], 1).first->second);
-      }
+      const index_t32 found = first.find_or_add(
+          index_t32(n), [&](index_t32 i) { return std::hash<std::string>{}(name[to_size(i)]); },
+          [&](index_t32 i, index_t32 j) { return name[to_size(i)] == name[to_size(j)]; });
+      if (to_size(found) != n)
+        repeated.emplace_back(n, ++count.try_emplace(found, 1).first->second);
     }
     for (const auto& [n, again] : repeated) index().name[n] += "#" + text_of(again);
   }
@@ -300,7 +314,11 @@ template <readable_graph G> class graph_reader {
     index().results.items.push_back(v);
   }
   void read_outputs() {
-    for (auto&& v : traits::outputs(g_)) index().outputs.push_back(number(v));
+    for (auto&& v : traits::outputs(g_)) {
+      refuse_too_many(index().operands.items.size() + index().outputs.size(),
+                      "operands and outputs");
+      index().outputs.push_back(number(v));
+    }
   }
   void read_value(index_t v) {
     const value_id_t<G>& id = result_.values[to_size(v)];
@@ -310,6 +328,7 @@ template <readable_graph G> class graph_reader {
     if (role == value_role::state) {
       if constexpr (requires { traits::state_names(g_, id); }) {
         for (const auto& name : traits::state_names(g_, id)) {
+          refuse_too_many(index().state_names.items.size(), "state names");
           index().state_names.items.emplace_back(name);
         }
       }
@@ -374,8 +393,9 @@ template <readable_graph G> class graph_reader {
   }
 
   const G& g_;
+  std::size_t most_;
   indexed_graph<G> result_;
-  std::unordered_map<value_id_t<G>, index_t32> value_number_;
+  numbering value_number_;
   std::unordered_map<std::string, index_t32> op_number_;
   index_t32 last_op_ = -1;
 };

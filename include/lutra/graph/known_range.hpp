@@ -66,18 +66,21 @@ inline void apply_known_ranges(quantization_plan& plan, known_range mode) {
     v.mixed = v.mixed || !range || (!first && v.range != range);
     if (range) v.range = range;
   }
+  settings_editor change(plan);
   for (std::size_t i = 0; i < of_group.size(); ++i) {
-    plan_group& group = plan.groups[i];
-    if (!of_group[i].range || group.weight || !is_integer(group.spec.dtype)) continue;
+    const group_settings& own = plan.settings_of(index_t(i));
+    if (!of_group[i].range || own.weight || !is_integer(own.spec.dtype)) continue;
     if (of_group[i].mixed) {
-      plan.notes.push_back(group.name +
+      plan.notes.push_back(plan.group_name(index_t(i)) +
                            ": range is known, but shared with tensors of other ops; not changed");
       continue;
     }
-    group.spec = with_known_range(group.spec, *of_group[i].range, mode);
-    plan.notes.push_back(group.name + ": known range, now " +
-                         std::string(name_of(group.spec.qscheme)) + " " +
-                         std::string(name_of(group.spec.dtype)));
+    const output_range range = *of_group[i].range;
+    change.spec(index_t(i), static_cast<int>(range),
+                [&](quantization_spec& s) { s = with_known_range(s, range, mode); });
+    const quantization_spec& now = plan.settings_of(index_t(i)).spec;
+    plan.notes.push_back(plan.group_name(index_t(i)) + ": known range, now " +
+                         std::string(name_of(now.qscheme)) + " " + std::string(name_of(now.dtype)));
   }
 }
 

@@ -17,6 +17,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
@@ -42,8 +43,12 @@ class op_rules {
     std::vector<choice> choices;       // of the key nodes; one for neighbours with the same
     std::vector<index_t32> choice_of;  // match -> choice; matches of one key are neighbours
     choice_of.reserve(matches.size());
-    // Matches by priority; within one priority they stay in graph order.
-    std::map<std::tuple<config_level, op_config_level, index_t>, std::vector<index_t32>> order;
+    // Matches by priority; within one priority they stay in graph order: lists, linked by `next`.
+    struct list {
+      index_t32 first, last;
+    };
+    std::map<std::tuple<config_level, op_config_level, index_t>, list> order;
+    std::vector<index_t32> next(matches.size(), -1);
     for (std::size_t i = 0; i < matches.size(); ++i) {
       if (i == 0 || matches[i].key() != matches[i - 1].key()) {
         const choice c = configs_.of(matches[i].key());
@@ -51,10 +56,13 @@ class op_rules {
       }
       choice_of.push_back(index_t32(choices.size()) - 1);
       const config_source& s = choices.back().source;
-      order[{s.level, s.op_level, -index_t(matches[i].chain.size())}].push_back(index_t32(i));
+      const auto match = index_t32(i);
+      const auto [at, inserted] = order.try_emplace(
+          {s.level, s.op_level, -index_t(matches[i].chain.size())}, list{match, match});
+      if (!inserted) next[to_size(std::exchange(at->second.last, match))] = match;
     }
     for (const auto& [priority, equal] : order) {
-      for (const index_t i : equal) {
+      for (index_t i = equal.first; i >= 0; i = next[to_size(i)]) {
         const pattern_match m = matches[to_size(i)];
         const bool free =
             std::none_of(m.chain.begin(), m.chain.end(), [&](index_t n) { return a_.claimed(n); });
@@ -149,8 +157,8 @@ class op_rules {
   void claim(index_t node) {
     a_.claim(node);
     for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
-      index_t& decided = state_decided_[to_size(a_.value_of(e))];
-      if (decided < 0) decided = e;
+      index_t32& decided = state_decided_[to_size(a_.value_of(e))];
+      if (decided < 0) decided = index_t32(e);
     }
   }
   void keep_inside_float(index_t node, index_t key) {
@@ -202,17 +210,14 @@ class op_rules {
     const index_t first = state_decided_[to_size(v)];
     annotation copy = a_[first];
     if (!copy.on()) copy.kind = annotation::kind_t::disabled;
-    copy.why = {reason::shared_state, copy.on(), a_.node_of(first), -1, -1};
-    a_[edge] = copy;
+    a_.set(edge, copy, {reason::shared_state, copy.on(), a_.node_of(first), -1, -1});
   }
   // Takes over what was decided at `other`; remembers an own config that said something else.
-  void adopt(index_t point, const annotation& made, reason why, index_t other, const lookup& own,
+  void adopt(index_t point, annotation made, reason why, index_t other, const lookup& own,
              const choice& c) {
     const bool agrees = own.spec != nullptr && (made.kind != annotation::kind_t::own ||
                                                 a_.specs()[to_size(made.target)].spec == *own.spec);
-    annotation copy = made;
-    copy.why = {why, true, other, -1, agrees ? -1 : source(c)};
-    a_[point] = copy;
+    a_.set(point, made, {why, true, other, -1, agrees ? -1 : source(c)});
   }
   void warn_not_float(const choice& c, index_t v, index_t node) {
     a_.note("config entry " + configs_.describe(c.source) + " addresses " + g_.label(v) + " at " +
@@ -247,12 +252,11 @@ class op_rules {
       if (a_[e].on()) last = e;
     }
     if (last < 0) return false;
-    const annotation shared = a_[last];
-    share(node, shared);
+    share(node, a_[last], a_.why(last));
     return true;
   }
   // The first edge takes `shared`; the other edges and the results refer to it.
-  void share(index_t node, const annotation& shared) {
+  void share(index_t node, annotation shared, decision why) {
     index_t first = -1;
     for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
       if (!is_float(a_.value_of(e))) {
@@ -261,7 +265,7 @@ class op_rules {
         a_.turn_off(e, reason::packed_state);
       } else if (first < 0) {
         first = e;
-        a_[e] = shared;
+        a_.set(e, shared, why);
       } else {
         a_.refer(e, first, reason::shared_range, node);
       }
@@ -283,9 +287,7 @@ class op_rules {
       for (const index_t use : g_.uses[v]) {
         const index_t user = g_.user(use);
         if (user < 0 || a_.claimed(user) || !preserves_range(user)) continue;
-        annotation shared = a_.output(v);
-        shared.why = {reason::shared_range, true, g_.producer[to_size(v)], -1, -1};
-        share(user, shared);
+        share(user, a_.output(v), {reason::shared_range, true, g_.producer[to_size(v)], -1, -1});
         claim(user);
         for (const index_t made : g_.results[user]) reached.push_back(made);
       }
@@ -296,8 +298,8 @@ class op_rules {
   const pattern_registry& registry_;
   resolver& configs_;
   annotations& a_;
-  std::vector<bool> range_preserving_;  // op type
-  std::vector<index_t> state_decided_;  // value -> its edge at the first node that claimed it
+  std::vector<bool> range_preserving_;    // op type
+  std::vector<index_t32> state_decided_;  // value -> its edge at the first node that claimed it
 };
 
 inline const graph_index& pattern_annotator::graph() const noexcept { return rules_.g_; }

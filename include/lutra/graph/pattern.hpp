@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <lutra/graph/index.hpp>
 #include <span>
 #include <string>
@@ -147,8 +148,8 @@ inline pattern shape_patterns() {
 }
 
 struct pattern_match {
-  index_t pattern;                 // in the registry
-  std::span<const index_t> chain;  // nodes; the first is the key node
+  index_t pattern;                   // in the registry
+  std::span<const index_t32> chain;  // nodes; the first is the key node
 
   index_t key() const noexcept { return chain.front(); }
   index_t last() const noexcept { return chain.back(); }
@@ -161,11 +162,18 @@ class pattern_matches {
   pattern_match operator[](std::size_t i) const noexcept {
     const stored& m = matches_[i];
     return {m.pattern,
-            std::span<const index_t>(nodes_).subspan(to_size(m.begin), to_size(m.length))};
+            std::span<const index_t32>(nodes_).subspan(to_size(m.begin), to_size(m.length))};
   }
   // Starts the chains of another key node.
   void start() { begin_ = index_t(nodes_.size()); }
-  void extend(index_t node) { nodes_.push_back(node); }
+  void extend(index_t node) {
+    constexpr std::size_t most = std::numeric_limits<index_t32>::max();
+    if (nodes_.size() >= most) {
+      raise(errc::unsupported, "the chains of the patterns are too many", "find_matches",
+            "more than " + text_of(most) + " nodes in them");
+    }
+    nodes_.push_back(index_t32(node));
+  }
   void add(index_t pattern) {
     matches_.push_back(
         {index_t32(pattern), index_t32(begin_), index_t32(index_t(nodes_.size()) - begin_)});
@@ -176,7 +184,7 @@ class pattern_matches {
     index_t32 pattern, begin, length;
   };
   std::vector<stored> matches_;
-  std::vector<index_t> nodes_;
+  std::vector<index_t32> nodes_;
   index_t begin_ = 0;
 };
 

@@ -21,7 +21,7 @@ class op_rules;
 class pattern_annotator {
  public:
   const graph_index& graph() const noexcept;
-  std::span<const index_t> nodes() const noexcept { return chain_; }
+  std::span<const index_t32> nodes() const noexcept { return chain_; }
   index_t key() const noexcept { return chain_.front(); }
   // Whether a pattern of the registry shares one range over inputs and outputs of the node's op. Raises
   // invalid_argument for a node outside the match.
@@ -45,7 +45,7 @@ class pattern_annotator {
  private:
   friend class op_rules;
   using choice = config_resolver<quantizer_config>::choice;
-  pattern_annotator(op_rules& rules, const choice& config, std::span<const index_t> chain,
+  pattern_annotator(op_rules& rules, const choice& config, std::span<const index_t32> chain,
                     index_t source)
       : rules_(rules), config_(config), chain_(chain), source_(source) {}
   void check_node(index_t node) const;
@@ -55,7 +55,7 @@ class pattern_annotator {
 
   op_rules& rules_;
   const choice& config_;
-  std::span<const index_t> chain_;
+  std::span<const index_t32> chain_;
   index_t source_;  // the pattern's name among the sources of the plan
 };
 

@@ -76,6 +76,7 @@ class placer {
       }
       path.clear();
     }
+    a_.release_points();
   }
 
   // What implicit sharing compares.
@@ -89,7 +90,7 @@ class placer {
   void share_on_values() {
     std::map<decltype(share_key({})), index_t> classes;
     std::vector<index_t> class_of;
-    for (const spec_use& s : a_.specs()) {
+    for (const group_settings& s : a_.specs()) {
       class_of.push_back(
           classes.try_emplace(share_key(s.spec), static_cast<index_t>(classes.size()))
               .first->second);
@@ -125,7 +126,7 @@ class placer {
   void make_groups() {
     group_.assign(parent_.size(), -1);  // until a point is visited: of those it is the root of
     index_t roots = 0;
-    for (index_t p = 0; p < a_.point_count(); ++p) {
+    for (index_t p = 0; p < index_t(parent_.size()); ++p) {
       roots += spec_[to_size(p)] >= 0 && root(p) == p ? 1 : 0;
     }
     plan_.groups.reserve(to_size(roots));
@@ -135,8 +136,7 @@ class placer {
       index_t32& group = group_[to_size(root(point))];
       if (group < 0) {
         group = index_t32(plan_.groups.size());
-        const spec_use& s = a_.specs()[to_size(spec)];
-        plan_.groups.push_back({s.spec, s.weight, g().label(value), s.schedule});
+        plan_.groups.push_back({index_t32(spec), index_t32(value)});
       }
       group_[to_size(point)] = group;
     };
@@ -146,6 +146,7 @@ class placer {
       }
       for (const index_t v : g().results[n]) visit(a_.output_point(v), v);
     }
+    plan_.settings = a_.take_specs();
     parent_ = {};  // large graphs: what is not needed any more makes room for what is
     spec_ = {};
   }
@@ -196,6 +197,7 @@ class placer {
 
   // One range before and after an op that destroys channel axes can only be a per-tensor one.
   void force_per_tensor() {
+    settings_editor change(plan_);
     std::vector<bool> destroys;
     for (const std::string& op : g().op_types) destroys.push_back(destroys_axes(op));
     for (index_t n = 0; n < g().node_count(); ++n) {
@@ -206,14 +208,13 @@ class placer {
       for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
            ++u) {
         const index_t in = plan_.operand_place[to_size(u)];
-        plan_group& shared = plan_.groups[to_size(group)];
-        if (in < 0 || plan_.places[to_size(in)].group != group ||
-            shared.spec.granularity.kind() == granularity_kind::per_tensor) {
-          continue;
-        }
-        a_.note(shared.name + ": " + text_of(shared.spec.granularity) +
+        if (in < 0 || plan_.places[to_size(in)].group != group) continue;
+        const granularity own = plan_.settings_of(group).spec.granularity;
+        if (own.kind() == granularity_kind::per_tensor) continue;
+        a_.note(plan_.group_name(group) + ": " + text_of(own) +
                 " becomes per_tensor, shared across " + g().name[to_size(n)]);
-        shared.spec.granularity = granularity::per_tensor();
+        change.spec(group, 0,
+                    [](quantization_spec& s) { s.granularity = granularity::per_tensor(); });
       }
     }
   }
@@ -225,7 +226,7 @@ class placer {
       const index_t place = plan_.operand_place[to_size(u)];
       if (place < 0) continue;
       const index_t group = plan_.places[to_size(place)].group;
-      const plan_group& shared = plan_.groups[to_size(group)];
+      const group_settings& shared = plan_.settings_of(group);
       if (!shared.weight || !shared.spec.granularity.needs_axis()) continue;
       const auto weight = g().weight(g().user(u));
       if (!weight) continue;
@@ -235,14 +236,18 @@ class placer {
       int& known = axis[to_size(group)];
       known = known == unset || known == own ? own : conflict;
     }
+    settings_editor change(plan_);
     std::vector<std::string> offenders;
     for (std::size_t i = 0; i < axis.size(); ++i) {
-      plan_group& group = plan_.groups[i];
+      const group_settings& group = plan_.settings_of(index_t(i));
       if (!group.spec.granularity.needs_axis()) continue;
       if (axis[i] >= 0) {
-        group.spec.granularity = group.spec.granularity.with_axis(axis[i]);
+        change.spec(index_t(i), axis[i], [&](quantization_spec& s) {
+          s.granularity = s.granularity.with_axis(axis[i]);
+        });
       } else {
-        offenders.push_back(group.name + " (" + text_of(group.spec.granularity) + ": " +
+        offenders.push_back(plan_.group_name(index_t(i)) + " (" + text_of(group.spec.granularity) +
+                            ": " +
                             (!group.weight         ? "an activation needs an explicit axis"
                              : axis[i] == conflict ? "its consumers disagree"
                                                    : "no consumer with a default axis") +
@@ -257,20 +262,16 @@ class placer {
   }
 
   void explain() {
+    for (index_t p = 0; p < index_t(group_.size()); ++p) a_.why(p).on = group_[to_size(p)] >= 0;
+    plan_.value_decision = a_.take_value_decisions();
+    plan_.operand_decision = a_.take_edge_decisions();
+    if (a_.edge_count() == g().operand_count()) return;  // the same in the same order
+    const std::vector<decision> of_edge = std::move(plan_.operand_decision);
+    plan_.operand_decision.clear();
     plan_.operand_decision.reserve(to_size(g().operand_count()));
-    plan_.value_decision.reserve(to_size(g().value_count()));
     for (index_t u = 0; u < g().operand_count(); ++u) {
-      plan_.operand_decision.push_back(decision_of(a_.edge_of(u)));
+      plan_.operand_decision.push_back(of_edge[to_size(a_.edge_of(u))]);
     }
-    for (index_t v = 0; v < g().value_count(); ++v) {
-      plan_.value_decision.push_back(decision_of(a_.output_point(v)));
-    }
-    a_.release_points();
-  }
-  decision decision_of(index_t point) const {
-    decision d = a_[point].why;
-    d.on = group_[to_size(point)] >= 0;
-    return d;
   }
 
   static constexpr index_t32 unknown = -2;

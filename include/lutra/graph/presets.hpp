@@ -9,12 +9,6 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// Weights palettized first, then activations quantized around them.
-struct joint_config {
-  palettizer_config weights{};
-  quantizer_config activations{};
-};
-
 namespace presets {
 
 inline palettizer_config palettize(const palettization_spec& spec) {
@@ -36,14 +30,14 @@ inline palettizer_config w6(index_t group_size = 16, std::optional<int> axis = {
 }
 inline palettizer_config w8() { return palettize({.n_bits = 8}); }
 
-// Affine weights, symmetric: int8 and int4 per channel, int4 in blocks.
+// Affine weights, symmetric: int8 and int4 per channel, int4 in blocks. (w4 and w8 are palettes, as the reference's.)
 inline quantizer_config affine_w8(std::optional<int> axis = {}) {
   return quantize_weights({.granularity = granularity::per_channel(axis)});
 }
 inline quantizer_config affine_w4(std::optional<int> axis = {}) {
   return quantize_weights({.dtype = dtype::int4, .granularity = granularity::per_channel(axis)});
 }
-inline quantizer_config affine_w4_per_block(index_t block_size = 32, std::optional<int> axis = {}) {
+inline quantizer_config w4_per_block(index_t block_size = 32, std::optional<int> axis = {}) {
   return quantize_weights(
       {.dtype = dtype::int4, .granularity = granularity::per_block(block_size, axis)});
 }

@@ -9,18 +9,25 @@
 #include <lutra/graph/config.hpp>
 #include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
-// One fake-quantizer.
-struct plan_group {
+// How a fake-quantizer works; many of a plan do alike.
+struct group_settings {
   quantization_spec spec;  // axes resolved
   bool weight = false;     // observes weights (else activations)
-  std::string name;        // of the first value
   // Of the module config that gave the first point its spec; absent: always on in training.
   std::optional<qat_schedule> schedule{};
+};
+// One fake-quantizer.
+struct plan_group {
+  index_t32 settings;  // position in quantization_plan::settings
+  index_t32 value;     // the first one it observes, and which gives it its name
 };
 // One place where it is applied: it reads `value`, or the output of the earlier place `after`.
 struct plan_node {
@@ -32,6 +39,7 @@ struct plan_node {
 struct quantization_plan {
   graph_index index;
   std::vector<plan_group> groups;
+  std::vector<group_settings> settings;    // of groups; some may be of none
   std::vector<plan_node> places;           // in the order of insertion
   std::vector<index_t32> operand_place;    // flat operand position -> place it reads, or -1
   std::vector<index_t32> output_place;     // graph output -> place it reads, or -1
@@ -41,6 +49,10 @@ struct quantization_plan {
   std::vector<std::string> sources;  // texts of config entries and custom patterns
   std::vector<std::string> notes;    // overrides, merges, entries without effect
 
+  const group_settings& settings_of(index_t group) const {
+    return settings[to_size(groups[to_size(group)].settings)];
+  }
+  std::string group_name(index_t group) const { return index.label(groups[to_size(group)].value); }
   bool on_state(const plan_node& p) const { return index.is_state(p.value) && p.after < 0; }
   index_t count_places(bool weights) const {
     return static_cast<index_t>(std::count_if(
@@ -108,6 +120,29 @@ struct quantization_plan {
     }
     return "unknown";
   }
+};
+
+// Changes settings of single groups of a plan; those of others that were alike stay as they are.
+class settings_editor {
+ public:
+  explicit settings_editor(quantization_plan& plan) : plan_(plan) {}
+
+  // change(quantization_spec&) must be the same for groups alike with equal `which`.
+  template <class F> void spec(index_t group, int which, F&& change) {
+    index_t32& own = plan_.groups[to_size(group)].settings;
+    const auto [found, inserted] =
+        changed_.try_emplace({own, which}, index_t32(plan_.settings.size()));
+    if (inserted) {
+      group_settings now = plan_.settings[to_size(own)];
+      change(now.spec);
+      plan_.settings.push_back(now);
+    }
+    own = found->second;
+  }
+
+ private:
+  quantization_plan& plan_;
+  std::map<std::pair<index_t32, int>, index_t32> changed_;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

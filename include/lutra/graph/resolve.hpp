@@ -136,7 +136,10 @@ template <class Config> class config_resolver {
     return {};
   }
   // Marks an entry of a spec map as having decided something.
-  void use(const void* entry) { used_.insert(entry); }
+  void use(const void* entry) {
+    if (entry == last_used_) return;  // mostly
+    used_.insert(last_used_ = entry);
+  }
   bool used(const void* entry) const { return used_.count(entry) != 0; }
 
   // "name 'conv1'", "type 'm.Conv2d', op type 'conv2d'", "global".
@@ -263,6 +266,7 @@ template <class Config> class config_resolver {
   std::vector<char> name_matched_, type_matched_;
   std::unordered_map<const module_config_type*, std::vector<name_pattern>> op_patterns_;
   std::unordered_set<const void*> used_;
+  const void* last_used_ = nullptr;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

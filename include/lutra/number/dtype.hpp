@@ -81,7 +81,9 @@ inline dtype parse_dtype(std::string_view name) {
   std::array<std::string_view, static_cast<std::size_t>(dtype::float32) + 1> names;
   for (std::size_t i = 0; i < names.size(); ++i) names[i] = name_of(static_cast<dtype>(i));
   raise(errc::unsupported, "unknown dtype", "parse_dtype", text_of(name),
-        "int1..int8, uint1..uint8, float8_e4m3fn, float8_e5m2, float4_e2m1fn, float8_e8m0fnu" +
+        "int1..int8, uint1..uint8, float8_e4m3fn, float8_e5m2, float4_e2m1fn, float8_e8m0fnu, "
+        "float16, bfloat16, "
+        "float32" +
             did_you_mean(name, names));
 }
 

@@ -105,10 +105,15 @@ class any_observer {
 
   void combine(void (*function)(void*, const void*), const any_observer& other, const char* where) {
     if (table_ != other.table_) {
-      raise(errc::incompatible, "observers of different kinds cannot be combined", where);
+      raise(errc::incompatible, "observers of different kinds cannot be combined", where,
+            "another kind", "the same kind");
     }
     if (function == nullptr) {
-      raise(errc::unsupported, "this kind of observer cannot be combined this way", where);
+      raise(errc::unsupported, "this kind of observer cannot be combined this way", where,
+            "a kind without it",
+            table_->merge != nullptr    ? "merge()"
+            : table_->append != nullptr ? "append(), in order"
+                                        : "no way: observe in one object");
     }
     function(object_, other.object_);
   }

@@ -33,6 +33,7 @@ class global_min_max {
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     std::ranges::copy(all_.lo, lo.begin());
     std::ranges::copy(all_.hi, hi.begin());
   }

@@ -6,7 +6,7 @@
 // finer than the largest element's last bit, nor than 2^-126), first = floor(min * 2^-e).
 // Coarser bins are whole unions of finer ones (index >> 1), so growing the range and merging move integer
 // counts and lose nothing: any order and any grouping of batches give the same bytes. Counts are 64-bit.
-// NaN and infinities are left out and counted. One read of the data, about one table increment per
+// Subnormal elements count as zeros, so that modes which flush them change nothing. NaN and infinities are left out and counted. One read of the data, about one table increment per
 // element; memory bins * 8 bytes, plus bins * 16 while adding.
 #pragma once
 
@@ -32,6 +32,11 @@ struct bin_lattice {
 inline double power_of_two(int exponent) noexcept {  // in [-1022, 1023]
   return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
+// By its bits: what comparisons and sums say depends on the modes of the thread.
+inline float without_subnormals(float x) noexcept {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) == 0 ? 0.0F : x;
+}
+// x is not subnormal.
 inline std::int64_t lattice_index(float x, int exponent) noexcept {
   return static_cast<std::int64_t>(std::floor(static_cast<double>(x) * power_of_two(-exponent)));
 }
@@ -66,7 +71,9 @@ class histogram {
     index_t pending = 0;
     for (index_t at = 0; at < n; at += block) {
       const index_t size = std::min(block, n - at);
-      const span_ends ends = ends_of<Level>(x + at, size);
+      span_ends ends = ends_of<Level>(x + at, size);
+      ends.min = without_subnormals(ends.min);
+      ends.max = without_subnormals(ends.max);
       if (!ends.finite) {
         flush(table);
         add_elements(x + at, size);
@@ -172,12 +179,13 @@ class histogram {
         (x[i] == x[i] ? infinite_ : nan_) += 1;
         continue;
       }
-      cover(x[i], x[i]);
-      ++counts_[static_cast<std::size_t>(lattice_index(x[i], lattice_.exponent) - lattice_.first)];
+      const float v = without_subnormals(x[i]);
+      cover(v, v);
+      ++counts_[static_cast<std::size_t>(lattice_index(v, lattice_.exponent) - lattice_.first)];
       ++finite_;
     }
   }
-  // Extends the range to [lo, hi]. -0 becomes 0: which zero comes first would depend on the order.
+  // Extends the range to [lo, hi], neither subnormal. -0 becomes 0: which zero comes first would depend on the order.
   void cover(float lo, float hi) {
     const float min = (finite_ == 0 ? lo : std::min(lo, min_)) + 0.0F;
     const float max = (finite_ == 0 ? hi : std::max(hi, max_)) + 0.0F;
@@ -221,8 +229,10 @@ class histogram {
                 ">= 0, with the finite ones below 2^62");
     }
     if (!(min_ - min_ == 0.0F && max_ - max_ == 0.0F && min_ <= max_) ||
+        !(without_subnormals(min_) == min_ && without_subnormals(max_) == max_) ||
         (finite_ == 0 && (min_ != 0.0F || max_ != 0.0F))) {
-      r.corrupt("range of a histogram", range_text(min_, max_), "finite, min <= max");
+      r.corrupt("range of a histogram", range_text(min_, max_),
+                "finite, min <= max, no subnormals");
     }
     if (finite_ == 0) return;
     lattice_ = lattice_of(min_, max_, bins());

@@ -38,7 +38,8 @@ template <range_selection Selection> class histogram_observer {
     const char* where = "histogram_observer::merge";
     input_.check_same(other.input_, where);
     if (!(selection_ == other.selection_)) {
-      raise(errc::incompatible, "observers select their ranges differently", where);
+      raise(errc::incompatible, "observers select their ranges differently", where,
+            "another selection, or options of it", "equal options");
     }
     if (empty_.bins() != other.empty_.bins()) {
       raise(errc::incompatible, "histograms have different numbers of bins", where,
@@ -58,6 +59,7 @@ template <range_selection Selection> class histogram_observer {
   // u is in [0, units()).
   const histogram& unit(index_t u) const noexcept { return unit_[static_cast<std::size_t>(u)]; }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     for (std::size_t u = 0; u < unit_.size(); ++u) {
       const value_range r = selection_(unit_[u], spec_);
       lo[u] = input_.low_end(r.lo);
@@ -77,6 +79,7 @@ template <range_selection Selection> class histogram_observer {
     }
     std::vector<histogram> units(static_cast<std::size_t>(input.units()), empty_);
     std::int64_t samples = 0;
+    std::int64_t nonfinite = 0;
     for (histogram& h : units) {
       h.load(r);
       const std::int64_t n = h.finite() + h.nan() + h.infinite();
@@ -84,8 +87,9 @@ template <range_selection Selection> class histogram_observer {
         r.corrupt("counts of the units do not add up", text_of(n), text_of(input.samples()));
       }
       samples += n;
+      nonfinite += h.nan() + h.infinite();
     }
-    if (samples != input.samples()) {
+    if (samples != input.samples() || nonfinite != input.nonfinite()) {
       r.corrupt("counts of the units do not add up", text_of(samples), text_of(input.samples()));
     }
     unit_ = std::move(units);

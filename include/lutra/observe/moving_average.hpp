@@ -74,6 +74,7 @@ class moving_average {
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     for (std::size_t u = 0; u < state_.size(); ++u) {
       const unit& s = state_[u];
       const bool whole = averaging_ == averaging::from_first || s.batches == 0;

@@ -14,10 +14,13 @@ namespace lutra::inline LUTRA_ABI {
 
 class range_input {
  public:
+  // Raises what check(spec) raises.
   explicit range_input(const quantization_spec& spec)
       : granularity_(spec.granularity),
         pinned_(spec.float_range),
-        short_groups_(spec.short_groups) {}
+        short_groups_(spec.short_groups) {
+    check(spec, "observer");
+  }
 
   index_t units() const noexcept { return units_; }
   std::int64_t samples() const noexcept { return samples_; }
@@ -55,6 +58,13 @@ class range_input {
   }
   float high_end(float observed) const noexcept {
     return pinned_.hi.value_or(observed > 0.0F ? observed : 0.0F);
+  }
+  // lo and hi have room for units() ranges. Raises shape_mismatch.
+  void check_room(std::span<const float> lo, std::span<const float> hi) const {
+    const auto needed = static_cast<std::size_t>(units_);
+    if (lo.size() == needed && hi.size() == needed) return;
+    raise(errc::shape_mismatch, "lo and hi have not one entry per unit", "range",
+          text_of(lo.size()) + " and " + text_of(hi.size()), text_of(units_));
   }
   void count(index_t units, index_t samples, std::int64_t nonfinite) noexcept {
     units_ = units;

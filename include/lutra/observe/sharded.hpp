@@ -24,10 +24,9 @@ inline int shardable_axis(const granularity& g, const shape& extents) {
   return -1;
 }
 
-// o.observe(x) by shards; g is the granularity of o's spec. Strong guarantee.
+// o.observe(x) by shards; g is the granularity of o's spec, another raises invalid_argument. Strong guarantee.
 template <mergeable_observer O, executor E>
-void observe(const E& e, O& o, tensor_view<const float> x,
-             const granularity& g = granularity::per_tensor()) {
+void observe(const E& e, O& o, tensor_view<const float> x, const granularity& g) {
   const int axis = x.empty() ? -1 : shardable_axis(g, x.extents());
   if (axis < 0) return o.observe(x);
   const axis_shards shards(x.extents()[axis], 1, x.size());
@@ -40,6 +39,12 @@ void observe(const E& e, O& o, tensor_view<const float> x,
     parts[static_cast<std::size_t>(i)].observe(
         {x.data() + r.begin * x.stride(axis), x.extents().with(axis, r.size()), x.strides()});
   });
+  const index_t units = grid_of(g, x.extents(), "observe", short_groups::allow).count();
+  if (const index_t seen = parts[0].units(); seen != units) {
+    raise(errc::invalid_argument, "not the granularity of the observer's spec", "observe",
+          text_of(g) + ": " + text_of(units) + " units for shape " + text_of(x.extents()),
+          text_of(seen) + " units in a shard of it");
+  }
   for (std::size_t i = 1; i < parts.size(); ++i) parts[0].merge(parts[i]);
   // A shard more, or the last tensor, where only that counts.
   if constexpr (requires { o.can_append(); }) {

@@ -48,6 +48,7 @@ class static_range {
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     std::ranges::copy(last_.lo, lo.begin());
     std::ranges::copy(last_.hi, hi.begin());
   }

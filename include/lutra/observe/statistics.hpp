@@ -44,6 +44,7 @@ class statistics {
   // u is in [0, units()).
   const moments& unit(index_t u) const noexcept { return unit_[static_cast<std::size_t>(u)]; }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     for (std::size_t u = 0; u < unit_.size(); ++u) {
       lo[u] = input_.low_end(unit_[u].min);
       hi[u] = input_.high_end(unit_[u].max);

@@ -301,6 +301,7 @@ class torch_histogram {
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   const torch_bins& bins() const noexcept { return bins_; }
   void range(std::span<float> lo, std::span<float> hi) const {
+    input_.check_room(lo, hi);
     if (units() == 0) return;
     const auto [least, most] = bins_.empty() ? std::pair(0.0F, 0.0F) : torch_search(bins_).ends();
     lo[0] = input_.low_end(least);
@@ -319,6 +320,7 @@ class torch_histogram {
     }
     range_input input = input_;
     input.load(r);
+    if (input.units() > 1) r.corrupt("number of units", text_of(input.units()), "0, 1");
     bins_.load(r);
     input_ = input;
   }

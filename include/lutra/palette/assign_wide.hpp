@@ -3,7 +3,7 @@
 //
 // As assign.hpp, for values that are no floats: quotients by a row scale, or doubles. code = number of midpoints
 // below the value; the same on every ISA. The table is that of floats, midpoints are doubles.
-// Cost: up to 16 entries about 1 ns per value, more about 3 ns.
+// Cost: up to 16 entries about 1 ns per value, more about 3 ns, 6 ns beside outliers.
 #pragma once
 
 #include <lutra/cluster/exact_1d.hpp>
@@ -40,16 +40,25 @@ class nearest_wide {
       for (std::size_t c = code; c < mids_.size() && stretch(mids_[c]) == here; ++c) ++inside;
       steps_ = std::max(steps_, inside);
     }
-    mids_.push_back(infinity);
+    if (steps_ > most_steps) guess_.clear();  // beside an outlier nearly all lie in one stretch
+    mids_.resize(guess_.empty() ? 256 : mids_.size() + 1, infinity);
   }
 
   // Codes of at most `block` values, none of them NaN.
   template <class Level = simd::native>
   void codes(std::span<const double> x, std::uint8_t* out) const noexcept {
-    guess_.empty() ? few_entries<Level>(x, out) : many_entries(x, out);
+    if (mids_.size() <= 16) {
+      few_entries<Level>(x, out);
+    } else if (guess_.empty()) {
+      bisect(x, out);
+    } else {
+      many_entries(x, out);
+    }
   }
 
  private:
+  static constexpr int most_steps = 8;  // more take longer than bisection
+
   std::int32_t stretch(double x) const noexcept {
     const double s = (x - origin_) * per_unit_;
     return static_cast<std::int32_t>(s > 0 ? (s < last_ ? s : last_) : 0);
@@ -87,8 +96,19 @@ class nearest_wide {
     }
   }
 
+  // Whatever the midpoints: eight halves of 256.
+  void bisect(std::span<const double> x, std::uint8_t* out) const noexcept {
+    std::array<std::uint32_t, block> code{};
+    for (std::uint32_t half = 128; half > 0; half /= 2) {
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        code[i] += x[i] > mids_[code[i] + half - 1] ? half : 0U;
+      }
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) out[i] = static_cast<std::uint8_t>(code[i]);
+  }
+
   std::vector<double> mids_;
-  std::vector<std::uint8_t> guess_;  // empty for up to 17 entries
+  std::vector<std::uint8_t> guess_;  // empty for up to 17 entries, and where midpoints are bisected
   std::size_t stretches_ = 0;
   double origin_ = 0, per_unit_ = 0, last_ = 0;
   int steps_ = 0;  // most midpoints in one stretch

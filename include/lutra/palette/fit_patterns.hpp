@@ -31,12 +31,12 @@ void look_up_patterns(std::span<const T> values, std::span<const std::uint8_t> c
 
 // At least one value, all finite.
 template <class A, float16_pattern T, executor Executor>
-group_fit fit_patterns(std::span<const T> values, int entries, double max_gap,
+group_fit fit_patterns(std::span<const T> values, const fit_group_options& options,
                        std::span<std::uint8_t> codes, exact_workspace<A>& work,
                        const Executor& executor) {
   work.atoms = atoms_of_patterns<T>(count_patterns(values, executor));
   const atoms_1d& atoms = work.atoms;
-  const atom_clusters clusters = cluster_atoms(atoms, entries, work);
+  const atom_clusters clusters = cluster_atoms(atoms, options.entries, work, options.tolerance());
   group_fit fit;
   fit.table = float_table(clusters.centroids);
   const std::vector<double> wide(fit.table.begin(), fit.table.end());
@@ -51,7 +51,7 @@ group_fit fit_patterns(std::span<const T> values, int entries, double max_gap,
   }
   code_of[0x8000] = code_of[0];  // both zeros are one atom
   fit.inertia = sum_in_lanes(0, loss.size(), [&](std::size_t a) { return loss[a]; });
-  prove_optimal(fit, clusters.inertia, clusters.rounding, max_gap);
+  prove_optimal(fit, clusters.inertia, clusters.rounding, options.max_gap);
   look_up_patterns(values, std::span<const std::uint8_t>(code_of), codes, executor);
   return fit;
 }

@@ -66,6 +66,11 @@ template <weight_element E, class A = simd::native> class group_palettizer {
 
  private:
   bool scaled() const noexcept { return !out_.row_scale.empty(); }
+  fit_group_options how() const noexcept {
+    return {.entries = out_.entries(),
+            .exact = options_.mode == palettize_mode::exact,
+            .max_gap = options_.gap_for(out_.entries())};
+  }
   bool plain() const noexcept {
     return importance_.empty() && !scaled() && options_.mode != palettize_mode::reference_fast &&
            !std::same_as<value_type, double>;
@@ -95,21 +100,17 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   group_fit fit_plain(scratch& s, std::span<std::uint8_t> codes, const Executor& executor) const {
     const std::span<const value_type> values = s.elements.values();
     const bool large = values.size() >= large_group;
-    const double gap = options_.gap_for(out_.entries());
     if constexpr (std::same_as<value_type, float>) {
       if (large) {
-        const fit_group_options how{.entries = out_.entries(),
-                                    .exact = options_.mode == palettize_mode::exact,
-                                    .max_gap = gap};
-        if (auto fit = fit_counted<A>(values, how, codes, executor)) return std::move(*fit);
+        if (auto fit = fit_counted<A>(values, how(), codes, executor)) return std::move(*fit);
       }
-      return fit_sorted(values, out_.entries(), gap, codes, s.work);
+      return fit_sorted(values, how(), codes, s.work);
     } else {
-      if (large) return fit_patterns(values, out_.entries(), gap, codes, s.work, executor);
+      if (large) return fit_patterns(values, how(), codes, s.work, executor);
       s.narrow.resize(values.size());
       std::transform(values.begin(), values.end(), s.narrow.begin(),
                      [](value_type x) { return static_cast<float>(x); });
-      return fit_sorted(std::span<const float>(s.narrow), out_.entries(), gap, codes, s.work);
+      return fit_sorted(std::span<const float>(s.narrow), how(), codes, s.work);
     }
   }
 
@@ -123,9 +124,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     const bool large = codes.size() >= large_group;
     const bool few = large && sample_is_coarse(s.source()) && s.count_distinct();
     if (large && !few && options_.mode == palettize_mode::certified) {
-      const fit_group_options how{.entries = out_.entries(),
-                                  .max_gap = options_.gap_for(out_.entries())};
-      if (auto fit = fit_counted(s, how, same_objective, codes, executor)) return std::move(*fit);
+      if (auto fit = fit_counted(s, how(), same_objective, codes, executor)) return std::move(*fit);
     }
     if (!few) s.sort_source();
     atoms_1d& atoms = s.work.atoms;
@@ -133,13 +132,13 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     if (e != 0) {
       for (double& x : atoms.value) x = std::ldexp(x, -e);
     }
-    atom_clusters clusters = cluster_atoms(atoms, out_.entries(), s.work);
+    atom_clusters clusters = cluster_atoms(atoms, out_.entries(), s.work, how().tolerance());
     for (double& c : clusters.centroids) c = std::ldexp(c, e);
     for (double& x : atoms.value) x = e == 0 ? x : std::ldexp(x, e);
     group_fit fit;
     fit.table = float_table(clusters.centroids);
     fit.inertia = s.assign(fit.table, codes, executor);
-    const double gap = options_.gap_for(out_.entries());
+    const double gap = how().max_gap;
     if (same_objective) {
       prove_optimal(fit, std::ldexp(clusters.inertia, 2 * e), std::ldexp(clusters.rounding, 2 * e),
                     gap);

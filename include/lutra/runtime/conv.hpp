@@ -1,4 +1,4 @@
-// lutra: conv.hpp - 2-D convolution of int8 NCHW tensors with a palettized weight.
+// lutra: conv.hpp - 2-D convolution of int8 or uint8 NCHW tensors with a palettized weight.
 // SPDX-License-Identifier: Apache-2.0
 //
 //   out[n][o][i][j] = sum over c, a, b of
@@ -13,6 +13,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/conv/worker.hpp>
+#include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/traits.hpp>
 
@@ -20,19 +21,26 @@ namespace lutra::inline LUTRA_ABI {
 
 struct conv2d_options {
   window2d window{};
-  index_t groups = 1;             // divides the channels of input and output
-  std::int8_t padding_value = 0;  // zero point of the input
-  bool pool = false;              // only with requantize
+  index_t groups = 1;              // divides the channels of input and output
+  std::int32_t padding_value = 0;  // zero point of the input
+  bool pool = false;               // only with requantize
 };
 
-template <class Out>
-void check_conv2d(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
-                  const conv2d_options& o, const tensor_view<Out>& out, std::string_view level) {
-  if (w.level() != level) {
-    raise(errc::incompatible, "the matrix was made for another level", "conv2d",
-          std::string(w.level()), std::string(level));
-  }
+// Raises invalid_argument unless the value fits activations of type X.
+template <class X> void check_padding_value(std::int32_t value, std::string_view where) {
+  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
+                "activations are int8 or uint8");
+  constexpr std::int32_t lowest = std::is_signed_v<X> ? -128 : 0;
+  if (value >= lowest && value <= lowest + 255) return;
+  raise(errc::invalid_argument, "padding_value out of range", std::string(where), text_of(value),
+        range_text(lowest, lowest + 255));
+}
+
+template <palette_matrix W, class X, class Out>
+void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_options& o,
+                  const tensor_view<Out>& out, std::string_view level) {
   check(o.window, "conv2d");
+  check_padding_value<X>(o.padding_value, "conv2d");
   const shape& ws = w.weight_shape();
   if (ws.rank() != 4) {
     raise(errc::shape_mismatch, "a conv2d weight has four axes", "conv2d", text_of(ws));
@@ -53,15 +61,22 @@ void check_conv2d(const lut_matrix& w, const tensor_view<const std::int8_t>& x,
           text_of(out.extents()), text_of(wanted));
   }
   if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv2d");
-  if (w.depth() > w.template max_depth<std::int8_t>()) {
-    raise(errc::unsupported, "depth beyond exact int32 sums", "conv2d", text_of(w.depth()),
-          "<= " + text_of(w.template max_depth<std::int8_t>()));
+  for (const lut_matrix& slice : slices_of(w)) {
+    if (slice.level() != level) {
+      raise(errc::incompatible, "the matrix was made for another level", "conv2d",
+            std::string(slice.level()), std::string(level));
+    }
+    if (slice.depth() > slice.template max_depth<X>()) {
+      raise(errc::unsupported, "depth beyond exact int32 sums", "conv2d", text_of(slice.depth()),
+            "<= " + text_of(slice.template max_depth<X>()));
+    }
   }
 }
 
-template <class A, class E, class Epilogue, class Out>
-void conv2d_views(const E& ex, const lut_matrix& w, const tensor_view<const std::int8_t>& x,
-                  const conv2d_options& o, const Epilogue& epilogue, const tensor_view<Out>& out) {
+// w: of several slices only with a slice_epilogue.
+template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,
+                  const Epilogue& epilogue, const tensor_view<Out>& out) {
   check_conv2d(w, x, o, out, A::name);
   check_epilogue<Out>(epilogue, w.rows(), "conv2d");
   if (o.pool && !std::is_same_v<Epilogue, requantize>) {
@@ -71,11 +86,18 @@ void conv2d_views(const E& ex, const lut_matrix& w, const tensor_view<const std:
   const shape& ws = w.weight_shape();
   const index_t side = o.pool ? 2 : 1;
   const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
-  const panel_weights<A> weights(w);
-  const channel_constants<A, Epilogue> constants(w, epilogue);
-  const conv_job<A, Epilogue, Out> job{
-      weights,   constants,           epilogue,       geometry, x, out,
-      w.depth(), w.rows() / o.groups, o.padding_value};
+  const std::vector<conv_slice<A>> slices = conv_slices<A, X>(slices_of(w), epilogue);
+  const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
+                                             x.extents(), x.strides());
+  const conv_job<A, Epilogue, Out> job{slices,
+                                       epilogue,
+                                       geometry,
+                                       bytes,
+                                       out,
+                                       w.depth(),
+                                       w.rows() / o.groups,
+                                       static_cast<std::int8_t>(o.padding_value),
+                                       std::is_unsigned_v<X>};
   // One worker per shard keeps its buffers; a shard is a fixed part of the (image, group) pairs.
   const index_t pairs = out.extent(0) * o.groups;
   const index_t shards = std::min<index_t>(pairs, 64);
@@ -86,27 +108,27 @@ void conv2d_views(const E& ex, const lut_matrix& w, const tensor_view<const std:
   });
 }
 
-// out int32: the exact sums.
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out, A = {}) {
-  conv2d_views<A>(serial_executor{}, w, view(x), o, keep_sums{}, view(out));
-}
+// Calls without an executor run on the calling thread. out int32: the exact sums.
 template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
 void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out,
             A = {}) {
-  conv2d_views<A>(ex, w, view(x), o, keep_sums{}, view(out));
+  conv2d_views<A, element_t<X>>(ex, w, view(x), o, keep_sums{}, view(out));
+}
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out, A level = {}) {
+  conv2d(serial_executor{}, w, x, o, out, level);
 }
 // With requantize out is int8 or uint8, with dequantize_rows float.
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, const Epilogue& epilogue,
-            Out&& out, A = {}) {
-  conv2d_views<A>(serial_executor{}, w, view(x), o, epilogue, view(out));
-}
 template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
           class A = simd::native>
 void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o,
             const Epilogue& epilogue, Out&& out, A = {}) {
-  conv2d_views<A>(ex, w, view(x), o, epilogue, view(out));
+  conv2d_views<A, element_t<X>>(ex, w, view(x), o, epilogue, view(out));
+}
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, const Epilogue& epilogue,
+            Out&& out, A level = {}) {
+  conv2d(serial_executor{}, w, x, o, epilogue, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

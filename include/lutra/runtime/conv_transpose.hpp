@@ -1,4 +1,4 @@
-// lutra: conv_transpose.hpp - transposed 2-D convolution of int8 NCHW tensors with a palettized weight.
+// lutra: conv_transpose.hpp - transposed 2-D convolution of int8 or uint8 NCHW tensors with a palettized weight.
 // SPDX-License-Identifier: Apache-2.0
 //
 //   out[n][o][i*s - p + a*d][j*s - p + b*d] += w[c][o][a][b] * x[n][c][i][j]
@@ -19,14 +19,42 @@ namespace lutra::inline LUTRA_ABI {
 
 struct conv_transpose2d_options {
   transposed_window geometry{};
-  index_t groups = 1;             // divides the channels of input and output
-  std::int8_t padding_value = 0;  // zero point of the input
+  index_t groups = 1;              // divides the channels of input and output
+  std::int32_t padding_value = 0;  // zero point of the input
 };
 
+// Tables and scales of `out`, whose shape and block are set, from those of p, block by block.
+inline void take_tables(const packed_palette& p, index_t groups, packed_palette& out) {
+  const index_t outputs = p.weight_shape[1];
+  const index_t inputs = p.weight_shape[0] / groups;
+  const index_t across = p.groups().grid()[1];
+  const auto entries = static_cast<std::size_t>(p.entries());
+  const auto take = [](auto& to, const auto& from, std::size_t first, std::size_t count) {
+    if (from.empty()) return;
+    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(first);
+    to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
+  };
+  out.lut_codes.clear();
+  out.lut.clear();
+  out.scale.clear();
+  out.zero_point.clear();
+  for (index_t row = 0; row < out.weight_shape[0]; row += out.block[0]) {
+    for (index_t column = 0; column < inputs; column += out.block[1]) {
+      const index_t input = row / outputs * inputs + column;
+      const auto table =
+          static_cast<std::size_t>(input / p.block[0] * across + row % outputs / p.block[1]);
+      take(out.lut_codes, p.lut_codes, table * entries, entries);
+      take(out.lut, p.lut, table * entries, entries);
+      take(out.scale, p.scale, table, 1);
+      take(out.zero_point, p.zero_point, table, 1);
+    }
+  }
+}
+
 // The palette of a weight [in, out / groups, kh, kw], laid out for make_lut_matrix() as
-// [out, in / groups, kh, kw] (reversed_weight). Tables stay with their output channels. Raises unsupported where a
-// row would need two tables or has scales of its own: groups along input channels or the kernel, blocks of
-// output channels that do not divide a group, row scales, outliers.
+// [out, in / groups, kh, kw] (reversed_weight). Tables stay with their channels: those of blocks of input channels
+// become groups along axis 1, for make_grouped_lut_matrix(). Raises unsupported for groups along the kernel, for
+// blocks of channels that do not divide a group of several, row scales and outliers.
 inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
   const std::string at = "transposed_palette";
   const shape& s = p.weight_shape;
@@ -38,16 +66,22 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
     raise(errc::unsupported, "scales per input channel and outliers have no place here", at,
           p.row_scale.empty() ? "outliers" : "row scales", "none");
   }
-  const block_grid grid = p.groups();
+  const shape grid = p.groups().grid();
   const index_t outputs = s[1];
   const index_t inputs = s[0] / groups;
-  const index_t block = std::min(p.block[1], outputs);  // rows of one table in the result
-  bool fits = grid.grid()[0] <= 1 || p.block[0] % std::max<index_t>(inputs, 1) == 0;
-  fits = fits && (groups == 1 || block == 0 || outputs % block == 0);
-  for (int axis = 2; axis < s.rank(); ++axis) fits = fits && grid.grid()[axis] <= 1;
+  const index_t rows = std::min(p.block[1], outputs);    // of one table in the result
+  const index_t columns = std::min(p.block[0], inputs);  // likewise
+  const auto divides = [&](index_t block, index_t n) {
+    return groups == 1 || block == 0 || n % block == 0;
+  };
+  bool fits = grid[0] <= 1 || divides(columns, inputs);
+  fits = fits && (p.block[0] <= inputs || grid[0] <= 1 || p.block[0] % inputs == 0);
+  fits = fits && divides(rows, outputs);
+  for (int axis = 2; axis < s.rank(); ++axis) fits = fits && grid[axis] <= 1;
   if (!fits) {
-    raise(errc::unsupported, "an output channel would need several tables", at,
-          "block " + text_of(p.block) + " of " + text_of(s), "groups along the output channels");
+    raise(errc::unsupported, "the groups of the palette are not those of channels", at,
+          "block " + text_of(p.block) + " of " + text_of(s),
+          "blocks that divide the channels of a group");
   }
   packed_palette out = p;
   out.weight_shape = reversed_shape(s, groups);
@@ -56,37 +90,19 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
   codes = reversed_weight<std::uint8_t>(codes, s, groups);
   pack_bits(codes, p.n_bits, out.codes);
   out.block = out.weight_shape;
-  if (grid.count() <= 1) return out;
-  out.block = out.block.with(0, block);
-  const auto entries = static_cast<std::size_t>(p.entries());
-  out.lut_codes.clear();
-  out.lut.clear();
-  out.scale.clear();
-  out.zero_point.clear();
-  const auto take = [](auto& to, const auto& from, std::size_t first, std::size_t count) {
-    if (from.empty()) return;
-    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(first);
-    to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
-  };
-  for (index_t row = 0; row < out.weight_shape[0]; row += block) {
-    const index_t input = row / outputs * inputs;
-    const auto table =
-        static_cast<std::size_t>(input / p.block[0] * grid.grid()[1] + row % outputs / p.block[1]);
-    take(out.lut_codes, p.lut_codes, table * entries, entries);
-    take(out.lut, p.lut, table * entries, entries);
-    take(out.scale, p.scale, table, 1);
-    take(out.zero_point, p.zero_point, table, 1);
-  }
+  if (p.groups().count() <= 1) return out;
+  out.block = out.block.with(0, rows).with(1, columns);
+  take_tables(p, groups, out);
   return out;
 }
 
 // `w` is made from a transposed_palette().
-template <class A, class E, class Epilogue, class Out>
-void conv_transpose2d_views(const E& ex, const lut_matrix& w,
-                            const tensor_view<const std::int8_t>& x,
+template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>& x,
                             const conv_transpose2d_options& o, const Epilogue& epilogue,
                             const tensor_view<Out>& out) {
   check(o.geometry, "conv_transpose2d");
+  check_padding_value<X>(o.padding_value, "conv_transpose2d");
   const shape& ws = w.weight_shape();
   if (ws.rank() != 4 || x.rank() != 4) {
     raise(errc::shape_mismatch, "weight and input have four axes", "conv_transpose2d",
@@ -115,36 +131,40 @@ void conv_transpose2d_views(const E& ex, const lut_matrix& w,
   if (dense && rows.first >= 0 && columns.first >= 0 && bottom >= 0 && right >= 0) {
     plain.window.padding = {rows.first, columns.first};
     plain.window.padding_end = {bottom, right};
-    conv2d_views<A>(ex, w, x, plain, epilogue, out);
+    conv2d_views<A, X>(ex, w, x, plain, epilogue, out);
     return;
   }
-  tensor<std::int8_t> spread(shape{x.extent(0), x.extent(1), rows.extent, columns.extent});
-  std::ranges::fill(spread.elements(), o.padding_value);
-  const tensor<std::int8_t> copy =
-      x.is_contiguous() ? tensor<std::int8_t>() : tensor<std::int8_t>::copy_of(x);
+  tensor<X> spread(shape{x.extent(0), x.extent(1), rows.extent, columns.extent});
+  std::ranges::fill(spread.elements(), static_cast<X>(o.padding_value));
+  const tensor<X> copy = x.is_contiguous() ? tensor<X>() : tensor<X>::copy_of(x);
   spread_planes(x.is_contiguous() ? x.data() : copy.data(), x.extent(0) * x.extent(1), x.extent(2),
                 x.extent(3), rows, columns, spread.data());
-  conv2d_views<A>(ex, w, view(std::as_const(spread)), plain, epilogue, out);
+  conv2d_views<A, X>(ex, w, view(std::as_const(spread)), plain, epilogue, out);
 }
 
-// out int32: the exact sums.
+// Calls without an executor run on the calling thread. out int32: the exact sums.
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void conv_transpose2d(const E& ex, const lut_matrix& w, const X& x,
+                      const conv_transpose2d_options& o, Out&& out, A = {}) {
+  conv_transpose2d_views<A, element_t<X>>(ex, w, view(x), o, keep_sums{}, view(out));
+}
 template <readable_tensor X, writable_tensor Out, class A = simd::native>
 void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o, Out&& out,
-                      A = {}) {
-  conv_transpose2d_views<A>(serial_executor{}, w, view(x), o, keep_sums{}, view(out));
+                      A level = {}) {
+  conv_transpose2d(serial_executor{}, w, x, o, out, level);
 }
 // With requantize out is int8 or uint8, with dequantize_rows float.
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o,
-                      const Epilogue& epilogue, Out&& out, A = {}) {
-  conv_transpose2d_views<A>(serial_executor{}, w, view(x), o, epilogue, view(out));
-}
 template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
           class A = simd::native>
 void conv_transpose2d(const E& ex, const lut_matrix& w, const X& x,
                       const conv_transpose2d_options& o, const Epilogue& epilogue, Out&& out,
                       A = {}) {
-  conv_transpose2d_views<A>(ex, w, view(x), o, epilogue, view(out));
+  conv_transpose2d_views<A, element_t<X>>(ex, w, view(x), o, epilogue, view(out));
+}
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o,
+                      const Epilogue& epilogue, Out&& out, A level = {}) {
+  conv_transpose2d(serial_executor{}, w, x, o, epilogue, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

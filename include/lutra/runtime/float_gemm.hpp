@@ -1,7 +1,8 @@
-// lutra: float_gemm.hpp - float in, float out: an int8 palette matrix times float activations.
+// lutra: float_gemm.hpp - products with scales: an int8 palette matrix times float or scaled activations.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   out[m][r] = min(max(sum_k w[r][k] * x[m][k] + bias[r], lo), hi)     x [m, depth], out [m, rows], both float
+//   out[m][r] = min(max(sum_k w[r][k] * x[m][k] + bias[r], lo), hi)     x [m, depth], out [m, rows]
+// out is float; with a quantized_output it holds the int8 or uint8 codes of these floats (gemm/quantized_output.hpp).
 // w[r][k] = (table[code] - zero_point) * scale. All three multiply in integers and never decode to float:
 //   gemm_float     weight-only: each row of x becomes three int8 digits under a common power of two
 //                  (gemm/digits.hpp), and their products with the tables are summed exactly. Differs from the exact
@@ -14,7 +15,7 @@
 //                  as fast, with the error of 8-bit activations. Scales are at least 2^-23.
 //   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale. With a zero point slices of int8 may be
 //                  as deep as those of uint8.
-// The arithmetic is that of gemm/to_float.hpp, then gemm/float_output.hpp: the same bits at every level and for every
+// The arithmetic is that of gemm/to_float.hpp, then of the output: the same bits at every level and for every
 // executor. A row of x with a NaN or an infinity gives NaN from gemm_float; gemm_dynamic reads NaN as 0 and saturates
 // infinities, as quantize_rows does. Views may have any strides; out must not overlap x. m, rows, depth may be 0.
 // Depth of a slice is limited as in lut_matrix.hpp; gemm_dynamic takes depths up to 2^24 in all.
@@ -22,21 +23,15 @@
 
 #include <lutra/affine/row_quantize.hpp>
 #include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/gemm/activation_scale.hpp>
 #include <lutra/runtime/gemm/digits.hpp>
 #include <lutra/runtime/gemm/to_float.hpp>
-#include <lutra/runtime/grouped_matrix.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
-// Scale and zero point of 8-bit activations.
-struct activation_scale {
-  float scale = 1;              // finite, > 0
-  std::int32_t zero_point = 0;  // within the type of the activations
-};
-
-template <class Digit, palette_matrix W, class X>
-void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_view<float>& out,
-                      const float_output& o, std::string_view level, std::string_view where) {
+template <class Digit, palette_matrix W, class X, product_output Output, class Out>
+void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_view<Out>& out,
+                      const Output& o, std::string_view level, std::string_view where) {
   for (const lut_matrix& slice : slices_of(w)) {
     if (slice.level() != level) {
       raise(errc::incompatible, "the matrix was made for another level", std::string(where),
@@ -48,7 +43,7 @@ void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_vi
     }
   }
   check_product(x, out, w.rows(), w.depth(), where);
-  check_float_output(o, w.rows(), where);
+  check_output<Out>(o, w.rows(), where);
 }
 
 // Rows of x pass through in chunks of this many, whose 8-bit form stays in the second-level cache.
@@ -58,12 +53,13 @@ inline index_t chunk_of(index_t bytes_of_row) {
 }
 
 // quantize(row, to) makes the columns of one row of x, Digits of type Digit, and returns their scale.
-template <class A, int Digits, class Digit, class E, class Quantize>
-void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const float_output& o,
-                    index_t depth, tensor_view<float> out, const Quantize& quantize) {
+template <class A, int Digits, class Digit, class E, product_output Output, class Out,
+          class Quantize>
+void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const Output& o, index_t depth,
+                    tensor_view<Out> out, const Quantize& quantize) {
   if (out.empty()) return;
   const index_t chunk = chunk_of(depth * Digits);
-  float_product<A, Digits> product(slices, o, out);
+  float_product<A, Digits, Output, Out> product(slices, o, out);
   std::vector<Digit> columns;
   std::vector<float> scales;
   for (index_t first = 0; first < out.extent(0); first += chunk) {
@@ -91,9 +87,9 @@ template <class F> auto with_dense_row(const tensor_view<const float>& x, index_
   return f(static_cast<const float*>(copy.data()));
 }
 
-template <class A, class E, palette_matrix W>
-void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x,
-                      const float_output& o, const tensor_view<float>& out) {
+template <class A, class E, palette_matrix W, product_output Output, class Out>
+void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
+                      const tensor_view<Out>& out) {
   check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_float");
   const index_t depth = w.depth();
   run_float_gemm<A, row_digits, std::uint8_t>(
@@ -103,9 +99,9 @@ void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x
       });
 }
 
-template <class A, class E, palette_matrix W>
-void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>& x,
-                        const float_output& o, const tensor_view<float>& out) {
+template <class A, class E, palette_matrix W, product_output Output, class Out>
+void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
+                        const tensor_view<Out>& out) {
   check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_dynamic");
   const index_t depth = w.depth();
   if (depth > index_t{1} << 24) {
@@ -118,30 +114,13 @@ void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>&
       });
 }
 
-template <class A, class E, palette_matrix W, class X>
+template <class A, class E, palette_matrix W, class X, product_output Output, class Out>
 void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
-                       const activation_scale& s, const float_output& o,
-                       const tensor_view<float>& out) {
-  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
-                "activations are int8 or uint8");
+                       const activation_scale& s, const Output& o, const tensor_view<Out>& out) {
   check_float_gemm<X>(w, x, out, o, A::name, "gemm_scaled");
-  constexpr std::int32_t lowest = std::is_signed_v<X> ? -128 : 0;
-  if (!(s.scale > 0.0F) || s.scale - s.scale != 0.0F) {
-    raise(errc::invalid_argument, "scale is not a positive finite number", "gemm_scaled",
-          text_of(s.scale), "> 0");
-  }
-  if (s.zero_point < lowest || s.zero_point > lowest + 255) {
-    raise(errc::invalid_argument, "zero_point out of range", "gemm_scaled", text_of(s.zero_point),
-          range_text(lowest, lowest + 255));
-  }
-  for (const lut_matrix& slice : slices_of(w)) {  // x - zero_point is as large as uint8
-    if (s.zero_point != 0 && slice.depth() > slice.template max_depth<std::uint8_t>()) {
-      raise(errc::unsupported, "depth beyond exact int32 sums with a zero point", "gemm_scaled",
-            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<std::uint8_t>()));
-    }
-  }
+  check_activation_scale<X>(w, s, "gemm_scaled");
   if (out.empty()) return;
-  float_product<A, 1> product(slices_of(w), o, out);
+  float_product<A, 1, Output, Out> product(slices_of(w), o, out);
   product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
   const index_t chunk = chunk_of(w.depth());
   const std::vector<float> scales(static_cast<std::size_t>(chunk), s.scale);
@@ -153,45 +132,72 @@ void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
   }
 }
 
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
-  gemm_float_views<A>(serial_executor{}, w, view(x), o, view(out));
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_float(const E& ex, const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+// Calls without an executor run on the calling thread.
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
   gemm_float_views<A>(ex, w, view(x), o, view(out));
 }
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_dynamic(const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
-  gemm_dynamic_views<A>(serial_executor{}, w, view(x), o, view(out));
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_float(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemm_float(serial_executor{}, w, x, o, out, level);
 }
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_dynamic(const E& ex, const W& w, const X& x, const float_output& o, Out&& out, A = {}) {
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
   gemm_dynamic_views<A>(ex, w, view(x), o, view(out));
 }
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_scaled(const W& w, const X& x, const activation_scale& s, const float_output& o,
-                 Out&& out, A = {}) {
-  gemm_scaled_views<A, serial_executor, W, element_t<X>>(serial_executor{}, w, view(x), s, o,
-                                                         view(out));
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_dynamic(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemm_dynamic(serial_executor{}, w, x, o, out, level);
 }
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s,
-                 const float_output& o, Out&& out, A = {}) {
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, const Output& o,
+                 Out&& out, A = {}) {
   gemm_scaled_views<A, E, W, element_t<X>>(ex, w, view(x), s, o, view(out));
+}
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemm_scaled(const W& w, const X& x, const activation_scale& s, const Output& o, Out&& out,
+                 A level = {}) {
+  gemm_scaled(serial_executor{}, w, x, s, o, out, level);
 }
 
 // One vector: x [depth], out [rows].
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const W& w, const X& x, const float_output& o, Out&& out, A a = {}) {
-  gemm_float(w, as_row(view(x)), o, as_row(view(out)), a);
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemm_float(ex, w, as_row(view(x)), o, as_row(view(out)), level);
 }
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_dynamic(const W& w, const X& x, const float_output& o, Out&& out, A a = {}) {
-  gemm_dynamic(w, as_row(view(x)), o, as_row(view(out)), a);
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_float(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemv_float(serial_executor{}, w, x, o, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemm_dynamic(ex, w, as_row(view(x)), o, as_row(view(out)), level);
+}
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_dynamic(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
+  gemv_dynamic(serial_executor{}, w, x, o, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, const Output& o,
+                 Out&& out, A level = {}) {
+  gemm_scaled(ex, w, as_row(view(x)), s, o, as_row(view(out)), level);
+}
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void gemv_scaled(const W& w, const X& x, const activation_scale& s, const Output& o, Out&& out,
+                 A level = {}) {
+  gemv_scaled(serial_executor{}, w, x, s, o, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -201,8 +201,9 @@ void run_float_tables(const E& ex, const float_lut_matrix& w, const tensor_view<
       const index_t count = std::min(shard_rows, w.rows() - begin);
       for (index_t r = 0; r < count; ++r) rows.run(begin + r, sums + r, shard_rows);
       for (index_t c = 0; c < columns; ++c) {
-        write_outputs<A>(o, sums + c * shard_rows, 1.0F, begin, count,
-                         out.data() + (first + c) * out.stride(0), out.stride(1));
+        write_outputs<A>(o, {begin}, sums + c * shard_rows, 1.0F, count,
+                         out.data() + (first + c) * out.stride(0) + begin * out.stride(1),
+                         out.stride(1));
       }
     });
   }
@@ -217,18 +218,27 @@ void gemm_float_views(const E& ex, const float_lut_matrix& w, const tensor_view<
   with_bits(w.n_bits(), [&](auto bits) { run_float_tables<A, bits()>(ex, w, x, o, out); });
 }
 
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out, A = {}) {
-  gemm_float_views<A>(serial_executor{}, w, view(x), o, view(out));
-}
 template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
 void gemm_float(const E& ex, const float_lut_matrix& w, const X& x, const float_output& o,
                 Out&& out, A = {}) {
   gemm_float_views<A>(ex, w, view(x), o, view(out));
 }
 template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out, A a = {}) {
-  gemm_float(w, as_row(view(x)), o, as_row(view(out)), a);
+void gemm_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out,
+                A level = {}) {
+  gemm_float(serial_executor{}, w, x, o, out, level);
+}
+
+// One vector: x [depth], out [rows].
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const E& ex, const float_lut_matrix& w, const X& x, const float_output& o,
+                Out&& out, A level = {}) {
+  gemm_float(ex, w, as_row(view(x)), o, as_row(view(out)), level);
+}
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out,
+                A level = {}) {
+  gemv_float(serial_executor{}, w, x, o, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

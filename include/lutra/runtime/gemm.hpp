@@ -78,36 +78,45 @@ void gemm_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const 
   run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
 }
 
-// out int32: the exact sums.
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm(const lut_matrix& w, const X& x, Out&& out, A = {}) {
-  gemm_views<A, serial_executor, element_t<X>>(serial_executor{}, w, view(x), keep_sums{},
-                                               view(out));
-}
+// Calls without an executor run on the calling thread. out int32: the exact sums.
 template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
 void gemm(const E& ex, const lut_matrix& w, const X& x, Out&& out, A = {}) {
   gemm_views<A, E, element_t<X>>(ex, w, view(x), keep_sums{}, view(out));
 }
-// With requantize out is int8 or uint8, with dequantize_rows float.
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void gemm(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A = {}) {
-  gemm_views<A, serial_executor, element_t<X>>(serial_executor{}, w, view(x), epilogue, view(out));
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemm(serial_executor{}, w, x, out, level);
 }
+// With requantize out is int8 or uint8, with dequantize_rows float.
 template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
           class A = simd::native>
 void gemm(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
           A = {}) {
   gemm_views<A, E, element_t<X>>(ex, w, view(x), epilogue, view(out));
 }
+template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
+void gemm(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A level = {}) {
+  gemm(serial_executor{}, w, x, epilogue, out, level);
+}
 
 // One vector: x [depth], out [rows].
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv(const E& ex, const lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemm(ex, w, as_row(view(x)), as_row(view(out)), level);
+}
 template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv(const lut_matrix& w, const X& x, Out&& out, A a = {}) {
-  gemm(w, as_row(view(x)), as_row(view(out)), a);
+void gemv(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemv(serial_executor{}, w, x, out, level);
+}
+template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
+          class A = simd::native>
+void gemv(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
+          A level = {}) {
+  gemm(ex, w, as_row(view(x)), epilogue, as_row(view(out)), level);
 }
 template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void gemv(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A a = {}) {
-  gemm(w, as_row(view(x)), epilogue, as_row(view(out)), a);
+void gemv(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A level = {}) {
+  gemv(serial_executor{}, w, x, epilogue, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

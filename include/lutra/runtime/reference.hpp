@@ -187,6 +187,38 @@ void gemm(const packed_palette& p, tensor_view<const X> x, const to_float& o,
   }
 }
 
+// The convolution of the same kind: x_scale of one entry, `digits` 1. w [out, in/groups, kh, kw].
+template <class X>
+void conv2d(const packed_palette& p, tensor_view<const X> x, const window2d& win, index_t groups,
+            std::int32_t pad, const to_float& o, tensor<float>& out) {
+  const tensor<std::int32_t> w = integer_weights(p);
+  const shape& s = p.weight_shape;
+  const index_t inner = s[2] * s[3], row = s[1] * inner, plane = out.extent(2) * out.extent(3);
+  const index_t blocks = p.groups().grid()[1];
+  tensor<std::int32_t> part(w.extents()), exact(out.extents());
+  std::ranges::fill(out.elements(), 0.0F);
+  for (index_t g = 0; g < blocks; ++g) {
+    std::vector<std::int64_t> row_sum(static_cast<std::size_t>(s[0]));
+    for (index_t i = 0; i < w.size(); ++i) {
+      part[i] = i % row / inner / p.block[1] == g ? w[i] : 0;
+      row_sum[static_cast<std::size_t>(i / row)] += part[i];
+    }
+    conv2d<X>(view(std::as_const(part)), x, win, groups, pad, view(exact));
+    for (index_t i = 0; i < out.size(); ++i) {
+      const auto r = static_cast<std::size_t>(i / plane % s[0]);
+      const index_t group = static_cast<index_t>(r) / p.block[0] * blocks + g;
+      float scale = p.scale[static_cast<std::size_t>(group)];
+      if (!p.row_scale.empty()) scale *= p.row_scale[r];
+      out[i] += static_cast<float>(exact[i] - o.zero_point * row_sum[r]) * scale;
+    }
+  }
+  for (index_t i = 0; i < out.size(); ++i) {
+    out[i] *= o.x_scale[0];
+    if (!o.bias.empty()) out[i] += o.bias[static_cast<std::size_t>(i / plane % s[0])];
+    out[i] = std::min(std::max(out[i], o.lo), o.hi);
+  }
+}
+
 // Float tables: w [rows, depth] are their entries. Products of the positions k with the same k mod 64 add up in order of
 // k; then sums 32, 16, 8, 4, 2 and 1 apart are added.
 inline void gemm(tensor_view<const float> w, std::span<const float> row_scale,

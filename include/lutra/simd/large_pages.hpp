@@ -6,6 +6,7 @@
 // weight of 128 MiB is read a fifth faster then. Elsewhere, and for small arrays, this is plain operator new.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <lutra/core/types.hpp>
 #include <new>
@@ -29,8 +30,11 @@ template <class T> struct large_page_allocator {
     const std::size_t bytes = n * sizeof(T);
     void* p = ::operator new(bytes, alignment(bytes));
 #ifdef MADV_HUGEPAGE
-    if (bytes >= from)
+    if (bytes >= from) {
+      const int before = errno;
       ::madvise(p, bytes / page * page, MADV_HUGEPAGE);  // advice: no harm if it is refused
+      errno = before;
+    }
 #endif
     return static_cast<T*>(p);
   }

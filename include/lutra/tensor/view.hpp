@@ -77,9 +77,9 @@ template <class T> class tensor_view {
 
 // Calls f(element&) in row-major order, whatever the strides.
 template <class T, class F> constexpr void for_each_element(const tensor_view<T>& x, F&& f) {
-  if (x.empty()) return;
-  if (x.rank() == 0) {
-    f(*x.data());
+  if (x.is_contiguous()) {  // a loop that compilers vectorize
+    T* const first = x.data();
+    for (index_t i = 0; i < x.size(); ++i) f(first[i]);
     return;
   }
   std::array<index_t, max_rank> position{};
@@ -101,9 +101,9 @@ template <class T, class F> constexpr void for_each_element(const tensor_view<T>
 
 // The elements in row-major order, converted to To. Copies once.
 template <class To, class T> std::vector<To> to_vector(const tensor_view<T>& x) {
-  std::vector<To> out;
-  out.reserve(static_cast<std::size_t>(x.size()));
-  for_each_element(x, [&](const T& e) { out.push_back(static_cast<To>(e)); });
+  std::vector<To> out(static_cast<std::size_t>(x.size()));
+  To* next = out.data();
+  for_each_element(x, [&](const T& e) { *next++ = static_cast<To>(e); });
   return out;
 }
 

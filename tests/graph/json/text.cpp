@@ -39,6 +39,11 @@ TEST_CASE("text: a key that occurs twice in one object, not in two") {
   const error e = error_of(R"({"a": 1, "b": {"c": 1, "c": 2}})");
   CHECK(e.problem() == "a key occurs twice");
   CHECK(e.value() == "'c'");
+  CHECK(e.where() == "b");
+  CHECK(error_of(R"({"a": 1, "a": 2})").where() == "here");
+  CHECK(error_of(R"([1, {"x": []}, [{"a b": [true, {"*": {"1": {"": 0, "": 1}}}]}]])").where() ==
+        "[2][0]['a b'][1]['*'].1");
+  CHECK(error_of(R"({"a": {"b": {}, "c": [{}, {}, {"d": 1, "d": 2}]}})").where() == "a.c[2]");
 }
 
 TEST_CASE("text: nesting has an end") {

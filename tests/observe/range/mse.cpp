@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "observe/distributions.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -50,7 +51,8 @@ TEST_CASE("mse: within 1 % of the best of 10^4 ranges, on the elements, for 8 di
     const std::vector<float> x = draw(d, 8000, 21);
     const histogram h = binned(x);
     for (const auto type : {dtype::int8, dtype::int4}) {
-      for (const auto scheme : {qscheme::symmetric, qscheme::asymmetric}) {
+      for (const auto scheme :
+           {qscheme::symmetric, qscheme::symmetric_with_clipping, qscheme::asymmetric}) {
         const quantization_spec spec{.dtype = type, .qscheme = scheme};
         CAPTURE(d.name);
         CAPTURE(lutra::name_of(type));
@@ -59,6 +61,36 @@ TEST_CASE("mse: within 1 % of the best of 10^4 ranges, on the elements, for 8 di
         const double best = brute_force(x, spec, lutra::full_range(h, spec));
         CAPTURE(ours / best);
         CHECK(ours <= 1.01 * best);
+      }
+    }
+  }
+}
+
+// The error of few levels has narrow dips where a level meets the values.
+TEST_CASE("mse: few levels and values far from zero") {
+  for (const auto type : {dtype::int3, dtype::int4, dtype::int5}) {
+    for (const auto scheme : {qscheme::symmetric, qscheme::symmetric_with_clipping}) {
+      for (const auto form : {lutra::qformulation::zp, lutra::qformulation::minval}) {
+        const quantization_spec spec{.dtype = type, .qscheme = scheme, .qformulation = form};
+        for (std::uint64_t k = 0; k < (test::quick() ? 3U : 12U); ++k) {
+          lutra::random_stream r(k);
+          const double sigma = 0.02 + 0.02 * static_cast<double>(k);
+          std::vector<float> x(2000);
+          for (float& v : x) v = static_cast<float>(1.0 + sigma * r.normal());
+          const histogram h = binned(x);
+          const value_range full = lutra::full_range(h, spec);
+          const double ours = mean_squared_error(x, spec, lutra::mse_range{}(h, spec));
+          double best = mean_squared_error(x, spec, full);
+          for (int i = 100; i < 400; ++i) {
+            const float m = full.hi * static_cast<float>(i) / 400.0F;
+            best = std::min(best, mean_squared_error(x, spec, lutra::within(full, m)));
+          }
+          CAPTURE(lutra::name_of(type));
+          CAPTURE(lutra::name_of(scheme));
+          CAPTURE(sigma);
+          CAPTURE(ours / best);
+          CHECK(ours <= 1.01 * best);
+        }
       }
     }
   }

@@ -3,9 +3,10 @@
 //
 // Needs nlohmann-json >= 3.9 (its ordered form: the order of config entries has a meaning). A key that occurs
 // twice in an object, nesting deeper than 64 and text that is not JSON raise invalid_argument with the
-// position; nothing else is judged here.
+// path of the object or the position; nothing else is judged here.
 #pragma once
 
+#include <algorithm>
 #include <lutra/core/error.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,18 +23,22 @@ class json_checker {
  public:
   static constexpr std::size_t deepest = 64;
 
-  bool null() { return true; }
-  bool boolean(bool) { return true; }
-  bool number_integer(json_value::number_integer_t) { return true; }
-  bool number_unsigned(json_value::number_unsigned_t) { return true; }
-  bool number_float(json_value::number_float_t, const std::string&) { return true; }
-  bool string(std::string&) { return true; }
-  bool binary(json_value::binary_t&) { return true; }
+  bool null() { return item(); }
+  bool boolean(bool) { return item(); }
+  bool number_integer(json_value::number_integer_t) { return item(); }
+  bool number_unsigned(json_value::number_unsigned_t) { return item(); }
+  bool number_float(json_value::number_float_t, const std::string&) { return item(); }
+  bool string(std::string&) { return item(); }
+  bool binary(json_value::binary_t&) { return item(); }
   bool start_object(std::size_t) { return enter(); }
   bool key(std::string& name) {
-    if (keys_.back().insert(name).second) return true;
+    level& here = open_.back();
+    const auto [at, inserted] = here.keys.insert(name);
+    here.key = &*at;
+    if (inserted) return true;
     problem = "a key occurs twice";
     value = text_of(std::string_view(name));
+    path = path_of_object();
     return false;
   }
   bool end_object() { return leave(); }
@@ -48,26 +53,58 @@ class json_checker {
 
   std::string problem;  // empty: nothing wrong
   std::string value;
+  std::string path;  // of the object; empty: the outermost one, or not known
 
  private:
+  // An open object or array.
+  struct level {
+    std::unordered_set<std::string> keys;
+    const std::string* key = nullptr;  // the last one; of arrays none
+    index_t items = 0;                 // values so far
+  };
+
+  bool item() {
+    if (!open_.empty()) ++open_.back().items;
+    return true;
+  }
   bool enter() {
-    keys_.emplace_back();
-    if (keys_.size() <= deepest) return true;
+    item();
+    open_.emplace_back();
+    if (open_.size() <= deepest) return true;
     problem = "the JSON text is nested too deeply";
     value = "more than " + text_of(static_cast<index_t>(deepest)) + " levels";
     return false;
   }
   bool leave() {
-    keys_.pop_back();
+    open_.pop_back();
     return true;
   }
-  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects and arrays
+  // "a.b[2]['*']": keys that are words behind a point, others in quotes.
+  std::string path_of_object() const {
+    const auto word = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    };
+    std::string text;
+    for (std::size_t i = 0; i + 1 < open_.size(); ++i) {
+      const level& l = open_[i];
+      if (l.key == nullptr) {
+        text += "[" + text_of(l.items - 1) + "]";
+      } else if (std::all_of(l.key->begin(), l.key->end(), word)) {
+        text += (text.empty() ? "" : ".") + *l.key;
+      } else {
+        text += "['" + *l.key + "']";
+      }
+    }
+    return text;
+  }
+  std::vector<level> open_;
 };
 
 inline json_value parse_json(std::string_view text, std::string_view where) {
   json_checker checker;
   if (!json_value::sax_parse(text, &checker)) {
-    raise(errc::invalid_argument, checker.problem, std::string(where), checker.value);
+    raise(errc::invalid_argument, checker.problem,
+          checker.path.empty() ? std::string(where) : checker.path, checker.value);
   }
   return json_value::parse(text);
 }

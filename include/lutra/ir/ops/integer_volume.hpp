@@ -54,7 +54,7 @@ void gather_slices(const integer_value& x, index_t kernel, std::int8_t fill, Sou
 template <class Op, class Source>
 integer_value run_slices(const Op& op, const std::string& where, const integer_value& x,
                          index_t depth, Source&& source) {
-  const std::int8_t fill = op.slice.options.padding_value;
+  const auto fill = static_cast<std::int8_t>(op.slice.options.padding_value);
   integer_value images({x.extent(0), x.extent(1) * op.kernel, x.extent(3), x.extent(4)});
   integer_value out;
   for (index_t z = 0; z < depth; ++z) {

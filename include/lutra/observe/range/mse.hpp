@@ -33,7 +33,7 @@ struct mse_range {
       const auto confirmed = confirm(error, guess.range(), of);
       if (confirmed) return *confirmed;
     }
-    search best(error, true, full, h.width(), error.even() && is_symmetric(spec));
+    search best(error, true, full, h.width(), error.few() || is_symmetric(spec));
     find(best, spec, of);
     return best.range();
   }

@@ -60,6 +60,8 @@ class squared_error {
 
   // Many even levels: where values are spread smoothly, estimate() is close.
   bool even() const noexcept { return integer_ && count_ >= 64; }
+  // Few levels: the error has narrow dips, and is quickly found.
+  bool few() const noexcept { return count_ < 64; }
 
   // The error if the range is [lo, hi]. O(levels).
   double operator()(const value_range& r) const {

@@ -9,57 +9,26 @@
 // The larger sums of both are finished, then the larger of each two neighbours is kept.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
-#include <lutra/runtime/conv/panel.hpp>
-#include <lutra/runtime/conv/planes.hpp>
-#include <lutra/runtime/epilogue.hpp>
+#include <lutra/runtime/conv/job.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
 inline constexpr index_t plane_bytes = 256 * 1024;
 
-// What finishing needs per output channel.
-//   sum = raw + start[row] - zero_point[row] * (sum of the activations at the position)
-template <class A, class Epilogue> struct channel_constants {
-  std::vector<std::int32_t> start;       // epilogue bias, minus what panel_bias adds
-  std::vector<std::int32_t> zero_point;  // empty when all are 0
-  channel_constants(const lut_matrix& w, const Epilogue& e) {
-    const auto depth = static_cast<std::uint32_t>(w.depth());
-    for (index_t r = 0; r < w.rows(); ++r) {
-      const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
-      const std::uint32_t stored = static_cast<std::uint32_t>(w.row_sum(r)) + zero * depth;
-      std::uint32_t from = 0U - static_cast<std::uint32_t>(panel_bias(A{})) * stored;
-      if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
-        from += static_cast<std::uint32_t>(bias_of(e.bias, r));
-      }
-      start.push_back(static_cast<std::int32_t>(from));
-      if (w.has_zero_points()) zero_point.push_back(w.zero_point(r));
-    }
-  }
-};
-
-// Everything that is the same for all images of one call.
-template <class A, class Epilogue, class Out> struct conv_job {
-  const panel_weights<A>& weights;
-  const channel_constants<A, Epilogue>& constants;
-  const Epilogue& epilogue;
-  const plane_geometry& geometry;
-  const tensor_view<const std::int8_t>& x;
-  const tensor_view<Out>& out;
-  index_t depth;
-  index_t channels_per_group;  // of the output
-  std::int8_t pad;
-};
-
 template <class A, class Epilogue, class Out> class conv_worker {
  public:
   explicit conv_worker(const conv_job<A, Epilogue, Out>& job)
       : job_(job),
-        groups_((job.depth + 3) / 4),
+        groups_(job.slices.back().first_group + job.slices.back().groups()),
         rounding_(job.epilogue),
         dense_(job.out.stride(3) == 1 && job.out.stride(2) == job.out.extent(3)) {
     panel_.resize(static_cast<std::size_t>(job.geometry.row_phases * panel_bytes()));
-    if (job.constants.zero_point.empty()) return;
+    const auto exact = [](const conv_slice<A>& slice) { return slice.zero_point.empty(); };
+    if (std::all_of(job.slices.begin(), job.slices.end(), exact)) return;
+    activation_sums_.resize(
+        static_cast<std::size_t>(job.geometry.row_phases * slice_count() * size));
     ones_.resize(static_cast<std::size_t>(groups_ * panel_weights<A>::group_bytes + 4));
     for (std::size_t i = 0; i < ones_.size(); ++i) ones_[i] = group_vectors<A> == 4 || i % 2 == 0;
   }
@@ -82,9 +51,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
         const index_t begin = std::min(at, positions - lanes);
         runs_of(g, begin, lanes, runs_);
         for (index_t phase = 0; phase < g.row_phases; ++phase) {
-          const index_t* taps = taps_.data() + phase * job_.depth;
-          fill_panel<A>(job_.depth, panel_.data() + phase * panel_bytes(),
-                        [&](index_t k) { return load_runs<A>(planes + taps[k], runs_); });
+          fill_phase(phase, planes);
         }
         run_block({n, first, begin / g.row_phases, lanes / g.row_phases}, group);
       }
@@ -99,7 +66,23 @@ template <class A, class Epilogue, class Out> class conv_worker {
     index_t n, first, begin, count;
   };
 
+  index_t slice_count() const noexcept { return static_cast<index_t>(job_.slices.size()); }
   index_t panel_bytes() const noexcept { return groups_ * group_vectors<A> * size; }
+  std::int8_t* panel_of(index_t phase, const conv_slice<A>& slice) noexcept {
+    return panel_.data() + phase * panel_bytes() + slice.first_group * group_vectors<A> * size;
+  }
+  std::int32_t* activation_sums(index_t phase, index_t slice) noexcept {
+    return activation_sums_.data() + (phase * slice_count() + slice) * size;
+  }
+  void fill_phase(index_t phase, const std::int8_t* planes) {
+    for (const conv_slice<A>& slice : job_.slices) {
+      const index_t* taps = taps_.data() + phase * job_.depth + slice.first_tap;
+      fill_panel<A>(slice.matrix.depth(), panel_of(phase, slice), [&](index_t k) {
+        const auto v = load_runs<A>(planes + taps[k], runs_);
+        return job_.flip ? flip_sign(v, A{}) : v;
+      });
+    }
+  }
   void find_taps(index_t count) {
     if (taps_of_ == count) return;
     taps_.clear();
@@ -111,7 +94,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   }
 
   void run_block(const block& b, index_t group) {
-    if (!job_.constants.zero_point.empty()) sum_activations();
+    if (!activation_sums_.empty()) sum_activations();
     if constexpr (std::is_same_v<Epilogue, requantize>) {
       if (job_.geometry.row_phases == 2) return run_group<2>(b, group);
     }
@@ -123,11 +106,18 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const tensor_view<Out>& out = job_.out;
     const bool in_place = dense_ && b.count * Phases == size;
     Out* to = out.data() + b.n * out.stride(0) + b.first * out.stride(2);
+    const auto run_channels_to = [&](auto count, index_t row, Out* first, index_t step) {
+      if constexpr (slice_epilogue<Epilogue>) {
+        add_channels<count>(row, first, step);
+      } else {
+        run_channels<count, Phases>(row, first, step);
+      }
+    };
     const auto run_rows = [&](auto count, index_t row) {
       if (in_place) {
-        run_channels<count, Phases>(row, to + row * out.stride(1) + b.begin, out.stride(1));
+        run_channels_to(count, row, to + row * out.stride(1) + b.begin, out.stride(1));
       } else {
-        run_channels<count, Phases>(row, finished_.data(), size);
+        run_channels_to(count, row, finished_.data(), size);
         for (index_t r = 0; r < count; ++r) {
           scatter(b, finished_.data() + r * size, to + (row + r) * out.stride(1));
         }
@@ -146,16 +136,19 @@ template <class A, class Epilogue, class Out> class conv_worker {
   template <int Rows, int Phases>
   [[gnu::noinline]] void run_channels(index_t first, Out* to, index_t step) {
     const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
-    for (index_t r = 0; r < Rows; ++r) weights[r] = job_.weights.row(first + r);
-    const std::int32_t* start = job_.constants.start.data() + first;
+    const conv_slice<A>& slice = job_.slices.front();
+    for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
+    const std::int32_t* start = slice.start.data() + first;
     const std::int32_t* zero_points =
-        job_.constants.zero_point.empty() ? nullptr : job_.constants.zero_point.data() + first;
+        slice.zero_point.empty() ? nullptr : slice.zero_point.data() + first;
     [[maybe_unused]] alignas(64) std::int32_t other[static_cast<std::size_t>(Rows * size)];
     if constexpr (Phases == 2) {
       multiply_panel_rows<A, Rows>(
           panel_.data() + panel_bytes(), groups_, weights,
           start, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
-            if (zero_points != nullptr) subtract_activations(1, zero_points[r], sum);
+            if (zero_points != nullptr) {
+              subtract_activations(activation_sums(1, 0), zero_points[r], sum);
+            }
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
               store_ints(other + r * size + v * simd::int_lanes<A>, sum[v], A{});
             });
@@ -164,7 +157,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
     multiply_panel_rows<A, Rows>(
         panel_.data(), groups_, weights,
         start, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
-          if (zero_points != nullptr) subtract_activations(0, zero_points[r], sum);
+          if (zero_points != nullptr) {
+            subtract_activations(activation_sums(0, 0), zero_points[r], sum);
+          }
           if constexpr (Phases == 2) {
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
               const auto y = load_ints(other + r * size + v * simd::int_lanes<A>, A{});
@@ -175,11 +170,47 @@ template <class A, class Epilogue, class Out> class conv_worker {
         });
   }
 
-  [[gnu::always_inline]] void subtract_activations(index_t phase, std::int32_t zero_point,
+  // The same where slices are added in float. Sums stay in the order of the lanes until all are there.
+  template <int Rows> [[gnu::noinline]] void add_channels(index_t first, Out* to, index_t step) {
+    alignas(64) std::int32_t raw[static_cast<std::size_t>(Rows * size)];
+    alignas(64) float sums[static_cast<std::size_t>(Rows * size)] = {};
+    for (index_t s = 0; s < slice_count(); ++s) {
+      const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
+      const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
+      for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
+      multiply_panel_rows<A, Rows>(
+          panel_of(0, slice), slice.groups(), weights, slice.start.data() + first,
+          [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
+            if (!slice.zero_point.empty()) {
+              const auto row = static_cast<std::size_t>(first + r);
+              subtract_activations(activation_sums(0, s), slice.zero_point[row], sum);
+            }
+            simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+              store_ints(raw + r * size + v * simd::int_lanes<A>, sum[v], A{});
+            });
+          });
+      for (index_t r = 0; r < Rows; ++r) {
+        Epilogue::template add<A>(raw + r * size, slice.matrix.row_scale(first + r), size,
+                                  sums + r * size);
+      }
+    }
+    for (index_t r = 0; r < Rows; ++r) {
+      alignas(64) float ordered[static_cast<std::size_t>(size)];
+      simd::floats_of<A> y[4];
+      simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+        y[v] = load_floats(sums + r * size + v * simd::int_lanes<A>, A{});
+      });
+      store_columns(ordered, y, A{});
+      job_.epilogue.template write<A>(first + r, ordered, size, to + r * step);
+    }
+  }
+
+  [[gnu::always_inline]] void subtract_activations(const std::int32_t* sums,
+                                                   std::int32_t zero_point,
                                                    simd::ints_of<A> (&sum)[4]) {
     const auto factor = splat_ints(-zero_point, A{});
     simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-      const auto x = load_ints(activation_sums_ + phase * size + v * simd::int_lanes<A>, A{});
+      const auto x = load_ints(sums + v * simd::int_lanes<A>, A{});
       sum[v] = add(sum[v], multiply(factor, x, A{}), A{});
     });
   }
@@ -228,15 +259,18 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Sum of the activations under the window of every position: one more channel, of weights 1.
   void sum_activations() {
     const std::uint8_t* weights[1] = {ones_.data()};
-    const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * job_.depth);
     for (index_t phase = 0; phase < job_.geometry.row_phases; ++phase) {
-      multiply_panel_rows<A, 1>(
-          panel_.data() + phase * panel_bytes(), groups_, weights, &start,
-          [&](auto, simd::ints_of<A>(&sum)[4]) {
-            for (int v = 0; v < 4; ++v) {
-              store_ints(activation_sums_ + phase * size + v * simd::int_lanes<A>, sum[v], A{});
-            }
-          });
+      for (index_t s = 0; s < slice_count(); ++s) {
+        const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
+        const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * slice.matrix.depth());
+        multiply_panel_rows<A, 1>(panel_of(phase, slice), slice.groups(), weights, &start,
+                                  [&](auto, simd::ints_of<A>(&sum)[4]) {
+                                    for (int v = 0; v < 4; ++v) {
+                                      store_ints(activation_sums(phase, s) + v * simd::int_lanes<A>,
+                                                 sum[v], A{});
+                                    }
+                                  });
+      }
     }
   }
 
@@ -252,7 +286,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   std::vector<position_run> runs_;
   // A vector of outputs per channel.
   std::vector<Out> finished_ = std::vector<Out>(static_cast<std::size_t>(together * size));
-  alignas(64) std::int32_t activation_sums_[static_cast<std::size_t>(2 * size)] = {};
+  std::vector<std::int32_t> activation_sums_;  // [phase][slice][lane], where zero points need them
 };
 
 }  // namespace lutra::inline LUTRA_ABI

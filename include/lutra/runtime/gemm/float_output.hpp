@@ -49,19 +49,24 @@ void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, i
   if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
 }
 
-// n outputs of one row of x, from output `first` on; `out` is its element 0.
+// The rows of the weight that consecutive outputs belong to: `first` and those after it, or all to `first`.
+struct output_rows {
+  index_t first = 0;
+  bool one = false;
+};
+
+// n outputs to out, out + stride, ...
 template <class Level>
-void write_outputs(const float_output& o, const float* sums, float scale, index_t first, index_t n,
-                   float* out, index_t stride) {
-  const float* bias = o.bias.empty() ? nullptr : o.bias.data() + first;
+void write_outputs(const float_output& o, output_rows rows, const float* sums, float scale,
+                   index_t n, float* out, index_t stride) {
+  const float* bias = o.bias.empty() ? nullptr : o.bias.data() + rows.first;
   const auto value = [&](auto sum, index_t i) {
     using V = decltype(sum);
     V y = sum * V(scale);
-    if (bias != nullptr) y = y + simd::load<V>(bias + i);
+    if (bias != nullptr) y = y + (rows.one ? V(*bias) : simd::load<V>(bias + i));
     return simd::min(V(o.hi), simd::max(V(o.lo), y));
   };
   using V = simd::floats<Level>;
-  out += first * stride;
   index_t i = 0;
   if (stride == 1) {
     for (; i + simd::lanes<V> <= n; i += simd::lanes<V>) {

@@ -11,8 +11,8 @@
 
 #include <array>
 #include <lutra/runtime/gemm/finish.hpp>
-#include <lutra/runtime/gemm/float_output.hpp>
 #include <lutra/runtime/gemm/panel.hpp>
+#include <lutra/runtime/gemm/quantized_output.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -45,10 +45,19 @@ void add_slice(const lut_matrix& w, index_t panel,
   }
 }
 
+// The same where all sums belong to one row: sums[i] += float(raw[i]) * scale, n whole registers of them.
+template <class A> void add_scaled(const std::int32_t* raw, float scale, index_t n, float* sums) {
+  const auto factor = splat_floats(scale, A{});
+  for (index_t i = 0; i < n; i += simd::int_lanes<A>) {
+    const auto part = scaled(load_ints(raw + i, A{}), factor, A{});
+    store_floats(sums + i, add_floats(load_floats(sums + i, A{}), part, A{}), A{});
+  }
+}
+
 // One product; immutable while it runs. x [rows of x * Digits, depth] int8, or uint8 that are 128 too large.
-template <class A, int Digits> class float_product {
+template <class A, int Digits, product_output Output, class Out> class float_product {
  public:
-  float_product(std::span<const lut_matrix> slices, const float_output& o, tensor_view<float> out)
+  float_product(std::span<const lut_matrix> slices, const Output& o, tensor_view<Out> out)
       : slices_(slices), output_(o), out_(out) {}
 
   // What is left of an activation's offset after the kernel: see exact_sums.
@@ -113,14 +122,15 @@ template <class A, int Digits> class float_product {
     const index_t begin = panel * width;
     const index_t count = std::min(end * width, slices_.front().rows()) - begin;
     for (index_t i = 0; i < rows; ++i) {
-      write_outputs<A>(output_, sums + i * stride, scale[static_cast<std::size_t>(row + i)], begin,
-                       count, out_.data() + (first + row + i) * out_.stride(0), out_.stride(1));
+      Out* to = out_.data() + (first + row + i) * out_.stride(0) + begin * out_.stride(1);
+      write_outputs<A>(output_, {begin}, sums + i * stride,
+                       scale[static_cast<std::size_t>(row + i)], count, to, out_.stride(1));
     }
   }
 
   std::span<const lut_matrix> slices_;
-  const float_output& output_;
-  tensor_view<float> out_;
+  const Output& output_;
+  tensor_view<Out> out_;
   std::vector<activation_rows<A>> columns_;  // per slice
 };
 

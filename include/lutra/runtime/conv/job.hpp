@@ -1,0 +1,79 @@
+// lutra: job.hpp - what is the same for all images of one convolution.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lutra/runtime/conv/panel.hpp>
+#include <lutra/runtime/conv/planes.hpp>
+#include <lutra/runtime/epilogue.hpp>
+#include <span>
+
+namespace lutra::inline LUTRA_ABI {
+
+// Consecutive taps with a matrix of their own: all of them, or those of a block of input channels.
+//   sum = raw + start[row] - zero_point[row] * (sum of the activations at the position)
+// row_sum_factor: what is missing from every activation (exact_sums of the GEMM).
+template <class A> struct conv_slice {
+  panel_weights<A> weights;
+  const lut_matrix& matrix;
+  std::vector<std::int32_t> start;       // row sums, bias, minus what panel_bias adds
+  std::vector<std::int32_t> zero_point;  // empty when all are 0
+  index_t first_tap;
+  index_t first_group;
+
+  conv_slice(const lut_matrix& w, index_t tap, index_t group, std::int32_t row_sum_factor,
+             const std::vector<std::int32_t>& bias)
+      : weights(w), matrix(w), first_tap(tap), first_group(group) {
+    const auto depth = static_cast<std::uint32_t>(w.depth());
+    for (index_t r = 0; r < w.rows(); ++r) {
+      const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
+      const auto row_sum = static_cast<std::uint32_t>(w.row_sum(r));
+      const std::uint32_t from =
+          static_cast<std::uint32_t>(row_sum_factor) * row_sum +
+          static_cast<std::uint32_t>(bias_of(bias, r)) -
+          static_cast<std::uint32_t>(panel_bias(A{})) * (row_sum + zero * depth);
+      start.push_back(static_cast<std::int32_t>(from));
+      if (w.has_zero_points()) zero_point.push_back(w.zero_point(r));
+    }
+  }
+  index_t groups() const noexcept { return (matrix.depth() + 3) / 4; }
+};
+
+// An epilogue that adds the slices in float. Others take the sums of the only slice.
+template <class E>
+concept slice_epilogue = E::adds_slices;
+
+// Everything that is the same for all images of one call.
+template <class A, class Epilogue, class Out> struct conv_job {
+  std::span<const conv_slice<A>> slices;
+  const Epilogue& epilogue;
+  const plane_geometry& geometry;
+  const tensor_view<const std::int8_t>& x;
+  const tensor_view<Out>& out;
+  index_t depth;               // of all slices
+  index_t channels_per_group;  // of the output
+  std::int8_t pad;
+  bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
+};
+
+// X: the type of the activations.
+template <class A, class X, class Epilogue>
+std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
+                                       const Epilogue& epilogue) {
+  std::int32_t row_sum_factor = std::is_signed_v<X> ? 0 : 128;
+  std::vector<std::int32_t> bias;
+  if constexpr (slice_epilogue<Epilogue>) {
+    row_sum_factor -= epilogue.x_zero_point;
+  } else if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
+    bias = epilogue.bias;
+  }
+  std::vector<conv_slice<A>> slices;
+  index_t tap = 0, group = 0;
+  for (const lut_matrix& w : matrices) {
+    slices.emplace_back(w, tap, group, row_sum_factor, bias);
+    tap += w.depth();
+    group += slices.back().groups();
+  }
+  return slices;
+}
+
+}  // namespace lutra::inline LUTRA_ABI

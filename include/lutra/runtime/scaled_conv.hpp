@@ -1,0 +1,74 @@
+// lutra: scaled_conv.hpp - convolutions with scales: of palettes with groups of input channels, too.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   out[n][o][i][j] = min(max(sum of w * x + bias[o], lo), hi)       over the window of conv.hpp or conv_transpose.hpp
+// with w = (table[code] - zero_point) * scale and x = (q - zero_point) * scale, q int8 or uint8. out is float, or the
+// codes of these floats with a quantized_output. The weight is a lut_matrix or, with blocks of input channels, a
+// grouped_lut_matrix; sums of a block are exact int32 and blocks are added in float as in gemm/to_float.hpp: the
+// same bits at every level and for every executor. Positions outside x count as `padding_value`, which is
+// the zero point of x where they are to be 0. Outputs cannot be pooled.
+#pragma once
+
+#include <lutra/runtime/conv_transpose.hpp>
+#include <lutra/runtime/gemm/activation_scale.hpp>
+#include <lutra/runtime/gemm/to_float.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+// The epilogue that conv_worker runs.
+template <product_output Output> struct scaled_sums {
+  static constexpr bool adds_slices = true;
+  const Output& output;
+  float x_scale;
+  std::int32_t x_zero_point;
+
+  template <class A> static void add(const std::int32_t* raw, float scale, index_t n, float* sums) {
+    add_scaled<A>(raw, scale, n, sums);
+  }
+  // n positions of output channel `row`.
+  template <class A, class Out>
+  void write(index_t row, const float* sums, index_t n, Out* out) const {
+    write_outputs<A>(output, {row, true}, sums, x_scale, n, out, 1);
+  }
+};
+template <class Out, product_output Output>
+void check_epilogue(const scaled_sums<Output>& e, index_t rows, std::string_view where) {
+  check_output<Out>(e.output, rows, where);
+}
+
+// Calls without an executor run on the calling thread.
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void conv2d_scaled(const E& ex, const W& w, const X& x, const conv2d_options& o,
+                   const activation_scale& s, const Output& output, Out&& out, A = {}) {
+  using activation = element_t<X>;
+  check_activation_scale<activation>(w, s, "conv2d_scaled");
+  conv2d_views<A, activation>(ex, w, view(x), o, scaled_sums<Output>{output, s.scale, s.zero_point},
+                              view(out));
+}
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void conv2d_scaled(const W& w, const X& x, const conv2d_options& o, const activation_scale& s,
+                   const Output& output, Out&& out, A level = {}) {
+  conv2d_scaled(serial_executor{}, w, x, o, s, output, out, level);
+}
+
+// w is made from a transposed_palette().
+template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void conv_transpose2d_scaled(const E& ex, const W& w, const X& x, const conv_transpose2d_options& o,
+                             const activation_scale& s, const Output& output, Out&& out, A = {}) {
+  using activation = element_t<X>;
+  check_activation_scale<activation>(w, s, "conv_transpose2d_scaled");
+  conv_transpose2d_views<A, activation>(
+      ex, w, view(x), o, scaled_sums<Output>{output, s.scale, s.zero_point}, view(out));
+}
+template <palette_matrix W, readable_tensor X, product_output Output = float_output,
+          writable_tensor Out, class A = simd::native>
+void conv_transpose2d_scaled(const W& w, const X& x, const conv_transpose2d_options& o,
+                             const activation_scale& s, const Output& output, Out&& out,
+                             A level = {}) {
+  conv_transpose2d_scaled(serial_executor{}, w, x, o, s, output, out, level);
+}
+
+}  // namespace lutra::inline LUTRA_ABI
