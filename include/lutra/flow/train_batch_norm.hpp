@@ -197,9 +197,11 @@ template <editable_graph G> class batch_norm_trainer {
       return fold_outcome::quantized_between;
     }
     const std::vector<float> s = scale_of(g, l);
+    // Without a weight s is a root, and multiplies back.
+    const float least = l.parameters.weight ? 0x1p-50F : std::numeric_limits<float>::min();
+    const float most = l.parameters.weight ? 0x1p60F : std::numeric_limits<float>::max();
     for (std::size_t c = 0; c < s.size(); ++c) {
-      const float least = l.parameters.weight ? 0x1p-50F : std::numeric_limits<float>::min();
-      if (!(std::abs(s[c]) >= least && std::abs(s[c]) <= 0x1p60F)) {
+      if (!(std::abs(s[c]) >= least && std::abs(s[c]) <= most)) {
         record.detail = "output channel " + text_of(c) + ", " + text_of(s[c]);
         return fold_outcome::zero_scale;
       }
