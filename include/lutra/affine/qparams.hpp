@@ -48,6 +48,7 @@ inline constexpr float min_scale = 0x1p-23F;
 // float16 and bfloat16 tensors are coarse. float32 is right for every input type.
 struct qparams_options {
   dtype arithmetic = dtype::float32;  // or float16, bfloat16
+  bool infinite_levels = false;       // let the outermost levels of very wide ranges overflow
 };
 
 // The parameters of one unit; zero_point and minval mean nothing for float dtypes.
@@ -185,7 +186,7 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   out.scale.reserve(lo.size());
   for (std::size_t i = 0; i < lo.size(); ++i) {
     const unit_values u = rule(lo[i], hi[i]);
-    if (!levels_are_finite(u, q, spec.qformulation)) {
+    if (!options.infinite_levels && !levels_are_finite(u, q, spec.qformulation)) {
       raise(errc::non_finite, "range is so wide that its outermost levels overflow", where,
             range_text(lo[i], hi[i]), "levels below 2^128");
     }

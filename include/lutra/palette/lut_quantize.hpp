@@ -54,7 +54,7 @@ inline quantized_lut quantize_lut(std::span<const float> table, const quantizati
   }
   lo = spec.float_range.lo.value_or(lo);
   hi = spec.float_range.hi.value_or(hi);
-  const qparams p = qparams_from_range(spec, {&lo, 1}, {&hi, 1});
+  const qparams p = qparams_from_range(spec, {&lo, 1}, {&hi, 1}, {.infinite_levels = true});
   unit_params unit = unit_of(p, 0);
   // Near the end of the range of float the outermost level would be infinite.
   const float outermost = std::max(std::fabs(unit.quant_min - unit.integer_offset),
