@@ -60,11 +60,13 @@ template <class A> class parted_solver {
       for (index_t i = begin; i < end; ++i) starts.push_back(i);
       return;
     }
-    if (n > few) {
-      line& points = work_.points;
-      line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
+    line& points = work_.points;
+    line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
+    double bound = cost_of_rest(points, k);
+    // Beside outliers as far as 2^50 not even sums in double-double hold the others.
+    const double reach = std::max(-points.least(0), points.largest(n - 1));
+    if (n > few || reach * reach > 0x1p100 * bound) {
       double inertia = 0;
-      double bound = cost_of_rest(points, k);
       if (quick({}, k, scale, bound, inertia, starts, begin)) return;
       // Sums are small enough, as a rule, once gaps are as short as they may be: beside far outliers not those that
       // say how short.
