@@ -402,7 +402,7 @@ TEST_CASE("edge_graph: an edit refused at any index leaves the graph as it was")
   const int made = count_of(formed.edges, "Reshape") + count_of(formed.edges, "Sum") +
                    count_of(formed.edges, "Product") + count_of(formed.edges, "Quotient") +
                    count_of(formed.edges, "Offset") + count_of(formed.edges, "Root");
-  CHECK(made == 7 + 9);  // a layer without bias, one with
+  CHECK(made == 10 + 12);  // a layer without bias, one with
   try_all(
       [&](loom::graph& g) {
         auto q = trainer(g);
