@@ -195,7 +195,8 @@ std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit
       known = windows_by_value(windows, buckets.atoms);
     }
     const double most = options.exact ? 4.0 * static_cast<double>(buckets.atoms.size()) : 0;
-    l = finer_lattice(*l, totals, buckets.leading, inside, std::max(most, 65536.0));
+    constexpr double enough = weighted_source<Values> ? 40960 : 65536;  // weighted ones are larger
+    l = finer_lattice(*l, totals, buckets.leading, inside, std::max(most, enough));
   }
   return {};
 }

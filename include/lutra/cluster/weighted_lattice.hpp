@@ -60,8 +60,9 @@ weighted_totals count_values(const lattice& l, const V& source, const Executor& 
   weighted_totals totals(l.buckets());
   for (index_t first = 0; first < shards; first += at_once) {
     const index_t wave = std::min(at_once, shards - first);
-    std::vector<weighted_totals> parts(static_cast<std::size_t>(wave),
-                                       weighted_totals(l.buckets()));
+    std::vector<weighted_totals> parts;
+    parts.reserve(static_cast<std::size_t>(wave));
+    for (index_t i = 0; i < wave; ++i) parts.emplace_back(l.buckets());
     executor.bulk(wave, [&](index_t i) {
       const index_range r = shard(n, shards, first + i);
       add_weighted(l, source, static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.end),
