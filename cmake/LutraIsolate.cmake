@@ -4,7 +4,8 @@
 # library: a linker keeps one copy of each per program, and one that was compiled for a level must not be called where
 # the CPU may lack it. Fails if a file runs code before main, since that would run on every CPU: if it has a list of
 # functions to be called then (.init_array, .ctors), whatever the compiler calls them, or a function that the loader
-# chooses then (ifunc, target_clones). What sanitizers add may stay: one pointer for each of their functions.
+# chooses then (ifunc, target_clones). What sanitizers and coverage add may stay: one pointer for each of their
+# functions.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE errors)
   if(NOT status EQUAL 0)
@@ -22,8 +23,9 @@ endif()
 foreach(object result IN ZIP_LISTS OBJECTS RESULTS)
   run(${NM} --defined-only --format=posix ${object})
   set(symbols "${output}")
-  string(REGEX MATCHALL "[a-z]+san\\.module_ctor |_sub_I_00099_[0-9]+ " sanitizers "${symbols}")  # clang, GCC
-  list(LENGTH sanitizers excess)
+  string(REGEX MATCHALL "([a-z]+san|sancov)\\.module_ctor[a-z0-9_]* |__llvm_gcov_init |_sub_I_00(099|100)_[0-9]+ "
+    instruments "${symbols}")  # of clang, of GCC
+  list(LENGTH instruments excess)
   math(EXPR excess "-8 * ${excess}")
   run(${OBJDUMP} -h ${object})
   string(REGEX MATCHALL " \\.(init_array|preinit_array|ctors)[^ \n]* +[0-9a-f]+" before_main "${output}")

@@ -47,9 +47,9 @@ for name in file inline template constructor priority reserved0 reserved1 reserv
 done
 echo '[[gnu::target_clones("avx2", "default")]] int kernel(int x) { return x + 1; }' > "$work/clones.cpp"
 if "$compiler" -std=c++20 -c "$work/clones.cpp" -o "$work/clones.o" 2> "$work/log"; then refused clones; fi  # x86
-# What sanitizers add may stay, beside it nothing.
+# What sanitizers and coverage add may stay, beside it nothing.
 echo 'int count; int use() { return ++count; }' > "$work/sanitized.cpp"
-for flag in -fsanitize=address -fsanitize=thread; do
+for flag in -fsanitize=address -fsanitize=thread --coverage; do
   isolate sanitized $flag > "$work/answer" || { cat "$work/answer"; exit 1; }
   for name in file constructor reserved0 reserved1 reserved99 reserved100 ifunc; do refused $name $flag; done
 done
