@@ -4,6 +4,7 @@
 // A benchmark is set against its peers and roofs of the same run:
 //   - every name listed in its label, as "vs NAME [NAME...]"
 //   - every "peer/<library>/X" where X is its own name or, if the label lists none, a leading part of it
+//   - every reference that the goals name for it
 // ratio > 1: faster than that peer. Roofs are given as the fraction reached. Rates are compared
 // where both sides count the same (output written, bytes, items), times otherwise. Roofs measured by the same
 // executable come first: they ran closest in time. Where both have an inertia, ours / theirs follows.
@@ -12,6 +13,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -27,13 +29,14 @@ double nanoseconds(const json& b) {
   return b.at("cpu_time").get<double>() * factor;
 }
 
-// How many times faster `own` is than `other`.
-double ratio(const json& own, const json& other) {
+// How many times faster `own` is than `other`; nothing if they have neither a rate nor a time in common.
+std::optional<double> ratio(const json& own, const json& other) {
   for (const char* rate : {"written_per_second", "bytes_per_second", "items_per_second"}) {
     if (own.contains(rate) && other.contains(rate)) {
       return own.at(rate).get<double>() / other.at(rate).get<double>();
     }
   }
+  if (!other.contains("cpu_time")) return {};
   return nanoseconds(other) / nanoseconds(own);
 }
 
@@ -58,10 +61,11 @@ run limits_of(const goal_list& goals) {
   run limits;
   for (const auto& [names, wanted] : goals) {
     double amount = 0;
-    char unit = ' ';
-    if (std::sscanf(names.second.c_str(), "limit/%lf%c", &amount, &unit) != 2) continue;
-    if (unit == 'm') limits[names.second] = {{"cpu_time", amount}, {"time_unit", "ms"}};
-    if (unit == 'G') limits[names.second] = {{"items_per_second", amount * 1e9}};
+    int length = 0;
+    if (std::sscanf(names.second.c_str(), "limit/%lf%n", &amount, &length) != 1) continue;
+    const std::string unit = names.second.substr(static_cast<std::size_t>(length));
+    if (unit == "ms") limits[names.second] = {{"cpu_time", amount}, {"time_unit", "ms"}};
+    if (unit == "G/s") limits[names.second] = {{"items_per_second", amount * 1e9}};
   }
   return limits;
 }
@@ -91,6 +95,9 @@ std::vector<std::string> references_of(const std::string& name, const json& resu
       const std::string what = other.substr(rest + 1);
       if (what == name || (!listed && (name + '/').starts_with(what + '/'))) add(other);
     }
+  }
+  for (const auto& [names, wanted] : goals) {
+    if (names.first == name) add(names.second);
   }
   return references;
 }
@@ -128,32 +135,38 @@ goal_list read_goals(const std::string& file) {
   }
   return goals;
 }
-void print_goal(double reached, const goal& g) {
-  const char* verdict = reached >= g.stretch ? "stretch met" : reached >= g.must ? "met" : "MISSED";
+void print_goal(std::optional<double> reached, const goal& g) {
+  const char* verdict = !reached                ? "not known"
+                        : *reached >= g.stretch ? "stretch met"
+                        : *reached >= g.must    ? "met"
+                                                : "MISSED";
   std::printf(" [goal %g, stretch %g: %s]", g.must, g.stretch, verdict);
 }
 
 void print_reference(const json& own, const std::string& name, const json* reference,
                      const goal* wanted) {
+  std::optional<double> reached;
+  std::string problem;
   if (reference == nullptr) {
-    std::printf("  %s: not available", name.c_str());
-    return;
-  }
-  if (reference->contains("error_message")) {
-    std::printf("  %s: %s", name.c_str(),
-                reference->at("error_message").get<std::string>().c_str());
-    return;
-  }
-  if (name.starts_with("roof/")) {
-    std::printf("  %.0f %% of %s", 100 * ratio(own, *reference), name.c_str());
+    problem = "not available";
+  } else if (reference->contains("error_message")) {
+    problem = reference->at("error_message").get<std::string>();
   } else {
-    std::printf("  %.2fx %s", ratio(own, *reference), name.c_str());
+    reached = ratio(own, *reference);
+    if (!reached) problem = "not comparable";
+  }
+  if (!reached) {
+    std::printf("  %s: %s", name.c_str(), problem.c_str());
+  } else if (name.starts_with("roof/")) {
+    std::printf("  %.0f %% of %s", 100 * *reached, name.c_str());
+  } else {
+    std::printf("  %.2fx %s", *reached, name.c_str());
     if (own.contains("inertia") && reference->contains("inertia")) {
       std::printf(" (inertia %.8f)",
                   own.at("inertia").get<double>() / reference->at("inertia").get<double>());
     }
   }
-  if (wanted != nullptr) print_goal(ratio(own, *reference), *wanted);
+  if (wanted != nullptr) print_goal(reached, *wanted);
 }
 
 void print_table(const std::vector<run>& runs, const goal_list& goals) {

@@ -12,9 +12,9 @@ shared=$("$nm" -C --defined-only "$library" | grep ' [A-Z] ' || true)
 [ "$(echo "$shared" | grep -c 'kernels_of<')" = "$levels" ] || { echo "not one function per level: $shared"; exit 1; }
 [ "$(echo "$shared" | wc -l)" = "$levels" ] || { echo "levels share:"; echo "$shared"; exit 1; }
 
-isolate() { # isolate NAME - the answer of the script, and its status
-  "$compiler" -std=c++20 -fno-gnu-unique -c "$work/$1.cpp" -o "$work/$1.o" 2> "$work/log" ||
-    "$compiler" -std=c++20 -c "$work/$1.cpp" -o "$work/$1.o"
+isolate() { # isolate NAME [FLAG] - the answer of the script, and its status
+  "$compiler" -std=c++20 ${2-} -fno-gnu-unique -c "$work/$1.cpp" -o "$work/$1.o" 2> "$work/log" ||
+    "$compiler" -std=c++20 ${2-} -c "$work/$1.cpp" -o "$work/$1.o"
   "$cmake" "-DOBJECTS=$work/$1.o" "-DRESULTS=$work/$1.out.o" "-DNM=$nm" "-DOBJCOPY=$objcopy" \
     "-DOBJDUMP=$objdump" \
     -P "$script" 2>&1
@@ -27,9 +27,9 @@ isolate plain
 if "$nm" --defined-only "$work/plain.out.o" | grep -E ' [VWu] '; then echo "still weak"; exit 1; fi
 "$nm" -C "$work/plain.out.o" | grep -q ' T kernel' || { echo "the function itself is gone"; exit 1; }
 
-refused() { # refused NAME - its code would run before main
-  if isolate "$1" > "$work/answer"; then echo "code before main was not refused: $1"; exit 1; fi
-  grep -q 'before main' "$work/answer" || { cat "$work/answer"; exit 1; }
+refused() { # refused NAME [FLAG] - its code would run before main
+  if isolate "$@" > "$work/answer"; then echo "code before main was not refused: $*"; exit 1; fi
+  tr -s '\n ' ' ' < "$work/answer" | grep -q 'before main' || { cat "$work/answer"; exit 1; }
 }
 echo 'int start(); int begun = start();' > "$work/file.cpp"
 echo 'int start(); inline int begun = start(); int use() { return begun; }' > "$work/inline.cpp"
@@ -37,8 +37,20 @@ echo 'int start(); template <class T> struct a { static int v; }; template <clas
 int use() { return a<int>::v; }' > "$work/template.cpp"
 echo 'int count; [[gnu::constructor]] void first() { ++count; }' > "$work/constructor.cpp"
 echo '[[gnu::constructor(200)]] void second() { __builtin_trap(); }' > "$work/priority.cpp"
-for name in file inline template constructor priority; do refused $name; done
-# What a sanitizer leaves behind: a priority that programs must not use.
-printf '%s' '__asm__(".pushsection .init_array.00099, \"aw\"; .8byte 0; .popsection");' > "$work/sanitized.cpp"
-isolate sanitized > "$work/answer" || { cat "$work/answer"; exit 1; }
+for reserved in 0 1 99 100; do  # those of sanitizers, too
+  echo "[[gnu::constructor($reserved)]] void second() { __builtin_trap(); }" > "$work/reserved$reserved.cpp"
+done
+echo 'extern "C" { static int one() { return 1; } int (*choose())() { return one; } }
+int kernel() __attribute__((ifunc("choose")));' > "$work/ifunc.cpp"
+for name in file inline template constructor priority reserved0 reserved1 reserved99 reserved100 ifunc; do
+  refused $name
+done
+echo '[[gnu::target_clones("avx2", "default")]] int kernel(int x) { return x + 1; }' > "$work/clones.cpp"
+if "$compiler" -std=c++20 -c "$work/clones.cpp" -o "$work/clones.o" 2> "$work/log"; then refused clones; fi  # x86
+# What sanitizers and coverage add may stay, beside it nothing.
+echo 'int count; int use() { return ++count; }' > "$work/sanitized.cpp"
+for flag in -fsanitize=address -fsanitize=thread --coverage; do
+  isolate sanitized $flag > "$work/answer" || { cat "$work/answer"; exit 1; }
+  for name in file constructor reserved0 reserved1 reserved99 reserved100 ifunc; do refused $name $flag; done
+done
 echo "$levels levels, each with one function for others"

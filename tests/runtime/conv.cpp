@@ -232,6 +232,20 @@ TEST_CASE("conv: strided views (channels last), empty outputs, executors") {
   tensor<std::int32_t> nothing(shape{0, 6, 5, 11}), too_small(shape{2, 6, 0, 11});
   conv2d(make_lut_matrix(p), tensor<std::int8_t>(shape{0, 3, 9, 11}), o, nothing);
   conv2d(make_lut_matrix(p), tensor<std::int8_t>(shape{2, 3, 0, 11}), o, too_small);
+  if constexpr (!std::is_same_v<simd::native, simd::portable>) {
+    const tensor<std::int8_t> none(shape{0, 3, 9, 11});
+    CHECK_ERROR(conv2d(make_lut_matrix(p), none, o, nothing, simd::portable{}), incompatible,
+                "another level", "conv2d");
+  }
+  // Padding alone: x has strides, but no element that pointers could be taken into.
+  conv2d_options around{.window = window2d::symmetric({1, 1}, {2, 2}), .padding_value = 9};
+  const tensor_view<const std::int8_t> empty(nullptr, shape{2, 3, 0, 11}, channels_last);
+  tensor<std::int8_t> zero_points(shape{2, 3, 4, 15});
+  std::ranges::fill(zero_points.elements(), std::int8_t{9});
+  tensor<std::int32_t> of_empty(shape{2, 6, 2, 13}), of_zero_points = of_empty;
+  conv2d(make_lut_matrix(p), empty, around, of_empty);
+  conv2d(make_lut_matrix(p), zero_points, {}, of_zero_points);
+  CHECK(of_empty == of_zero_points);
 }
 
 TEST_CASE("conv: shapes, groups and windows are checked") {

@@ -230,6 +230,26 @@ TEST_CASE("conv_transpose: tables follow their output channels") {
   CHECK(odd.scale == std::vector<float>{1, 2, 3});
 }
 
+TEST_CASE("conv_transpose: weights without elements give sums of 0") {
+  random_stream r(6);
+  for (const shape& s : {shape{0, 3, 2, 2}, shape{4, 0, 2, 2}}) {
+    const packed_palette turned = transposed_palette(palette_of(r, s, 0, 4), 2);
+    CHECK(turned.weight_shape == reversed_shape(s, 2));
+    const tensor<std::int8_t> x(shape{1, s[0], 4, 5});
+    for_each_kernel_level([&](auto level) {
+      tensor<std::int32_t> sums(shape{1, 2 * s[1], 5, 6});
+      std::ranges::fill(sums.elements(), 9);
+      conv_transpose2d(make_lut_matrix(turned, level), x, {.groups = 2}, sums, level);
+      CHECK(std::ranges::count(sums.elements(), 0) == sums.size());
+      tensor<float> floats(sums.extents());
+      const float_output o{.bias = std::vector<float>(static_cast<std::size_t>(2 * s[1]), 0.5F)};
+      const grouped_lut_matrix w = make_grouped_lut_matrix(turned, level);
+      conv_transpose2d_scaled(w, x, {.groups = 2}, {2.0F}, o, floats, level);
+      CHECK(std::ranges::count(floats.elements(), 0.5F) == floats.size());
+    });
+  }
+}
+
 TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   random_stream r(3);
   const packed_palette p = palette_of(r, shape{4, 3, 2, 2}, 0, 4);
@@ -272,6 +292,17 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(conv_transpose2d(w, in, {}, out), invalid_argument, "out overlaps x");
   tensor<std::int32_t> nothing(shape{0, 3, 6, 6});
   conv_transpose2d(w, tensor<std::int8_t>(shape{0, 4, 5, 5}), {}, nothing);
+  // What a matrix is not made for is refused where there is nothing to compute, too.
+  if constexpr (!std::is_same_v<simd::native, simd::portable>) {
+    const tensor<std::int8_t> none(shape{0, 4, 5, 5});
+    CHECK_ERROR(conv_transpose2d(w, none, {}, nothing, simd::portable{}), incompatible,
+                "another level", "conv_transpose2d");
+  }
+  const lut_matrix deep =
+      make_lut_matrix(transposed_palette(palette_of(r, shape{65794, 1, 1, 1}, 0, 1), 1));
+  CHECK_ERROR(conv_transpose2d(deep, tensor<std::uint8_t>(shape{0, 65794, 1, 1}), {},
+                               tensor<std::int32_t>(shape{0, 1, 1, 1})),
+              unsupported, "65794", "65793", "conv_transpose2d");
 }
 
 TEST_CASE("conv_transpose: strided views, any executor") {

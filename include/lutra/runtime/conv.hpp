@@ -61,16 +61,7 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
           text_of(out.extents()), text_of(wanted));
   }
   if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv2d");
-  for (const lut_matrix& slice : slices_of(w)) {
-    if (slice.level() != level) {
-      raise(errc::incompatible, "the matrix was made for another level", "conv2d",
-            std::string(slice.level()), std::string(level));
-    }
-    if (slice.depth() > slice.template max_depth<X>()) {
-      raise(errc::unsupported, "depth beyond exact int32 sums", "conv2d", text_of(slice.depth()),
-            "<= " + text_of(slice.template max_depth<X>()));
-    }
-  }
+  check_slices<X>(w, level, "conv2d");
 }
 
 // w: of several slices only with a slice_epilogue.

@@ -90,6 +90,9 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
   codes = reversed_weight<std::uint8_t>(codes, s, groups);
   pack_bits(codes, p.n_bits, out.codes);
   out.block = out.weight_shape;
+  for (int axis = 0; axis < s.rank(); ++axis) {  // there may be no channels
+    out.block = out.block.with(axis, std::max<index_t>(out.block[axis], 1));
+  }
   if (p.groups().count() <= 1) return out;
   out.block = out.block.with(0, rows).with(1, columns);
   take_tables(p, groups, out);
@@ -119,6 +122,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
   }
+  check_slices<X>(w, A::name, "conv_transpose2d");
   check_epilogue<Out>(epilogue, w.rows(), "conv_transpose2d");
   if (out.empty()) return;
   const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);

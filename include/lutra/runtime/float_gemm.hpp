@@ -32,16 +32,7 @@ namespace lutra::inline LUTRA_ABI {
 template <class Digit, palette_matrix W, class X, product_output Output, class Out>
 void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_view<Out>& out,
                       const Output& o, std::string_view level, std::string_view where) {
-  for (const lut_matrix& slice : slices_of(w)) {
-    if (slice.level() != level) {
-      raise(errc::incompatible, "the matrix was made for another level", std::string(where),
-            std::string(slice.level()), std::string(level));
-    }
-    if (slice.depth() > slice.template max_depth<Digit>()) {
-      raise(errc::unsupported, "depth beyond exact int32 sums", std::string(where),
-            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<Digit>()));
-    }
-  }
+  check_slices<Digit>(w, level, where);
   check_product(x, out, w.rows(), w.depth(), where);
   check_output<Out>(o, w.rows(), where);
 }
@@ -122,7 +113,7 @@ void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
   if (out.empty()) return;
   float_product<A, 1, Output, Out> product(slices_of(w), o, out);
   product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
-  const index_t chunk = chunk_of(w.depth());
+  const index_t chunk = std::min(chunk_of(w.depth()), x.extent(0));
   const std::vector<float> scales(static_cast<std::size_t>(chunk), s.scale);
   for (index_t first = 0; first < x.extent(0); first += chunk) {
     const index_t rows = std::min(chunk, x.extent(0) - first);

@@ -42,6 +42,21 @@ inline std::span<const lut_matrix> slices_of(const grouped_lut_matrix& w) noexce
 template <class W>
 concept palette_matrix = std::same_as<W, lut_matrix> || std::same_as<W, grouped_lut_matrix>;
 
+// Raises incompatible unless w was made for `level`, unsupported if sums of activations of type X may overflow.
+template <class X, palette_matrix W>
+void check_slices(const W& w, std::string_view level, std::string_view where) {
+  for (const lut_matrix& slice : slices_of(w)) {
+    if (slice.level() != level) {
+      raise(errc::incompatible, "the matrix was made for another level", std::string(where),
+            std::string(slice.level()), std::string(level));
+    }
+    if (slice.depth() > slice.template max_depth<X>()) {
+      raise(errc::unsupported, "depth beyond exact int32 sums", std::string(where),
+            text_of(slice.depth()), "<= " + text_of(slice.template max_depth<X>()));
+    }
+  }
+}
+
 // The columns [begin, begin + length) of axis 1 as a palette of their own; they share tables along it. `codes` are
 // those of the whole weight.
 inline packed_palette columns_of(const packed_palette& p, std::span<const std::uint8_t> codes,

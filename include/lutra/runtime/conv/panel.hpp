@@ -21,7 +21,7 @@ template <class A> class panel_weights {
     const index_t lanes = simd::int_lanes<A>;
     const index_t strip_bytes = w.layout().groups * w.steps() * group_bytes;
     for (index_t row = 0; row < w.rows(); ++row) {
-      offset_.push_back(row / lanes * strip_bytes + row % lanes * 4);
+      offset_.push_back(strip_bytes == 0 ? 0 : row / lanes * strip_bytes + row % lanes * 4);
     }
     bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes));
     std::uint8_t* out = bytes_.data();

@@ -136,7 +136,7 @@ inline void fill_planes(const plane_geometry& g, const tensor_view<const std::in
   const index_t row_stride = g.rows.step, column_stride = g.columns.step;
   const index_t step = column_stride * x.stride(3);
   for (index_t c = channel; c < channel + g.channels; ++c) {
-    const std::int8_t* image = x.data() + n * x.stride(0) + c * x.stride(1);
+    const index_t image = n * x.stride(0) + c * x.stride(1);
     for (const index_t row_remainder : g.rows.remainders) {
       const index_t top = first * row_stride + row_remainder - g.window.padding[0];
       const index_range rows = inside(top, row_stride, x.extent(2), count + g.rows.reach);
@@ -144,7 +144,7 @@ inline void fill_planes(const plane_geometry& g, const tensor_view<const std::in
         const index_t left = column_remainder - g.window.padding[1];
         const index_range columns = inside(left, column_stride, x.extent(3), g.width);
         for (index_t i = rows.begin; i < rows.end && columns.size() > 0; ++i) {
-          const std::int8_t* from = image + (top + i * row_stride) * x.stride(2) +
+          const std::int8_t* from = x.data() + image + (top + i * row_stride) * x.stride(2) +
                                     (left + columns.begin * column_stride) * x.stride(3);
           std::int8_t* to = out + i * g.width + columns.begin;
           if (step == 1) {

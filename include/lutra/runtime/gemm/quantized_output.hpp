@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   q = clamp(round_half_even(y / scale) + zero_point, lo, hi)        y as float_output says
-// the bits of quantize() (affine/element.hpp) on the float outputs, which never exist: some hundred at a time
-// are in the first-level cache. NaN counts as 0.
+// the bits of quantize() (affine/element.hpp) on the float outputs, but of NaN, which counts as 0 here: its code is
+// clamp(zero_point, lo, hi), where quantize() gives zero_point even outside the bounds. The floats never exist: some
+// hundred at a time are in the first-level cache.
 #pragma once
 
 #include <algorithm>

@@ -1,0 +1,36 @@
+#!/bin/sh
+# sh tests/bench/summary.sh BENCH_SUMMARY - what the table of benchmarks says of goals.
+set -eu
+summary=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat > "$work/run.json" << 'END'
+{"context": {}, "benchmarks": [
+  {"name": "timed", "cpu_time": 20, "time_unit": "ms"},
+  {"name": "rated", "cpu_time": 2, "time_unit": "s", "items_per_second": 7e9},
+  {"name": "peer/other/twin", "cpu_time": 60, "time_unit": "ms"}]}
+END
+cat > "$work/goals" << 'END'
+timed limit/50ms 1 10
+timed limit/5G/s 1 2
+timed limit/5m 1 2
+timed peer/other/twin 4 5
+timed peer/absent/timed 1 2
+rated limit/5G/s 1 1.2
+rated limit/14G/s 1 2
+rated limit/5GB/s 1 2
+absent limit/1ms 1 2
+END
+"$summary" --goals "$work/goals" "$work/run.json" > "$work/table"
+says() { # says BENCHMARK TEXT
+  grep "^$1 " "$work/table" | grep -qF "$2" || { echo "no '$2' of $1 in"; cat "$work/table"; exit 1; }
+}
+says timed '2.50x limit/50ms [goal 1, stretch 10: met]'
+says timed 'limit/5G/s: not comparable [goal 1, stretch 2: not known]'
+says timed 'limit/5m: not available [goal 1, stretch 2: not known]'
+says timed '3.00x peer/other/twin [goal 4, stretch 5: MISSED]'
+says timed 'peer/absent/timed: not available [goal 1, stretch 2: not known]'
+says rated '1.40x limit/5G/s [goal 1, stretch 1.2: stretch met]'
+says rated '0.50x limit/14G/s [goal 1, stretch 2: MISSED]'
+says rated 'limit/5GB/s: not available [goal 1, stretch 2: not known]'
+if grep '^absent' "$work/table"; then exit 1; fi
