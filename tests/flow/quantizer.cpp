@@ -235,6 +235,18 @@ TEST_CASE("quantizer: bad weights, graphs and configs leave the graph as it was"
     CHECK(error_of([&] { q.prepare(); }).problem() == "an operand is the result of no node");
     CHECK(g.same_as(net));
   }
+  {
+    const small_net net;
+    toy::graph g = net;
+    quantization_spec channels = int8_symmetric;
+    channels.granularity = granularity::per_channel(2);
+    quantizer q(g, {.global_config = {.op_state_spec = {{"weight", channels}}}});
+    const error e = error_of([&] { q.prepare(); });
+    CHECK(e.problem() == "axis out of bounds");
+    CHECK(e.where() == "fc1.weight");
+    CHECK(e.value() == "2");
+    CHECK(g.same_as(net));
+  }
   toy::graph g = small_net();
   CHECK(error_of([&] {
           quantizer q(g, {.module_type_configs = {{"Linear", {}}}});

@@ -158,6 +158,19 @@ TEST_CASE("index: graphs with more of anything than can be numbered are refused 
   CHECK_ERROR(graph_reader<toy::graph>(g, 4).read(), unsupported, "more than 4 operands");
   CHECK_ERROR(graph_reader<toy::graph>(g, 2).read(), unsupported, "more than 2 ");
   CHECK_ERROR(graph_reader<toy::graph>(g, 1).read(), unsupported, "more than 1 nodes");
+  toy::graph two;
+  two.outputs = {two.op("relu", {two.input()})};
+  CHECK_NOTHROW(graph_reader<toy::graph>(two, 2).read());  // 2 values
+  CHECK_ERROR(graph_reader<toy::graph>(two, 1).read(), unsupported, "more than 1 values");
+  toy::graph four;
+  const int parts = four.op("split", {four.input()});
+  four.maker(parts).results.push_back(four.add({}));
+  four.maker(parts).results.push_back(four.add({}));
+  four.outputs = {parts};
+  CHECK_NOTHROW(graph_reader<toy::graph>(four, 4).read());
+  CHECK_ERROR(graph_reader<toy::graph>(four, 3).read(), unsupported, "more than 3 values");
+  four.outputs = {parts, parts, parts};  // known values at the limit
+  CHECK_NOTHROW(graph_reader<toy::graph>(four, 4).read());
   toy::graph names;
   names.outputs = {names.shared_state({"a.w", "b.w", "c.w"})};
   CHECK_ERROR(graph_reader<toy::graph>(names, 2).read(), unsupported, "more than 2 state names");

@@ -242,3 +242,69 @@ TEST_CASE("saved: what cannot be saved or read says so") {
   CHECK_ERROR(ir::load(bytes), corrupt_data, "not a saved graph");
   CHECK_ERROR(ir::load({}), corrupt_data, "ir::load");
 }
+
+TEST_CASE("saved: a palette that no node restores into is refused where a graph is used") {
+  ir::graph g;
+  g.nodes.push_back({.op = "lut_to_dense", .name = "n"});
+  g.order.push_back({0});
+  const ir::graph loaded = ir::load(resealed(ir::save(g)));
+  CHECK_ERROR(ir::interpreter(loaded), invalid_graph, "one result is needed",
+              "node 'n' (lut_to_dense)");
+  ir::builder b;
+  b.output(b.input("x"));
+  ir::graph beside = std::move(b).build();
+  beside.nodes.push_back({.op = "lut_to_dense", .name = "n"});
+  beside.order.push_back({0});
+  const ir::graph again = ir::load(resealed(ir::save(beside)));
+  CHECK_ERROR(ir::interpreter(again), invalid_graph, "one result is needed", "'n'");
+  CHECK_ERROR(ir::lower(again), invalid_graph, "one result is needed", "node 'n' (lut_to_dense)");
+  // Two results, one of them with a palette.
+  ir::graph two = odd_graph();
+  const auto at = std::ranges::find(two.nodes, "lut_to_dense", &ir::node::op);
+  REQUIRE(at != two.nodes.end());
+  const ir::node_id restores{at - two.nodes.begin()};
+  two.values.push_back({.producer = restores});
+  two.at(restores).results.push_back({static_cast<index_t>(two.values.size()) - 1});
+  const ir::graph both = ir::load(resealed(ir::save(two)));
+  CHECK_ERROR(ir::interpreter(both), invalid_graph, "one result is needed", "lut_to_dense");
+}
+
+TEST_CASE("saved: values that nothing mentions are refused") {
+  const std::uint8_t input = static_cast<std::uint8_t>(value_role::graph_input);
+  const auto written = [&](std::initializer_list<const char*> names) {
+    state_writer w;
+    w.u32(ir::saved_format::magic);
+    w.u32(ir::saved_format::version);
+    w.u64(names.size());
+    for (const char* name : names) {
+      w.text(name);
+      w.u8(input);
+      w.u8(1);
+    }
+    w.u64(0);  // nodes
+    w.u64(1);  // inputs
+    w.i64(0);
+    w.u64(0);  // outputs
+    w.u64(0);  // modules
+    w.u8(0);
+    return sealed(std::move(w));
+  };
+  CHECK(ir::load(written({"x"})).values.size() == 1);
+  CHECK_ERROR(ir::load(written({"x", "stray"})), corrupt_data, "nothing mentions", "'stray'");
+}
+
+TEST_CASE("saved: an input listed twice and an unknown dtype are refused") {
+  ir::graph twice = image_net();
+  twice.inputs.push_back(twice.inputs[0]);
+  CHECK_ERROR(ir::save(twice), invalid_graph, "graph input listed twice", "'x'");
+
+  const auto bytes = ir::save(odd_graph());
+  const std::string_view name = "uint4";
+  const auto at = std::ranges::search(bytes, name).begin() - bytes.begin();
+  REQUIRE(at < static_cast<std::ptrdiff_t>(bytes.size()));
+  auto other = bytes;
+  other[static_cast<std::size_t>(at) + 4] = '9';
+  const std::string where = "ir::load, byte " + text_of(static_cast<index_t>(at) + 5);
+  CHECK_ERROR(ir::load(resealed(std::move(other))), corrupt_data, "not a dtype", "'uint9'",
+              where.c_str(), "(quantize)");
+}

@@ -84,6 +84,9 @@ TEST_CASE("saved_parameters: parameters of every kind come back bit for bit") {
       CHECK_ERROR(qparams_from(std::span(bytes).first(n)), corrupt_data, "test");
     }
   }
+  state_writer alias;  // which parse_dtype() knows, but nobody writes
+  alias.text("float8_e4m3");
+  CHECK_ERROR(qparams_from(alias.take()), corrupt_data, "not a dtype", "'float8_e4m3'", "byte 19");
   qparams negative = int8;
   negative.scale = {-0.5F};
   CHECK_ERROR(qparams_from(bytes_of(negative)), invalid_argument, "scale out of range", "-0.5");

@@ -66,6 +66,9 @@ TEST_CASE("verify: one producer per value, one place per node") {
   ir::graph role = chain();
   role.inputs.push_back(role.outputs[0]);
   CHECK_ERROR(ir::verify(role), invalid_graph, "another role", "'relu_1'");
+  ir::graph input = chain();
+  input.inputs.push_back(input.inputs[0]);
+  CHECK_ERROR(ir::verify(input), invalid_graph, "graph input listed twice", "'x'");
   ir::graph state = chain();
   state.at(state.at(state.order[0]).results[0]).role = value_role::state;
   CHECK_ERROR(ir::verify(state), invalid_graph, "belongs to something else");

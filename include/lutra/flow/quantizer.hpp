@@ -327,13 +327,14 @@ template <editable_graph G> class quantizer {
       fake_quantizer& fq = held_.fake_quants[to_size(place.group)];
       const tensor_view<const float> data =
           traits::constant(std::as_const(graph_), indexed.values[to_size(place.value)]);
-      refuse_non_finite(data, indexed.index.label(place.value));
+      const std::string name = indexed.index.label(place.value);
+      if (!data.empty()) grid_of(fq.spec().granularity, data.extents(), name, short_groups::allow);
+      refuse_non_finite(data, name);
       tensor<float> scaled;
       if (trainer_) scaled = trainer_->scaled_weight(graph_, place.value);
       fq.observe(scaled.size() == 0 ? data : tensor_view<const float>(lutra::view(scaled)));
       if (fq.disabled()) {
-        plan_.notes.push_back(indexed.index.label(place.value) + ": not quantized, " +
-                              fq.disabled_reason());
+        plan_.notes.push_back(name + ": not quantized, " + fq.disabled_reason());
       }
     }
   }

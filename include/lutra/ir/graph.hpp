@@ -35,7 +35,7 @@ struct value_id {
 struct node {
   std::string
       op{};  // canonical op type; also "fake_quant", "quantize", "dequantize", "lut_to_dense"
-  std::string name{};  // unique
+  std::string name{};  // for messages and reports: unique as made here, not verified
   std::string module_path{};
   std::vector<value_id> operands{};
   std::vector<value_id> results{};

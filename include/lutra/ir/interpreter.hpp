@@ -89,7 +89,8 @@ class interpreter {
   void plan(const node& n) {
     for (const value_id v : n.operands) last_use_[index(v)] = static_cast<index_t>(steps_.size());
     if (n.op == "lut_to_dense") {
-      const value& weight = graph_.at(n.results.at(0));
+      need_one_result(n);
+      const value& weight = graph_.at(n.results[0]);
       if (!weight.palette) raise(errc::invalid_graph, "no palette to restore", label(n));
       restored_.emplace(n.results[0], restore(*weight.palette));
       return;
@@ -107,7 +108,7 @@ class interpreter {
       raise(errc::unsupported, "the interpreter does not know this op type", label(n),
             text_of(n.op), known);
     }
-    if (n.results.size() != 1) raise(errc::invalid_graph, "one result is needed", label(n));
+    need_one_result(n);
     if (s.op != nullptr && s.op->prepare != nullptr && n.operands.size() > 1) {
       if (const float_view w = stored(n.operands[1]); w.data() != nullptr)
         s.prepared = s.op->prepare(n, w);

@@ -48,7 +48,7 @@ class lowering {
   };
 
   void lower(const node& n) {
-    if (n.op == "lut_to_dense") return;
+    if (n.op == "lut_to_dense") return need_one_result(n);
     if (n.op == "fake_quant") {
       raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant");
     }

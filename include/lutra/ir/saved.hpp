@@ -8,7 +8,8 @@
 //   magic, version; values: name, role, float or not, data; nodes: op, name, module, operands, results,
 //   literals, parameters; inputs; outputs; module types; training or not; checksum
 // A byte that is changed, missing or too many contradicts the checksum; what is behind it is checked all the
-// same, and nothing is allocated that the bytes left could not fill. Linear. Pure functions; thread-safe.
+// same, and what is allocated is a bounded multiple of the bytes: a value takes 10 of them at least and some
+// hundreds in memory. Linear. Pure functions; thread-safe.
 #pragma once
 
 #include <lutra/flow/palettizer_state.hpp>
@@ -117,6 +118,7 @@ class graph_reader {
   graph run() {
     in_.u64();  // magic and version, seen before
     for (std::size_t i = in_.count(smallest_value); i > 0; --i) graph_.values.push_back(a_value());
+    mentioned_.assign(graph_.values.size(), 0);
     for (std::size_t i = in_.count(smallest_node); i > 0; --i) add_node();
     graph_.inputs = ids();
     graph_.outputs = ids();
@@ -126,6 +128,7 @@ class graph_reader {
     }
     graph_.training = in_.flag();
     in_.expect_end();
+    refuse_unmentioned();
     verify(graph_);
     return std::move(graph_);
   }
@@ -140,6 +143,14 @@ class graph_reader {
       in_.corrupt("keys out of order", text_of(std::string_view(key)), "ascending");
     }
     map.emplace_hint(map.end(), std::move(key), std::move(what));
+  }
+  // save() leaves such values out.
+  void refuse_unmentioned() const {
+    const std::size_t at =
+        static_cast<std::size_t>(std::ranges::find(mentioned_, 0) - mentioned_.begin());
+    if (at == mentioned_.size()) return;
+    in_.corrupt("a value that nothing mentions",
+                text_of(at) + ", " + text_of(graph_.values[at].name), "");
   }
   value a_value() {
     value v;
@@ -170,6 +181,7 @@ class graph_reader {
       if (v < 0 || v > last) {
         in_.corrupt("no such value", text_of(v), range_text<index_t>(0, last));
       }
+      mentioned_[static_cast<std::size_t>(v)] = 1;
       made.push_back({static_cast<index_t>(v)});
     }
     return made;
@@ -198,6 +210,7 @@ class graph_reader {
   state_reader in_;
   std::string where_;
   graph graph_;
+  std::vector<char> mentioned_;  // by value
 };
 
 // Raises invalid_graph for a graph that is none, invalid_state for one that is only prepared, and what the checks of

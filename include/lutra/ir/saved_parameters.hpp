@@ -61,9 +61,17 @@ inline void write(state_writer& w, const qparams& q) {
   for (const std::int32_t z : q.zero_point) w.u32(static_cast<std::uint32_t>(z));
   w.f32s(q.minval);
 }
+// Names as they are written only, no aliases.
+inline dtype read_dtype(state_reader& r, const std::string& where) {
+  const std::string name = r.text();
+  for (int i = 0; i <= static_cast<int>(dtype::float32); ++i) {
+    if (name_of(static_cast<dtype>(i)) == name) return static_cast<dtype>(i);
+  }
+  r.corrupt("not a dtype", text_of(std::string_view(name)) + " of " + where, "a name of a dtype");
+}
 inline qparams read_qparams(state_reader& r, const std::string& where) {
   qparams q;
-  q.dtype = parse_dtype(r.text());
+  q.dtype = read_dtype(r, where);
   q.qformulation = r.flag() ? qformulation::minval : qformulation::zp;
   q.quant_min = r.f32();
   q.quant_max = r.f32();

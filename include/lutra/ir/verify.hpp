@@ -11,6 +11,12 @@ namespace lutra::inline LUTRA_ABI::ir {
 // "node 'conv1' (conv2d)", for messages.
 inline std::string label(const node& n) { return "node " + text_of(n.name) + " (" + n.op + ")"; }
 
+// verify() leaves the number of results open: whoever takes the first one asks here.
+inline void need_one_result(const node& n) {
+  if (n.results.size() == 1) return;
+  raise(errc::invalid_graph, "one result is needed", label(n), text_of(n.results.size()), "1");
+}
+
 class verifier {
  public:
   explicit verifier(const graph& g) : g_(g), place_(g.nodes.size(), -1), made_(g.values.size()) {}
@@ -21,6 +27,7 @@ class verifier {
       if (g_.at(v).role != value_role::graph_input) {
         bad("listed as a graph input, but has another role", text_of(g_.at(v).name));
       }
+      if (made_[index(v)]) bad("graph input listed twice", text_of(g_.at(v).name));
       made_[index(v)] = true;
     }
     for (std::size_t i = 0; i < g_.order.size(); ++i) {

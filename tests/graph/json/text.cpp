@@ -43,6 +43,15 @@ TEST_CASE("text: a key that occurs twice in one object, not in two") {
   CHECK(error_of(R"({"a": 1, "a": 2})").where() == "here");
   CHECK(error_of(R"([1, {"x": []}, [{"a b": [true, {"*": {"1": {"": 0, "": 1}}}]}]])").where() ==
         "[2][0]['a b'][1]['*'].1");
+  CHECK(error_of(R"({"": {"a": 1, "a": 2}})").where() == "['']");
+  CHECK(error_of(R"({"a": {"": {"b": 1, "b": 2}}})").where() == "a['']");
+  CHECK(error_of(R"({"": {"a": {"b": 1, "b": 2}}})").where() == "[''].a");
+  std::string nested, path;  // as deep as keys go: all of the path
+  for (int i = 0; i < 40; ++i) {
+    nested += R"({"k)" + text_of(i) + R"(": )";
+    path += (i > 0 ? ".k" : "k") + text_of(i);
+  }
+  CHECK(error_of(nested + R"({"z": 1, "z": 2})" + std::string(40, '}')).where() == path);
   CHECK(error_of(R"({"a": {"b": {}, "c": [{}, {}, {"d": 1, "d": 2}]}})").where() == "a.c[2]");
 }
 

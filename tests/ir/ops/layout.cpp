@@ -18,6 +18,35 @@ TEST_CASE("layout: flatten joins a range of axes") {
               invalid_graph, "before it starts");
 }
 
+TEST_CASE("layout: a literal that is no axis is refused before it becomes an integer") {
+  const auto x = random_tensor({2, 3}, 1);
+  const double inf = std::numeric_limits<double>::infinity();
+  const std::pair<double, const char*> bad[] = {{inf, "got inf"},
+                                                {-inf, "got -inf"},
+                                                {std::nan(""), "nan"},
+                                                {1e300, "got 1e+300"},
+                                                {0.5, "got 0.5"}};
+  for (const auto& [axis, text] : bad) {
+    CAPTURE(text);
+    for (const char* key : {"start_dim", "end_dim"}) {
+      CHECK_ERROR(run_op(node_of("flatten", {{key, {axis}}}), {x}), invalid_argument,
+                  "axis out of bounds", text);
+    }
+    for (const char* key : {"dim0", "dim1"}) {
+      CHECK_ERROR(run_op(node_of("transpose", {{key, {axis}}}), {x}), invalid_argument,
+                  "axis out of bounds", text);
+    }
+    CHECK_ERROR(run_op(node_of("permute", {{"dims", {axis, 1}}}), {x}), invalid_argument,
+                "axis out of bounds", text);
+    CHECK_ERROR(run_op(node_of("cat", {{"dim", {axis}}}), {x, x}), invalid_argument,
+                "axis out of bounds", text);
+    CHECK_ERROR(run_op(node_of("softmax", {{"dim", {axis}}}), {x}), invalid_argument,
+                "axis out of bounds", text);
+    CHECK_ERROR(run_op(node_of("mean", {{"dim", {axis}}}), {x}), invalid_argument,
+                "axis out of bounds", text);
+  }
+}
+
 TEST_CASE("layout: reshape keeps the elements; one extent may be open") {
   const auto x = random_tensor({2, 6}, 1);
   const auto to = [&](std::vector<double> extents) {

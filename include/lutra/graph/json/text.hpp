@@ -7,12 +7,12 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <lutra/core/error.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <unordered_set>
-#include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -89,7 +89,7 @@ class json_checker {
       const level& l = open_[i];
       if (l.key == nullptr) {
         text += "[" + text_of(l.items - 1) + "]";
-      } else if (std::all_of(l.key->begin(), l.key->end(), word)) {
+      } else if (!l.key->empty() && std::all_of(l.key->begin(), l.key->end(), word)) {
         text += (text.empty() ? "" : ".") + *l.key;
       } else {
         text += "['" + *l.key + "']";
@@ -97,7 +97,7 @@ class json_checker {
     }
     return text;
   }
-  std::vector<level> open_;
+  std::deque<level> open_;  // levels stay where they are: keys are pointed to
 };
 
 inline json_value parse_json(std::string_view text, std::string_view where) {

@@ -74,5 +74,13 @@ inline double number(const node& n, const char* key, double fallback) {
   const auto it = n.literals.find(key);
   return it == n.literals.end() || it->second.empty() ? fallback : it->second.front();
 }
+// A literal that names an axis of a tensor of this rank, from behind if negative.
+inline int axis_of(double x, int rank, const node& n) {
+  if (!(x >= -rank && x < rank) || x != static_cast<double>(static_cast<int>(x))) {
+    raise(errc::invalid_argument, "axis out of bounds", label(n), text_of(x),
+          range_text(-rank, rank - 1));
+  }
+  return resolve_axis(static_cast<int>(x), rank, label(n));
+}
 
 }  // namespace lutra::inline LUTRA_ABI::ir

@@ -180,7 +180,7 @@ inline double exp_of_negative(double x) {
 inline tensor<float> softmax(const call& c) {
   expect_operands(c, 1, 1);
   const float_view& x = c.operand(0);
-  const int axis = resolve_axis(static_cast<int>(number(c.at, "dim", -1)), x.rank(), label(c.at));
+  const int axis = axis_of(number(c.at, "dim", -1), x.rank(), c.at);
   const index_t count = x.extent(axis);
   const index_t step = x.extents().product(axis + 1, x.rank());
   tensor<float> out(x.extents());

@@ -10,8 +10,8 @@ namespace lutra::inline LUTRA_ABI::ir {
 // Joins axes [start_dim, end_dim] (defaults 1 and -1).
 inline shape flattened_shape(const node& n, const shape& in) {
   const std::string where = label(n);
-  const int first = resolve_axis(static_cast<int>(number(n, "start_dim", 1)), in.rank(), where);
-  const int last = resolve_axis(static_cast<int>(number(n, "end_dim", -1)), in.rank(), where);
+  const int first = axis_of(number(n, "start_dim", 1), in.rank(), n);
+  const int last = axis_of(number(n, "end_dim", -1), in.rank(), n);
   if (first > last) {
     raise(errc::invalid_graph, "flatten ends before it starts", where, text_of(last),
           ">= " + text_of(first));
@@ -68,8 +68,8 @@ inline std::vector<int> axis_order(const node& n, int rank) {
   std::vector<int> axes(static_cast<std::size_t>(rank));
   for (int i = 0; i < rank; ++i) axes[static_cast<std::size_t>(i)] = i;
   if (n.op == "transpose") {
-    const int a = resolve_axis(static_cast<int>(number(n, "dim0", -2)), rank, where);
-    const int b = resolve_axis(static_cast<int>(number(n, "dim1", -1)), rank, where);
+    const int a = axis_of(number(n, "dim0", -2), rank, n);
+    const int b = axis_of(number(n, "dim1", -1), rank, n);
     std::swap(axes[static_cast<std::size_t>(a)], axes[static_cast<std::size_t>(b)]);
     return axes;
   }
@@ -77,7 +77,7 @@ inline std::vector<int> axis_order(const node& n, int rank) {
   const std::size_t given = it == n.literals.end() ? 0 : it->second.size();
   std::vector<char> seen(axes.size(), 0);
   for (std::size_t i = 0; i < given && given == axes.size(); ++i) {
-    axes[i] = resolve_axis(static_cast<int>(it->second[i]), rank, where);
+    axes[i] = axis_of(it->second[i], rank, n);
     seen[static_cast<std::size_t>(axes[i])] = 1;
   }
   if (given != axes.size() || std::ranges::count(seen, 0) != 0) {
@@ -132,7 +132,12 @@ tensor<T> joined(std::span<const tensor_view<const T>> operands, int axis,
   return out;
 }
 // The literal "dim" names the axis; default 0, as in the reference.
-inline int concat_axis(const node& n) { return static_cast<int>(number(n, "dim", 0)); }
+// The rank is not known yet.
+inline int concat_axis(const node& n) {
+  const double axis = number(n, "dim", 0);
+  axis_of(axis, max_rank, n);
+  return static_cast<int>(axis);
+}
 inline tensor<float> concat(const call& c) {
   expect_operands(c, 1, std::numeric_limits<std::size_t>::max());
   return joined<float>(c.operands, concat_axis(c.at), label(c.at));

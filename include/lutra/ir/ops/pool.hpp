@@ -158,8 +158,7 @@ inline tensor<float> mean(const call& c) {
   std::vector<char> reduced(static_cast<std::size_t>(x.rank()), all ? 1 : 0);
   if (!all) {
     for (const double axis : it->second) {
-      reduced[static_cast<std::size_t>(
-          resolve_axis(static_cast<int>(axis), x.rank(), label(c.at)))] = 1;
+      reduced[static_cast<std::size_t>(axis_of(axis, x.rank(), c.at))] = 1;
     }
   }
   std::vector<index_t> extents, steps(reduced.size(), 0);
