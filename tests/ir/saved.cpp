@@ -300,7 +300,7 @@ TEST_CASE("saved: an input listed twice and an unknown dtype are refused") {
 
   const auto bytes = ir::save(odd_graph());
   const std::string_view name = "uint4";
-  const auto at = std::ranges::search(bytes, name).begin() - bytes.begin();
+  const auto at = std::search(bytes.begin(), bytes.end(), name.begin(), name.end()) - bytes.begin();
   REQUIRE(at < static_cast<std::ptrdiff_t>(bytes.size()));
   auto other = bytes;
   other[static_cast<std::size_t>(at) + 4] = '9';
