@@ -102,6 +102,8 @@ TEST_CASE("reader: errors name the path, the value and what is allowed") {
             "group_size"},
            {R"({"granularity": {"type": "per_grouped_channel", "group_size": 0}})",
             "root.granularity.group_size", "0", ">= 1"},
+           {R"({"granularity": {"type": "per_block"}})", "root.granularity", "none", "block_size"},
+           {R"({"granularity": {"axis": 0}})", "root.granularity", R"({"axis":0})", "'type'"},
            {R"({"granularity": {"type": "per_block", "block_size": 0}})",
             "root.granularity.block_size", "0", ">= 1"},
            {R"({"granularity": {"type": "per_block", "block_size": [1, -2]}})",

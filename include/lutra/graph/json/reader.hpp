@@ -116,7 +116,6 @@ class json_reader {
     std::string type;
     fields("type", type);
     std::optional<int> axis;
-    json_value size;
     switch (static_cast<granularity_kind>(fields.inside(".type").one_of(type, types))) {
       case granularity_kind::per_tensor:
         g = granularity::per_tensor();
