@@ -210,6 +210,54 @@ TEST_CASE("exact_1d: a large mean does not cost precision") {
   }
 }
 
+// The least inertia of k intervals of ascending values, by trying all; distances from exact means in long double.
+long double least_inertia(const numbers& x, const numbers& w, std::size_t begin, int k) {
+  long double least = std::numeric_limits<long double>::infinity();
+  const std::size_t last = k == 1 ? x.size() : begin + 1;
+  for (std::size_t end = last; end + static_cast<std::size_t>(k - 1) <= x.size(); ++end) {
+    long double total = 0, moment = 0, square = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto weight = w.empty() ? 1.0L : static_cast<long double>(w[i]);
+      total += weight;
+      moment += weight * (static_cast<long double>(x[i]) - static_cast<long double>(x[begin]));
+    }
+    const long double mean = moment / total;
+    for (std::size_t i = begin; i < end; ++i) {
+      const long double d =
+          (static_cast<long double>(x[i]) - static_cast<long double>(x[begin])) - mean;
+      square += (w.empty() ? 1.0L : static_cast<long double>(w[i])) * d * d;
+    }
+    least = std::min(least, square + (k == 1 ? 0.0L : least_inertia(x, w, end, k - 1)));
+  }
+  return least;
+}
+
+TEST_CASE("exact_1d: doubles that differ in their last bits, also with unequal weights") {
+  lutra::random_stream random(11);
+  for (int round = 0; round < 400; ++round) {
+    const double apart = std::ldexp(1.0, -14 - static_cast<int>(random.below(18)));
+    // Three of which two go together, and five in one place beside them: the choice is one of last bits.
+    numbers x{1 + random.uniform()}, w;
+    const double gap = apart * (0.5 + random.uniform());
+    x.push_back(x[0] + gap);
+    x.push_back(x[1] + gap + 0x1p-52 * (static_cast<double>(random.below(7)) - 3));
+    const double far = x[0] + 2 + random.uniform();
+    for (int i = 0; i < 5; ++i) x.push_back(far + 0x1p-50 * i);
+    if (round % 2 == 1) {
+      const double heavy = std::ldexp(1.0, static_cast<int>(random.below(60)));
+      for (std::size_t i = 0; i < x.size(); ++i)
+        w.push_back(i < 3 ? heavy : 0.5 + random.uniform());
+    }
+    std::sort(x.begin(), x.end());
+    const exact_1d_result r = solve(x, w, 3);
+    const auto least = static_cast<double>(least_inertia(x, w, 0, 3));
+    CAPTURE(round);
+    CHECK(r.inertia >= least * (1 - 1e-14));
+    CHECK(r.inertia - r.rounding <= least);
+    CHECK(r.inertia <= least * (1 + 1e-12));
+  }
+}
+
 TEST_CASE("exact_1d: outliers do not cost precision") {
   for (const double outlier : {1e3, -1e3, -1e9}) {
     const numbers x = random_values(500, 23, 0);

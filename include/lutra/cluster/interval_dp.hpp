@@ -40,12 +40,12 @@ template <class S, class A> class interval_sums {
     const double centre = value.empty() ? 0.0 : value[value.size() / 2];
     double_double w, s, q;
     for (std::size_t i = 0; i < value.size(); ++i) {
-      // The difference is rounded once, to 2^-53 of itself: as good as the data.
-      const double x = value[i] - centre;
-      const double_double wx = exact_product(weight[i], x);
+      double_double x{value[i] - centre, 0};
+      if constexpr (!std::same_as<S, double>) x = two_sum(value[i], -centre);  // exactly
+      const double_double wx = double_double{weight[i], 0} * x;
       w = w + double_double{weight[i], 0};
       s = s + wx;
-      q = q + wx * double_double{x, 0};
+      q = q + wx * x;
       w_[i + 1] = kept(w);
       s_[i + 1] = kept(s);
       q_[i + 1] = kept(q);
