@@ -79,6 +79,17 @@ TEST_CASE("config: only_for restricts the palettizer to op types") {
   CHECK_THROWS_AS(palettizer_config{}.only_for({}), error);
 }
 
+TEST_CASE("config: only_for drops what was said of other op types, not of its own") {
+  quantizer_config c;
+  c.set_op_type("add", {})
+      .set_op_type("conv2d", {.op_output_spec = off})
+      .only_for({"conv2d", "linear"});
+  CHECK(c.global_config.op_type_config.size() == 2);
+  CHECK(c.global_config.op_type_config.find("add") == nullptr);
+  CHECK(c.global_config.op_type_config.find("conv2d")->value.op_output_spec.empty());
+  CHECK(c.global_config.op_type_config.find("linear")->value == op_config{});
+}
+
 TEST_CASE("config: only_for and without work on quantizers too, edits chain") {
   quantizer_config c;
   c.only_for({"conv2d"})

@@ -58,6 +58,27 @@ TEST_CASE("weight_plan: local names, '*', off and only_for") {
   CHECK_FALSE(choice_of(g, c, "table.kernel").chosen);
 }
 
+TEST_CASE("weight_plan: state names that decide nothing are reported") {
+  const toy::graph g = weights_net();
+  using notes = std::vector<std::string>;
+  CHECK(plan(g, palettizer_config{}).notes.empty());
+  const palettization_spec two{.n_bits = 2};
+  CHECK(plan(g, palettizer_config{.global_config = {.op_state_spec = {{"weight", two},
+                                                                      {"kernal", off}}}})
+            .notes == notes{"config entry global, op_state_spec 'kernal' matches no tensor"});
+  CHECK(
+      plan(g, palettizer_config{.global_config = {.op_state_spec = {{"kernel", two}, {"*", two}}}})
+          .notes.empty());
+  CHECK(plan(g,
+             palettizer_config{
+                 .module_name_configs = {{"fc", {.module_state_spec = {{"gone", two}}}}}})
+            .notes == notes{"config entry name 'fc', module_state_spec 'gone' matches no tensor"});
+  CHECK(plan(g, palettizer_config{.global_config = {.op_type_config = {{"linear",
+                                                                        {{{"wieght", two}}}}}}})
+            .notes ==
+        notes{"config entry global, op type 'linear', op_state_spec 'wieght' matches no tensor"});
+}
+
 TEST_CASE("weight_plan: module_state_spec of the owner decides, also for other roles") {
   const toy::graph g = weights_net();
   const palettizer_config c{

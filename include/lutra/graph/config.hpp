@@ -111,7 +111,7 @@ using palette_spec_map = named_map<palettization_spec>;
 inline constexpr quantization_spec default_activation_spec = int8_symmetric;
 inline constexpr quantization_spec default_weight_spec{.granularity = granularity::per_channel(0)};
 
-// The op types get what the global config says, and it says nothing any more.
+// The op types get what the global config says for them, and it says nothing of others any more.
 template <class Config>
 void restrict_to(Config& config, std::initializer_list<std::string_view> op_types,
                  const char* where) {
@@ -121,7 +121,11 @@ void restrict_to(Config& config, std::initializer_list<std::string_view> op_type
     raise(errc::invalid_argument, "only_for needs op types and a global config that is on", where,
           text_of(static_cast<index_t>(op_types.size())) + " op types");
   }
-  for (const std::string_view op : op_types) global.op_type_config.set(std::string(op), maps);
+  auto said = std::exchange(global.op_type_config, {});
+  for (const std::string_view op : op_types) {
+    const auto* own = said.find(op);
+    global.op_type_config.set(std::string(op), own != nullptr ? own->value : maps);
+  }
   global.set_op_maps(off);
 }
 template <class Config>
@@ -194,7 +198,7 @@ struct quantizer_config {
     return module_name_configs.set(std::move(pattern), std::move(m)), *this;
   }
   // Where the global config governs, only ops of these types, e.g. {"conv2d", "linear"}; raises
-  // invalid_argument if it is off or says nothing. Module configs keep what they say.
+  // invalid_argument if it is off or says nothing. Module configs and op names keep what they say.
   quantizer_config& only_for(std::initializer_list<std::string_view> op_types) {
     return restrict_to(*this, op_types, "quantizer_config"), *this;
   }
@@ -254,7 +258,7 @@ struct palettizer_config {
     return module_name_configs.set(std::move(pattern), std::move(m)), *this;
   }
   // Where the global config governs, only ops of these types, e.g. {"conv2d", "linear"}; raises
-  // invalid_argument if it is off or says nothing. Module configs keep what they say.
+  // invalid_argument if it is off or says nothing. Module configs and op names keep what they say.
   palettizer_config& only_for(std::initializer_list<std::string_view> op_types) {
     return restrict_to(*this, op_types, "palettizer_config"), *this;
   }

@@ -59,6 +59,7 @@ class weight_planner {
       plan.weights.push_back(std::move(w));
     }
     plan.notes = resolver_.unmatched();
+    unused_keys(plan.notes);
     return plan;
   }
 
@@ -96,6 +97,7 @@ class weight_planner {
               " (config entry " + where + ")";
       return;
     }
+    resolver_.use(e);
     take(w, e->value, "op_state_spec " + text_of(std::string_view(e->key)) + " of " + where);
   }
   const palette_spec_map::entry* lookup(const palette_spec_map& map, index_t value) const {
@@ -104,6 +106,39 @@ class weight_planner {
     }
     if (const auto* e = map.find("weight")) return e;
     return map.find("*");
+  }
+  // State names that never decided anything, but those that every config has unless it says otherwise.
+  void unused_keys(std::vector<std::string>& notes) const {
+    const auto in_map = [&](const palette_spec_map& map, const std::string& where,
+                            const char* what) {
+      for (const auto& e : map) {
+        const bool stock =
+            (e.key == "weight" || e.key == "in_proj_weight") && e.value == palettization_spec{};
+        if (resolver_.used(&e) || e.key == "*" || stock) continue;
+        notes.push_back("config entry " + where + ", " + what + " " +
+                        text_of(std::string_view(e.key)) + " matches no tensor");
+      }
+    };
+    const auto in_module = [&](const palettizer_module_config& m, const std::string& where) {
+      in_map(m.op_state_spec, where, "op_state_spec");
+      for (const auto& e : m.op_type_config) {
+        in_map(e.value.op_state_spec, where + ", op type " + text_of(std::string_view(e.key)),
+               "op_state_spec");
+      }
+      for (const auto& e : m.op_name_config) {
+        in_map(e.value.op_state_spec, where + ", op name " + text_of(std::string_view(e.key)),
+               "op_state_spec");
+      }
+      in_map(m.module_state_spec, where, "module_state_spec");
+    };
+    const palettizer_config& config = resolver_.config();
+    in_module(config.global_config, "global");
+    for (const auto& e : config.module_type_configs) {
+      in_module(e.value, "type " + text_of(std::string_view(e.key)));
+    }
+    for (const auto& e : config.module_name_configs) {
+      in_module(e.value, "name " + text_of(std::string_view(e.key)));
+    }
   }
   void take(weight_choice& w, const palettization_spec& spec, std::string source) {
     w.chosen = spec.enabled;

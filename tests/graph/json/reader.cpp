@@ -122,6 +122,21 @@ TEST_CASE("reader: errors name the path, the value and what is allowed") {
   }
 }
 
+TEST_CASE(
+    "reader: activations in a palettizer's document may be named if nothing is said of them") {
+  for (const char* empty : {"null", "{}"}) {
+    const std::string both =
+        R"("op_input_spec": )" + std::string(empty) + R"(, "op_output_spec": )" + empty;
+    read_as<palettizer_module_config>("{" + both + R"(, "op_type_config": {"linear": {)" + both +
+                                      "}}}");
+  }
+  CHECK(error_of<palettizer_module_config>(R"({"op_input_spec": {"*": {}}})").allowed() ==
+        "null, or empty");
+  read_as<quantizer_config>(R"({"preserved_attributes": []})");
+  CHECK(error_of<quantizer_config>(R"({"preserved_attributes": ["a"]})").code() ==
+        errc::unsupported);
+}
+
 TEST_CASE("reader: digit keys are positions, two spellings of one are an error") {
   const auto map = read_as<spec_map>(R"({"1": {}, "*": null})");
   CHECK(map[0].key.position() == 1);

@@ -86,7 +86,7 @@ requires(a_config<S, quantizer_config> || a_config<S, palettizer_config>) void l
   f("module_name_configs", s.module_name_configs);
 }
 
-// Keys of the reference that say nothing here: their one accepted value, or null for any.
+// Keys of the reference that say nothing here: their one accepted value ("": null, {} or []), or null for any.
 struct foreign_key {
   const char* key;
   const char* only;  // as JSON text
@@ -98,12 +98,20 @@ template <class S> std::span<const foreign_key> foreign_keys() noexcept {
       {"range_calculator_cls", "\"minmax\"", "the qparam calculator chooses the range"}};
   static constexpr foreign_key of_palettizer[] = {
       {"enable_fast_kmeans_mode", nullptr, "palettes are optimal either way"},
-      {"rounding_precision", nullptr, "weights are not rounded"}};
+      {"rounding_precision", nullptr, "weights are not rounded"},
+      {"op_input_spec", "", "palettes are of weights"},
+      {"op_output_spec", "", "palettes are of weights"},
+      {"module_input_spec", "", "palettes are of weights"},
+      {"module_output_spec", "", "palettes are of weights"}};
+  static constexpr foreign_key of_palettizer_op[] = {
+      {"op_input_spec", "", "palettes are of weights"},
+      {"op_output_spec", "", "palettes are of weights"}};
   static constexpr foreign_key of_quantizer[] = {
       {"execution_mode", "\"graph\"", "there is one mode"},
-      {"preserved_attributes", "null", "graphs keep what the quantizer does not name"}};
+      {"preserved_attributes", "", "graphs keep what the quantizer does not name"}};
   if constexpr (std::is_same_v<S, quantization_spec>) return of_spec;
   if constexpr (std::is_same_v<S, palettizer_module_config>) return of_palettizer;
+  if constexpr (std::is_same_v<S, palettizer_op_config>) return of_palettizer_op;
   if constexpr (std::is_same_v<S, quantizer_config>) return of_quantizer;
   return {};
 }

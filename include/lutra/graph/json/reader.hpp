@@ -152,9 +152,11 @@ class json_reader {
     known_.push_back(f.key);
     const auto it = object_->find(f.key);
     if (it == object_->end()) return;
-    if (f.only != nullptr && it->dump() != f.only) {
+    const bool nothing = f.only != nullptr && *f.only == '\0';
+    const bool fits = nothing ? it->empty() : f.only == nullptr || it->dump() == f.only;
+    if (!fits) {
       raise(errc::unsupported, "this value has no counterpart here", where_ + "." + f.key,
-            it->dump(), f.only);
+            it->dump(), nothing ? "null, or empty" : f.only);
     }
     if (f.only == nullptr) {
       log(log_, log_level::warning, where_ + "." + f.key + " has no effect: " + f.why);
