@@ -7,6 +7,7 @@
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/geometries.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -289,4 +290,19 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
               invalid_argument, "out overlaps x", "conv2d");
   tensor<std::int8_t> q(shape{1, 4, 3, 3});
   CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
+}
+
+TEST_CASE("conv: out is aligned and does not overlap itself") {
+  random_stream r(8);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 2, 3, 3}, {}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 2, 5, 5});
+  const std::vector<float> multiplier(4, 0.5F);
+  const shape s{2, 4, 3, 3};
+  const dequantize_rows to_float{multiplier, {}};
+  const requantize to_bytes{multiplier, {}};
+  test::check_output_memory<std::int32_t>(s, [&](auto out) { conv2d(w, x, {}, out); });
+  test::check_output_memory<float>(s, [&](auto out) { conv2d(w, x, {}, to_float, out); });
+  test::check_output_memory<std::int8_t>(s, [&](auto out) { conv2d(w, x, {}, to_bytes, out); });
+  test::check_output_memory<std::int8_t>(
+      shape{2, 4, 1, 1}, [&](auto out) { conv2d(w, x, {.pool = true}, to_bytes, out); });
 }

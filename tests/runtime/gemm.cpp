@@ -6,6 +6,7 @@
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -207,4 +208,22 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
   if constexpr (!std::is_same_v<simd::native, simd::portable>) {
     CHECK_ERROR(gemm(w, x, out, simd::portable{}), incompatible, "another level", "portable");
   }
+}
+
+TEST_CASE("gemm: out is aligned and does not overlap itself") {
+  random_stream r(9);
+  const index_t rows = 70;
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{rows, 8}, {}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{3, 8});
+  const auto row = test::random_tensor<std::int8_t>(r, shape{8});
+  const std::vector<float> multiplier(static_cast<std::size_t>(rows), 0.5F);
+  const dequantize_rows to_float{multiplier, {}};
+  const requantize to_bytes{multiplier, {}};
+  const shape matrix{3, rows}, vector{rows};
+  test::check_output_memory<std::int32_t>(matrix, [&](auto out) { gemm(w, x, out); });
+  test::check_output_memory<float>(matrix, [&](auto out) { gemm(w, x, to_float, out); });
+  test::check_output_memory<std::int8_t>(matrix, [&](auto out) { gemm(w, x, to_bytes, out); });
+  test::check_output_memory<std::int32_t>(vector, [&](auto out) { gemv(w, row, out); });
+  test::check_output_memory<float>(vector, [&](auto out) { gemv(w, row, to_float, out); });
+  test::check_output_memory<std::int8_t>(vector, [&](auto out) { gemv(w, row, to_bytes, out); });
 }
