@@ -7,6 +7,7 @@
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/geometries.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -209,6 +210,32 @@ TEST_CASE("conv: extreme values stay exact") {
   }
 }
 
+TEST_CASE("conv: extreme values stay exact at the longest depth") {
+  const index_t width = test::quick() ? 5 : 70;  // more than a vector
+  const auto check = [&](int w, auto x, const shape& s) {
+    using X = decltype(x);
+    packed_palette p;
+    p.weight_shape = s;
+    p.block = s;
+    p.n_bits = 4;
+    p.codes.assign(static_cast<std::size_t>(packed_bytes(s.size(), 4)), 0x91);
+    p.lut_codes.assign(16, static_cast<std::uint8_t>(w));
+    p.scale = {1.0F};
+    tensor<X> image(shape{1, s[1], s[2], s[3] - 1 + width});
+    std::ranges::fill(image.elements(), x);
+    const std::int64_t sum = std::int64_t{w} * x * (s.size() / s[0]);
+    for_each_kernel_level([&](auto level) {
+      tensor<std::int32_t> out(shape{1, s[0], 1, width});
+      conv2d(make_lut_matrix(p, level), image, {}, out, level);
+      CHECK(std::ranges::all_of(out.elements(), [&](std::int32_t y) { return y == sum; }));
+    });
+  };
+  for (const int w : {-128, 127}) {
+    for (const int x : {-128, 127}) check(w, static_cast<std::int8_t>(x), shape{5, 131071, 1, 1});
+    for (const int x : {0, 255}) check(w, static_cast<std::uint8_t>(x), shape{5, 3133, 3, 7});
+  }
+}
+
 TEST_CASE("conv: strided views (channels last), empty outputs, executors") {
   random_stream r(4);
   const auto p = test::random_palette(r, shape{6, 3, 3, 3}, {});
@@ -289,4 +316,19 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
               invalid_argument, "out overlaps x", "conv2d");
   tensor<std::int8_t> q(shape{1, 4, 3, 3});
   CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
+}
+
+TEST_CASE("conv: out is aligned and does not overlap itself") {
+  random_stream r(8);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 2, 3, 3}, {}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 2, 5, 5});
+  const std::vector<float> multiplier(4, 0.5F);
+  const shape s{2, 4, 3, 3};
+  const dequantize_rows to_float{multiplier, {}};
+  const requantize to_bytes{multiplier, {}};
+  test::check_output_memory<std::int32_t>(s, [&](auto out) { conv2d(w, x, {}, out); });
+  test::check_output_memory<float>(s, [&](auto out) { conv2d(w, x, {}, to_float, out); });
+  test::check_output_memory<std::int8_t>(s, [&](auto out) { conv2d(w, x, {}, to_bytes, out); });
+  test::check_output_memory<std::int8_t>(
+      shape{2, 4, 1, 1}, [&](auto out) { conv2d(w, x, {.pool = true}, to_bytes, out); });
 }

@@ -7,6 +7,7 @@
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -321,4 +322,21 @@ TEST_CASE("conv_transpose: strided views, any executor") {
   conv_transpose2d(test::backward_executor{}, w, x, o, e, c);
   CHECK(a == b);
   CHECK(a == c);
+}
+
+TEST_CASE("conv_transpose: out is aligned and does not overlap itself") {
+  random_stream r(5);
+  const lut_matrix w =
+      make_lut_matrix(transposed_palette(palette_of(r, shape{3, 4, 3, 3}, 0, 4), 1));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 3, 2, 3});
+  const conv_transpose2d_options apart{.geometry = {window2d::symmetric({2, 1}, {1, 1})}};
+  const requantize e{std::vector<float>(4, 0.01F), {}};
+  const auto check = [&](const shape& s, const conv_transpose2d_options& o) {
+    test::check_output_memory<std::int32_t>(s, [&](auto out) { conv_transpose2d(w, x, o, out); });
+    test::check_output_memory<std::int8_t>(s, [&](auto out) { conv_transpose2d(w, x, o, e, out); });
+    test::check_output_memory<float>(
+        s, [&](auto out) { conv_transpose2d_scaled(w, x, o, {}, {}, out); });
+  };
+  check(shape{2, 4, 4, 5}, {});
+  check(shape{2, 4, 3, 3}, apart);
 }

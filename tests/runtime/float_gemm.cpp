@@ -8,6 +8,7 @@
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -530,4 +531,29 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
     CHECK_ERROR(gemm_float(w, x, {}, out, simd::portable{}), incompatible, "another level",
                 "portable");
   }
+}
+
+TEST_CASE("float_gemm: x and out are aligned, out does not overlap itself") {
+  random_stream r(10);
+  const auto w =
+      make_grouped_lut_matrix(test::random_palette(r, shape{70, 8}, {.group_columns = 4}));
+  const tensor<float> x(shape{3, 8}), row(shape{8});
+  const tensor<std::int8_t> q(shape{3, 8}), q_row(shape{8});
+  const shape matrix{3, 70}, vector{70};
+  const auto check = [&]<class T>(const auto& o, T) {
+    test::check_output_memory<T>(matrix, [&](auto out) { gemm_float(w, x, o, out); });
+    test::check_output_memory<T>(matrix, [&](auto out) { gemm_dynamic(w, x, o, out); });
+    test::check_output_memory<T>(matrix, [&](auto out) { gemm_scaled(w, q, {}, o, out); });
+    test::check_output_memory<T>(vector, [&](auto out) { gemv_float(w, row, o, out); });
+    test::check_output_memory<T>(vector, [&](auto out) { gemv_dynamic(w, row, o, out); });
+    test::check_output_memory<T>(vector, [&](auto out) { gemv_scaled(w, q_row, {}, o, out); });
+  };
+  check(float_output{}, float{});
+  check(quantized_output{}, std::int8_t{});
+  test::misaligned<float> odd(shape{3, 8});
+  const tensor_view<const float> from = odd.view();
+  tensor<float> out(matrix);
+  CHECK_ERROR(gemm_float(w, from, {}, out), invalid_argument, "x is not aligned", "remainder 1",
+              "alignment 4", "gemm_float");
+  CHECK_ERROR(gemm_dynamic(w, from, {}, out), invalid_argument, "x is not aligned", "gemm_dynamic");
 }

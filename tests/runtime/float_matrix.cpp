@@ -8,6 +8,7 @@
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -194,4 +195,16 @@ TEST_CASE("float_matrix: what does not fit is an error before anything is writte
                 q.outliers.value = {1.0F};
               }),
               unsupported, "outliers");
+}
+
+TEST_CASE("float_matrix: x and out are aligned, out does not overlap itself") {
+  random_stream r(6);
+  const auto w = make_float_lut_matrix(float_palette(r, shape{70, 8}, {}));
+  const tensor<float> x(shape{3, 8}), row(shape{8});
+  test::check_output_memory<float>(shape{3, 70}, [&](auto out) { gemm_float(w, x, {}, out); });
+  test::check_output_memory<float>(shape{70}, [&](auto out) { gemv_float(w, row, {}, out); });
+  test::misaligned<float> odd(shape{3, 8});
+  tensor<float> out(shape{3, 70});
+  CHECK_ERROR(gemm_float(w, odd.view(), {}, out), invalid_argument, "x is not aligned",
+              "gemm_float");
 }

@@ -1,11 +1,13 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <lutra/runtime/gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -42,6 +44,62 @@ template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X
     }
   });
   return good;
+}
+
+// A matrix of one entry per table, table[g % 2] in group g of rows; its codes are any.
+packed_palette extreme_palette(const shape& s, int bits, index_t group_rows,
+                               std::array<int, 2> table) {
+  packed_palette p;
+  p.weight_shape = s;
+  p.block = s.with(0, group_rows);
+  p.n_bits = bits;
+  p.codes.resize(static_cast<std::size_t>(packed_bytes(s.size(), bits)));
+  for (std::size_t i = 0; i < p.codes.size(); ++i) p.codes[i] = static_cast<std::uint8_t>(i * 157);
+  const auto groups = static_cast<std::size_t>((s[0] + group_rows - 1) / group_rows);
+  for (std::size_t g = 0; g < groups; ++g) {
+    p.lut_codes.insert(p.lut_codes.end(), std::size_t{1} << bits,
+                       static_cast<std::uint8_t>(table[g % 2]));
+  }
+  p.scale.assign(groups, 1.0F);
+  return p;
+}
+
+// A whole panel and one row more, in every block of columns; rows of x are of one extreme each.
+template <class X> void check_extremes(std::array<int, 2> table, index_t depth) {
+  constexpr int values[3] = {std::is_signed_v<X> ? -128 : 255, std::is_signed_v<X> ? 127 : 0,
+                             std::is_signed_v<X> ? -127 : 255};
+  tensor<X> x(shape{9, depth});
+  for (index_t m = 0; m < 9; ++m) {
+    std::fill_n(x.data() + m * depth, depth, static_cast<X>(values[m % 3]));
+  }
+  const auto check = [&](int bits, index_t group_rows, std::array<int, 2> entries, auto level) {
+    using level_type = decltype(level);
+    const index_t rows = panel_strips * simd::int_lanes<level_type> + 1;
+    const index_t group = group_rows > 0 ? group_rows : rows;
+    const lut_matrix w = make_lut_matrix(extreme_palette(shape{rows, depth}, bits, group, entries),
+                                         level, {.three_bits_from = 0});
+    CHECK(depth <= w.max_depth<X>());
+    constexpr index_t parts[][2] = {{0, 1}, {1, 1}, {0, 2}, {1, 3}, {2, 4}, {1, 8}};
+    for (const auto& part : parts) {  // rows of x
+      const index_t first = part[0], m = part[1];
+      tensor<std::int32_t> out(shape{m, rows});
+      gemm(w, tensor_view<const X>(x.data() + first * depth, shape{m, depth}), out, level);
+      bool good = true;
+      for (index_t i = 0; i < m * rows; ++i) {
+        const std::int64_t weight = entries[static_cast<std::size_t>(i % rows / group % 2)];
+        good = good && out[i] == weight * values[(first + i / rows) % 3] * depth;
+      }
+      CHECK_MESSAGE(good, "level " << std::string(level_type::name) << ", " << bits << " bits, m "
+                                   << m << ", depth " << depth << ", group " << group);
+    }
+  };
+  for_each_kernel_level([&](auto level) {
+    for (const int bits : {2, 3, 4, 6, 8}) {
+      if ((test::quick() || !std::is_signed_v<X>)&&bits % 4 != 0) continue;
+      check(bits, 0, {table[0], table[0]}, level);
+      if (bits % 4 == 0) check(bits, 4, table, level);  // tables per strip, or weights as they are
+    }
+  });
 }
 
 }  // namespace
@@ -95,32 +153,14 @@ TEST_CASE("gemm: every number of columns, and more than one chunk of them") {
 }
 
 TEST_CASE("gemm: extreme weights and activations, up to the longest exact depth") {
-  random_stream r(4);
-  const auto check = [&](std::int32_t w, auto x, index_t depth) {
-    using X = decltype(x);
-    tensor<X> activations(shape{2, depth});
-    std::ranges::fill(activations.elements(), x);
-    for (const int bits : {2, 3, 4, 6}) {
-      auto p = test::random_palette(r, shape{2, depth}, {.bits = bits});
-      std::ranges::fill(p.lut_codes, static_cast<std::uint8_t>(w));
-      for_each_kernel_level([&](auto level) {
-        const lut_matrix matrix = make_lut_matrix(p, level, {.three_bits_from = 0});
-        tensor<std::int32_t> out(shape{2, 2});
-        gemm(matrix, activations, out, level);
-        const auto sum = static_cast<std::int32_t>(std::int64_t{w} * x * depth);
-        CAPTURE(std::string(decltype(level)::name));
-        for (const std::int32_t got : out.elements()) CHECK(got == sum);
-      });
-    }
-  };
-  for (const std::int32_t w : {-128, -127, 127}) {
-    for (const int x : {-128, -127, 127}) {
-      check(w, static_cast<std::int8_t>(x), 1024);
-      check(w, static_cast<std::int8_t>(x), 131071);
-    }
-    check(w, std::uint8_t{255}, 65793);
-    check(w, std::uint8_t{0}, 65793);
+  for (const std::array<int, 2> table : {std::array{-128, 127}, {127, -127}, {-127, 127}}) {
+    check_extremes<std::int8_t>(table, 1024);
   }
+  check_extremes<std::int8_t>({-128, 127}, 131071);
+  check_extremes<std::uint8_t>({-128, 127}, 65793);
+  if (test::quick()) return;
+  check_extremes<std::int8_t>({127, -127}, 131071);  // small weights
+  check_extremes<std::uint8_t>({127, -127}, 65793);
 }
 
 TEST_CASE("gemm: strided views, in and out") {
@@ -207,4 +247,22 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
   if constexpr (!std::is_same_v<simd::native, simd::portable>) {
     CHECK_ERROR(gemm(w, x, out, simd::portable{}), incompatible, "another level", "portable");
   }
+}
+
+TEST_CASE("gemm: out is aligned and does not overlap itself") {
+  random_stream r(9);
+  const index_t rows = 70;
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{rows, 8}, {}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{3, 8});
+  const auto row = test::random_tensor<std::int8_t>(r, shape{8});
+  const std::vector<float> multiplier(static_cast<std::size_t>(rows), 0.5F);
+  const dequantize_rows to_float{multiplier, {}};
+  const requantize to_bytes{multiplier, {}};
+  const shape matrix{3, rows}, vector{rows};
+  test::check_output_memory<std::int32_t>(matrix, [&](auto out) { gemm(w, x, out); });
+  test::check_output_memory<float>(matrix, [&](auto out) { gemm(w, x, to_float, out); });
+  test::check_output_memory<std::int8_t>(matrix, [&](auto out) { gemm(w, x, to_bytes, out); });
+  test::check_output_memory<std::int32_t>(vector, [&](auto out) { gemv(w, row, out); });
+  test::check_output_memory<float>(vector, [&](auto out) { gemv(w, row, to_float, out); });
+  test::check_output_memory<std::int8_t>(vector, [&](auto out) { gemv(w, row, to_bytes, out); });
 }

@@ -3,12 +3,17 @@
 #include <limits>
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
+#include <type_traits>
 
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
+
+// Slices that do not make up a weight cannot come in.
+static_assert(!std::is_default_constructible_v<grouped_lut_matrix>);
+static_assert(!std::is_constructible_v<grouped_lut_matrix, shape, std::vector<lut_matrix>>);
 
 TEST_CASE("grouped_matrix: slices hold the weights and scales of their columns, at every level") {
   random_stream r(1);

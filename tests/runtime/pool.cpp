@@ -5,6 +5,7 @@
 
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 
 using namespace lutra;
@@ -144,4 +145,14 @@ TEST_CASE("pool: shapes, windows and multipliers are checked") {
   tensor<std::int8_t> none(shape{0, 1, 3, 3});
   max_pool2d(tensor<std::int8_t>(shape{0, 1, 4, 4}), {{2, 2}, {}}, none);
   mean_pool2d(tensor<std::int8_t>(shape{0, 1, 4, 4}), {.kernel = {2, 2}}, none);
+}
+
+TEST_CASE("pool: out does not overlap itself") {
+  random_stream r(4);
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 3, 5, 6});
+  const shape s{2, 3, 4, 5};
+  test::check_output_memory<std::int8_t>(s, [&](auto out) { max_pool2d(x, {{2, 2}, {}}, out); });
+  test::check_output_memory<std::int8_t>(s, [&](auto out) {
+    mean_pool2d(x, {.kernel = {2, 2}}, out);
+  });
 }

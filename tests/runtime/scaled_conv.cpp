@@ -8,6 +8,7 @@
 #include "errors.hpp"
 #include "kernel_levels.hpp"
 #include "runtime/geometries.hpp"
+#include "runtime/output_memory.hpp"
 
 using namespace lutra;
 
@@ -199,4 +200,15 @@ TEST_CASE("scaled_conv: what does not fit is an error") {
     CHECK_ERROR(conv2d_scaled(w, x, {}, {}, {}, out, simd::portable{}), incompatible,
                 "another level", "portable");
   }
+}
+
+TEST_CASE("scaled_conv: out is aligned and does not overlap itself") {
+  random_stream r(5);
+  const auto w =
+      make_grouped_lut_matrix(test::random_palette(r, shape{4, 2, 3, 3}, {.group_columns = 1}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 2, 5, 5});
+  const shape s{2, 4, 3, 3};
+  test::check_output_memory<float>(s, [&](auto out) { conv2d_scaled(w, x, {}, {}, {}, out); });
+  test::check_output_memory<std::int8_t>(
+      s, [&](auto out) { conv2d_scaled(w, x, {}, {}, quantized_output{}, out); });
 }

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <vector>
@@ -65,4 +67,55 @@ TEST_CASE("overlap: never missed, and none seen between separate ranges or rows"
   CHECK(
       may_overlap(tensor_view<float>(floats, shape{4}), tensor_view<float>(floats + 3, shape{4})));
   CHECK(!may_overlap(tensor_view<float>(floats, shape{0}), tensor_view<float>(floats, shape{4})));
+}
+
+TEST_CASE("overlap: no view that shares an address passes, and every permuted or cut one does") {
+  static std::byte memory[4096];
+  auto* shorts = reinterpret_cast<std::uint16_t*>(memory);
+  random_stream r(2);
+  const auto pick = [&](index_t lo, index_t hi) {
+    return lo + static_cast<index_t>(r.below(static_cast<std::uint64_t>(hi - lo + 1)));
+  };
+  int shared = 0, nested = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const shape s{pick(0, 4), pick(1, 4), pick(1, 4)};
+    index_t strides[3] = {pick(-20, 20), pick(-20, 20), pick(-6, 6)};
+    const bool in_order = i % 2 == 0;  // some order of axes, gaps and signs: all separate
+    if (in_order) {
+      index_t step = 1;
+      for (int k = 0; k < 3; ++k) {
+        const auto axis = static_cast<std::size_t>((k * (1 + i % 4 / 2) + i / 4) % 3);
+        step += pick(0, 2);
+        strides[axis] = i % (k + 3) == 0 ? -step : step;
+        step *= std::max<index_t>(s[static_cast<int>(axis)], 1);
+      }
+    }
+    const tensor_view<std::uint16_t> v(shorts + 1000, s, strides);
+    std::vector<std::uint16_t*> at;
+    for_each_element(v, [&](std::uint16_t& e) { at.push_back(&e); });
+    std::ranges::sort(at);
+    const bool once = std::ranges::adjacent_find(at) == at.end();
+    const bool separate = has_separate_elements(v);
+    if (!once) CHECK(!separate);
+    if (in_order) CHECK(separate);
+    shared += once ? 0 : 1;
+    nested += in_order ? 1 : 0;
+  }
+  CHECK(shared > 1000);
+  CHECK(nested == 10000);
+  const index_t lowest = std::numeric_limits<index_t>::min();
+  const index_t unused[2] = {0, lowest};
+  CHECK(has_separate_elements(tensor_view<std::uint16_t>(shorts, shape{1, 1}, unused)));
+  CHECK(has_separate_elements(tensor_view<std::uint16_t>(shorts, shape{}, {})));
+}
+
+TEST_CASE("overlap: alignment counts where there are elements") {
+  alignas(8) static std::byte memory[64];
+  for (int shift = 0; shift < 8; ++shift) {
+    auto* doubles = reinterpret_cast<double*>(memory + shift);
+    CHECK(misalignment_of(tensor_view<double>(doubles, shape{2, 3})) == shift);
+    CHECK(misalignment_of(tensor_view<double>(doubles, shape{2, 0})) == 0);
+    auto* bytes = reinterpret_cast<signed char*>(memory + shift);
+    CHECK(misalignment_of(tensor_view<signed char>(bytes, shape{5})) == 0);
+  }
 }

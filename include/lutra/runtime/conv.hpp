@@ -6,7 +6,7 @@
 // x [n, in, h, w]; weight [out, in/groups, kh, kw]; positions outside x count as `padding_value`, the
 // zero point of x. Sums are exact int32; the epilogue of a row is the one of its output channel.
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
-// not overlap x. An executor runs (image, group) pairs; results do not depend on it.
+// not overlap x or itself, as in gemm.hpp. An executor runs (image, group) pairs; results do not depend on it.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
 // partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
@@ -60,7 +60,7 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
     raise(errc::shape_mismatch, "out does not match x and the window", "conv2d",
           text_of(out.extents()), text_of(wanted));
   }
-  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv2d");
+  check_memory(x, out, "conv2d");
   check_slices<X>(w, level, "conv2d");
 }
 

@@ -6,7 +6,7 @@
 // again at load (transposed_palette), positions between inputs hold the zero point, sums are exact int32 and
 // the epilogue of a row is the one of its output channel, as in conv.hpp. Costs stride^2 times the needed
 // products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
-// An executor runs (image, group) pairs; results do not depend on it. out must not overlap x.
+// An executor runs (image, group) pairs; results do not depend on it. out must not overlap x or itself.
 #pragma once
 
 #include <lutra/palette/pack.hpp>
@@ -117,7 +117,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     raise(errc::shape_mismatch, "out does not match x and the window", "conv_transpose2d",
           text_of(out.extents()), text_of(wanted));
   }
-  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", "conv_transpose2d");
+  check_memory(x, out, "conv_transpose2d");
   if (o.groups < 1 || ws[0] % o.groups != 0 || x.extent(1) != ws[1] * o.groups) {
     raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));

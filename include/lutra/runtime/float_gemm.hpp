@@ -17,7 +17,8 @@
 //                  as deep as those of uint8.
 // The arithmetic is that of gemm/to_float.hpp, then of the output: the same bits at every level and for every
 // executor. A row of x with a NaN or an infinity gives NaN from gemm_float; gemm_dynamic reads NaN as 0 and saturates
-// infinities, as quantize_rows does. Views may have any strides; out must not overlap x. m, rows, depth may be 0.
+// infinities, as quantize_rows does. Views may have any strides, but x and out are aligned for their types,
+// and elements of out share no memory with others or with x (tensor/overlap.hpp). m, rows, depth may be 0.
 // Depth of a slice is limited as in lut_matrix.hpp; gemm_dynamic takes depths up to 2^24 in all.
 #pragma once
 

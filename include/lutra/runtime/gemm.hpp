@@ -3,7 +3,8 @@
 //
 //   out[m][r] = sum_k w[r][k] * x[m][k]           x [m, depth] int8 or uint8, out [m, rows]
 // With an epilogue the sum goes through requantize (int8, uint8) or dequantize_rows (float) instead of
-// being stored. Views may have any strides. m, rows or depth may be 0. out must not overlap x.
+// being stored. m, rows or depth may be 0. Views may have any strides, but out must be aligned for its type and no
+// element of it share memory with another one or with x (tensor/overlap.hpp): invalid_argument.
 // The level is the one the matrix was made for. An executor cuts the rows into panels (layout.hpp);
 // results do not depend on it.
 #pragma once

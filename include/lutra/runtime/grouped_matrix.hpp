@@ -13,12 +13,15 @@
 
 namespace lutra::inline LUTRA_ABI {
 
+// Raises as make_lut_matrix() does, but for groups along axis 1.
+class grouped_lut_matrix;
+template <class A = simd::native>
+grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level = {},
+                                           lut_matrix_options options = {});
+
 // Immutable once made; concurrent reads are safe.
 class grouped_lut_matrix {
  public:
-  grouped_lut_matrix(const shape& weight_shape, std::vector<lut_matrix> slices)
-      : weight_shape_(weight_shape), slices_(std::move(slices)) {}
-
   const shape& weight_shape() const noexcept { return weight_shape_; }
   index_t rows() const noexcept { return weight_shape_[0]; }
   index_t depth() const noexcept { return weight_shape_.product(1, weight_shape_.rank()); }
@@ -30,6 +33,12 @@ class grouped_lut_matrix {
   }
 
  private:
+  template <class A>
+  friend grouped_lut_matrix make_grouped_lut_matrix(const packed_palette&, A, lut_matrix_options);
+  // Slices that make up the weight, at least one.
+  grouped_lut_matrix(const shape& weight_shape, std::vector<lut_matrix> slices)
+      : weight_shape_(weight_shape), slices_(std::move(slices)) {}
+
   shape weight_shape_;
   std::vector<lut_matrix> slices_;
 };
@@ -90,10 +99,9 @@ inline packed_palette columns_of(const packed_palette& p, std::span<const std::u
   return out;
 }
 
-// Raises as make_lut_matrix() does, but for groups along axis 1.
-template <class A = simd::native>
-grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level = {},
-                                           lut_matrix_options options = {}) {
+template <class A>
+grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level,
+                                           lut_matrix_options options) {
   check_lut_matrix(p, "make_grouped_lut_matrix", 2);
   std::vector<lut_matrix> slices;
   const bool cut = p.weight_shape.rank() > 1 && p.groups().grid()[1] > 1;

@@ -6,7 +6,7 @@
 //               + output_zero_point, -128, 127),        multiplier = scale_x / scale_out
 // count is the number of elements inside x, or the whole window with count_padding (outside elements
 // are zero_point, so they add nothing to the sum). Each float operation is rounded on its own: same
-// bits on every level. Views may have any strides; out must not overlap x.
+// bits on every level. Views may have any strides; out must not overlap x or itself.
 #pragma once
 
 #include <lutra/runtime/pool/worker.hpp>
@@ -53,7 +53,7 @@ inline void check_pool2d(const tensor_view<const std::int8_t>& x,
     raise(errc::shape_mismatch, "out does not match x and the window", at, text_of(out.extents()),
           text_of(wanted));
   }
-  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
+  check_memory(x, out, where);
 }
 
 // Calls f(plane of x, plane of out) for every image and channel.

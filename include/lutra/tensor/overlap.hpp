@@ -1,12 +1,14 @@
-// lutra: overlap.hpp - whether two views may share memory: what functions with inputs and outputs check.
+// lutra: overlap.hpp - the memory of views: what functions with inputs and outputs check.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compares the ranges of bytes that the views span, and sees that rows of one matrix may lie between rows of another.
-// Views that interleave in any other way count as overlapping. O(rank).
+// may_overlap() compares the ranges of bytes that the views span, and sees that rows of one matrix may lie between rows
+// of another. Views that interleave in any other way count as overlapping. O(rank).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <lutra/tensor/view.hpp>
+#include <string>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -40,6 +42,55 @@ bool may_overlap(const tensor_view<T>& a, const tensor_view<U>& b) noexcept {
   const index_t between = static_cast<index_t>(y.begin) - static_cast<index_t>(x.begin);
   const index_t after = (between % period + period) % period;
   return after < a.extent(1) * size_a || after + b.extent(1) * size_b > period;
+}
+
+// How far the elements lie past addresses that fit their type: 0 where they fit, or where there are none.
+template <class T> index_t misalignment_of(const tensor_view<T>& x) noexcept {
+  return x.empty() ? 0
+                   : static_cast<index_t>(reinterpret_cast<std::uintptr_t>(x.data()) % alignof(T));
+}
+
+// Whether no two elements share an address, as far as can be told axis by axis: from the smallest stride to the
+// largest, each must step over all that those before it span. False for some views that interleave in other ways.
+template <class T> bool has_separate_elements(const tensor_view<T>& x) noexcept {
+  struct axis {
+    std::uint64_t step, last;
+  };
+  std::array<axis, max_rank> axes{};
+  auto end = axes.begin();
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.extent(i) < 2) continue;
+    const auto stride = static_cast<std::uint64_t>(x.stride(i));
+    *end++ = {x.stride(i) < 0 ? 0 - stride : stride, static_cast<std::uint64_t>(x.extent(i) - 1)};
+  }
+  std::sort(axes.begin(), end, [](const axis& a, const axis& b) { return a.step < b.step; });
+  std::uint64_t span = 0;
+  return x.empty() || std::all_of(axes.begin(), end, [&](const axis& a) {
+           const bool over = a.step > span;
+           span += a.step * a.last;
+           return over;
+         });
+}
+
+// Raises invalid_argument unless x and out lie aligned for their types, and each element of out in memory that
+// neither another one nor x shares.
+template <class X, class Out>
+void check_memory(const tensor_view<X>& x, const tensor_view<Out>& out, std::string_view where) {
+  const std::string at(where);
+  const auto check_aligned = [&](const auto& v, const char* what, std::size_t alignment) {
+    const index_t rest = misalignment_of(v);
+    if (rest == 0) return;
+    raise(errc::invalid_argument, what, at, "remainder " + text_of(rest) + " of the address",
+          "alignment " + text_of(static_cast<index_t>(alignment)));
+  };
+  check_aligned(x, "x is not aligned for its type", alignof(X));
+  check_aligned(out, "out is not aligned for its type", alignof(Out));
+  if (!has_separate_elements(out)) {
+    raise(errc::invalid_argument, "out overlaps itself", at,
+          "strides " + text_of(out.strides()) + " of " + text_of(out.extents()),
+          "strides beyond the span of smaller ones");
+  }
+  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -33,7 +33,7 @@ inline void check_float_output(const float_output& o, index_t rows, std::string_
   }
 }
 
-// Raises unless x is [m, depth] and out [m, rows], in memory of its own.
+// Raises unless x is [m, depth] and out [m, rows], and as check_memory() does.
 template <class X, class Out>
 void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, index_t rows,
                    index_t depth, std::string_view where) {
@@ -46,7 +46,7 @@ void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, i
     raise(errc::shape_mismatch, "out does not match x and the matrix", at, text_of(out.extents()),
           text_of(shape{x.extent(0), rows}));
   }
-  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
+  check_memory(x, out, where);
 }
 
 // The rows of the weight that consecutive outputs belong to: `first` and those after it, or all to `first`.
