@@ -80,11 +80,16 @@ TEST_CASE("large_pages: the system is asked for large pages, and errno is left a
   char* const large = a.allocate(2 * allocator::from);
   CHECK(errno == 7);
   const bool known = !flags_at(large).empty();
-  const bool granted = known && ::madvise(large, allocator::page, MADV_HUGEPAGE) == 0;
-  if (!granted) {
+  const auto asked_for = [](const char* p) {
+    return flags_at(p).find(" hg ") != std::string::npos;
+  };
+  // Emulators take the call and do nothing.
+  const bool shown =
+      known && ::madvise(large, allocator::page, MADV_HUGEPAGE) == 0 && asked_for(large);
+  if (!shown) {
     MESSAGE("not shown here: no /proc/self/smaps with VmFlags, or no large pages");
   } else {  // "hg" is what madvise leaves behind; the first page has been asked for again just now
-    CHECK(flags_at(large + 2 * allocator::from - 1).find(" hg ") != std::string::npos);
+    CHECK(asked_for(large + 2 * allocator::from - 1));
   }
   a.deallocate(large, 2 * allocator::from);
 }
