@@ -1,8 +1,8 @@
 // lutra: range_input.hpp - the part every range observer shares: one batch's range per unit.
 // SPDX-License-Identifier: Apache-2.0
 //
-// An end pinned by float_range replaces what is observed; a free end is clamped to include zero. Also
-// keeps the number of units and the counts.
+// An end pinned by float_range replaces what is observed (where both are, elements are not looked at, and none is
+// counted as NaN or infinite); a free end is clamped to include zero. Also keeps the number of units and the counts.
 #pragma once
 
 #include <algorithm>
