@@ -5,7 +5,7 @@
 // of another. Views that interleave in any other way count as overlapping. O(rank).
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <lutra/tensor/view.hpp>
 #include <string>
@@ -56,20 +56,24 @@ template <class T> bool has_separate_elements(const tensor_view<T>& x) noexcept 
   struct axis {
     std::uint64_t step, last;
   };
+  // Ascending by step. Inserted one by one: g++ 12 sees std::sort go beyond the end of so short an array.
   std::array<axis, max_rank> axes{};
-  auto end = axes.begin();
+  std::size_t count = 0;
   for (int i = 0; i < x.rank(); ++i) {
     if (x.extent(i) < 2) continue;
     const auto stride = static_cast<std::uint64_t>(x.stride(i));
-    *end++ = {x.stride(i) < 0 ? 0 - stride : stride, static_cast<std::uint64_t>(x.extent(i) - 1)};
+    const std::uint64_t step = x.stride(i) < 0 ? 0 - stride : stride;
+    std::size_t at = count++;
+    for (; at > 0 && axes[at - 1].step > step; --at) axes[at] = axes[at - 1];
+    axes[at] = {step, static_cast<std::uint64_t>(x.extent(i) - 1)};
   }
-  std::sort(axes.begin(), end, [](const axis& a, const axis& b) { return a.step < b.step; });
+  if (x.empty()) return true;
   std::uint64_t span = 0;
-  return x.empty() || std::all_of(axes.begin(), end, [&](const axis& a) {
-           const bool over = a.step > span;
-           span += a.step * a.last;
-           return over;
-         });
+  for (std::size_t i = 0; i < count; ++i) {
+    if (axes[i].step <= span) return false;
+    span += axes[i].step * axes[i].last;
+  }
+  return true;
 }
 
 // Raises invalid_argument unless x and out lie aligned for their types, and each element of out in memory that
