@@ -45,14 +45,13 @@ coverage cover(const qparams& p, const block_grid& units, bool offsets) {
         ++c.runs;
         for (index_t i = first; i < first + n; ++i) mark(i, p.scale[static_cast<std::size_t>(at)]);
       },
-      [&](index_t first, index_t length, index_t count, const row_constants& u) {
+      [&](index_t first, index_t length, index_t count, index_t at) {
         ++c.blocks;
         CHECK(length % Multiple == 0);
         for (index_t i = 0; i < length * count; ++i) {
-          const unit_constants<float> constants = u.at(i / length);
-          CHECK(is_regular(constants.scale));
-          check_constants(constants, true);
-          mark(first + i, constants.scale);
+          const float scale = p.scale[static_cast<std::size_t>(at + i / length)];
+          CHECK(is_regular(scale));
+          mark(first + i, scale);
         }
       },
       [&](index_t first, index_t n, index_t period, const row_constants& row) {

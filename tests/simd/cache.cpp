@@ -9,7 +9,9 @@ TEST_CASE("cache: the threshold is half of a believable cache, and can be overri
   CHECK(cache >= index_t{1} << 16);
   CHECK(cache <= index_t{1} << 34);
   const index_t before = simd::stream_threshold();
-  CHECK(before == cache / 2);
+  CHECK(before == simd::stream_threshold_of(cache));
+  CHECK(simd::stream_threshold_of(index_t{32} << 20) == index_t{16} << 20);
+  CHECK(simd::stream_threshold_of(index_t{480} << 20) == index_t{32} << 20);
   simd::set_stream_threshold(1000);
   CHECK(simd::stream_threshold() == 1000);
   CHECK(simd::stores_for(1000) == simd::stores::cached);

@@ -102,26 +102,11 @@ TEST_CASE("floats: fma and fnma round once where a level has them") {
   CHECK(simd::fnma(3.0F, 2.0F, 10.0F) == 4.0F);
 }
 
-TEST_CASE("floats: bytes to floats and low bytes of words") {
+TEST_CASE("floats: low bytes of words") {
   random_stream random(5);
   for_each_level([&](auto level) {
     using V = simd::floats<decltype(level)>;
     constexpr auto n = static_cast<std::size_t>(simd::lanes<V>);
-    std::vector<std::int8_t> s(n);
-    std::vector<std::uint8_t> u(n);
-    std::vector<float> out(n);
-    for (int value = -128; value < 128; ++value) {
-      for (std::size_t i = 0; i < n; ++i) {
-        s[i] = static_cast<std::int8_t>(value ^ static_cast<int>(i));
-        u[i] = static_cast<std::uint8_t>(s[i]);
-      }
-      simd::store(out.data(), simd::widen<V>(s.data()));
-      for (std::size_t i = 0; i < n; ++i) CHECK(out[i] == static_cast<float>(s[i]));
-      simd::store(out.data(), simd::widen<V>(u.data()));
-      for (std::size_t i = 0; i < n; ++i) CHECK(out[i] == static_cast<float>(u[i]));
-      simd::store(out.data(), simd::byte_words<V>(u.data()));
-      for (std::size_t i = 0; i < n; ++i) CHECK(std::bit_cast<std::uint32_t>(out[i]) == u[i]);
-    }
     for (int round = 0; round < 500; ++round) {
       std::vector<float> w(4 * n);
       for (float& e : w)

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <lutra/affine/lanes.hpp>
+#include <lutra/affine/units.hpp>
 #include <lutra/simd/cache.hpp>
+#include <lutra/simd/widen.hpp>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
@@ -141,6 +143,7 @@ void fake_quantize_from(index_t i, const float* x, float* out, index_t n,
   constexpr index_t lanes = simd::lanes<V>;
   const Source constants = source;
   for (; i + lanes <= n; i += lanes) {
+    if constexpr (Stream) simd::read_ahead(x + i);
     put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), constants.at(i)));
   }
   const index_t rest = n - i;
@@ -170,6 +173,8 @@ void fake_quantize_pair(const float* x, float* out, index_t period, const Source
   const Source constants = source;
   for (index_t i = 0; i < period; i += simd::lanes<V>) {
     const unit_constants<V> c = constants.at(i);
+    if constexpr (Stream) simd::read_ahead(x + i);
+    if constexpr (Stream) simd::read_ahead(x + period + i);
     const V a = simd::load<V>(x + i);
     const V b = simd::load<V>(x + period + i);
     put<Stream>(out + i, fake_quantize_lanes<Form, Method>(a, c));
@@ -195,28 +200,41 @@ void fake_quantize_rows(const float* x, float* out, index_t n, index_t period, c
   }
 }
 
-// `count` units of `length` elements each, a multiple of the register; their constants one after the other.
-// Length: the usual one, known when compiling, or 0.
+// `count` units of `length` elements each, a multiple of the register. Their constants are made a register of units
+// at a time: between longer pauses memory would idle. Length: the usual one, known when compiling, or 0.
 template <class Level, unit_form Form, quotient_method Method, bool Stream, index_t Length>
 void fake_quantize_units(const float* x, float* out, index_t length, index_t count,
-                         const row_constants& units) noexcept {
+                         const unit_source& units) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  const float* const first = units.data();
-  const index_t stride = units.stride();
+  constexpr unit_offsets kind = offsets_of(Form);
+  const unit_source source = units;
   const index_t each = Length == 0 ? length : Length;
-  for (index_t k = 0; k < count; ++k, x += each, out += each) {
-    const float* const u = first + k;
-    const unit_constants<V> c{V(u[0]),          V(u[stride]),     V(u[2 * stride]),
-                              V(u[3 * stride]), V(u[4 * stride]), V(u[5 * stride])};
-    for (index_t i = 0; i < each; i += lanes) {
-      put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
+  alignas(64) float table[6][static_cast<std::size_t>(lanes)];
+  for (index_t first = 0; first < count; first += lanes) {
+    const index_t n = std::min(lanes, count - first);
+    ask_ahead<kind>(source, first);
+    const unit_constants<V> all = n == lanes ? constants_from<kind, V>(source, first)
+                                             : last_constants_from<kind, V>(source, first, n);
+    simd::store(table[0], all.scale);
+    simd::store(table[1], all.reciprocal);
+    simd::store(table[2], all.lowest);
+    simd::store(table[3], all.highest);
+    simd::store(table[4], all.float_offset);
+    simd::store(table[5], all.integer_offset);
+    for (index_t u = 0; u < n; ++u, x += each, out += each) {
+      const unit_constants<V> c{V(table[0][u]), V(table[1][u]), V(table[2][u]),
+                                V(table[3][u]), V(table[4][u]), V(table[5][u])};
+      for (index_t i = 0; i < each; i += lanes) {
+        if constexpr (Stream) simd::read_ahead(x + i);
+        put<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
+      }
     }
   }
 }
 template <class Level, unit_form Form, quotient_method Method>
 void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
-                          const row_constants& units, bool stream) noexcept {
+                          const unit_source& units, bool stream) noexcept {
   if (!stream || elements_before_aligned<simd::floats<Level>>(out) != 0) {
     fake_quantize_units<Level, Form, Method, false, 0>(x, out, length, count, units);
   } else if (length == 32) {
@@ -234,6 +252,7 @@ void quantize_from(index_t i, const float* x, std::uint8_t* out, index_t n,
   constexpr index_t lanes = simd::lanes<V>;
   const auto four = [&](auto streamed, const float* from, index_t at, std::uint8_t* to) {
     const auto step = [&](index_t k) {
+      if constexpr (decltype(streamed)::value) simd::read_ahead(from + k * lanes);
       return quantize_lanes<Form, Method>(simd::load<V>(from + k * lanes),
                                           constants.at(at + k * lanes));
     };
@@ -284,6 +303,7 @@ void dequantize_from(index_t i, const Code* q, float* out, index_t n,
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   for (; i + lanes <= n; i += lanes) {
+    if constexpr (Stream) simd::read_ahead(q + i);
     put<Stream>(out + i, dequantize_lanes<Form>(load_codes<V, Form>(q + i), constants.at(i)));
   }
   const index_t rest = n - i;

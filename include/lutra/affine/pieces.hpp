@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   run     n elements of one unit
-//   blocks  consecutive units of equal length, a multiple of what the caller asks for
+//   blocks  consecutive units of equal length, a multiple of what the caller asks for; it makes their constants itself
 //   rows    short runs, with constants per element, the same in every row of `period` elements
 // Starting a loop costs about as much as 300 elements; the last two spare it where units are small. Units
 // that are not regular (lanes.hpp) only come as runs. The cut depends on shape and parameters alone.
@@ -11,8 +11,7 @@
 
 #include <algorithm>
 #include <lutra/affine/loops.hpp>
-#include <lutra/affine/qparams.hpp>
-#include <lutra/simd/masks.hpp>
+#include <lutra/affine/units.hpp>
 #include <vector>
 
 LUTRA_STRICT_FP_BEGIN
@@ -22,69 +21,39 @@ namespace lutra::inline LUTRA_ABI {
 template <class V> class unit_table {
  public:
   unit_table(const qparams& p, index_t most)
-      : params_(&p),
-        kind_(!is_integer(p.dtype)                     ? offsets::none
-              : p.qformulation == qformulation::minval ? offsets::minval
-                                                       : offsets::zero_point),
-        values_(most) {}
+      : params_(&p), kind_(offsets_of(form_of(p))), values_(most) {}
 
   // At most `most` units. False if the units asked for are those held already.
   bool load(index_t first, index_t count) {
     if (first == first_ && count == count_) return false;
     first_ = first;
     count_ = count;
-    ask_ahead();
-    kind_ == offsets::none     ? fill<offsets::none>()
-    : kind_ == offsets::minval ? fill<offsets::minval>()
-                               : fill<offsets::zero_point>();
+    regular_ = all_regular<V>(params_->scale.data() + first, count);
+    kind_ == unit_offsets::none     ? fill<unit_offsets::none>()
+    : kind_ == unit_offsets::minval ? fill<unit_offsets::minval>()
+                                    : fill<unit_offsets::zero_point>();
     return true;
   }
   bool regular() const noexcept { return regular_; }
   const row_constants& values() const noexcept { return values_; }
 
  private:
-  enum class offsets : unsigned char { none, zero_point, minval };
-  static constexpr index_t lanes = simd::lanes<V>;
-
-  // The parameters of the pieces to come. A loop that writes around the caches leaves the hardware no time to find
-  // these short reads between its long ones.
-  void ask_ahead() const noexcept {
-    constexpr index_t ahead = 2048, line = 16;  // bytes, and parameters of 4 bytes
-    for (index_t i = first_; i < first_ + count_; i += line) {
-      simd::prefetch(params_->scale.data() + i, ahead);
-      if (kind_ == offsets::zero_point) simd::prefetch(params_->zero_point.data() + i, ahead);
-      if (kind_ == offsets::minval) simd::prefetch(params_->minval.data() + i, ahead);
-    }
-  }
-  // constants_of() for all; past the end there is room for a register.
-  template <offsets Kind> void fill() noexcept {
-    const float* const scale = params_->scale.data() + first_;
-    const std::int32_t* const zero =
-        Kind == offsets::zero_point ? params_->zero_point.data() + first_ : nullptr;
-    const float* const minval = Kind == offsets::minval ? params_->minval.data() + first_ : nullptr;
-    std::uint32_t regular = all;
+  // Past the end there is room for a register.
+  template <unit_offsets Kind> void fill() noexcept {
+    constexpr index_t lanes = simd::lanes<V>;
+    const unit_source units = units_from(*params_, first_);
     index_t i = 0;
     for (; i + lanes <= count_; i += lanes) {
-      regular &= fill_register<Kind>(i, scale + i, Kind == offsets::zero_point ? zero + i : nullptr,
-                                     Kind == offsets::minval ? minval + i : nullptr);
+      ask_ahead<Kind>(units, i);
+      set(i, constants_from<Kind, V>(units, i));
     }
-    if (const index_t rest = count_ - i; rest > 0) {
-      float scales[static_cast<std::size_t>(lanes)];
-      std::int32_t zeros[static_cast<std::size_t>(lanes)] = {};
-      float minvals[static_cast<std::size_t>(lanes)] = {};
-      std::fill_n(scales, lanes, 1.0F);  // regular
-      std::copy_n(scale + i, std::min(rest, lanes), scales);
-      if (Kind == offsets::zero_point) std::copy_n(zero + i, std::min(rest, lanes), zeros);
-      if (Kind == offsets::minval) std::copy_n(minval + i, std::min(rest, lanes), minvals);
-      regular &= fill_register<Kind>(i, scales, zeros, minvals);
-    }
-    regular_ = regular == all;
-    share_bounds<Kind>(zero);
+    if (i < count_) set(i, last_constants_from<Kind, V>(units, i, count_ - i));
+    share_bounds<Kind>(units.zero_point);
   }
-  template <offsets Kind> void share_bounds(const std::int32_t* zero) noexcept {
-    bool same = Kind != offsets::minval;
+  template <unit_offsets Kind> void share_bounds(const std::int32_t* zero) noexcept {
+    bool same = Kind != unit_offsets::minval;
     float qo = 0;
-    if constexpr (Kind == offsets::zero_point) {
+    if constexpr (Kind == unit_offsets::zero_point) {
       std::int32_t differ = 0;
       for (index_t i = 1; i < count_; ++i) differ |= zero[i] ^ zero[0];
       same = differ == 0;
@@ -92,34 +61,19 @@ template <class V> class unit_table {
     }
     values_.shared = {same, params_->quant_min - qo, params_->quant_max - qo, qo};
   }
-  // Which of the scales are regular (lanes.hpp).
-  template <offsets Kind>
-  std::uint32_t fill_register(index_t i, const float* scales, const std::int32_t* zeros,
-                              const float* minvals) noexcept {
-    const V scale = simd::load<V>(scales);
-    V qo(Kind == offsets::minval ? params_->quant_min : 0.0F);
-    if constexpr (Kind == offsets::zero_point) qo = simd::widen<V>(zeros);
+  void set(index_t i, const unit_constants<V>& c) noexcept {
     float* const to = values_.field(0) + i;
     const index_t stride = values_.stride();
-    simd::store(to, scale);
-    simd::store(to + stride, simd::divide(V(1.0F), scale));
-    simd::store(to + 2 * stride, V((V(params_->quant_min) - qo) * scale));
-    simd::store(to + 3 * stride, V((V(params_->quant_max) - qo) * scale));
-    if constexpr (Kind == offsets::minval) {
-      simd::store(to + 4 * stride, simd::load<V>(minvals));
-    } else {
-      simd::store(to + 4 * stride, V(0.0F));
-    }
-    simd::store(to + 5 * stride, qo);
-    const V least =
-        simd::select(simd::equal(scale, simd::binade(scale)), V(0x1p-126F), V(0x1p-60F));
-    return simd::mask_to_bits(simd::at_least(scale, least)) &
-           simd::mask_to_bits(simd::at_least(V(0x1p60F), scale));
+    simd::store(to, c.scale);
+    simd::store(to + stride, c.reciprocal);
+    simd::store(to + 2 * stride, c.lowest);
+    simd::store(to + 3 * stride, c.highest);
+    simd::store(to + 4 * stride, c.float_offset);
+    simd::store(to + 5 * stride, c.integer_offset);
   }
-  static constexpr std::uint32_t all = static_cast<std::uint32_t>((std::uint64_t{1} << lanes) - 1);
 
   const qparams* params_;
-  offsets kind_;
+  unit_offsets kind_;
   index_t first_ = -1;
   index_t count_ = -1;
   bool regular_ = true;
@@ -154,7 +108,7 @@ void repeat_constants(const row_constants& units, index_t length, bool offsets, 
 }
 
 // Covers every element once with calls of run(first, n, parameter),
-// blocks(first, length, count, constants per unit) where length is a multiple of Multiple, and
+// blocks(first, length, count, first parameter) where length is a multiple of Multiple, and
 // rows(first, n, period, constants per element; their offsets only if asked for) where period is a multiple of
 // Multiple or at least n. V is the register that the loops use.
 template <class V, index_t Multiple, class Run, class Blocks, class Rows>
@@ -188,7 +142,7 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
                        : shared  ? row_length
                                  : most_elements / length * length;
   const index_t piece = std::min(most, row_length);
-  unit_table<V> table(p, (piece + length - 1) / length);
+  unit_table<V> table(p, by_blocks ? 0 : (piece + length - 1) / length);
   const bool direct = length == 1 && together == 1;  // the table is what rows() wants
   row_constants constants(by_blocks || direct ? 0 : together * piece);
   const auto runs = [&](index_t first, index_t n, index_t parameter) {
@@ -197,13 +151,17 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
   };
   const auto one_piece = [&](index_t first, index_t n, index_t parameter) {
     const index_t in_row = std::min(n, piece);
-    const bool changed = table.load(parameter, (in_row + length - 1) / length);
+    const index_t count = (in_row + length - 1) / length;
+    if (by_blocks) {
+      if (!all_regular<V>(p.scale.data() + parameter, count)) return runs(first, n, parameter);
+      blocks(first, length, n / length, parameter);
+      if (n % length != 0) run(first + n / length * length, n % length, parameter + n / length);
+      return;
+    }
+    const bool changed = table.load(parameter, count);
     if (!table.regular()) {
       for (index_t at = 0; at < n; at += piece)
         runs(first + at, std::min(piece, n - at), parameter);
-    } else if (by_blocks) {
-      blocks(first, length, n / length, table.values());
-      if (n % length != 0) run(first + n / length * length, n % length, parameter + n / length);
     } else {
       for (index_t r = 0; changed && !direct && r < together; ++r) {
         repeat_constants<V>(table.values(), length, offsets, r * piece, in_row, constants);

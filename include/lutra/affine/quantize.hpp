@@ -10,7 +10,8 @@
 // NaN: quantize gives the code of zero (integers: qo; fp4: 0) or of NaN (fp8); fake_quantize gives NaN.
 // Infinities saturate. Signed integers live in int8, the rest in uint8: one value per byte, fp4 in the
 // low nibble. Views may be strided; in and out may be the same elements but must not overlap otherwise.
-// Cost: one read and one write of the tensor; a strided view is copied once.
+// Cost: one read and one write of the tensor; a strided view is copied once. Outputs larger than the caches are written
+// around them, blocks and rows only if they begin at a multiple of 64 bytes.
 #pragma once
 
 #include <array>
@@ -98,9 +99,9 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
             to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
           }
         },
-        [&](index_t first, index_t n, index_t count, const row_constants& c) {
+        [&](index_t first, index_t n, index_t count, index_t at) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c.at(k), stream);
+            kernels.run(from + first, to + first, n, constants_of(unit_of(p, at + k)), stream);
           }
         },
         [&](index_t first, index_t n, index_t period, const row_constants& constants) {
@@ -126,9 +127,9 @@ void dequantize_to(const tensor_view<const Code>& q, const qparams& p,
         [&](index_t first, index_t n, index_t at) {
           kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)), stream);
         },
-        [&](index_t first, index_t n, index_t count, const row_constants& c) {
+        [&](index_t first, index_t n, index_t count, index_t at) {
           for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, c.at(k), stream);
+            kernels.run(from + first, to + first, n, constants_of(unit_of(p, at + k)), stream);
           }
         },
         [&](index_t first, index_t n, index_t period, const row_constants& constants) {
@@ -173,8 +174,8 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
         }
         for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
       },
-      [&](index_t first, index_t n, index_t count, const row_constants& c) {
-        kernels.blocks(from + first, to + first, n, count, c, stream);
+      [&](index_t first, index_t n, index_t count, index_t at) {
+        kernels.blocks(from + first, to + first, n, count, units_from(p, at), stream);
       },
       [&](index_t first, index_t n, index_t period, const row_constants& constants) {
         kernels.rows(from + first, to + first, n, period, constants, stream);

@@ -66,6 +66,7 @@ void masked_loop(const float* x, float* out, index_t n, const unit_params& u, bo
   const auto chunk = [&](const float* from, float* to, auto store) __attribute__((always_inline)) {
     std::uint64_t word = 0;
     for (index_t i = 0; i < 64; i += lanes) {
+      simd::read_ahead(from + i);
       const auto l = quantized<Form, Method>(simd::load<V>(from + i), c, b);
       word |= static_cast<std::uint64_t>(simd::mask_to_bits(is_inside(l))) << i;
       if constexpr (Form == unit_form::minval) {
@@ -136,6 +137,7 @@ void straight_through(tensor_view<const float> dy, std::span<const std::uint8_t>
         [&](index_t i, auto store) {
           const std::uint64_t bits = word_at(mask, i);
           for (index_t k = 0; k < 64; k += lanes) {
+            simd::read_ahead(from + i + k);
             const auto low = static_cast<std::uint32_t>(bits >> k) & every_lane;
             store(to + i + k, simd::keep_where(low, simd::load<V>(from + i + k)));
           }
@@ -233,6 +235,10 @@ gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_
   for (index_t i = 0; i < whole; i += gradient_lanes::count) {
     for (std::size_t r = 0; r < registers; ++r) {
       const index_t at = i + static_cast<index_t>(r) * lanes;
+      if (stream) {
+        simd::read_ahead(dy + at);
+        simd::read_ahead(x + at);
+      }
       const V g = simd::load<V>(dy + at);
       const auto l = quantized<Form, Method>(simd::load<V>(x + at), c, b);
       const auto inside = is_inside(l);

@@ -12,6 +12,7 @@
 #include <limits>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/observe/exact_sum.hpp>
+#include <lutra/simd/cache.hpp>
 #include <lutra/simd/doubles.hpp>
 
 LUTRA_STRICT_FP_BEGIN
@@ -121,6 +122,7 @@ template <class Level> block_moments moments_of_block(const float* x, index_t n)
     V hi[static_cast<std::size_t>(registers)];
     for (index_t r = 0; r < registers; ++r) lo[r] = hi[r] = simd::load<V>(x + r * width);
     for (index_t i = 0; i < whole; i += static_cast<index_t>(block_lanes::count)) {
+      simd::read_ahead(x + i);
       for (index_t r = 0; r < registers; ++r) {
         const V v = simd::load<V>(x + i + r * width);
         lo[r] = simd::min(v, lo[r]);

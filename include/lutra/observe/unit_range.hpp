@@ -12,6 +12,7 @@
 #include <lutra/affine/granularity.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/observe/unit_pieces.hpp>
+#include <lutra/simd/cache.hpp>
 #include <lutra/simd/floats.hpp>
 #include <lutra/tensor/view.hpp>
 #include <vector>
@@ -58,6 +59,7 @@ template <class Level = simd::native> span_range range_of_span(const float* x, i
     V hi0 = least, hi1 = least, hi2 = least, hi3 = least;
     V bad0 = zero, bad1 = zero, bad2 = zero, bad3 = zero;
     const auto step = [&](const float* p, V& lo, V& hi, V& bad) {
+      simd::read_ahead(p);
       const V v = simd::load<V>(p);
       lo = simd::min(v, lo);
       hi = simd::max(v, hi);

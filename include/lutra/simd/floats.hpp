@@ -96,14 +96,6 @@ inline float round_words(float v) noexcept {
 // Rounded once; slow where there is no instruction for it (see has_fma).
 inline float fma(float a, float b, float c) noexcept { return std::fma(a, b, c); }
 inline float fnma(float a, float b, float c) noexcept { return std::fma(-a, b, c); }  // c - a * b
-// v[i] converted from q[i].
-template <class V, class Code>
-requires std::is_same_v<V, float> V widen(const Code* q)
-noexcept { return static_cast<float>(*q); }
-// Words with the bytes of q as they are.
-template <class V>
-requires std::is_same_v<V, float> V byte_words(const std::uint8_t* q)
-noexcept { return std::bit_cast<float>(std::uint32_t{*q}); }
 // out[i] = low byte of the bits of lane i of a, b, c, d in turn.
 inline void store_low_bytes(std::uint8_t* out, float a, float b, float c, float d) noexcept {
   out[0] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(a));
@@ -203,23 +195,6 @@ fbatch<A> fnma(const fbatch<A>& a, const fbatch<A>& b, const fbatch<A>& c) noexc
 #else
   return xsimd::fnma(a, b, c);
 #endif
-}
-template <class V, class Code>
-requires is_float_batch<V> V widen(const Code* q)
-noexcept {
-  constexpr std::size_t n = V::size;
-  alignas(64) std::int32_t wide[n];
-  for (std::size_t i = 0; i < n; ++i) wide[i] = q[i];
-  return xsimd::to_float(xsimd::batch<std::int32_t, typename V::arch_type>::load_aligned(wide));
-}
-template <class V>
-requires is_float_batch<V> V byte_words(const std::uint8_t* q)
-noexcept {
-  constexpr std::size_t n = V::size;
-  alignas(64) std::uint32_t wide[n];
-  for (std::size_t i = 0; i < n; ++i) wide[i] = q[i];
-  return xsimd::bitwise_cast<float>(
-      xsimd::batch<std::uint32_t, typename V::arch_type>::load_aligned(wide));
 }
 // Low bytes of four registers of four words, or of the matching quarters of wider ones.
 #if defined(__SSE2__)

@@ -1,0 +1,101 @@
+// lutra: units.hpp - the constants of consecutive units, made by whole registers from their parameters.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <lutra/affine/lanes.hpp>
+#include <lutra/affine/qparams.hpp>
+#include <lutra/simd/cache.hpp>
+#include <lutra/simd/masks.hpp>
+#include <lutra/simd/widen.hpp>
+
+LUTRA_STRICT_FP_BEGIN
+namespace lutra::inline LUTRA_ABI {
+
+// Which offsets the parameters of a unit have.
+enum class unit_offsets : unsigned char { none, zero_point, minval };
+
+constexpr unit_offsets offsets_of(unit_form form) noexcept {
+  return form == unit_form::zp       ? unit_offsets::zero_point
+         : form == unit_form::minval ? unit_offsets::minval
+                                     : unit_offsets::none;
+}
+
+// Where the parameters of consecutive units lie; those of offsets that they do not have are never read.
+struct unit_source {
+  const float* scale;
+  const std::int32_t* zero_point;
+  const float* minval;
+  float quant_min, quant_max;
+};
+// From unit `first` on.
+inline unit_source units_from(const qparams& p, index_t first) noexcept {
+  const bool zero_point = !p.zero_point.empty();
+  const bool minval = !p.minval.empty();
+  return {p.scale.data() + first, zero_point ? p.zero_point.data() + first : nullptr,
+          minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
+}
+
+// Asks for the parameters of the units that come two registers of cache lines after unit i. A loop that writes around
+// the caches leaves the hardware no time to find these short reads between its long ones.
+template <unit_offsets Kind>
+[[gnu::always_inline]] inline void ask_ahead(const unit_source& u, index_t i) noexcept {
+  constexpr index_t ahead = 2048;  // bytes
+  simd::prefetch(u.scale + i, ahead);
+  if constexpr (Kind == unit_offsets::zero_point) simd::prefetch(u.zero_point + i, ahead);
+  if constexpr (Kind == unit_offsets::minval) simd::prefetch(u.minval + i, ahead);
+}
+
+// constants_of() for the units from i on, one per lane; reads as many parameters as V has lanes.
+template <unit_offsets Kind, class V>
+[[gnu::always_inline]] inline unit_constants<V> constants_from(const unit_source& u,
+                                                               index_t i) noexcept {
+  unit_constants<V> c;
+  c.scale = simd::load<V>(u.scale + i);
+  c.reciprocal = simd::divide(V(1.0F), c.scale);
+  c.float_offset = V(0.0F);
+  c.integer_offset = V(0.0F);
+  if constexpr (Kind == unit_offsets::zero_point)
+    c.integer_offset = simd::widen<V>(u.zero_point + i);
+  if constexpr (Kind == unit_offsets::minval) {
+    c.integer_offset = V(u.quant_min);
+    c.float_offset = simd::load<V>(u.minval + i);
+  }
+  c.lowest = (V(u.quant_min) - c.integer_offset) * c.scale;
+  c.highest = (V(u.quant_max) - c.integer_offset) * c.scale;
+  return c;
+}
+// The same for the last n units, fewer than V has lanes; the lanes past them get harmless ones.
+template <unit_offsets Kind, class V>
+unit_constants<V> last_constants_from(const unit_source& u, index_t i, index_t n) noexcept {
+  constexpr index_t lanes = simd::lanes<V>;
+  float scale[static_cast<std::size_t>(lanes)];
+  std::int32_t zero_point[static_cast<std::size_t>(lanes)] = {};
+  float minval[static_cast<std::size_t>(lanes)] = {};
+  std::fill_n(scale, lanes, 1.0F);
+  n = std::min(n, lanes);
+  std::copy_n(u.scale + i, n, scale);
+  if constexpr (Kind == unit_offsets::zero_point) std::copy_n(u.zero_point + i, n, zero_point);
+  if constexpr (Kind == unit_offsets::minval) std::copy_n(u.minval + i, n, minval);
+  return constants_from<Kind, V>({scale, zero_point, minval, u.quant_min, u.quant_max}, 0);
+}
+
+// is_regular() of n scales.
+template <class V> bool all_regular(const float* scale, index_t n) noexcept {
+  constexpr index_t lanes = simd::lanes<V>;
+  constexpr auto every = static_cast<std::uint32_t>((std::uint64_t{1} << lanes) - 1);
+  std::uint32_t regular = every;
+  index_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const V s = simd::load<V>(scale + i);
+    const V least = simd::select(simd::equal(s, simd::binade(s)), V(0x1p-126F), V(0x1p-60F));
+    regular &= simd::mask_to_bits(simd::at_least(s, least)) &
+               simd::mask_to_bits(simd::at_least(V(0x1p60F), s));
+  }
+  bool rest = true;
+  for (; i < n; ++i) rest = rest & is_regular(scale[i]);
+  return rest && regular == every;
+}
+
+}  // namespace lutra::inline LUTRA_ABI
+LUTRA_STRICT_FP_END
