@@ -143,6 +143,13 @@ template <class A> fbatch<A> magnitude(const fbatch<A>& v) noexcept {
   return v & words<fbatch<A>>(0x7FFFFFFFU);
 }
 template <class A> fbatch<A> with_sign_of(const fbatch<A>& m, const fbatch<A>& s) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (fbatch<A>::size == 16) {  // in one instruction
+    const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000U));
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_castps_si512(m), _mm512_castps_si512(s), sign, 0xF8));
+  }
+#endif
   return m | (s & words<fbatch<A>>(0x80000000U));
 }
 template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
