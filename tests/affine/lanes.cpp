@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <lutra/affine/lanes.hpp>
+#include <lutra/simd/widen.hpp>
 #include <lutra/core/random.hpp>
 #include <vector>
 
