@@ -109,10 +109,14 @@ int main(int argc, char** argv) {
   std::printf("%-18s %s  %-14s %9s %9s %9s %6s %9s\n", "weights", "n", "mode", "excess", "gap",
               "rounding", "passes", "ms");
   for (const std::string& name : samples::names()) print_modes(name, samples::draw(name, elements));
-  lutra_examples::safetensors_reader file(std::string(LUTRA_SOURCE_DIR) +
-                                          "/examples/data/mnist_cnn.safetensors");
-  for (const char* name : {"conv1.weight", "fc.weight"}) {
-    print_modes(std::string("mnist ") + name, file.read<float>(name).elements());
+  for (const std::string model : {"cnn", "bn"}) {
+    lutra_examples::safetensors_reader file(std::string(LUTRA_SOURCE_DIR) +
+                                            "/examples/data/mnist_" + model + ".safetensors");
+    for (const lutra_examples::tensor_entry& t : file.tensors()) {
+      const std::size_t end = t.name.rfind(".weight");
+      if (end == std::string::npos || t.extents.rank() < 2) continue;
+      print_modes(model + ' ' + t.name.substr(0, end), file.read<float>(t.name).elements());
+    }
   }
   const quantization_spec asymmetric{.qscheme = qscheme::asymmetric};
   const quantization_spec e4m3{.dtype = dtype::float8_e4m3fn};

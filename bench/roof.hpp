@@ -1,6 +1,7 @@
 // What the machine can do at a size, measured in the same run as what is judged by it: a read of everything,
 // a fill with a byte that is not zero (zero has a fast path), memcpy, and a copy that writes around the caches.
-// bytes_per_second counts what is read plus what is written. Include in one file per executable.
+// bytes_per_second counts what is read plus what is written, items_per_second the bytes of the named size. Include in
+// one file per executable.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -69,6 +70,7 @@ inline void read_all(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
 }
 inline void fill(benchmark::State& state, index_t bytes) {
   aligned<char> out(bytes, 1);
@@ -77,6 +79,7 @@ inline void fill(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
   count_written(state, bytes);
 }
 inline void copy(benchmark::State& state, index_t bytes) {
@@ -87,6 +90,7 @@ inline void copy(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
 }
 inline void nt_copy(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
@@ -101,6 +105,7 @@ inline void nt_copy(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
 }
 
 inline void add_roofs(std::initializer_list<size_class> sizes = {small, large}) {

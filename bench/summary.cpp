@@ -5,8 +5,9 @@
 //   - every name listed in its label, as "vs NAME [NAME...]"
 //   - every "peer/<library>/X" where X is its own name or, if the label lists none, a leading part of it
 //   - every reference that the goals name for it
-// ratio > 1: faster than that peer. Roofs are given as the fraction reached. Rates are compared
-// where both sides count the same (output written, bytes, items), times otherwise. Roofs measured by the same
+// ratio > 1: faster than that peer. Roofs are given as the fraction reached. Rates are compared where both sides
+// count the same, times otherwise: with peers items, since they may move other bytes for the same job; else output
+// written, bytes, items. Roofs measured by the same
 // executable come first: they ran closest in time. Where both have an inertia, ours / theirs follows.
 #include <algorithm>
 #include <cstdio>
@@ -30,8 +31,14 @@ double nanoseconds(const json& b) {
 }
 
 // How many times faster `own` is than `other`; nothing if they have neither a rate nor a time in common.
-std::optional<double> ratio(const json& own, const json& other) {
-  for (const char* rate : {"written_per_second", "bytes_per_second", "items_per_second"}) {
+std::optional<double> ratio(const json& own, const json& other, bool peer) {
+  if (other.contains("peak_bytes") && !other.contains("cpu_time")) {  // a limit of memory
+    if (!own.contains("peak_bytes")) return {};
+    return other.at("peak_bytes").get<double>() / own.at("peak_bytes").get<double>();
+  }
+  const char* of_peers[] = {"items_per_second", "written_per_second", "bytes_per_second"};
+  const char* of_roofs[] = {"written_per_second", "bytes_per_second", "items_per_second"};
+  for (const char* rate : peer ? of_peers : of_roofs) {
     if (own.contains(rate) && other.contains(rate)) {
       return own.at(rate).get<double>() / other.at(rate).get<double>();
     }
@@ -56,7 +63,7 @@ struct goal {
 using goal_list =
     std::map<std::pair<std::string, std::string>, goal>;  // of benchmark and reference
 
-// Times and rates that goals name as references: "limit/50ms", "limit/140G/s" (of items).
+// What goals name as references: times, rates of items, peak heap ("limit/50ms", "limit/140G/s", "limit/1GB").
 run limits_of(const goal_list& goals) {
   run limits;
   for (const auto& [names, wanted] : goals) {
@@ -65,6 +72,7 @@ run limits_of(const goal_list& goals) {
     if (std::sscanf(names.second.c_str(), "limit/%lf%n", &amount, &length) != 1) continue;
     const std::string unit = names.second.substr(static_cast<std::size_t>(length));
     if (unit == "ms") limits[names.second] = {{"cpu_time", amount}, {"time_unit", "ms"}};
+    if (unit == "GB") limits[names.second] = {{"peak_bytes", amount * 1e9}};
     if (unit == "G/s") limits[names.second] = {{"items_per_second", amount * 1e9}};
   }
   return limits;
@@ -152,7 +160,7 @@ void print_reference(const json& own, const std::string& name, const json* refer
   } else if (reference->contains("error_message")) {
     problem = reference->at("error_message").get<std::string>();
   } else {
-    reached = ratio(own, *reference);
+    reached = ratio(own, *reference, name.starts_with("peer/"));
     if (!reached) problem = "not comparable";
   }
   if (!reached) {
@@ -178,6 +186,9 @@ void print_table(const std::vector<run>& runs, const goal_list& goals) {
       std::printf("%-52s %12.3f ", name.c_str(), nanoseconds(b) / 1e3);
       print_rate(b);
       if (b.contains("gap")) std::printf("  gap %.1e", b.at("gap").get<double>());
+      if (b.contains("peak_bytes")) {
+        std::printf("  peak heap %.2f GB", b.at("peak_bytes").get<double>() / 1e9);
+      }
       for (const auto& reference : references_of(name, b, runs, goals)) {
         const auto wanted = goals.find({name, reference});
         print_reference(

@@ -1,8 +1,8 @@
 #!/bin/sh
 # sh scripts/peers.sh - installs what the benchmarks are compared with, as far as it can be had: oneDNN, OpenBLAS, numpy,
-# scikit-learn, faiss and torch from Debian; kmeans1d, coremltools and onnxruntime (for their clustering and their
-# entropy calibration, with no more than those need) from the Python registry into .deps/peers, which sees the
-# Debian packages. What cannot be installed is named and later shown as "not available".
+# scikit-learn, faiss and torch from Debian; kmeans1d, flash1dkmeans, coremltools and onnxruntime (for their clustering
+# and their entropy calibration, with no more than those need) from the Python registry into .deps/peers, which sees
+# the Debian packages. What cannot be installed is named and later shown as "not available".
 set -u
 cd "$(dirname "$0")/.." || exit 1
 say() { echo "peers: $*"; }
@@ -27,8 +27,8 @@ if [ ! -x $python ]; then
   /usr/bin/python3 -m venv --system-site-packages .deps/peers || { say "no virtual environment"; exit 1; }
 fi
 # onnx and what follows are what onnxruntime's calibration imports: newer ones than Debian's, but newer ml_dtypes
-# need a newer numpy than Debian 12 has.
-for package in kmeans1d coremltools onnxruntime onnx protobuf packaging typing_extensions 'ml_dtypes<0.6'; do
+# need a newer numpy than Debian 12 has; so do newer numba, which flash1dkmeans is compiled by.
+for package in kmeans1d flash1dkmeans 'numba<0.62' 'llvmlite<0.45' coremltools onnxruntime onnx protobuf packaging typing_extensions 'ml_dtypes<0.6'; do
   module=${package%%<*}
   [ "$module" = protobuf ] && module=google.protobuf
   $python -c "import importlib.util as u, sys
@@ -37,7 +37,7 @@ sys.exit(not (spec and spec.origin.startswith(sys.prefix)))" 2> /dev/null ||
     $python -m pip install -q --no-deps --ignore-installed "$package" || say "$package: not available"
 done
 
-for module in numpy scikit-learn faiss torch kmeans1d coremltools onnxruntime; do
+for module in numpy scikit-learn faiss torch kmeans1d flash1dkmeans coremltools onnxruntime; do
   version=$($python -c "import importlib.metadata as m; print(m.version('$module'))" 2> /dev/null) ||
     version="not available"
   say "$module $version"

@@ -44,6 +44,7 @@ bool right(const tensor<float>& x, const qparams& p, quotient q, const tensor<fl
 }
 void count(benchmark::State& state, index_t elements, index_t bytes_each) {
   state.SetBytesProcessed(state.iterations() * elements * bytes_each);
+  state.SetItemsProcessed(state.iterations() * elements);
 }
 
 void copy_by_memcpy(benchmark::State& state, const shape& extents) {

@@ -1,37 +1,47 @@
 // Palettization of N(0, 0.02) weights, one thread, against the packages people use for it (bench/peers).
-// bytes_per_second counts each weight once and one byte per code; counters give the inertia and the proven gap.
-// Before timing, inertia is recomputed from tables and codes, and the bound is compared with it.
-// With LUTRA_BENCH_DATA=FOLDER the weights are written there, so that peers in other languages get the same.
+// bytes_per_second counts each weight once and one byte per code; counters give the inertia, the proven gap and the
+// peak of the heap, the palette included. Before timing, inertia is recomputed from tables and codes, and the
+// bound is compared with it.
+// LUTRA_BENCH_SLOW adds what takes over 20 s. With LUTRA_BENCH_DATA=FOLDER the weights are written there, so that
+// peers in other languages get the same.
 #include <cstdlib>
 #include <fstream>
 #include <lutra/core/random.hpp>
 #include <lutra/number/bfloat16.hpp>
+#include <lutra/number/half.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <map>
+#include <palette/peak_heap.hpp>
 #include <roof.hpp>
+#include <unordered_set>
 #include <utility>
 
 namespace {
 
 using namespace lutra;
 
-const tensor<float>& normal_weight(index_t side) {
-  static std::map<index_t, tensor<float>> made;
-  auto& w = made[side];
+enum class draws { plain, distinct };  // distinct: no value twice
+
+const tensor<float>& normal_weight(const shape& extents, draws how) {
+  static std::map<std::string, tensor<float>> made;
+  const std::string name = (how == draws::distinct ? "distinct_" : "normal_") +
+                           std::to_string(extents[0]) + 'x' + std::to_string(extents[1]) + ".f32";
+  auto& w = made[name];
   if (w.size() > 0) return w;
-  w = tensor<float>({side, side});
+  w = tensor<float>(extents);
   random_stream random(1);
-  for (float& x : w.elements()) x = static_cast<float>(random.normal() * 0.02);
+  std::unordered_set<float> seen;
+  for (float& x : w.elements()) {
+    do {
+      x = static_cast<float>(random.normal() * 0.02);
+    } while (how == draws::distinct && !seen.insert(x).second);
+  }
   if (const char* folder = std::getenv("LUTRA_BENCH_DATA")) {
-    const std::string name = std::string(folder) + "/normal_" + std::to_string(side) + ".f32";
-    std::ofstream(name, std::ios::binary)
+    std::ofstream(std::string(folder) + '/' + name, std::ios::binary)
         .write(reinterpret_cast<const char*>(w.data()), w.size() * 4);
   }
   return w;
-}
-template <class T> tensor<T> weight_of(index_t side) {
-  return tensor<T>::copy_of(normal_weight(side));
 }
 
 double total(const std::vector<double>& x) {
@@ -61,11 +71,41 @@ template <class T> double inertia_of(const tensor<T>& w, const palette<float>& p
   return all;
 }
 
-template <class T>
-void measure(benchmark::State& state, index_t side, const palettization_spec& spec,
-             const palettize_options& options) {
-  const tensor<T> w = weight_of<T>(side);
-  const palette<float> p = palettize(w, spec, options);
+// What is palettized, and how.
+struct setting {
+  std::string mode, type;
+  shape extents;
+  int bits;
+  index_t groups = 1;
+  draws how = draws::plain;
+  bool row_scale = false;
+
+  std::string name() const {
+    return "palettize/" + mode + '/' + type + '/' + std::to_string(extents[0]) + 'x' +
+           std::to_string(extents[1]) + "/bits:" + std::to_string(bits) +
+           (groups > 1 ? "/groups:" + std::to_string(groups) : "") +
+           (how == draws::distinct ? "/distinct" : "") + (row_scale ? "/row_scale" : "");
+  }
+  palettization_spec spec() const {
+    palettization_spec s{.n_bits = bits};
+    s.enable_per_channel_scale = row_scale;
+    if (groups > 1) s.granularity = granularity::per_grouped_channel(extents[0] / groups, 0);
+    return s;
+  }
+  palettize_options options() const {
+    palettize_options o;
+    if (mode == "exact") o.mode = palettize_mode::exact;
+    if (mode == "reference_fast") o.mode = palettize_mode::reference_fast;
+    return o;
+  }
+};
+
+template <class T> void measure(benchmark::State& state, const setting& s) {
+  const tensor<T> w = tensor<T>::copy_of(normal_weight(s.extents, s.how));
+  const palettization_spec spec = s.spec();
+  const palettize_options options = s.options();
+  palette<float> p;
+  const double peak = bench::peak_heap_of([&] { p = palettize(w, spec, options); });
   const double reported = total(p.inertia), bound = total(p.lower_bound);
   const double computed = inertia_of(w, p);
   if (std::abs(computed - reported) > 1e-9 * computed || bound > computed * (1 + 1e-9)) {
@@ -75,27 +115,16 @@ void measure(benchmark::State& state, index_t side, const palettization_spec& sp
   state.SetItemsProcessed(state.iterations() * w.size());
   state.SetBytesProcessed(state.iterations() * w.size() * (static_cast<index_t>(sizeof(T)) + 1));
   state.counters["inertia"] = computed;
+  state.counters["peak_bytes"] = peak;
   if (bound > 0) state.counters["gap"] = computed / bound - 1;
 }
 
-template <class T>
-void add(const std::string& mode, const std::string& type, index_t side, int bits, index_t groups,
-         std::initializer_list<const char*> peers, bool row_scale = false) {
-  const std::string size = std::to_string(side);
-  const std::string name =
-      "palettize/" + mode + '/' + type + '/' + size + 'x' + size + "/bits:" + std::to_string(bits) +
-      (groups > 1 ? "/groups:" + std::to_string(groups) : "") + (row_scale ? "/row_scale" : "");
-  palettization_spec spec{.n_bits = bits};
-  spec.enable_per_channel_scale = row_scale;
-  if (groups > 1) spec.granularity = granularity::per_grouped_channel(side / groups, 0);
-  palettize_options options;
-  if (mode == "exact") options.mode = palettize_mode::exact;
-  if (mode == "reference_fast") options.mode = palettize_mode::reference_fast;
+template <class T> void add(const setting& s, std::initializer_list<const char*> peers) {
   std::string label = "vs";
-  for (const char* library : peers) label += std::string(" peer/") + library + '/' + name;
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+  for (const char* library : peers) label += std::string(" peer/") + library + '/' + s.name();
+  benchmark::RegisterBenchmark(s.name().c_str(), [=](benchmark::State& state) {
     state.SetLabel(label);
-    measure<T>(state, side, spec, options);
+    measure<T>(state, s);
   })->Unit(benchmark::kMillisecond);
 }
 
@@ -103,16 +132,28 @@ void add(const std::string& mode, const std::string& type, index_t side, int bit
   benchmark::RegisterBenchmark("roof/read/64MiB", [](benchmark::State& state) {
     bench::read_all(state, bench::large.bytes);
   });
-  add<float>("certified", "f32", 4096, 4, 1, {"coreml_fast", "faiss", "sklearn", "kmeans1d"});
-  add<float>("certified", "f32", 4096, 8, 1, {"coreml_fast", "faiss"});
-  add<bfloat16>("certified", "bf16", 4096, 4, 1, {"coreml_fast"});
-  add<float>("certified", "f32", 1024, 4, 1, {"coreml_fast", "faiss", "sklearn"});
-  add<float>("certified", "f32", 1024, 4, 1024, {"coreml_fast"});
-  add<float>("certified", "f32", 1024, 8, 1024, {});
-  add<float>("certified", "f32", 1024, 4, 1, {}, true);
-  add<float>("certified", "f32", 1024, 8, 1, {}, true);
-  add<float>("exact", "f32", 1024, 4, 1, {"kmeans1d"});
-  add<float>("reference_fast", "f32", 1024, 4, 1, {});
+  const shape small{256, 256}, square{1024, 1024}, large{4096, 4096}, few{128, 4096};
+  add<float>({"certified", "f32", large, 4}, {"coreml_fast", "faiss", "sklearn", "kmeans1d"});
+  add<float>({"certified", "f32", large, 8}, {"coreml_fast", "faiss"});
+  add<bfloat16>({"certified", "bf16", large, 4}, {"coreml_fast", "kmeans1d"});
+  add<half>({"certified", "f16", large, 4}, {"kmeans1d"});
+  add<float>({"certified", "f32", square, 4}, {"coreml_fast", "faiss", "sklearn", "flash1dkmeans"});
+  add<float>({"certified", "f32", square, 4, 1024}, {"coreml_fast"});
+  add<float>({"certified", "f32", square, 8, 1024}, {});
+  // Groups of 32 x 4096: four of them, since the peer takes half a second for each, and as many as a weight has.
+  add<float>({"certified", "f32", few, 4, 4}, {"kmeans1d"});
+  add<float>({"certified", "f32", large, 4, 128}, {"kmeans1d"});
+  for (const int bits : {4, 8}) {
+    add<float>({"certified", "f32", small, bits, 1, draws::distinct}, {"kmeans1d", "faiss_exact"});
+    add<float>({"certified", "f32", square, bits, 1, draws::plain, true}, {});
+  }
+  add<float>({"exact", "f32", square, 4}, {"kmeans1d"});
+  add<float>({"exact", "f32", square, 8}, {});
+  if (std::getenv("LUTRA_BENCH_SLOW") != nullptr) {  // seconds, and minutes
+    add<float>({"exact", "f32", large, 4}, {});
+    add<float>({"exact", "f32", large, 8}, {});
+  }
+  add<float>({"reference_fast", "f32", square, 4}, {});
   return true;
 }();
 

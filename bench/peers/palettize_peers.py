@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Times what people use today to palettize, unpack and decode weights, one thread: scikit-learn, faiss,
-kmeans1d, the default ("fast") path of Core ML's tools, numpy and torch. Prints the JSON of Google Benchmark.
+kmeans1d, flash1dkmeans, the default ("fast") path of Core ML's tools, numpy and torch. Prints the JSON of
+Google Benchmark.
 
     palettize_peers.py [--out FILE] [--filter REGEX] [--slow] [--data FOLDER]
 
 FOLDER holds the weights of bench/palette/palettize.cpp (LUTRA_BENCH_DATA); without it others of the same
 distribution are drawn, and inertias are not comparable to the last digit. scikit-learn: one initialisation,
-tol=0 (until no label changes, at most its 300 iterations); faiss: its 25 iterations, no subsampling. Both
-find a local optimum at best.
+tol=0 (until no label changes, at most its 300 iterations); faiss: its 25 iterations, no subsampling;
+flash1dkmeans: as it comes, compiled before it is timed. These find a local optimum at best. kmeans1d and
+faiss_exact (its Clustering1D) find the best one.
 """
 import importlib.util
 import os
@@ -17,12 +19,17 @@ import numpy as np
 import rows as results
 
 
-def weights(folder, side):
+def weights(folder, rows, columns, distinct=False):
     if folder:
-        path = os.path.join(folder, f"normal_{side}.f32")
+        path = os.path.join(folder, f"{'distinct' if distinct else 'normal'}_{rows}x{columns}.f32")
         if os.path.exists(path):
-            return np.fromfile(path, dtype=np.float32).reshape(side, side)
-    return (np.random.default_rng(1).standard_normal((side, side)) * 0.02).astype(np.float32)
+            return np.fromfile(path, dtype=np.float32).reshape(rows, columns)
+    draw = np.random.default_rng(1)
+    n = rows * columns
+    if not distinct:
+        return (draw.standard_normal((rows, columns)) * 0.02).astype(np.float32)
+    found = np.unique((draw.standard_normal(2 * n) * 0.02).astype(np.float32))
+    return draw.permutation(found)[:n].reshape(rows, columns)
 
 
 def inertia_of(w):
@@ -60,6 +67,37 @@ def kmeans1d_exact(w, k):
     return np.array(centroids), np.array(codes)
 
 
+def of_groups(function, groups):
+    """function on each of `groups` equal groups of rows: one table after the other, codes that number them all."""
+
+    def cluster(w, k):
+        found = [function(piece, k) for piece in np.split(w, groups)]
+        return (np.concatenate([np.resize(lut, k) for lut, _ in found]),
+                np.concatenate([codes + k * g for g, (_, codes) in enumerate(found)]))
+
+    return cluster
+
+
+def faiss_exact(w, k):
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    x = w.ravel()
+    all_of_them = faiss.ClusteringParameters()
+    all_of_them.max_points_per_centroid = 2**31 - 1
+    found = faiss.Clustering1D(k, all_of_them)
+    found.train_exact(w.reshape(-1, 1))
+    centroids = np.sort(faiss.vector_to_array(found.centroids))
+    return centroids, np.searchsorted((centroids[1:] + centroids[:-1]) / 2, x)
+
+
+def flash1dkmeans(w, k):
+    from flash1dkmeans import kmeans_1d
+
+    centroids, codes = kmeans_1d(w.ravel(), k, random_state=0)
+    return centroids, codes
+
+
 def weighted_kmeans1d():
     """The clustering inside coremltools, loaded without the rest of the package."""
     found = importlib.util.find_spec("coremltools")  # does not import it
@@ -84,22 +122,23 @@ def coreml_fast(w, k, cluster):
     return np.array(centroids, dtype=np.float32), np.array(codes)
 
 
-def coreml_fast_rows(w, k, cluster):
-    groups = [coreml_fast(row, k, cluster) for row in w]
-    return (np.concatenate([np.resize(lut, k) for lut, _ in groups]),
-            np.concatenate([codes + k * g for g, (_, codes) in enumerate(groups)]))
-
-
 def time_palettize(rows, folder):
-    def add(library, function, side, bits, slow=False, mode="certified", dtype="f32", end=""):
-        name = f"peer/{library}/palettize/{mode}/{dtype}/{side}x{side}/bits:{bits}{end}"
+    def add(library, function, side, bits, slow=False, mode="certified", dtype="f32", columns=None, groups=1,
+            distinct=False):
+        columns = columns or side
+        name = (f"peer/{library}/palettize/{mode}/{dtype}/{side}x{columns}/bits:{bits}"
+                + (f"/groups:{groups}" if groups > 1 else "") + ("/distinct" if distinct else ""))
         if not rows.wanted(name):
             return
-        w = weights(folder, side)
+        w = weights(folder, side, columns, distinct)
         if dtype == "bf16":
             bits_of = w.view(np.uint32)
             w = ((bits_of + 0x7FFF + ((bits_of >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
-        rows.add(name, lambda: function(w, 1 << bits), w.size, w.size * (3 if dtype == "bf16" else 5), 3, slow,
+        if dtype == "f16":
+            w = w.astype(np.float16).astype(np.float32)
+        if groups > 1:
+            function = of_groups(function, groups)
+        rows.add(name, lambda: function(w, 1 << bits), w.size, w.size * (5 if dtype == "f32" else 3), 3, slow,
                  inertia_of(w))
 
     try:
@@ -120,10 +159,23 @@ def time_palettize(rows, folder):
     add("coreml_fast", fast, 4096, 8)
     add("faiss", faiss_kmeans, 4096, 8, slow=True)
     add("coreml_fast", fast, 4096, 4, dtype="bf16")
+    add("kmeans1d", kmeans1d_exact, 4096, 4, dtype="bf16", slow=True)
+    add("kmeans1d", kmeans1d_exact, 4096, 4, dtype="f16", slow=True)
     add("coreml_fast", fast, 1024, 4)
     add("faiss", faiss_kmeans, 1024, 4)
     add("sklearn", sklearn_kmeans, 1024, 4)
-    add("coreml_fast", lambda w, k: coreml_fast_rows(w, k, cluster), 1024, 4, end="/groups:1024")
+    if rows.wanted("peer/flash1dkmeans/palettize/certified/f32/1024x1024/bits:4"):
+        try:  # compiles what it needs
+            flash1dkmeans(np.arange(32, dtype=np.float32), 16)
+        except ImportError:
+            pass  # add() says so
+    add("flash1dkmeans", flash1dkmeans, 1024, 4)
+    add("coreml_fast", fast, 1024, 4, groups=1024)
+    add("kmeans1d", kmeans1d_exact, 128, 4, columns=4096, groups=4)
+    add("kmeans1d", kmeans1d_exact, 4096, 4, groups=128, slow=True)
+    for bits in (4, 8):
+        add("kmeans1d", kmeans1d_exact, 256, bits, distinct=True)
+        add("faiss_exact", faiss_exact, 256, bits, distinct=True)
     add("kmeans1d", kmeans1d_exact, 1024, 4, mode="exact")
 
 
@@ -182,7 +234,8 @@ def main():
     rows = results.Rows(options)
     time_packing(rows)
     time_palettize(rows, options.data)
-    rows.write({m: version_of(m) for m in ("numpy", "scikit-learn", "faiss", "kmeans1d", "coremltools")})
+    packages = ("numpy", "scikit-learn", "faiss", "kmeans1d", "flash1dkmeans", "coremltools")
+    rows.write({package: version_of(package) for package in packages})
     return 0
 
 

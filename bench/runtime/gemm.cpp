@@ -136,6 +136,7 @@ void read_peak(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
 }
 
 // Who computes the same: Eigen here, the others in peers.cpp.

@@ -8,6 +8,9 @@ cat > "$work/run.json" << 'END'
 {"context": {}, "benchmarks": [
   {"name": "timed", "cpu_time": 20, "time_unit": "ms"},
   {"name": "rated", "cpu_time": 2, "time_unit": "s", "items_per_second": 7e9},
+  {"name": "large", "cpu_time": 2, "time_unit": "s", "items_per_second": 7e9, "bytes_per_second": 7e9, "peak_bytes": 8e8},
+  {"name": "peer/other/large", "cpu_time": 4, "time_unit": "s", "items_per_second": 3.5e9, "bytes_per_second": 7e9},
+  {"name": "roof/copy", "cpu_time": 4, "time_unit": "s", "items_per_second": 7e9, "bytes_per_second": 14e9},
   {"name": "peer/other/twin", "cpu_time": 60, "time_unit": "ms"}]}
 END
 cat > "$work/goals" << 'END'
@@ -19,6 +22,9 @@ timed peer/absent/timed 1 2
 rated limit/5G/s 1 1.2
 rated limit/14G/s 1 2
 rated limit/5GB/s 1 2
+rated limit/1GB 1 2
+large limit/1GB 1 2
+large roof/copy 0.4 0.6
 absent limit/1ms 1 2
 END
 "$summary" --goals "$work/goals" "$work/run.json" > "$work/table"
@@ -33,4 +39,9 @@ says timed 'peer/absent/timed: not available [goal 1, stretch 2: not known]'
 says rated '1.40x limit/5G/s [goal 1, stretch 1.2: stretch met]'
 says rated '0.50x limit/14G/s [goal 1, stretch 2: MISSED]'
 says rated 'limit/5GB/s: not available [goal 1, stretch 2: not known]'
+says rated 'limit/1GB: not comparable [goal 1, stretch 2: not known]'
+says large 'peak heap 0.80 GB'
+says large '1.25x limit/1GB [goal 1, stretch 2: met]'
+says large '2.00x peer/other/large'
+says large '50 % of roof/copy [goal 0.4, stretch 0.6: met]'
 if grep '^absent' "$work/table"; then exit 1; fi
