@@ -15,6 +15,8 @@ using bench::size_class;
 
 constexpr size_class in_l2{"128KiB", index_t{1} << 17};
 constexpr size_class half_of_l3{"16MiB", index_t{1} << 24};
+constexpr size_class memory{"256MiB",
+                            index_t{1} << 28};  // also where a cache is that large in name only
 
 std::span<std::uint8_t> all(aligned<std::uint8_t>& x) {
   return {x.data(), static_cast<std::size_t>(x.size())};
@@ -172,6 +174,9 @@ void add_decoding(const std::string& type, const size_class& size, bool all_widt
     add_decoding<std::int8_t>("i8", size);
   }
   add_decoding<std::int8_t>("i8", half_of_l3);
+  benchmark::RegisterBenchmark("roof/memset_nonzero/256MiB",
+                               [](benchmark::State& state) { bench::fill(state, memory.bytes); });
+  add_decoding<float>("f32", memory);
   return true;
 }();
 

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <limits>
 #include <lutra/affine/lanes.hpp>
-#include <lutra/simd/widen.hpp>
 #include <lutra/core/random.hpp>
+#include <lutra/simd/widen.hpp>
 #include <vector>
 
 #include "levels.hpp"

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -95,6 +97,30 @@ TEST_CASE(
         }
         for (std::size_t i = 0; i < shift; ++i) same = same && back[i] == 0x5A;
         REQUIRE(same);
+      }
+    }
+  });
+}
+
+TEST_CASE("bit_pack: long streams at every place in a cache line") {
+  for_each_kernel_level([&](auto level) {
+    using A = decltype(level);
+    const std::string name(A::name);
+    CAPTURE(name);
+    for (int bits = 1; bits <= 7; ++bits) {
+      const bytes codes = random_codes(1100, bits, 3);
+      const bytes expected = naive_pack(codes, bits);
+      for (std::size_t place = 0; place < 64; ++place) {
+        alignas(64) std::array<std::uint8_t, 1200> stream{}, back{};
+        lutra::pack_bits<A>(codes, bits, std::span(stream).subspan(place, expected.size()));
+        REQUIRE(std::equal(expected.begin(), expected.end(),
+                           stream.begin() + static_cast<std::ptrdiff_t>(place)));
+        REQUIRE(stream[place + expected.size()] == 0);
+        lutra::unpack_bits<A>(std::span(stream).subspan(place, expected.size()), bits,
+                              std::span(back).subspan(64 - place, codes.size()));
+        REQUIRE(std::equal(codes.begin(), codes.end(),
+                           back.begin() + static_cast<std::ptrdiff_t>(64 - place)));
+        REQUIRE(back[64 - place + codes.size()] == 0);
       }
     }
   });

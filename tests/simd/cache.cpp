@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <thread>
+
 using namespace lutra;
 
 TEST_CASE("cache: the threshold is half of a believable cache, and can be overridden") {
@@ -9,9 +11,7 @@ TEST_CASE("cache: the threshold is half of a believable cache, and can be overri
   CHECK(cache >= index_t{1} << 16);
   CHECK(cache <= index_t{1} << 34);
   const index_t before = simd::stream_threshold();
-  CHECK(before == simd::stream_threshold_of(cache));
-  CHECK(simd::stream_threshold_of(index_t{32} << 20) == index_t{16} << 20);
-  CHECK(simd::stream_threshold_of(index_t{480} << 20) == index_t{32} << 20);
+  CHECK(before == cache / 2);
   simd::set_stream_threshold(1000);
   CHECK(simd::stream_threshold() == 1000);
   CHECK(simd::stores_for(1000) == simd::stores::cached);
@@ -19,9 +19,22 @@ TEST_CASE("cache: the threshold is half of a believable cache, and can be overri
   simd::set_stream_threshold(before);
 }
 
+TEST_CASE("cache: a few cores do not have the cache of a whole machine") {
+  constexpr index_t mib = index_t{1} << 20;
+  CHECK(simd::believable_cache(480 * mib, 2) == 64 * mib);
+  CHECK(simd::believable_cache(480 * mib, 60) == 480 * mib);
+  CHECK(simd::believable_cache(32 * mib, 2) == 32 * mib);
+  CHECK(simd::believable_cache(64 * mib, 1) == 32 * mib);
+  CHECK(simd::believable_cache(8 * mib, -1) == 8 * mib);  // the system does not know how many
+  const unsigned cpus = std::thread::hardware_concurrency();
+  if (cpus > 0) CHECK(simd::detect_last_level_cache() <= index_t{cpus} * 32 * mib);
+}
+
 TEST_CASE("cache: a prefetch of what does not exist does no harm") {
   const int x = 7;
   simd::prefetch(&x, index_t{1} << 40);
   simd::prefetch(nullptr, 0);
+  simd::prefetch_for_write(&x, index_t{1} << 40);
+  simd::prefetch_for_write(nullptr, 0);
   CHECK(x == 7);
 }

@@ -75,6 +75,9 @@ constexpr index_t steps_within(index_t n, index_t step, index_t bytes, index_t r
   return std::min(n / step, by_stream);
 }
 
+// How far ahead of the stores lines of the output are asked for, in bytes.
+inline constexpr index_t write_ahead = 512;
+
 // Steps of the level, then those of eight codes; returns the codes done.
 template <class Level, int Bits>
 index_t pack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
@@ -82,7 +85,22 @@ index_t pack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
   constexpr index_t step = simd::code_step(Level{});
   constexpr index_t moved = step * Bits / 8;
   const index_t steps = steps_within(n, step, bytes, simd::pack_reach<Bits>(Level{}), moved);
-  for (index_t i = 0; i < steps; ++i) {
+  index_t i = 0;
+  if constexpr (requires { simd::pack_four_steps<Bits>(from, to, Level{}); }) {
+    const auto past_line = [&] { return reinterpret_cast<std::uintptr_t>(to + i * moved) % 64; };
+    while (i < steps && i < 4 && past_line() != 0) {
+      simd::pack_step<Bits>(from + i * step, to + i * moved, Level{});
+      ++i;
+    }
+    for (; past_line() == 0 && i + 4 <= steps; i += 4) {
+      for (index_t line = 0; line < 4 * moved; line += 64) {
+        simd::prefetch_for_write(to + i * moved + line, write_ahead);
+      }
+      simd::pack_four_steps<Bits>(from + i * step, to + i * moved, Level{});
+    }
+  }
+  for (; i < steps; ++i) {
+    if constexpr (step >= 64) simd::prefetch_for_write(to + i * moved, write_ahead);
     simd::pack_step<Bits>(from + i * step, to + i * moved, Level{});
   }
   const index_t done = steps * step;
@@ -96,7 +114,17 @@ index_t unpack_in_steps(const std::uint8_t* from, index_t n, std::uint8_t* to,
   constexpr index_t step = simd::code_step(Level{});
   constexpr index_t moved = step * Bits / 8;
   const index_t steps = steps_within(n, step, bytes, simd::unpack_reach<Bits>(Level{}), moved);
-  for (index_t i = 0; i < steps; ++i) {
+  index_t i = 0;
+  if constexpr (requires { simd::unpack_four_steps<Bits>(from, to, Level{}); }) {
+    for (; i + 4 <= steps; i += 4) {
+      simd::unroll<4>([&](auto u) __attribute__((always_inline)) {
+        simd::prefetch_for_write(to + (i + u) * step, write_ahead);
+      });
+      simd::unpack_four_steps<Bits>(from + i * moved, to + i * step, Level{});
+    }
+  }
+  for (; i < steps; ++i) {
+    if constexpr (step >= 64) simd::prefetch_for_write(to + i * step, write_ahead);
     simd::unpack_step<Bits>(from + i * moved, to + i * step, Level{});
   }
   const index_t done = steps * step;

@@ -166,6 +166,12 @@ template <class Level, int Bits, class T> class decoder {
     }
     for (; i < steps; ++i) {
       if constexpr (ask_ahead) simd::prefetch(from + i * moved, 2048);
+      if constexpr (S == simd::stores::cached) {
+        constexpr index_t written = step * static_cast<index_t>(sizeof(T));
+        simd::unroll<(written + 63) / 64>([&](auto line) __attribute__((always_inline)) {
+          simd::prefetch_for_write(out + i * step, write_ahead + 64 * line);
+        });
+      }
       table.template look_up<S>(from + i * moved, shift, out + i * step);
     }
     return steps * step;

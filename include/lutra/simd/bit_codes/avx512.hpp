@@ -68,6 +68,27 @@ template <int Bits>
   _mm512_storeu_si512(to, _mm512_and_si512(codes, _mm512_set1_epi8((1 << Bits) - 1)));
 }
 
+// Four times 48 bytes are three vectors: loads that lie across two lines, which cost twice as much, are spared where
+// the stream is aligned. The last 48 bytes are the upper ones of their vector.
+template <int Bits>
+requires(Bits == 6)
+    [[gnu::always_inline]] inline void unpack_four_steps(const std::uint8_t* from, std::uint8_t* to,
+                                                         avx512vnni_vbmi) {
+  const __m512i bytes = load_64(cut<Bits, 1>.byte.data());
+  const __m512i upper = _mm512_add_epi8(bytes, _mm512_set1_epi8(16));
+  const auto put_codes = [to](index_t step, __m512i part, __m512i places)
+      __attribute__((always_inline)) {
+    const __m512i lanes = _mm512_permutexvar_epi8(places, part);
+    const __m512i codes = _mm512_multishift_epi64_epi8(load_64(cut<Bits, 1>.shift.data()), lanes);
+    _mm512_storeu_si512(to + 64 * step, _mm512_and_si512(codes, _mm512_set1_epi8((1 << Bits) - 1)));
+  };
+  const __m512i a = load_64(from), b = load_64(from + 64), c = load_64(from + 128);
+  put_codes(0, a, bytes);
+  put_codes(1, _mm512_alignr_epi64(b, a, 6), bytes);
+  put_codes(2, _mm512_alignr_epi64(c, b, 4), bytes);
+  put_codes(3, c, upper);
+}
+
 // The bytes of codes in lanes of Lane bytes, back to back.
 template <int Bits, int Lane> struct collect_lanes {
   alignas(64) std::array<std::uint8_t, 64> byte{};
@@ -109,6 +130,44 @@ template <int Bits>
   } else {
     _mm512_storeu_si512(to, bytes);
   }
+}
+
+// Four times 48 bytes as three vectors: stores across two lines cost much more than two.
+template <int Step> struct collect_joined {
+  alignas(
+      64) std::array<std::uint8_t, 64> byte{};  // of step `Step`, where its bytes go in the vectors
+  constexpr collect_joined() {
+    for (std::size_t i = 0; i < 48; ++i) {
+      byte[(48 * Step + i) % 64] = static_cast<std::uint8_t>(i / 3 * 4 + i % 3);
+    }
+  }
+};
+template <int Step> inline constexpr collect_joined<Step> joined_from{};
+
+template <int Bits>
+requires(Bits == 6)
+    [[gnu::always_inline]] inline void pack_four_steps(const std::uint8_t* from, std::uint8_t* to,
+                                                       avx512vnni_vbmi) {
+  const auto fours = [from](index_t step) __attribute__((always_inline)) {
+    const __m512i codes =
+        _mm512_and_si512(load_64(from + 64 * step), _mm512_set1_epi8((1 << Bits) - 1));
+    const __m512i pairs =
+        _mm512_maddubs_epi16(_mm512_set1_epi16(static_cast<short>(1 | (1 << (8 + Bits)))), codes);
+    return _mm512_madd_epi16(pairs, _mm512_set1_epi32(1 | (1 << (16 + 2 * Bits))));
+  };
+  const __m512i place[] = {load_64(joined_from<0>.byte.data()), load_64(joined_from<1>.byte.data()),
+                           load_64(joined_from<2>.byte.data()),
+                           load_64(joined_from<3>.byte.data())};
+  const __m512i b = fours(1), c = fours(2);
+  const __m512i first = _mm512_mask_permutexvar_epi8(_mm512_permutexvar_epi8(place[0], fours(0)),
+                                                     ~std::uint64_t{0} << 48, place[1], b);
+  const __m512i second = _mm512_mask_permutexvar_epi8(_mm512_permutexvar_epi8(place[1], b),
+                                                      ~std::uint64_t{0} << 32, place[2], c);
+  const __m512i third = _mm512_mask_permutexvar_epi8(_mm512_permutexvar_epi8(place[2], c),
+                                                     ~std::uint64_t{0} << 16, place[3], fours(3));
+  _mm512_storeu_si512(to, first);
+  _mm512_storeu_si512(to + 64, second);
+  _mm512_storeu_si512(to + 128, third);
 }
 
 template <stores S> [[gnu::always_inline]] inline void put(void* p, __m512i v) {
