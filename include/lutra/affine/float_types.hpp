@@ -23,6 +23,11 @@ concept converted_float =
 template <class T>
 concept converted_float_element = converted_float<std::remove_const_t<T>>;
 
+// Containers of quantized values.
+template <class T>
+concept quantized_byte = std::same_as<std::remove_const_t<T>, std::int8_t> ||
+    std::same_as<std::remove_const_t<T>, std::uint8_t>;
+
 // A dense float copy, row-major.
 template <converted_float_element X> tensor<float> as_float(const tensor_view<X>& x) {
   return tensor<float>(x.extents(), to_vector<float>(x));
@@ -40,28 +45,16 @@ template <converted_float T> void from_float(const tensor<float>& x, const tenso
   for_each_element(out, [&](T& e) { e = static_cast<T>(from[i++]); });
 }
 
-template <class Level = simd::native, converted_float_element X>
-void quantize(const tensor_view<X>& x, const qparams& p, tensor_view<std::int8_t> out,
+template <class Level = simd::native, converted_float_element X, quantized_byte Code>
+void quantize(const tensor_view<X>& x, const qparams& p, const tensor_view<Code>& out,
               quotient q = quotient::exact) {
-  quantize<Level>(view(as_float(x)), p, out, q);
+  quantize_to<Level>(view(as_float(x)), p, out, q);
 }
-template <class Level = simd::native, converted_float_element X>
-void quantize(const tensor_view<X>& x, const qparams& p, tensor_view<std::uint8_t> out,
-              quotient q = quotient::exact) {
-  quantize<Level>(view(as_float(x)), p, out, q);
-}
-template <class Level = simd::native, converted_float T>
-void dequantize(tensor_view<const std::int8_t> q, const qparams& p, const tensor_view<T>& out) {
+template <class Level = simd::native, quantized_byte Code, converted_float T>
+void dequantize(const tensor_view<Code>& q, const qparams& p, const tensor_view<T>& out) {
   check_same_extents(q.extents(), out.extents(), "dequantize");
   tensor<float> x(q.extents());
-  dequantize<Level>(q, p, view(x));
-  from_float(x, out);
-}
-template <class Level = simd::native, converted_float T>
-void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, const tensor_view<T>& out) {
-  check_same_extents(q.extents(), out.extents(), "dequantize");
-  tensor<float> x(q.extents());
-  dequantize<Level>(q, p, view(x));
+  dequantize_to<Level, std::remove_const_t<Code>>(q, p, view(x));
   from_float(x, out);
 }
 // in and out may be the same elements.
