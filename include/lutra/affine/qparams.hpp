@@ -17,6 +17,7 @@
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/number/float8.hpp>
 #include <lutra/number/rounding.hpp>
+#include <lutra/simd/cache.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <span>
 #include <vector>
@@ -198,6 +199,20 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   return out;
 }
 
+// Whether is(value) is 1, else 0, for any value. Parameters of many blocks come from memory: a page is asked for while
+// the one before is looked at.
+template <class T, class F> bool any_of_many(const std::vector<T>& values, F&& is) noexcept {
+  constexpr index_t line = 64 / sizeof(T), page = 64 * line;
+  const T* const from = values.data();
+  const auto n = static_cast<index_t>(values.size());
+  int any = 0;
+  for (index_t first = 0; first < n; first += page) {
+    for (index_t i = first; i < std::min(first + page, n); i += line) simd::read_ahead(from + i);
+    for (index_t i = first; i < std::min(first + page, n); ++i) any |= is(from[i]);
+  }
+  return any != 0;
+}
+
 // Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable.
 inline void check(const qparams& p, std::string_view where) {
   const std::string at(where);
@@ -229,19 +244,19 @@ inline void check(const qparams& p, std::string_view where) {
           text_of(static_cast<index_t>(n)), text_of(static_cast<index_t>(p.scale.size())));
   }
   // Blocks are many: all at once first, one by one only to say what is wrong.
-  int wrong = 0;
-  for (const float scale : p.scale)
-    wrong |= (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
+  bool wrong = any_of_many(p.scale, [](float scale) {
+    return (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
+  });
   if (zp) {
-    for (const std::int32_t zero : p.zero_point) {
+    wrong |= any_of_many(p.zero_point, [&](std::int32_t zero) {
       const auto z = static_cast<float>(zero);
-      wrong |= (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
-    }
+      return (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
+    });
   }
   if (minval) {
-    for (const float v : p.minval) wrong |= v - v == 0.0F ? 0 : 1;
+    wrong |= any_of_many(p.minval, [](float v) { return v - v == 0.0F ? 0 : 1; });
   }
-  if (wrong == 0) return;
+  if (!wrong) return;
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
     if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
       bad("scale out of range", text_of(p.scale[i]), "finite and > 0");
