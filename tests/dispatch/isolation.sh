@@ -1,6 +1,6 @@
 #!/bin/sh
 # sh tests/dispatch/isolation.sh LIBRARY CMAKE COMPILER NM OBJCOPY OBJDUMP - a level gives away nothing but its own
-# function, and code that would run before main is refused.
+# function, and code that would run before main or at exit is refused.
 set -eu
 library=$1 cmake=$2 compiler=$3 nm=$4 objcopy=$5 objdump=$6
 script=$(cd "$(dirname "$0")/../.." && pwd)/cmake/LutraIsolate.cmake
@@ -27,8 +27,8 @@ isolate plain
 if "$nm" --defined-only "$work/plain.out.o" | grep -E ' [VWu] '; then echo "still weak"; exit 1; fi
 "$nm" -C "$work/plain.out.o" | grep -q ' T kernel' || { echo "the function itself is gone"; exit 1; }
 
-refused() { # refused NAME [FLAG] - its code would run before main
-  if isolate "$@" > "$work/answer"; then echo "code before main was not refused: $*"; exit 1; fi
+refused() { # refused NAME [FLAG] - its code would run before main or at exit
+  if isolate "$@" > "$work/answer"; then echo "code outside main was not refused: $*"; exit 1; fi
   tr -s '\n ' ' ' < "$work/answer" | grep -q 'before main' || { cat "$work/answer"; exit 1; }
 }
 echo 'int start(); int begun = start();' > "$work/file.cpp"
@@ -39,10 +39,13 @@ echo 'int count; [[gnu::constructor]] void first() { ++count; }' > "$work/constr
 echo '[[gnu::constructor(200)]] void second() { __builtin_trap(); }' > "$work/priority.cpp"
 for reserved in 0 1 99 100; do  # those of sanitizers, too
   echo "[[gnu::constructor($reserved)]] void second() { __builtin_trap(); }" > "$work/reserved$reserved.cpp"
+  echo "[[gnu::destructor($reserved)]] void last() { __builtin_trap(); }" > "$work/last$reserved.cpp"
 done
+echo 'int count; [[gnu::destructor]] void last() { ++count; }' > "$work/destructor.cpp"
 echo 'extern "C" { static int one() { return 1; } int (*choose())() { return one; } }
 int kernel() __attribute__((ifunc("choose")));' > "$work/ifunc.cpp"
-for name in file inline template constructor priority reserved0 reserved1 reserved99 reserved100 ifunc; do
+reserved="reserved0 reserved1 reserved99 reserved100 last0 last1 last99 last100"
+for name in file inline template constructor priority destructor $reserved ifunc; do
   refused $name
 done
 echo '[[gnu::target_clones("avx2", "default")]] int kernel(int x) { return x + 1; }' > "$work/clones.cpp"
@@ -51,6 +54,6 @@ if "$compiler" -std=c++20 -c "$work/clones.cpp" -o "$work/clones.o" 2> "$work/lo
 echo 'int count; int use() { return ++count; }' > "$work/sanitized.cpp"
 for flag in -fsanitize=address -fsanitize=thread --coverage; do
   isolate sanitized $flag > "$work/answer" || { cat "$work/answer"; exit 1; }
-  for name in file constructor reserved0 reserved1 reserved99 reserved100 ifunc; do refused $name $flag; done
+  for name in file constructor destructor $reserved ifunc; do refused $name $flag; done
 done
 echo "$levels levels, each with one function for others"
