@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <functional>
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/reference.hpp>
 
@@ -275,6 +277,50 @@ TEST_CASE("conv: strided views (channels last), empty outputs, executors") {
   CHECK(of_empty == of_zero_points);
 }
 
+TEST_CASE("conv: one image runs as several bands of rows, and the bands make no difference") {
+  random_stream r(14);
+  struct counting_executor {
+    index_t* shards;
+    void bulk(index_t n, std::function<void(index_t)> f) const {
+      *shards = n;
+      test::backward_executor{}.bulk(n, f);
+    }
+  };
+  for (const shape& image : {shape{1, 3, 56, 56}, shape{1, 3, 71, 33}, shape{3, 3, 90, 16}}) {
+    const auto p = test::random_palette(r, shape{5, 3, 3, 3}, {.zero_points = true});
+    const auto x = test::random_tensor<std::int8_t>(r, image);
+    conv2d_options o{.window = window2d::symmetric({1, 1}, {1, 1}), .padding_value = -7};
+    tensor<std::int32_t> expected(image.with(1, 5)), sums(expected.extents());
+    const auto w = reference::integer_weights(p);
+    reference::conv2d<std::int8_t>(view(w), view(x), o.window, 1, -7, view(expected));
+    const requantize e{std::vector<float>(5, 1e-3F), std::vector<std::int32_t>(5, 100)};
+    tensor<std::int8_t> pooled(shape{image[0], 5, image[2] / 2, image[3] / 2});
+    for_each_kernel_level([&](auto level) {
+      const lut_matrix m = make_lut_matrix(p, level);
+      index_t shards = 0, pooled_shards = 0;
+      o.pool = false;
+      conv2d(counting_executor{&shards}, m, x, o, sums, level);
+      CHECK(sums == expected);
+      o.pool = true;
+      conv2d(counting_executor{&pooled_shards}, m, x, o, e, pooled, level);
+      CHECK(shards > image[0]);
+      CHECK(pooled_shards > image[0]);
+      index_t wrong = 0, at = 0;
+      for (index_t plane = 0; plane < image[0] * 5; ++plane) {
+        for (index_t i = 0; i < pooled.extent(2); ++i) {
+          for (index_t j = 0; j < pooled.extent(3); ++j, ++at) {
+            const std::int32_t* block = &expected[(plane * image[2] + 2 * i) * image[3] + 2 * j];
+            const std::int32_t most =
+                std::max({block[0], block[1], block[image[3]], block[image[3] + 1]});
+            wrong += pooled[at] != reference::requantize(most, 100, 1e-3F, 0, -128, 127);
+          }
+        }
+      }
+      CHECK(wrong == 0);
+    });
+  }
+}
+
 TEST_CASE("conv: shapes, groups and windows are checked") {
   random_stream r(5);
   const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 2, 3, 3}, {}));
@@ -331,4 +377,15 @@ TEST_CASE("conv: out is aligned and does not overlap itself") {
   test::check_output_memory<std::int8_t>(s, [&](auto out) { conv2d(w, x, {}, to_bytes, out); });
   test::check_output_memory<std::int8_t>(
       shape{2, 4, 1, 1}, [&](auto out) { conv2d(w, x, {.pool = true}, to_bytes, out); });
+}
+
+TEST_CASE("conv: out lies apart from the epilogue's vectors") {
+  random_stream r(13);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 1, 1, 1}, {}));
+  const tensor<std::int8_t> x(shape{1, 1, 1, 1});
+  const std::vector<float> multiplier(4, 0.5F);
+  dequantize_rows e{multiplier, {1, 2, 3, 4}};
+  const tensor_view<float> out(e.multiplier.data(), shape{1, 4, 1, 1});
+  CHECK_ERROR(conv2d(w, x, {}, e, out), invalid_argument, "out overlaps multiplier", "conv2d");
+  CHECK(e.multiplier == multiplier);
 }

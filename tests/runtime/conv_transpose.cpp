@@ -340,3 +340,15 @@ TEST_CASE("conv_transpose: out is aligned and does not overlap itself") {
   check(shape{2, 4, 4, 5}, {});
   check(shape{2, 4, 3, 3}, apart);
 }
+
+TEST_CASE("conv_transpose: out lies apart from the epilogue's vectors") {
+  random_stream r(13);
+  const auto p = transposed_palette(test::random_palette(r, shape{1, 4, 1, 1}, {}), 1);
+  const lut_matrix w = make_lut_matrix(p);
+  const tensor<std::int8_t> x(shape{1, 1, 1, 1});
+  requantize e{std::vector<float>(4, 0.5F), {1, 2, 3, 4}};
+  const tensor_view<std::int8_t> out(reinterpret_cast<std::int8_t*>(e.bias.data()) + 12,
+                                     shape{1, 4, 1, 1});
+  CHECK_ERROR(conv_transpose2d(w, x, {}, e, out), invalid_argument, "out overlaps bias",
+              "conv_transpose2d");
+}

@@ -557,3 +557,21 @@ TEST_CASE("float_gemm: x and out are aligned, out does not overlap itself") {
               "alignment 4", "gemm_float");
   CHECK_ERROR(gemm_dynamic(w, from, {}, out), invalid_argument, "x is not aligned", "gemm_dynamic");
 }
+
+TEST_CASE("float_gemm: out lies apart from the bias") {
+  random_stream r(13);
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{4, 3}, {}));
+  const tensor<float> x(shape{1, 3});
+  const tensor<std::int8_t> bytes(shape{1, 3});
+  float_output o{.bias = {1, 2, 3, 4}};
+  const tensor_view<float> out(o.bias.data(), shape{1, 4});
+  CHECK_ERROR(gemm_float(w, x, o, out), invalid_argument, "out overlaps bias", "gemm_float");
+  CHECK_ERROR(gemm_dynamic(w, x, o, out), invalid_argument, "out overlaps bias", "gemm_dynamic");
+  CHECK_ERROR(gemm_scaled(w, bytes, {}, o, out), invalid_argument, "out overlaps bias",
+              "gemm_scaled");
+  quantized_output q{o, 1.0F};
+  const tensor_view<std::int8_t> codes(reinterpret_cast<std::int8_t*>(q.real.bias.data()),
+                                       shape{1, 4});
+  CHECK_ERROR(gemm_float(w, x, q, codes), invalid_argument, "out overlaps bias");
+  CHECK(o.bias == std::vector<float>{1, 2, 3, 4});
+}

@@ -208,3 +208,13 @@ TEST_CASE("float_matrix: x and out are aligned, out does not overlap itself") {
   CHECK_ERROR(gemm_float(w, odd.view(), {}, out), invalid_argument, "x is not aligned",
               "gemm_float");
 }
+
+TEST_CASE("float_matrix: out lies apart from the bias") {
+  random_stream r(13);
+  const auto p = float_palette(r, shape{4, 3}, {});
+  const tensor<float> x(shape{1, 3});
+  float_output o{.bias = {1, 2, 3, 4}};
+  const tensor_view<float> out(o.bias.data(), shape{1, 4});
+  CHECK_ERROR(gemm_float(make_float_lut_matrix(p), x, o, out), invalid_argument,
+              "out overlaps bias", "gemm_float");
+}

@@ -46,6 +46,38 @@ template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X
   return good;
 }
 
+// One epilogue of random constants at every level: outputs of type Out, fenced and misaligned, from an input that ends at
+// a guard page. `one(sum, bias, multiplier)` is the definition.
+template <class Out, class X, class Epilogue, class F>
+bool epilogue_agrees(random_stream& r, const packed_palette& p, const tensor<X>& x, Epilogue e,
+                     const F& one) {
+  const index_t m = x.extent(0), rows = p.weight_shape[0];
+  for (index_t i = 0; i < rows; ++i) {
+    e.multiplier.push_back(static_cast<float>(0.0001 + 0.01 * r.uniform()));
+    e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -9999, 9999)));
+  }
+  const auto exact = sums(p, x);
+  test::guarded<X> input(x.size());
+  std::ranges::copy(x.elements(), input.data());
+  bool good = true;
+  for_each_kernel_level([&](auto level) {
+    test::fenced<Out> out(m * rows, 1 + (rows + m) % 5);
+    gemm(make_lut_matrix(p, level), tensor_view<const X>(input.data(), x.extents()), e,
+         tensor_view<Out>(out.data(), shape{m, rows}), level);
+    bool same = out.intact();
+    for (index_t i = 0; i < m * rows; ++i) {
+      const auto row = static_cast<std::size_t>(i % rows);
+      same = same && out.data()[i] == one(exact[i], e.bias[row], e.multiplier[row]);
+    }
+    if (!same) {
+      good = false;
+      MESSAGE("level " << std::string(decltype(level)::name) << ", " << text_of(p.weight_shape)
+                       << ", m " << m << ", bytes of an output " << sizeof(Out));
+    }
+  });
+  return good;
+}
+
 // A matrix of one entry per table, table[g % 2] in group g of rows; its codes are any.
 packed_palette extreme_palette(const shape& s, int bits, index_t group_rows,
                                std::array<int, 2> table) {
@@ -163,6 +195,31 @@ TEST_CASE("gemm: extreme weights and activations, up to the longest exact depth"
   check_extremes<std::uint8_t>({127, -127}, 65793);
 }
 
+TEST_CASE("gemm: epilogues at every tail of rows, at every level, equal the reference") {
+  random_stream r(4);
+  bool good = true;
+  const auto requantized = [](const requantize& e) {
+    return [e](std::int32_t sum, std::int32_t bias, float multiplier) {
+      return reference::requantize(sum, bias, multiplier, e.zero_point, e.lo, e.hi);
+    };
+  };
+  const requantize bytes{.multiplier = {}, .bias = {}, .zero_point = -3, .lo = -100, .hi = 127};
+  const requantize unsigned_bytes{
+      .multiplier = {}, .bias = {}, .zero_point = 131, .lo = 2, .hi = 250};
+  for (index_t rows = 1; rows <= 67; rows += test::quick() ? 11 : 1) {
+    const index_t depth = test::pick(r, 1, 70), m = test::pick(r, 1, 9);
+    const auto p = test::random_palette(r, shape{rows, depth},
+                                        {.group_rows = rows % 3 * 4, .zero_points = rows % 2 == 0});
+    const auto x = test::random_tensor<std::int8_t>(r, shape{m, depth});
+    const auto u = test::random_tensor<std::uint8_t>(r, shape{m, depth});
+    good = epilogue_agrees<std::int8_t>(r, p, x, bytes, requantized(bytes)) && good;
+    good =
+        epilogue_agrees<std::uint8_t>(r, p, u, unsigned_bytes, requantized(unsigned_bytes)) && good;
+    good = epilogue_agrees<float>(r, p, x, dequantize_rows{}, reference::dequantize) && good;
+  }
+  CHECK(good);
+}
+
 TEST_CASE("gemm: strided views, in and out") {
   random_stream r(5);
   const auto p = test::random_palette(r, shape{37, 29}, {});
@@ -265,4 +322,30 @@ TEST_CASE("gemm: out is aligned and does not overlap itself") {
   test::check_output_memory<std::int32_t>(vector, [&](auto out) { gemv(w, row, out); });
   test::check_output_memory<float>(vector, [&](auto out) { gemv(w, row, to_float, out); });
   test::check_output_memory<std::int8_t>(vector, [&](auto out) { gemv(w, row, to_bytes, out); });
+}
+
+TEST_CASE("gemm: out lies apart from the epilogue's vectors") {
+  random_stream r(10);
+  const index_t rows = 8;
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{rows, 8}, {}));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{1, 8});
+  const std::vector<float> multiplier(static_cast<std::size_t>(rows), 0.5F);
+  const std::vector<std::int32_t> bias(static_cast<std::size_t>(rows), 3);
+  dequantize_rows to_float{multiplier, bias};
+  requantize to_bytes{multiplier, bias};
+  const shape one{1, rows};
+  const tensor_view<float> over_multiplier(to_float.multiplier.data(), one);
+  CHECK_ERROR(gemm(w, x, to_float, over_multiplier), invalid_argument, "out overlaps multiplier",
+              "gemm");
+  const tensor_view<std::int8_t> over_bias(
+      reinterpret_cast<std::int8_t*>(to_bytes.bias.data()) + 4 * rows - 1, one);
+  CHECK_ERROR(gemm(w, x, to_bytes, over_bias), invalid_argument, "out overlaps bias", "gemm");
+  const tensor_view<std::int8_t> over_scale(
+      reinterpret_cast<std::int8_t*>(to_bytes.multiplier.data()), one);
+  CHECK_ERROR(
+      gemv(w, x.elements(), to_bytes, std::span(over_scale.data(), static_cast<std::size_t>(rows))),
+      invalid_argument, "out overlaps multiplier");
+  CHECK(to_float.multiplier == multiplier);
+  CHECK(to_bytes.multiplier == multiplier);
+  CHECK(to_bytes.bias == bias);
 }

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include <lutra/runtime/lut_matrix.hpp>
+#include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
 
 #include "errors.hpp"
@@ -131,6 +131,9 @@ TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
               "zero_point", "128");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.row_scale = {1.0F}; })), corrupt_data,
               "row_scale", "8");
+  const auto with_outlier = with([](auto& p) { p.outliers = {{3}, {9.0F}}; });
+  CHECK_ERROR(make_lut_matrix(with_outlier), unsupported, "no outliers", "1 outliers");
+  CHECK_ERROR(make_grouped_lut_matrix(with_outlier), unsupported, "no outliers");
   packed_palette scalar;
   scalar.weight_shape = shape{};
   scalar.block = shape{};

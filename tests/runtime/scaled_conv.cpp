@@ -212,3 +212,12 @@ TEST_CASE("scaled_conv: out is aligned and does not overlap itself") {
   test::check_output_memory<std::int8_t>(
       s, [&](auto out) { conv2d_scaled(w, x, {}, {}, quantized_output{}, out); });
 }
+
+TEST_CASE("scaled_conv: out lies apart from the bias") {
+  random_stream r(13);
+  const auto w = make_grouped_lut_matrix(test::random_palette(r, shape{4, 1, 1, 1}, {}));
+  const tensor<std::int8_t> x(shape{1, 1, 1, 1});
+  float_output o{.bias = {1, 2, 3, 4}};
+  const tensor_view<float> out(o.bias.data(), shape{1, 4, 1, 1});
+  CHECK_ERROR(conv2d_scaled(w, x, {}, {}, o, out), invalid_argument, "out overlaps bias");
+}

@@ -6,7 +6,8 @@
 // x [n, in, h, w]; weight [out, in/groups, kh, kw]; positions outside x count as `padding_value`, the
 // zero point of x. Sums are exact int32; the epilogue of a row is the one of its output channel.
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
-// not overlap x or itself, as in gemm.hpp. An executor runs (image, group) pairs; results do not depend on it.
+// not overlap x, the epilogue or itself, as in gemm.hpp. An executor runs (image, group) pairs and, where these are
+// few, bands of rows of each; results do not depend on it.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
 // partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
@@ -16,6 +17,7 @@
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/traits.hpp>
+#include <numeric>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -64,12 +66,24 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
   check_slices<X>(w, level, "conv2d");
 }
 
+// Output rows of `columns` positions that run on their own: bands for 16 shards, but each of eight blocks of positions
+// or more, since a band reads the rows around it again, and of whole blocks where some rows make them.
+template <class A>
+constexpr index_t rows_of_band(index_t columns, index_t rows, index_t pairs) noexcept {
+  constexpr index_t block = simd::vector_size<A>;
+  const index_t of_each = (15 + pairs) / pairs;
+  const index_t band =
+      std::max((rows + of_each - 1) / of_each, (8 * block + columns - 1) / columns);
+  const index_t whole = block / std::gcd(block, columns);  // rows
+  return std::min(whole <= band ? (band + whole - 1) / whole * whole : band, rows);
+}
+
 // w: of several slices only with a slice_epilogue.
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
 void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,
                   const Epilogue& epilogue, const tensor_view<Out>& out) {
   check_conv2d(w, x, o, out, A::name);
-  check_epilogue<Out>(epilogue, w.rows(), "conv2d");
+  check_epilogue(epilogue, w.rows(), out, "conv2d");
   if (o.pool && !std::is_same_v<Epilogue, requantize>) {
     raise(errc::unsupported, "only requantized outputs are pooled", "conv2d");
   }
@@ -89,13 +103,18 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
                                        w.rows() / o.groups,
                                        static_cast<std::int8_t>(o.padding_value),
                                        std::is_unsigned_v<X>};
-  // One worker per shard keeps its buffers; a shard is a fixed part of the (image, group) pairs.
-  const index_t pairs = out.extent(0) * o.groups;
-  const index_t shards = std::min<index_t>(pairs, 64);
+  // One worker per shard keeps its buffers; a shard is a fixed part of the bands of all (image, group) pairs.
+  const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
+  const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);
+  const index_t bands = (rows + band - 1) / band;
+  const index_t shards = std::min<index_t>(pairs * bands, 64);
   ex.bulk(shards, [&](index_t s) {
     conv_worker<A, Epilogue, Out> worker(job);
-    const index_range part = shard(pairs, shards, s);
-    for (index_t i = part.begin; i < part.end; ++i) worker.run(i / o.groups, i % o.groups);
+    const index_range part = shard(pairs * bands, shards, s);
+    for (index_t i = part.begin; i < part.end; ++i) {
+      const index_t pair = i / bands, first = i % bands * band;
+      worker.run(pair / o.groups, pair % o.groups, {first, std::min(first + band, rows)});
+    }
   });
 }
 

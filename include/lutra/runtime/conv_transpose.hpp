@@ -6,7 +6,7 @@
 // again at load (transposed_palette), positions between inputs hold the zero point, sums are exact int32 and
 // the epilogue of a row is the one of its output channel, as in conv.hpp. Costs stride^2 times the needed
 // products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
-// An executor runs (image, group) pairs; results do not depend on it. out must not overlap x or itself.
+// An executor runs what conv.hpp says; results do not depend on it. out must not overlap x, the epilogue or itself.
 #pragma once
 
 #include <lutra/palette/pack.hpp>
@@ -123,7 +123,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
   }
   check_slices<X>(w, A::name, "conv_transpose2d");
-  check_epilogue<Out>(epilogue, w.rows(), "conv_transpose2d");
+  check_epilogue(epilogue, w.rows(), out, "conv_transpose2d");
   if (out.empty()) return;
   const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);
   const spread_axis columns = spread_of(o.geometry, 1, x.extent(3), ws[3]);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <lutra/core/error.hpp>
 #include <lutra/simd/primitives.hpp>
+#include <lutra/tensor/overlap.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -56,20 +57,27 @@ inline void check_rows(const std::vector<float>& multiplier, const std::vector<s
   }
 }
 
-// Raises shape_mismatch or invalid_argument; `Out` is the element type of the output.
-template <class Out> void check_epilogue(const keep_sums&, index_t, std::string_view) {
+// Raises shape_mismatch or invalid_argument, also where out lies in the memory of the epilogue's vectors.
+template <class Out>
+void check_epilogue(const keep_sums&, index_t, const tensor_view<Out>&, std::string_view) {
   static_assert(std::is_same_v<Out, std::int32_t>, "sums are int32");
 }
 template <class Out>
-void check_epilogue(const dequantize_rows& e, index_t rows, std::string_view where) {
+void check_epilogue(const dequantize_rows& e, index_t rows, const tensor_view<Out>& out,
+                    std::string_view where) {
   static_assert(std::is_same_v<Out, float>, "dequantized outputs are float");
   check_rows(e.multiplier, e.bias, rows, where);
+  check_apart(e.multiplier, out, "multiplier", where);
+  check_apart(e.bias, out, "bias", where);
 }
 template <class Out>
-void check_epilogue(const requantize& e, index_t rows, std::string_view where) {
+void check_epilogue(const requantize& e, index_t rows, const tensor_view<Out>& out,
+                    std::string_view where) {
   static_assert(std::is_same_v<Out, std::int8_t> || std::is_same_v<Out, std::uint8_t>,
                 "requantized outputs are int8 or uint8");
   check_rows(e.multiplier, e.bias, rows, where);
+  check_apart(e.multiplier, out, "multiplier", where);
+  check_apart(e.bias, out, "bias", where);
   constexpr std::int32_t lowest = std::is_signed_v<Out> ? -128 : 0;
   constexpr std::int32_t highest = std::is_signed_v<Out> ? 127 : 255;
   const auto field = [&](const char* name, std::int32_t x, std::int32_t from, std::int32_t to) {

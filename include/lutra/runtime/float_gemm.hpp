@@ -18,7 +18,7 @@
 // The arithmetic is that of gemm/to_float.hpp, then of the output: the same bits at every level and for every
 // executor. A row of x with a NaN or an infinity gives NaN from gemm_float; gemm_dynamic reads NaN as 0 and saturates
 // infinities, as quantize_rows does. Views may have any strides, but x and out are aligned for their types,
-// and elements of out share no memory with others or with x (tensor/overlap.hpp). m, rows, depth may be 0.
+// and elements of out share no memory with others, x or the bias (tensor/overlap.hpp). m, rows, depth may be 0.
 // Depth of a slice is limited as in lut_matrix.hpp; gemm_dynamic takes depths up to 2^24 in all.
 #pragma once
 
@@ -35,7 +35,7 @@ void check_float_gemm(const W& w, const tensor_view<const X>& x, const tensor_vi
                       const Output& o, std::string_view level, std::string_view where) {
   check_slices<Digit>(w, level, where);
   check_product(x, out, w.rows(), w.depth(), where);
-  check_output<Out>(o, w.rows(), where);
+  check_output(o, w.rows(), out, where);
 }
 
 // Rows of x pass through in chunks of this many, whose 8-bit form stays in the second-level cache.

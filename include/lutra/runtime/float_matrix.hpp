@@ -9,7 +9,7 @@
 // rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp). From the
 // exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output for the
 // bias, but for overflow and subnormal numbers. NaN and infinity propagate as float arithmetic has it. Views may have
-// any strides; x and out must be aligned, and out not overlap x or itself.
+// any strides; x and out must be aligned, and out not overlap x, the bias or itself.
 #pragma once
 
 #include <array>
@@ -213,7 +213,7 @@ template <class A, class E>
 void gemm_float_views(const E& ex, const float_lut_matrix& w, const tensor_view<const float>& x,
                       const float_output& o, const tensor_view<float>& out) {
   check_product(x, out, w.rows(), w.depth(), "gemm_float");
-  check_float_output(o, w.rows(), "gemm_float");
+  check_float_output(o, w.rows(), out, "gemm_float");
   if (out.empty()) return;
   with_bits(w.n_bits(), [&](auto bits) { run_float_tables<A, bits()>(ex, w, x, o, out); });
 }

@@ -4,7 +4,7 @@
 //   out[m][r] = sum_k w[r][k] * x[m][k]           x [m, depth] int8 or uint8, out [m, rows]
 // With an epilogue the sum goes through requantize (int8, uint8) or dequantize_rows (float) instead of
 // being stored. m, rows or depth may be 0. Views may have any strides, but out must be aligned for its type and no
-// element of it share memory with another one or with x (tensor/overlap.hpp): invalid_argument.
+// element of it share memory with another one, x or the epilogue's vectors (tensor/overlap.hpp): invalid_argument.
 // The level is the one the matrix was made for. An executor cuts the rows into panels (layout.hpp);
 // results do not depend on it.
 #pragma once
@@ -79,7 +79,7 @@ void gemm_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const 
   static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
                 "activations are int8 or uint8");
   check_gemm(w, x, out, A::name);
-  check_epilogue<Out>(epilogue, w.rows(), "gemm");
+  check_epilogue(epilogue, w.rows(), out, "gemm");
   run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
 }
 

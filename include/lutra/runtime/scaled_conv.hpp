@@ -31,9 +31,10 @@ template <product_output Output> struct scaled_sums {
     write_outputs<A>(output, {row, true}, sums, x_scale, n, out, 1);
   }
 };
-template <class Out, product_output Output>
-void check_epilogue(const scaled_sums<Output>& e, index_t rows, std::string_view where) {
-  check_output<Out>(e.output, rows, where);
+template <product_output Output, class Out>
+void check_epilogue(const scaled_sums<Output>& e, index_t rows, const tensor_view<Out>& out,
+                    std::string_view where) {
+  check_output(e.output, rows, out, where);
 }
 
 // Calls without an executor run on the calling thread.

@@ -97,4 +97,13 @@ void check_memory(const tensor_view<X>& x, const tensor_view<Out>& out, std::str
   if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
 }
 
+// Raises invalid_argument if out lies in the memory of `vector`, a further input, called `what`.
+template <class T, class Out>
+void check_apart(const std::vector<T>& vector, const tensor_view<Out>& out, std::string_view what,
+                 std::string_view where) {
+  const tensor_view<const T> elements(vector.data(), shape{static_cast<index_t>(vector.size())});
+  if (!may_overlap(elements, out)) return;
+  raise(errc::invalid_argument, "out overlaps " + std::string(what), std::string(where));
+}
+
 }  // namespace lutra::inline LUTRA_ABI

@@ -33,16 +33,15 @@ template <class A, class Epilogue, class Out> class conv_worker {
     for (std::size_t i = 0; i < ones_.size(); ++i) ones_[i] = group_vectors<A> == 4 || i % 2 == 0;
   }
 
-  // Output channels of `group` for image n.
-  void run(index_t n, index_t group) {
+  // Rows `rows` of the output channels of `group` for image n.
+  void run(index_t n, index_t group, index_range rows) {
     const plane_geometry& g = job_.geometry;
-    const index_t rows = job_.out.extent(2);
     const index_t per_row = std::max<index_t>(g.size(1) - g.size(0), 1);
-    const index_t fit = std::clamp<index_t>((plane_bytes - g.size(0)) / per_row, 1, rows);
+    const index_t fit = std::clamp<index_t>((plane_bytes - g.size(0)) / per_row, 1, rows.size());
     planes_.resize(static_cast<std::size_t>(g.size(fit) + 2 * size));
     std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
-    for (index_t first = 0; first < rows; first += fit) {
-      const index_t count = std::min(fit, rows - first);
+    for (index_t first = rows.begin; first < rows.end; first += fit) {
+      const index_t count = std::min(fit, rows.end - first);
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes);
       find_taps(count);
       const index_t positions = count * g.output_columns;

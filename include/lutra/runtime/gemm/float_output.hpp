@@ -22,7 +22,10 @@ struct float_output {
   float hi = std::numeric_limits<float>::infinity();
 };
 
-inline void check_float_output(const float_output& o, index_t rows, std::string_view where) {
+// Raises shape_mismatch or invalid_argument, also where out lies in the memory of the bias.
+template <class Out>
+void check_float_output(const float_output& o, index_t rows, const tensor_view<Out>& out,
+                        std::string_view where) {
   if (!o.bias.empty() && static_cast<index_t>(o.bias.size()) != rows) {
     raise(errc::shape_mismatch, "bias needs one entry per output row", std::string(where),
           text_of(static_cast<index_t>(o.bias.size())), text_of(rows));
@@ -31,6 +34,7 @@ inline void check_float_output(const float_output& o, index_t rows, std::string_
     raise(errc::invalid_argument, "lo is not below hi", std::string(where), text_of(o.lo),
           "<= " + text_of(o.hi));
   }
+  check_apart(o.bias, out, "bias", where);
 }
 
 // Raises unless x is [m, depth] and out [m, rows], and as check_memory() does.

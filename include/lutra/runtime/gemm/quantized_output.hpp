@@ -26,17 +26,19 @@ struct quantized_output {
 template <class O>
 concept product_output = std::is_same_v<O, float_output> || std::is_same_v<O, quantized_output>;
 
-// Raises shape_mismatch or invalid_argument; Out is the element type of the output.
+// Raises as check_float_output() does.
 template <class Out>
-void check_output(const float_output& o, index_t rows, std::string_view where) {
+void check_output(const float_output& o, index_t rows, const tensor_view<Out>& out,
+                  std::string_view where) {
   static_assert(std::is_same_v<Out, float>, "outputs that are not quantized are float");
-  check_float_output(o, rows, where);
+  check_float_output(o, rows, out, where);
 }
 template <class Out>
-void check_output(const quantized_output& o, index_t rows, std::string_view where) {
+void check_output(const quantized_output& o, index_t rows, const tensor_view<Out>& out,
+                  std::string_view where) {
   static_assert(std::is_same_v<Out, std::int8_t> || std::is_same_v<Out, std::uint8_t>,
                 "quantized outputs are int8 or uint8");
-  check_float_output(o.real, rows, where);
+  check_float_output(o.real, rows, out, where);
   if (!(o.scale > 0.0F) || o.scale - o.scale != 0.0F) {
     raise(errc::invalid_argument, "scale of the output is not a positive finite number",
           std::string(where), text_of(o.scale), "> 0");
