@@ -81,6 +81,46 @@ TEST_CASE("primitives: dot adds four products per lane, whatever the values") {
   });
 }
 
+TEST_CASE("primitives: pair_dot adds eight products per row and column, whatever the values") {
+  random_stream r(9);
+  for_each_kernel_level([&](auto level) {
+    using A = decltype(level);
+    using B = buffers<A>;
+    if constexpr (has_pair_dot(A{})) {
+      bool good = true;
+      for (int t = 0; t < 200; ++t) {
+        typename B::bytes first = B::random_bytes(r), last = B::random_bytes(r);
+        std::array<std::int8_t, 16> x;
+        for (auto& v : x) v = static_cast<std::int8_t>(r.below(256));
+        if (t < 4) {  // extremes
+          first.fill(static_cast<std::int8_t>(t & 1 ? -128 : 127));
+          last = first;
+          x.fill(static_cast<std::int8_t>(t & 2 ? -128 : 127));
+        }
+        const std::array<std::int32_t, 2> start{static_cast<std::int32_t>(r.next() >> 33),
+                                                -static_cast<std::int32_t>(r.next() >> 33)};
+        const auto columns = column_pair(x.data(), x.data() + 8, level);
+        const auto low = load_bytes(first.data(), level), high = load_bytes(last.data(), level);
+        auto rows01 = splat_pair(start.data(), level), rows23 = rows01;
+        rows01 = pair_dot(rows01, row_pair<0>(low, high, level), columns, level);
+        rows23 = pair_dot(rows23, row_pair<1>(low, high, level), columns, level);
+        const typename B::ints sums[2] = {B::store(column_sums<0>(rows01, rows23, level)),
+                                          B::store(column_sums<1>(rows01, rows23, level))};
+        for (std::size_t c = 0; c < 2; ++c) {
+          for (std::size_t row = 0; row < 4; ++row) {
+            std::int64_t sum = start[c];
+            for (std::size_t k = 0; k < 8; ++k) {
+              sum += (k < 4 ? first : last)[4 * row + k % 4] * x[8 * c + k];
+            }
+            good = good && sums[c][row] == static_cast<std::int32_t>(sum);
+          }
+        }
+      }
+      CHECK_MESSAGE(good, "level " << std::string(A::name));
+    }
+  });
+}
+
 TEST_CASE("primitives: table look-up reads the low and the high half of every byte") {
   random_stream r(2);
   for_each_kernel_level([&](auto level) {

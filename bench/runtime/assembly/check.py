@@ -9,7 +9,7 @@ disassembler is not installed this is said; it is a failure if --level or --comp
 nothing is left.
 
 A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
-strip of rows.
+strip of rows. "conv" is run_channels of runtime/conv/worker.hpp: CHANNELSx4 vectors of positions, per product only.
 """
 import argparse
 import concurrent.futures
@@ -39,11 +39,13 @@ LEVELS = {
 # Groups of four weights per row and step, by how codes are stored (runtime/layout.hpp); 8 bits are decoded weights.
 GROUPS = {"2": 4, "3": 8, "4": 2, "6": 4, "8": 2}
 
+# Levels where one instruction multiplies and adds.
+ADDING = ("avxvnni", "avx512vnni_vbmi", "neon64_dotprod", "neon64_i8mm")
+
 # Spills that are known, at most so many; what is not here has none.
 KNOWN = {
     ("clang++-14", "avxvnni", "4", 4, 2): 6,
     ("g++", "neon64_dotprod", "4", 4, 4): 4,
-    ("g++", "neon64_i8mm", "4", 4, 4): 4,
 }
 
 
@@ -55,14 +57,23 @@ def kinds_of(level):
 
 
 def must_fit(level, codes, promise, strips, columns):
-    """Matrix times vector at every level, matrix times matrix where one instruction multiplies and adds; 4 bits or
-    decoded; tables in [-127, 127], one per weight."""
-    adds = level in ("avxvnni", "avx512vnni_vbmi", "neon64_dotprod", "neon64_i8mm")
+    """Matrix times vector at every level, matrix times matrix and convolution where one instruction multiplies and
+    adds; 4 bits or decoded; tables in [-127, 127], one per weight."""
+    adds = level in ADDING
+    if codes == "conv":
+        return adds
     return strips == 4 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
 
 
 def expected(level, codes, promise, strips, columns):
     """Instructions of one step that do the work; mnemonics without their leading v and element sizes."""
+    if codes == "conv":  # four taps times so many channels and vectors of positions
+        dots = strips * columns
+        if level in ADDING:
+            return {"sdot" if level.startswith("neon") else "pdpbusd": dots}
+        if level == "neon64":  # two taps in a vector of positions, as int16
+            return {"smull": 4 * dots, "addp": 2 * dots, "add": 2 * dots}
+        return {"pmaddwd": 2 * dots, "paddd": 2 * dots}
     groups = GROUPS[codes[0]]
     dots = groups * strips * columns
     count = {}
@@ -81,6 +92,8 @@ def expected(level, codes, promise, strips, columns):
             add(pshufb=groups * strips)
     if level in ("avxvnni", "avx512vnni_vbmi"):
         add(pdpbusd=dots)
+    elif level == "neon64_i8mm" and columns % 2 == 0:  # two rows times two columns, eight positions
+        add(zip1=groups // 2 * strips, zip2=groups // 2 * strips, smmla=dots // 2)
     elif level in ("neon64_dotprod", "neon64_i8mm"):
         add(sdot=dots)
     elif level == "neon64":
@@ -97,6 +110,7 @@ def expected(level, codes, promise, strips, columns):
 
 NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
                   r"), .*?(any_weight|small_weight), (\d), (\d)>")
+CONV = re.compile(r"conv_worker<.*?::run_channels<(\d), 1>")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
 VECTOR = re.compile(r"\b([xyz]mm\d+|[vq]\d+(\.\w+)?)\b")
 
@@ -106,9 +120,11 @@ def functions(text):
     found, body = [], None
     for line in text.splitlines():
         if line.endswith(">:"):
-            match = NAME.search(line)
-            body = [] if match else None
-            if match:
+            match, conv = NAME.search(line), CONV.search(line)
+            body = [] if match or conv else None
+            if conv:
+                found.append((("conv", "any_weight", int(conv[1]), 4), body))
+            elif match:
                 codes = (match[2] or "8") + ("s" if match[3] == "line_tables" else "")
                 found.append(((codes, match[4], int(match[5]), int(match[6])), body))
         elif body is not None:
@@ -166,10 +182,17 @@ def check(compiler, level, kernel, body):
     for name, n in work.items():
         if counts.get(name, 0) != n * steps:
             problems.append(f"{name}: {counts.get(name, 0)} instead of {n * steps} in {steps} steps")
-    weights = steps * strips * LEVELS[level][0] * GROUPS[codes[0]]
+    vector = LEVELS[level][0]
+    if codes == "conv":
+        products = steps * 4 * strips * columns * vector // 4
+        per_weight = " " * 18
+    else:
+        weights = steps * strips * vector * GROUPS[codes[0]]
+        products = weights * columns
+        per_weight = f"{len(loop) / weights:7.4f} per weight"
     mix = " ".join(f"{n} {name}" for name, n in work.items())
-    row = (f"{compiler:10} {level:15} {codes + ' bits':7} {promise:12} {strips}x{columns}  {len(loop) / weights:7.4f} per weight"
-           f" {len(loop) / weights / columns:7.4f} per product  spilled {len(spills):2} copied {len(copies):2}  {mix}")
+    row = (f"{compiler:10} {level:15} {codes + ' bits' if codes != 'conv' else codes:7} {promise:12} {strips}x{columns}  {per_weight}"
+           f" {len(loop) / products:7.4f} per product  spilled {len(spills):2} copied {len(copies):2}  {mix}")
     return row, problems
 
 
@@ -236,6 +259,7 @@ def main():
         for (level, compiler), text in zip(jobs, texts):
             kernels = functions(text)
             wanted = {(codes, promise) for codes in kinds_of(level) for promise in LEVELS[level][2]}
+            wanted.add(("conv", "any_weight"))
             if {kernel[:2] for kernel, _ in kernels} != wanted:
                 print(f"VIOLATED {compiler} {level}: the kernels are not those of {sorted(wanted)}")
                 wrong += 1

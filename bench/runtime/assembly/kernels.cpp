@@ -1,5 +1,6 @@
 // What check.py disassembles: the inner loop of the integer kernels (runtime/gemm/multiply.hpp) at the level of the
-// compiler's flags, in the widths that runtime/gemm/panel.hpp takes.
+// compiler's flags, in the widths that runtime/gemm/panel.hpp takes; and that of the convolution (runtime/conv/worker.hpp).
+#include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
 
 namespace {
@@ -29,6 +30,13 @@ using packed = std::conditional_t<has_byte_lookup(A{}) && (Bits < 6 || has_long_
                                   packed_codes<Bits, Tables>, decoded_weights>;
 
 }  // namespace
+
+// Channels at once: what the worker takes, and the rest.
+template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<
+    vector_registers(A{}) >= 32 ? 4 : 2, 1>(index_t, std::int8_t*, index_t);
+template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<1, 1>(index_t,
+                                                                                 std::int8_t*,
+                                                                                 index_t);
 
 // Their addresses, so that they are compiled, each as a function.
 extern const kernel* const* const inner_loops[];

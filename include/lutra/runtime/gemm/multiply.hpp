@@ -62,8 +62,64 @@ template <int G, class A, class Codes, class Weight, int Strips, int Columns, cl
   }
 }
 
+// multiply_strips for levels that multiply two rows by two columns, eight positions at once.
 template <class A, class Codes, class Weight, int Strips, int Columns>
-void multiply_strips(const multiply_operands& o) {
+[[gnu::always_inline]] inline void multiply_pairs(const multiply_operands& o) {
+  static_assert(Columns % 2 == 0 && Codes::layout.groups % 2 == 0);
+  constexpr auto strips = static_cast<std::size_t>(Strips);
+  constexpr int pairs = Columns / 2;
+  constexpr index_t size = simd::vector_size<A>;
+  // The last axis: rows 0 and 1, rows 2 and 3 of the strip.
+  simd::ints_of<A> sum[static_cast<std::size_t>(pairs)][strips][2];
+  simd::unroll<pairs>([&](auto p) __attribute__((always_inline)) {
+    const auto start = splat_pair(o.start + 2 * p, A{});
+    simd::unroll<2 * Strips>([&](auto i)
+                                 __attribute__((always_inline)) { sum[p][i / 2][i % 2] = start; });
+  });
+  constexpr int tables_count = Codes::table_per_strip ? Strips : 1;
+  typename Codes::template tables<A> tables[static_cast<std::size_t>(tables_count)];
+  simd::unroll<tables_count>([&](auto s) __attribute__((always_inline)) {
+    tables[s] = Codes::template load_tables<A>(o.tables + s * size);
+  });
+  const std::uint8_t* w = o.weights;
+  const std::int8_t* x = o.x;
+  for (index_t step = 0; step < o.steps; ++step) {
+    simd::unroll<Codes::layout.groups / 2>([&](auto two) __attribute__((always_inline)) {
+      constexpr int g = 2 * decltype(two)::value;
+      simd::bytes_of<A> columns[static_cast<std::size_t>(pairs)];
+      simd::unroll<pairs>([&](auto p) __attribute__((always_inline)) {
+        const std::int8_t* first = x + 4 * g + 2 * p * o.x_stride;
+        columns[p] = column_pair(first, first + o.x_stride, A{});
+      });
+      simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+        const std::uint8_t* at = w + s * Codes::layout.vectors * size;
+        constexpr int t = Codes::table_per_strip ? s : 0;
+        const auto first = Codes::template read<g, A>(at, tables[t]);
+        const auto last = Codes::template read<g + 1, A>(at, tables[t]);
+        simd::unroll<2>([&](auto half) __attribute__((always_inline)) {
+          const auto rows = row_pair<half>(first, last, A{});
+          simd::unroll<pairs>([&](auto p) __attribute__((always_inline)) {
+            sum[p][s][half] = pair_dot(sum[p][s][half], rows, columns[p], A{});
+          });
+        });
+      });
+    });
+    w += o.step_bytes;
+    x += 4 * Codes::layout.groups;
+  }
+  simd::unroll<Columns>([&](auto column) __attribute__((always_inline)) {
+    constexpr int c = decltype(column)::value;
+    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+      const auto& rows = sum[c / 2][s];
+      store_ints(o.out + c * o.out_stride + s * simd::int_lanes<A>,
+                 column_sums<c % 2>(rows[0], rows[1], A{}), A{});
+    });
+  });
+}
+
+// multiply_strips for all others: each vector of weights by one column at a time.
+template <class A, class Codes, class Weight, int Strips, int Columns>
+[[gnu::always_inline]] inline void multiply_dots(const multiply_operands& o) {
   constexpr bool per_strip = Codes::table_per_strip;
   constexpr index_t size = simd::vector_size<A>;
   constexpr int groups = Codes::layout.groups;
@@ -101,6 +157,15 @@ void multiply_strips(const multiply_operands& o) {
     if constexpr (chains == 2) total = add(total, as_ints(sum[1][c][s], A{}), A{});
     store_ints(o.out + c * o.out_stride + s * simd::int_lanes<A>, total, A{});
   });
+}
+
+template <class A, class Codes, class Weight, int Strips, int Columns>
+void multiply_strips(const multiply_operands& o) {
+  if constexpr (has_pair_dot(A{}) && Columns % 2 == 0) {
+    return multiply_pairs<A, Codes, Weight, Strips, Columns>(o);
+  } else {
+    multiply_dots<A, Codes, Weight, Strips, Columns>(o);
+  }
 }
 
 }  // namespace lutra::inline LUTRA_ABI

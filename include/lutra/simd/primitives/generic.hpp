@@ -7,10 +7,11 @@
 // "Line": a 128-bit part of a vector; vectors of bytes are interleaved and narrowed line by line.
 // "Group": four consecutive depth positions of one row or column, one 32-bit lane.
 //
-// Weights meet activations in two shapes:
+// Weights meet activations in these shapes:
 //   dot        lanes are rows: four weights per lane, four activations broadcast     (gemm)
+//   pair_dot   lanes are two rows times two columns, eight weights and activations   (gemm, some levels)
 //   panel_dot  lanes are columns: activations per lane, weights broadcast            (convolution)
-// Both are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
+// All are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
 // weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
 // weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
 // is too large by weight_bias * (sum of the activations). panel_bias is the same for panel_dot: the
@@ -68,6 +69,9 @@ constexpr bool has_small_weight_dot(portable) {
 constexpr bool has_adding_dot(portable) {
   return false;
 }  // dot ends in one instruction that multiplies and adds: its latency asks for more sums
+constexpr bool has_pair_dot(portable) {
+  return false;
+}  // row_pair, column_pair, splat_pair, pair_dot and column_sums exist
 constexpr int weight_bias(portable) { return 0; }    // 0 or 128
 constexpr int panel_bias(portable) { return 0; }     // 0 or 128
 constexpr int panel_vectors(portable) { return 4; }  // vectors of one panel group, 4 or 8

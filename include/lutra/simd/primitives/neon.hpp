@@ -1,7 +1,7 @@
 // lutra: neon.hpp - primitives of neon64, neon64_dotprod and neon64_i8mm (contract: generic.hpp).
 // SPDX-License-Identifier: Apache-2.0
 //
-// tbl looks up 16 bytes; sdot multiplies signed by signed, so no bias is needed. Without sdot, smull
+// tbl looks up 16 bytes; sdot and smmla multiply signed by signed, so no bias is needed. Without sdot, smull
 // gives int16 products: for |w| <= 127 two of them add up within int16 before they are widened.
 #pragma once
 
@@ -215,6 +215,38 @@ constexpr int panel_vectors(neon64_dotprod) { return 4; }
 [[gnu::always_inline]] inline int32x4_t panel_dot(int32x4_t sum, int8x16_t x, int8x16_t w,
                                                   neon64_dotprod) {
   return vdotq_s32(sum, x, w);
+}
+#endif
+
+#ifdef __ARM_FEATURE_MATMUL_INT8
+constexpr bool has_pair_dot(neon64_i8mm) { return true; }
+
+// Eight positions of the rows 2 * Half and 2 * Half + 1 of a strip, from the groups of the first and the last four.
+template <int Half>
+[[gnu::always_inline]] inline int8x16_t row_pair(int8x16_t first, int8x16_t last, neon64_i8mm) {
+  const int32x4_t a = vreinterpretq_s32_s8(first), b = vreinterpretq_s32_s8(last);
+  return vreinterpretq_s8_s32(Half == 0 ? vzip1q_s32(a, b) : vzip2q_s32(a, b));
+}
+// Eight positions of two columns.
+[[gnu::always_inline]] inline int8x16_t column_pair(const std::int8_t* first,
+                                                    const std::int8_t* second, neon64_i8mm) {
+  return vcombine_s8(vld1_s8(first), vld1_s8(second));
+}
+// What two columns start with, for both rows.
+[[gnu::always_inline]] inline int32x4_t splat_pair(const std::int32_t* two, neon64_i8mm) {
+  const int32x2_t start = vld1_s32(two);
+  return vcombine_s32(start, start);
+}
+// sum [row][column] += rows * columns
+[[gnu::always_inline]] inline int32x4_t pair_dot(int32x4_t sum, int8x16_t rows, int8x16_t columns,
+                                                 neon64_i8mm) {
+  return vmmlaq_s32(sum, rows, columns);
+}
+// Four rows of the first or second column from the sums of both pairs of rows.
+template <int Column>
+[[gnu::always_inline]] inline int32x4_t column_sums(int32x4_t rows01, int32x4_t rows23,
+                                                    neon64_i8mm) {
+  return Column == 0 ? vuzp1q_s32(rows01, rows23) : vuzp2q_s32(rows01, rows23);
 }
 #endif
 
