@@ -1,4 +1,4 @@
-// Random palettes and tensors for the runtime tests, and memory that ends at an unreadable page.
+// Random palettes and tensors for the runtime tests, and memory between unreadable pages.
 #pragma once
 
 #include <sys/mman.h>
@@ -60,16 +60,22 @@ inline packed_palette random_palette(random_stream& r, const shape& s, const pal
   return p;
 }
 
-// `size` elements of T that end where reading or writing one byte more kills the program.
+// Where the elements of `guarded` meet an unreadable page; there is one on either side.
+enum class meets { page_behind, page_before };
+// `size` elements of T that end, or begin, where reading or writing one byte more kills the program.
 template <class T> class guarded {
  public:
-  explicit guarded(index_t size) : size_(static_cast<std::size_t>(size)) {
+  explicit guarded(index_t size, meets side = meets::page_behind)
+      : size_(static_cast<std::size_t>(size)) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    bytes_ = (size_ * sizeof(T) + page - 1) / page * page + page;
+    bytes_ = (size_ * sizeof(T) + page - 1) / page * page + 2 * page;
     base_ = static_cast<std::uint8_t*>(
         mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    mprotect(base_ + bytes_ - page, page, PROT_NONE);
-    data_ = reinterpret_cast<T*>(base_ + bytes_ - page - size_ * sizeof(T));
+    std::uint8_t* end = base_ + bytes_ - page;
+    mprotect(base_, page, PROT_NONE);
+    mprotect(end, page, PROT_NONE);
+    data_ =
+        reinterpret_cast<T*>(side == meets::page_behind ? end - size_ * sizeof(T) : base_ + page);
   }
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
