@@ -30,8 +30,9 @@ else
   cmake --preset bench --log-level=WARNING
 fi
 cmake --build $build --target bench
-# Of peers as of ours: one thread.
+# Of peers as of ours: one thread, and the code they choose for this CPU.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+unset OPENBLAS_CORETYPE OPENBLAS_VERBOSE DNNL_MAX_CPU_ISA ONEDNN_MAX_CPU_ISA
 results=build/bench
 rm -rf $results
 mkdir -p $results/data
@@ -59,4 +60,6 @@ if [ -z "$smoke" ]; then
   peer torch_observers ""
 fi
 [ -n "$smoke" ] || goals="--goals bench/goals.txt"
+# The code that peers have chosen.
+sed -n 's|^ *"\(peer/[a-z]*\)": "\([^"]*\)",*$|\1: \2|p' $results/bench_runtime.json 2> /dev/null || true
 $build/bench/bench_summary $goals ${json:+--json "$json"} $results/*.json

@@ -58,15 +58,16 @@ void palette_floats(benchmark::State& state, const shape& s, index_t m, index_t 
   state.SetBytesProcessed(state.iterations() * w.bytes());
 }
 
-void palette_conv(benchmark::State& state, const shape& image, const shape& weight, index_t pad) {
+void palette_conv(benchmark::State& state, const shape& image, const shape& weight, index_t pad,
+                  index_t groups = 1) {
   const packed_palette& p = normal_palette(weight, 4);
   const lut_matrix w = make_lut_matrix(p);
   const auto x = random_activations(image);
-  const conv2d_options o{.window = window2d::symmetric({1, 1}, {pad, pad})};
+  const conv2d_options o{.window = window2d::symmetric({1, 1}, {pad, pad}), .groups = groups};
   tensor<std::int32_t> sums(image.with(1, weight[0])), expected(sums.extents());
   conv2d(w, x, o, sums);
   const auto integers = reference::integer_weights(p);
-  reference::conv2d<std::int8_t>(view(integers), view(x), o.window, 1, 0, view(expected));
+  reference::conv2d<std::int8_t>(view(integers), view(x), o.window, groups, 0, view(expected));
   if (!(sums == expected)) state.SkipWithError("wrong answer");
   const auto rows = static_cast<std::size_t>(weight[0]);
   const requantize e{std::vector<float>(rows, 1e-4F), std::vector<std::int32_t>(rows, 100), 0, 0};
@@ -169,6 +170,12 @@ std::string peers(const std::string& what) {
   eigen(square, 1);
   gemv(wide, 4, "roof/lookup_dot roof/dpbusd");
   for (const int bits : {2, 3, 6, 8}) gemv(wide, bits, "roof/dpbusd");
+  // Three bits as they are read from memory (lut_matrix_options), below that size and above it.
+  add_benchmark("gemv/p3a8/4096x4096/as_three_bits", [=](benchmark::State& state) {
+    palette_gemm(state, wide, 3, 1, -127, {.three_bits_from = 0});
+    state.SetLabel("vs roof/dpbusd gemv/p3a8/4096x4096");
+  });
+  gemv({8192, 8192}, 3, "roof/dpbusd roof/read/128MiB");
   eigen(wide, 1);
   gemv(big, 4, "roof/read/128MiB");
   eigen(big, 1);
@@ -181,6 +188,13 @@ std::string peers(const std::string& what) {
       });
       eigen(s, m);
     }
+  }
+  for (const index_t m : {2, 3, 4, 8}) {  // weights from memory
+    const std::string name = size_of(big) + "/m:" + std::to_string(m);
+    add_benchmark("gemm/p4a8/" + name, [=](benchmark::State& state) {
+      palette_gemm(state, big, 4, m, -127);
+      state.SetLabel("vs roof/read/128MiB roof/dpbusd peer/onednn/s8/gemm/" + name);
+    });
   }
   const auto floats = [&](const std::string& name, index_t m, index_t groups, double tolerance,
                           auto make, auto multiply) {
@@ -220,6 +234,10 @@ std::string peers(const std::string& what) {
   });
   add_benchmark("conv2d/p4a8/28x28x1x32/3x3", [](benchmark::State& state) {
     palette_conv(state, {16, 1, 28, 28}, {32, 1, 3, 3}, 1);
+    state.SetLabel("vs roof/dpbusd");
+  });
+  add_benchmark("conv2d/p4a8/56x56x128/3x3/depthwise", [](benchmark::State& state) {
+    palette_conv(state, {1, 128, 56, 56}, {128, 1, 3, 3}, 1, 128);
     state.SetLabel("vs roof/dpbusd");
   });
   return true;

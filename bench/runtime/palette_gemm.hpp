@@ -64,10 +64,11 @@ inline bool right(const packed_palette& p, const tensor<std::int8_t>& x,
   return true;
 }
 
-inline void palette_gemm(benchmark::State& state, const shape& s, int bits, index_t m, int lowest) {
+inline void palette_gemm(benchmark::State& state, const shape& s, int bits, index_t m, int lowest,
+                         const lut_matrix_options& options = {}) {
   packed_palette p = normal_palette(s, bits);
   if (lowest < -127) p.lut_codes[0] = 0x80;
-  const lut_matrix w = make_lut_matrix(p);
+  const lut_matrix w = make_lut_matrix(p, simd::native{}, options);
   const auto x = random_activations({m, s[1]});
   tensor<std::int32_t> out(shape{m, s[0]});
   gemm(w, x, out);

@@ -50,6 +50,17 @@ template <class T> [[maybe_unused]] lutra::tensor<T> random_matrix(const shape& 
 }
 
 #if defined(LUTRA_BENCH_ONEDNN)
+// What it takes this CPU for.
+std::string isa_of_onednn() {
+  const auto isa = dnnl::get_effective_cpu_isa();
+  using dnnl::cpu_isa;
+  if (isa == cpu_isa::avx512_core_amx) return "avx512_core_amx";
+  if (isa == cpu_isa::avx512_core_bf16) return "avx512_core_bf16";
+  if (isa == cpu_isa::avx512_core_vnni) return "avx512_core_vnni";
+  if (isa == cpu_isa::avx2_vnni) return "avx2_vnni";
+  if (isa == cpu_isa::avx2) return "avx2";
+  return "dnnl::cpu_isa " + std::to_string(static_cast<int>(isa));
+}
 // Its sums pass through float on their way out (seen in 2.6): right up to 2^24, which random data do not reach.
 void onednn(benchmark::State& state, const shape& s, index_t m) {
   using namespace dnnl;
@@ -133,7 +144,19 @@ void openblas(benchmark::State& state, const shape&, index_t) {
     benchmark::RegisterBenchmark(("peer/openblas/f32/" + what).c_str(),
                                  [=](benchmark::State& state) { openblas(state, s, m); });
   };
+#if defined(LUTRA_BENCH_OPENBLAS)
+  benchmark::AddCustomContext("peer/openblas", openblas_get_corename());
+#endif
+#if defined(LUTRA_BENCH_ONEDNN)
+  benchmark::AddCustomContext("peer/onednn", isa_of_onednn());
+#endif
   for (const index_t n : {1024, 4096, 16384}) add({n, n}, 1);
+  for (const index_t m : {2, 3, 4, 8}) {
+    benchmark::RegisterBenchmark(("peer/onednn/s8/gemm/16384x16384/m:" + std::to_string(m)).c_str(),
+                                 [=](benchmark::State& state) {
+                                   onednn(state, {16384, 16384}, m);
+                                 });
+  }
   for (const index_t n : {1024, 4096}) {
     for (const index_t m : {2, 3, 4, 8, 64, 256}) add({n, n}, m);
   }
