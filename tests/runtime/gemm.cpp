@@ -100,8 +100,8 @@ packed_palette extreme_palette(const shape& s, int bits, index_t group_rows,
 template <class X> void check_extremes(std::array<int, 2> table, index_t depth) {
   constexpr int values[3] = {std::is_signed_v<X> ? -128 : 255, std::is_signed_v<X> ? 127 : 0,
                              std::is_signed_v<X> ? -127 : 255};
-  tensor<X> x(shape{9, depth});
-  for (index_t m = 0; m < 9; ++m) {
+  tensor<X> x(shape{13, depth});
+  for (index_t m = 0; m < 13; ++m) {
     std::fill_n(x.data() + m * depth, depth, static_cast<X>(values[m % 3]));
   }
   const auto check = [&](int bits, index_t group_rows, std::array<int, 2> entries, auto level) {
@@ -111,7 +111,7 @@ template <class X> void check_extremes(std::array<int, 2> table, index_t depth) 
     const lut_matrix w = make_lut_matrix(extreme_palette(shape{rows, depth}, bits, group, entries),
                                          level, {.three_bits_from = 0});
     CHECK(depth <= w.max_depth<X>());
-    constexpr index_t parts[][2] = {{0, 1}, {1, 1}, {0, 2}, {1, 3}, {2, 4}, {1, 8}};
+    constexpr index_t parts[][2] = {{0, 1}, {1, 1}, {0, 2}, {1, 3}, {2, 4}, {1, 8}, {0, 13}};
     for (const auto& part : parts) {  // rows of x
       const index_t first = part[0], m = part[1];
       tensor<std::int32_t> out(shape{m, rows});

@@ -62,7 +62,7 @@ def must_fit(level, codes, promise, strips, columns):
     adds = level in ADDING
     if codes == "conv":
         return adds
-    return strips == 4 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
+    return strips > 1 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
 
 
 def expected(level, codes, promise, strips, columns):
@@ -109,7 +109,7 @@ def expected(level, codes, promise, strips, columns):
 
 
 NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
-                  r"), .*?(any_weight|small_weight), (\d), (\d)>")
+                  r"), .*?(any_weight|small_weight), (\d), (\d+)>")
 CONV = re.compile(r"conv_worker<.*?::run_channels<(\d), 1>")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
 VECTOR = re.compile(r"\b([xyz]mm\d+|[vq]\d+(\.\w+)?)\b")

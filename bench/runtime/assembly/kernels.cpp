@@ -11,11 +11,21 @@ using kernel = void (*)(const multiply_operands&);
 
 template <class Codes, class Weight> struct widths {
   static constexpr bool many = vector_registers(A{}) >= 32;
-  static constexpr kernel list[] = {&multiply_strips<A, Codes, Weight, 4, 1>,
-                                    &multiply_strips<A, Codes, Weight, 4, 2>,
-                                    &multiply_strips<A, Codes, Weight, 4, many ? 3 : 2>,
-                                    &multiply_strips<A, Codes, Weight, 4, many ? 4 : 2>,
-                                    &multiply_strips<A, Codes, Weight, 1, 8>};
+  static constexpr bool delay = lookups_delay_dots(A{});
+  static constexpr bool decoded = std::is_same_v<Codes, decoded_weights>;
+  // Strips and columns of the widest, and of those before; where there are none, what is here anyway.
+  static constexpr int first_wide[2] = {!delay ? 1 : decoded ? 4 : 2, delay&& decoded ? 6 : 8};
+  static constexpr int wide[2] = {
+      delay && !decoded && Codes::layout.vectors == 1 ? 2 : first_wide[0],
+      delay && !decoded && Codes::layout.vectors == 1 ? 12 : first_wide[1]};
+  static constexpr kernel list[] = {
+      &multiply_strips<A, Codes, Weight, 4, 1>,
+      &multiply_strips<A, Codes, Weight, 4, 2>,
+      &multiply_strips<A, Codes, Weight, 4, many ? 3 : 2>,
+      &multiply_strips<A, Codes, Weight, 4, many ? 4 : 2>,
+      &multiply_strips<A, Codes, Weight, 1, 8>,
+      &multiply_strips<A, Codes, Weight, first_wide[0], first_wide[1]>,
+      &multiply_strips<A, Codes, Weight, wide[0], wide[1]>};
 };
 
 template <class Codes>

@@ -45,12 +45,12 @@ template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
 template <class A, class E, class X, class Finish>
 void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
               const Finish& finish) {
-  constexpr index_t chunk_bytes = 256 * 1024;
+  constexpr index_t chunk_bytes = 256 * 1024, at_once = 8;
   const index_t columns = x.extent(0);
   if (columns == 0 || w.rows() == 0) return;
   activation_rows<A> rows(w.depth(), w.layout().step_depth());
   const index_t fit = chunk_bytes / std::max<index_t>(rows.padded_depth(), 1);
-  const index_t chunk = std::max(fit / block_columns, index_t{1}) * block_columns;
+  const index_t chunk = std::max(fit / at_once, index_t{1}) * at_once;
   for (index_t first = 0; first < columns; first += chunk) {
     const index_t count = std::min(chunk, columns - first);
     rows.prepare(x, first, count);

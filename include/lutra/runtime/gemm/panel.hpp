@@ -11,10 +11,10 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-inline constexpr index_t block_columns = 8;  // most columns of one call
+inline constexpr index_t block_columns = 24;  // most columns of one call
 
 // Strips strips starting at operand o, columns [0, columns). The widths are those whose sums, weights
-// and activations fit the registers: 4 x 4 of 32, 4 x 2 of 16; a lone strip takes eight.
+// and activations fit the registers: 4 x 4 of 32 (4 x 6 without look-ups), 4 x 2 of 16; a lone strip takes eight.
 template <class A, class Codes, class Weight, int Strips>
 void multiply_columns(multiply_operands o, index_t columns) {
   constexpr bool many = vector_registers(A{}) >= 32;
@@ -29,10 +29,38 @@ void multiply_columns(multiply_operands o, index_t columns) {
   };
   using std::integral_constant;
   if constexpr (Strips == 1) take(integral_constant<int, 8>{});
+  if constexpr (Strips > 1 && lookups_delay_dots(A{}) && std::is_same_v<Codes, decoded_weights>) {
+    take(integral_constant<int, 6>{});
+  }
   if constexpr (Strips == 1 || many) take(integral_constant<int, 4>{});
   if constexpr (Strips > 1 && many) take(integral_constant<int, 3>{});
   take(integral_constant<int, 2>{});
   take(integral_constant<int, 1>{});
+}
+
+// A whole panel where look-ups take time from products: half of the strips at a time by twelve or eight columns, which
+// share a look-up. Returns how many columns are done.
+template <class A, class Codes, class Weight>
+index_t multiply_halves(const multiply_operands& o, index_t columns) {
+  constexpr index_t half = panel_strips / 2;
+  index_t done = 0;
+  const auto take = [&](auto width) {
+    for (; columns - done >= width; done += width) {
+      for (index_t s = 0; s < panel_strips; s += half) {
+        multiply_operands part = o;
+        part.weights += s * Codes::layout.vectors * simd::vector_size<A>;
+        part.tables += Codes::table_per_strip ? s * simd::vector_size<A> : 0;
+        part.x += done * o.x_stride;
+        part.start += done;
+        part.out += done * o.out_stride + s * simd::int_lanes<A>;
+        multiply_strips<A, Codes, Weight, half, width()>(part);
+      }
+    }
+  };
+  if constexpr (Codes::layout.vectors == 1)
+    take(std::integral_constant<int, 12>{});  // others spill
+  take(std::integral_constant<int, 8>{});
+  return done;
 }
 
 template <class A, class Codes, class Weight>
@@ -49,6 +77,13 @@ void multiply_panel_as(const lut_matrix& w, index_t panel, multiply_operands o, 
     return part;
   };
   if (count == panel_strips) {
+    if constexpr (lookups_delay_dots(A{}) && !std::is_same_v<Codes, decoded_weights>) {
+      const index_t done = multiply_halves<A, Codes, Weight>(at(first), columns);
+      o.x += done * o.x_stride;
+      o.start += done;
+      o.out += done * o.out_stride;
+      columns -= done;
+    }
     multiply_columns<A, Codes, Weight, panel_strips>(at(first), columns);
   } else {
     for (index_t s = first; s < first + count; ++s) {

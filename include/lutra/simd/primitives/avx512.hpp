@@ -230,6 +230,8 @@ inline constexpr auto every_other = [] {
 constexpr bool has_long_lookup(avx512vnni_vbmi) { return true; }
 constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
 constexpr bool has_adding_dot(avx512vnni_vbmi) { return true; }
+// Intel: vpdpbusd on the ports 0 and 5, vpermb on 5, shifts on 0.
+constexpr bool lookups_delay_dots(avx512vnni_vbmi) { return true; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_vectors(avx512vnni_vbmi) { return 4; }

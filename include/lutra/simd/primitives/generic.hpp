@@ -69,6 +69,9 @@ constexpr bool has_small_weight_dot(portable) {
 constexpr bool has_adding_dot(portable) {
   return false;
 }  // dot ends in one instruction that multiplies and adds: its latency asks for more sums
+constexpr bool lookups_delay_dots(portable) {
+  return false;
+}  // some of the CPUs have no execution unit for look-ups that dot does not need
 constexpr bool has_pair_dot(portable) {
   return false;
 }  // row_pair, column_pair, splat_pair, pair_dot and column_sums exist
