@@ -17,7 +17,6 @@
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/traits.hpp>
-#include <numeric>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -67,15 +66,23 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
 }
 
 // Output rows of `columns` positions that run on their own: bands for 16 shards, but each of eight blocks of positions
-// or more, since a band reads the rows around it again, and of whole blocks where some rows make them.
+// or more, since a band reads the rows around it again; of up to twice as many rows where that makes fewer blocks.
 template <class A>
 constexpr index_t rows_of_band(index_t columns, index_t rows, index_t pairs) noexcept {
   constexpr index_t block = simd::vector_size<A>;
+  const auto blocks_of = [&](index_t n) { return (n * columns + block - 1) / block; };
   const index_t of_each = (15 + pairs) / pairs;
-  const index_t band =
+  const index_t least =
       std::max((rows + of_each - 1) / of_each, (8 * block + columns - 1) / columns);
-  const index_t whole = block / std::gcd(block, columns);  // rows
-  return std::min(whole <= band ? (band + whole - 1) / whole * whole : band, rows);
+  if (least >= rows) return rows;
+  index_t best = least, fewest = blocks_of(rows) * rows;  // more than any choice takes
+  for (index_t band = least; band < std::min(2 * least, rows); ++band) {
+    const index_t all = rows / band * blocks_of(band) + blocks_of(rows % band);
+    if (all >= fewest) continue;
+    fewest = all;
+    best = band;
+  }
+  return best;
 }
 
 // w: of several slices only with a slice_epilogue.
