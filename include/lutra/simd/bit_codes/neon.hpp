@@ -95,10 +95,12 @@ requires(Bits <= 6) struct code_lookup<neon64, Size, Bits> {
     if constexpr (Size == 1) {
       vst1q_u8(out, entries(0, codes));
     } else if constexpr (Size == 2) {
-      vst2q_u8(out, uint8x16x2_t{{entries(0, codes), entries(1, codes)}});
+      const uint8x16x2_t planes{{entries(0, codes), entries(1, codes)}};
+      vst2q_u8(out, planes);  // a macro with clang
     } else {
-      vst4q_u8(out, uint8x16x4_t{{entries(0, codes), entries(1, codes), entries(2, codes),
-                                  entries(3, codes)}});
+      const uint8x16x4_t planes{
+          {entries(0, codes), entries(1, codes), entries(2, codes), entries(3, codes)}};
+      vst4q_u8(out, planes);
     }
   }
 
