@@ -185,3 +185,16 @@ TEST_CASE("index: labels of many graph inputs") {
   for (index_t k = 0; k < 50; ++k)
     CHECK(i.label(i.operands[0][to_size(k)]) == "input " + text_of(k));
 }
+
+TEST_CASE("index: nodes by name, operands by slot") {
+  toy::graph g;
+  const int x = g.input();
+  const int a = g.op("add", {x, x});
+  g.outputs = {g.op("mul", {a, x}, "", "scaled")};
+  const graph_index i = index_of(g).index;
+  CHECK(i.node_named("add") == 0);
+  CHECK(i.node_named("scaled") == 1);
+  CHECK(i.node_named("mul") == graph_index::none);
+  CHECK(i.operand(1, 1) == 3);
+  CHECK(i.operands.items[to_size(i.operand(1, 1))] == i.operands.items[0]);
+}

@@ -80,3 +80,27 @@ TEST_CASE("known_range: shared fake-quantizers change as a whole or not at all")
   CHECK(spec_of(p, mixed).qscheme == qscheme::symmetric);
   CHECK(p.has_note("range is known, but shared with tensors of other ops"));
 }
+
+TEST_CASE("known_range: hardtanh with the bounds 0 and 6 is a relu6, others are not") {
+  toy::graph g;
+  const int x = g.input();
+  const auto behind = [&](const char* op, const char* weight) {
+    return g.op(op, {g.op("linear", {x, g.state(weight)})});
+  };
+  const int six = behind("hardtanh", "a.weight");
+  const int one = behind("hardtanh_", "b.weight");
+  const int open = behind("hardtanh", "c.weight");
+  const int relu6 = behind("relu6", "d.weight");
+  g.literals[six] = {{"min_val", 0.0}, {"max_val", 6.0}};
+  g.literals[one] = {{"min_val", 0.0}, {"max_val", 1.0}};
+  g.literals[open] = {{"max_val", 6.0}};  // the other is -1
+  g.outputs = {six, one, open, relu6};
+  const looked_at p = planned(g, known_range::scheme_only);
+  CHECK(spec_of(p, six).qscheme == qscheme::asymmetric);
+  CHECK(spec_of(p, relu6).qscheme == qscheme::asymmetric);
+  CHECK(spec_of(p, one).qscheme == qscheme::symmetric);
+  CHECK(spec_of(p, open).qscheme == qscheme::symmetric);
+  const graph_index& index = p.plan.index;
+  CHECK(index.relu6.size() == 1);
+  CHECK(index.is_relu6(index.producer[to_size(p.value(relu6))]));
+}

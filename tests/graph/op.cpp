@@ -48,9 +48,12 @@ TEST_CASE("op: weight operands, ranks and default axes") {
 }
 
 TEST_CASE("op: axis-destroying ops") {
-  for (const char* op : {"flatten", "reshape", "permute", "transpose", "t", "view", "unsqueeze"}) {
+  for (const char* op : {"flatten", "reshape", "permute", "transpose", "t", "view", "unsqueeze",
+                         "squeeze", "slice", "split", "chunk", "pad", "squeeze_"}) {
     CHECK(lutra::destroys_axes(op));
   }
-  CHECK_FALSE(lutra::destroys_axes("max_pool2d"));
-  CHECK_FALSE(lutra::destroys_axes("squeeze"));
+  // The channel axis stays where it is.
+  for (const char* op : {"max_pool2d", "avg_pool2d", "cat", "relu"}) {
+    CHECK_FALSE(lutra::destroys_axes(op));
+  }
 }

@@ -162,3 +162,34 @@ TEST_CASE("place: activations need an explicit axis; all offenders are listed, s
           "input 0 (per_channel: an activation needs an explicit axis)");
   }
 }
+
+TEST_CASE("place: a shared range is per tensor across ops that move, drop or cut axes") {
+  quantization_spec channels = a8;
+  channels.granularity = granularity::per_channel(1);
+  const quantizer_config c{
+      .global_config = {.op_input_spec = off, .op_output_spec = {{"*", channels}}}};
+  plan_options o;
+  o.patterns.add(shape_patterns());
+  for (const char* op : {"squeeze", "slice", "split", "chunk", "pad", "reshape", "flatten"}) {
+    CAPTURE(op);
+    toy::graph g;
+    const int a = g.op("linear", {g.input(), g.state("a.weight")});
+    const int s = g.op(op, {a});
+    const int second = g.add({});  // of several results, one that is quantized is enough
+    g.maker(s).results.insert(g.maker(s).results.begin(), second);
+    g.values.at(second).is_float = false;
+    g.outputs = {s};
+    const looked_at p(g, c, o);
+    REQUIRE(p.out(s) >= 0);
+    CHECK(p.out(s) == p.out(a));
+    CHECK(p.plan.settings_of(p.out(s)).spec.granularity.kind() == granularity_kind::per_tensor);
+    CHECK(p.has_note("becomes per_tensor, shared across"));
+  }
+  toy::graph g;
+  const int a = g.op("linear", {g.input(), g.state("a.weight")});
+  const int s = g.op("max_pool2d", {a});
+  g.outputs = {s};
+  const looked_at p(g, c, o);
+  CHECK(p.out(s) == p.out(a));
+  CHECK(p.plan.settings_of(p.out(s)).spec.granularity == granularity::per_channel(1));
+}

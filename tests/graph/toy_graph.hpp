@@ -41,7 +41,8 @@ struct graph {
   std::vector<int> order, outputs;
   std::map<std::string, std::string> types;
   std::map<std::string, std::vector<std::string>> aliases;
-  std::map<int, lutra::batch_norm_operands<int>> batch_norms;  // by result
+  std::map<int, lutra::batch_norm_operands<int>> batch_norms;          // by result
+  std::map<int, std::map<std::string, double, std::less<>>> literals;  // by result
   int next = 0;
   // Edits until one throws; -1: none does. After it, `keeps_failing` makes all others throw too.
   int fail_in = -1;
@@ -135,6 +136,12 @@ template <> struct lutra::graph_traits<toy::graph> {
   static std::string module_type(const graph& g, std::string_view path) {
     const auto found = g.types.find(std::string(path));
     return found == g.types.end() ? "" : found->second;
+  }
+  static std::optional<double> literal(const graph& g, int n, std::string_view key) {
+    const auto own = g.literals.find(g.nodes.at(n).results.at(0));
+    if (own == g.literals.end()) return std::nullopt;
+    const auto found = own->second.find(key);
+    return found == own->second.end() ? std::nullopt : std::optional(found->second);
   }
   static std::vector<std::string> module_aliases(const graph& g, std::string_view path) {
     const auto found = g.aliases.find(std::string(path));

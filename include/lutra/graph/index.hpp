@@ -55,6 +55,7 @@ struct graph_index {
   std::vector<index_t32> op_type;  // in op_types
   std::vector<std::string> name;   // unique; repeats are labelled name#2, name#3
   std::vector<index_t32> module;   // in modules
+  std::vector<index_t32> relu6;    // hardtanh nodes with the bounds 0 and 6, ascending
   index_rows operands;             // values in slot order; slot = position in the row
   index_rows results;              // values
   // Of values.
@@ -78,6 +79,19 @@ struct graph_index {
   op_family family(index_t n) const noexcept { return families[to_size(op_type[to_size(n)])]; }
   const std::optional<weight_operand>& weight(index_t n) const noexcept {
     return weights[to_size(op_type[to_size(n)])];
+  }
+  // The flat position of an operand.
+  index_t operand(index_t n, std::size_t slot) const noexcept {
+    return operands.begin[to_size(n)] + static_cast<index_t>(slot);
+  }
+  // The node of this name, or none. Linear.
+  index_t node_named(std::string_view wanted) const noexcept {
+    const auto found = std::find(name.begin(), name.end(), wanted);
+    return found == name.end() ? index_t(none) : static_cast<index_t>(found - name.begin());
+  }
+  // True of a relu6 in either spelling.
+  bool is_relu6(index_t n) const noexcept {
+    return op(n) == "relu6" || std::binary_search(relu6.begin(), relu6.end(), n);
   }
   // True if node n reads value v as its weight.
   bool is_weight_of(index_t n, index_t v) const noexcept {
@@ -266,6 +280,9 @@ template <readable_graph G> class graph_reader {
         index().name.push_back(index().op_types[to_size(op)] +
                                (repeat > 0 ? "_" + text_of(repeat) : ""));
       }
+      if (index().op_types[to_size(op)] == "hardtanh" && clamps_to_six(n)) {
+        index().relu6.push_back(node);
+      }
       for (auto&& v : traits::operands(g_, n)) {
         refuse_too_many(index().operands.items.size(), "operands");
         index().operands.items.push_back(number(v));
@@ -287,6 +304,14 @@ template <readable_graph G> class graph_reader {
       index().weights.push_back(weight_of(op));
     }
     return last_op_ = found->second;
+  }
+  bool clamps_to_six([[maybe_unused]] const node_id_t<G>& n) const {
+    if constexpr (requires { traits::literal(g_, n, "min_val"); }) {
+      const std::optional<double> low = traits::literal(g_, n, "min_val");
+      const std::optional<double> high = traits::literal(g_, n, "max_val");
+      return low == 0.0 && high == 6.0;
+    }
+    return false;
   }
   void label_repeated_names() {
     const std::vector<std::string>& name = index().name;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   ignored      every range is observed with the configured scheme (what the reference computes)
-//   scheme_only  outputs of relu, relu6, sigmoid, hardsigmoid asymmetric, of tanh symmetric
+//   scheme_only  outputs of relu, relu6 (also as hardtanh with bounds 0 and 6), sigmoid, hardsigmoid asymmetric, of tanh symmetric
 //   fixed        also sigmoid, hardsigmoid: uint8 on [0, 255/256] (scale 1/256, zero point 0),
 //                tanh: uint8 on [-1, 127/128] (scale 2/256, zero point 128); nothing to observe
 // A fake-quantizer is changed as a whole, and only if every tensor that enters it comes from ops of
@@ -59,7 +59,7 @@ inline void apply_known_ranges(quantization_plan& plan, known_range mode) {
       const bool shared = own >= 0 && plan.places[to_size(own)].group == p.group &&
                           plan.value_decision[to_size(p.value)].why == reason::shared_range;
       if (shared) continue;  // a range-preserving op adds nothing new
-      range = range_of_op(g.op(producer));
+      range = range_of_op(g.is_relu6(producer) ? "relu6" : std::string_view(g.op(producer)));
     }
     verdict& v = of_group[to_size(p.group)];
     const bool first = !v.range && !v.mixed;

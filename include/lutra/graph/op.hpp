@@ -38,8 +38,9 @@ inline constexpr std::array<std::string_view, 2> concat{"cat", "concat"};
 inline constexpr std::array<std::string_view, 15> activation{
     "relu",     "relu6",     "leaky_relu",  "silu", "elu",     "celu",       "selu", "mish",
     "hardtanh", "hardswish", "hardsigmoid", "gelu", "sigmoid", "logsigmoid", "tanh"};
-inline constexpr std::array<std::string_view, 7> axis_destroying{
-    "flatten", "reshape", "permute", "transpose", "t", "view", "unsqueeze"};
+inline constexpr std::array<std::string_view, 12> axis_destroying{
+    "flatten",   "reshape", "permute", "transpose", "t",     "view",
+    "unsqueeze", "squeeze", "slice",   "split",     "chunk", "pad"};
 
 template <std::size_t N>
 constexpr bool contains(const std::array<std::string_view, N>& names, std::string_view op) {
@@ -76,7 +77,8 @@ constexpr op_family family_of(std::string_view op) {
   return op_family::other;
 }
 
-// Ops after which a channel axis means something else.
+// Ops after which a channel axis means something else, or has another extent (slice, split, chunk, pad; which axis
+// they work on is not looked at). The reference shares no range over the last five, shape_patterns() does.
 constexpr bool destroys_axes(std::string_view op) {
   return op_names::contains(op_names::axis_destroying, canonical_op(op));
 }

@@ -64,7 +64,7 @@ class placer {
       while (spec_[to_size(at)] == unknown) {
         const annotation& here = a_[at];
         if (here.kind != kind_t::reference) {
-          spec_[to_size(at)] = here.kind == kind_t::own ? here.target : -1;
+          spec_[to_size(at)] = here.kind == kind_t::own ? here.spec : -1;
           break;
         }
         path.push_back(at);
@@ -201,20 +201,22 @@ class placer {
     std::vector<bool> destroys;
     for (const std::string& op : g().op_types) destroys.push_back(destroys_axes(op));
     for (index_t n = 0; n < g().node_count(); ++n) {
-      if (!destroys[to_size(g().op_type[to_size(n)])] || g().results[n].empty()) continue;
-      const index_t out = plan_.value_place[to_size(g().results[n][0])];
-      if (out < 0) continue;
-      const index_t group = plan_.places[to_size(out)].group;
-      for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
-           ++u) {
-        const index_t in = plan_.operand_place[to_size(u)];
-        if (in < 0 || plan_.places[to_size(in)].group != group) continue;
-        const granularity own = plan_.settings_of(group).spec.granularity;
-        if (own.kind() == granularity_kind::per_tensor) continue;
-        a_.note(plan_.group_name(group) + ": " + text_of(own) +
-                " becomes per_tensor, shared across " + g().name[to_size(n)]);
-        change.spec(group, 0,
-                    [](quantization_spec& s) { s.granularity = granularity::per_tensor(); });
+      if (!destroys[to_size(g().op_type[to_size(n)])]) continue;
+      for (const index_t v : g().results[n]) {
+        const index_t out = plan_.value_place[to_size(v)];
+        if (out < 0) continue;
+        const index_t group = plan_.places[to_size(out)].group;
+        for (index_t u = g().operands.begin[to_size(n)]; u < g().operands.begin[to_size(n) + 1];
+             ++u) {
+          const index_t in = plan_.operand_place[to_size(u)];
+          if (in < 0 || plan_.places[to_size(in)].group != group) continue;
+          const granularity own = plan_.settings_of(group).spec.granularity;
+          if (own.kind() == granularity_kind::per_tensor) continue;
+          a_.note(plan_.group_name(group) + ": " + text_of(own) +
+                  " becomes per_tensor, shared across " + g().name[to_size(n)]);
+          change.spec(group, 0,
+                      [](quantization_spec& s) { s.granularity = granularity::per_tensor(); });
+        }
       }
     }
   }

@@ -98,7 +98,8 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 //   module_type(g, path)   type name of a module; default: ""
 //   module_aliases(g, path) other paths of the same module; default: none
 //   shape_of(g, v)         std::optional<shape>; default: constant(g, v) for states, else unknown
-//   literal(g, n, key)     std::optional<double>: eps, min, max, ...; default: absent
+//   literal(g, n, key)     std::optional<double>: groups; start_dim, end_dim of flatten; min_val, max_val of hardtanh;
+//                          default: absent
 // Of graphs that a framework trains, optional: gradients(g, batch, f), see flow/squared_gradients.hpp.
 // Of editable graphs, optional: begin(g), commit(g), rollback(g): the adapter undoes a failed pass itself.
 // Of graphs with batch norms or dropout, optional: bool set_training(g, bool on): they behave as in training
