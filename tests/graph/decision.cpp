@@ -5,7 +5,7 @@
 
 TEST_CASE("decision: every reason has its own name") {
   std::set<std::string_view> names;
-  const int last = static_cast<int>(lutra::reason::decided_by_readers);
+  const int last = lutra::reason_count - 1;
   for (int i = 0; i <= last; ++i) {
     const auto name = lutra::name_of(static_cast<lutra::reason>(i));
     CHECK(name != "unknown");

@@ -136,3 +136,49 @@ TEST_CASE("module_rules: palettes at a boundary stay as they are") {
   CHECK(p.in(a, 1) == -1);
   CHECK(p.in(a, 0) >= 0);
 }
+
+TEST_CASE("module_rules: entries that lose to a module spec are on record") {
+  toy::graph g;
+  const int x = g.input();
+  const int w = g.state("a.weight");
+  const int a = g.op("linear", {x, w}, "a");
+  const int b = g.op("linear", {a, w}, "b");
+  const int c = g.op("linear", {b, g.state("c.weight")}, "c");
+  g.types["a"] = "t.A";
+  g.types["c"] = "t.C";
+  g.outputs = {c};
+  const auto lost = [](const looked_at& p, const decision& d) {
+    return d.overridden < 0 ? std::string() : p.plan.sources[to_size(d.overridden)];
+  };
+  {
+    const looked_at p(g, boundary({{0, off}}, {{"*", a8}}, "a"));
+    CHECK(lost(p, p.in_why(a)) == "name 'a'");  // its own op-level maps
+    CHECK(p.out_why(a).overridden == -1);       // the same word on both levels
+  }
+  {
+    const looked_at p(g, boundary({{"*", a4}}, {{"*", a4}}, "c"));
+    CHECK(lost(p, p.in_why(c)) == "name 'c'");
+    CHECK(lost(p, p.out_why(c)) == "name 'c'");
+  }
+  {  // what a producer had said of the operand
+    const looked_at p(g, {.module_type_configs = {{"t.C", {.module_input_spec = {{"*", a4}}}}},
+                          .module_name_configs = {{"b", {}}}});
+    CHECK(p.in_why(c).why == reason::module_boundary);
+    CHECK(lost(p, p.in_why(c)) == "name 'b'");
+  }
+  {
+    const looked_at p(g, {.module_type_configs = {{"t.A", {.module_input_spec = {{"*", a4}}}}},
+                          .module_name_configs = {{"a", {.module_input_spec = {{"*", a8}}}}}});
+    CHECK(p.bits(p.in(a)) == 8);
+    CHECK(p.in_why(a).why != reason::none);
+  }
+  const looked_at p(
+      g, {.global_config = {.op_state_spec = {{"weight", a8}}},
+          .module_name_configs = {
+              {"a", {.op_state_spec = {{"weight", a8}}, .module_state_spec = {{"*", a4}}}}}});
+  CHECK(p.bits(p.in(a, 1)) == 4);
+  CHECK(lost(p, p.in_why(a, 1)) == "name 'a'");
+  CHECK(p.in_why(b, 1).why == reason::module_state);
+  CHECK(p.in_why(b, 1).overridden >= 0);
+  CHECK_FALSE(p.has_note("matches no tensor"));
+}

@@ -215,3 +215,96 @@ TEST_CASE("op_rules: shape ops share on request, also over several results") {
   CHECK(p.out(second) == p.out(a));
   CHECK(p.in(l) == p.out(a));
 }
+
+TEST_CASE(
+    "op_rules: entries that a shared state did not follow are on record, and not called unused") {
+  toy::graph g;
+  const int w = g.state("w.weight");
+  const int a = g.op("linear", {g.input(), w}, "a");
+  const int b = g.op("linear", {a, w}, "b");
+  g.outputs = {b};
+  const auto two = [&](const state_spec_map& of_a, const state_spec_map& of_b) {
+    return looked_at(g, {.module_name_configs = {{"a", {.op_state_spec = of_a}},
+                                                 {"b", {.op_state_spec = of_b}}}});
+  };
+  {
+    const looked_at p = two({{"weight", a4}}, {{"weight", a8}});
+    CHECK(p.bits(p.in(b, 1)) == 4);
+    CHECK(p.in_why(b, 1).why == reason::shared_state);
+    CHECK(p.in_why(a, 1).overridden == -1);
+    CHECK(p.plan.describe(p.in_why(b, 1)) ==
+          "quantized: the state was decided at linear; overridden: config entry name 'b'");
+    CHECK(p.plan.sources[to_size(p.in_why(b, 1).source)] == "name 'a'");
+    CHECK_FALSE(p.has_note("matches no tensor"));
+  }
+  CHECK(two({{"weight", a4}}, {{"weight", a4}}).in_why(b, 1).overridden == -1);
+  CHECK(two({{"weight", off}}, off).in_why(b, 1).overridden == -1);
+  CHECK(two({{"weight", off}}, {{"weight", a8}}).in_why(b, 1).overridden >= 0);
+  CHECK(two({{"weight", a8}}, off).in_why(b, 1).overridden >= 0);
+}
+
+TEST_CASE("op_rules: entries of ops that take a range over are on record, and not called unused") {
+  toy::graph g;
+  const int r = g.op("relu", {g.op("linear", {g.input(), g.state("a.weight")}, "a")});
+  const int m = g.op("max_pool2d", {r}, "pool");
+  g.outputs = {m};
+  const auto pool = [&](const spec_map& in, const spec_map& out) {
+    return looked_at(g, {.module_name_configs = {
+                             {"a", {}}, {"pool", {.op_input_spec = in, .op_output_spec = out}}}});
+  };
+  const looked_at p = pool({{0, a4}}, {{0, off}});
+  CHECK(p.in(m) == p.out(r));
+  CHECK(p.out(m) == p.out(r));
+  CHECK(p.in_why(m).why == reason::shared_range);
+  REQUIRE(p.in_why(m).overridden >= 0);
+  CHECK(p.plan.sources[to_size(p.in_why(m).overridden)] == "name 'pool'");
+  CHECK(p.out_why(m).overridden == p.in_why(m).overridden);
+  CHECK_FALSE(p.has_note("matches no tensor"));
+  const looked_at same = pool({{0, a8}}, {{"*", a8}});
+  CHECK(same.in_why(m).overridden == -1);
+  CHECK(same.out_why(m).overridden == -1);
+}
+
+TEST_CASE("op_rules: what lost against the last operand of a concatenation, or against its first") {
+  toy::graph g;
+  const int x = g.input(), y = g.input();
+  const int k = g.op("cat", {x, y});
+  g.outputs = {k};
+  const looked_at p(
+      g, {.global_config = {.op_input_spec = {{0, a8}, {1, a4}}, .op_output_spec = off}});
+  CHECK(p.bits(p.in(k, 0)) == 4);
+  CHECK(p.in_why(k, 0).overridden >= 0);
+  CHECK(p.in_why(k, 1).overridden == -1);
+  CHECK(p.out_why(k).overridden >= 0);
+  // A branch that follows the range of another one, given by reference.
+  toy::graph two;
+  const int in = two.input();
+  const int a = two.op("linear", {in, two.state("a.weight")}, "a");
+  const int b = two.op("linear", {in, two.state("b.weight")}, "b");
+  two.outputs = {two.op("cat", {a, b})};
+  const auto branches = [&](const quantization_spec& of_a) {
+    return looked_at(
+        two, {.module_name_configs = {{"a", {.op_output_spec = {{"*", of_a}}}}, {"b", {}}}});
+  };
+  CHECK(branches(a4).out_why(b).overridden >= 0);
+  CHECK(branches(a8).out_why(b).overridden == -1);
+}
+
+TEST_CASE("op_rules: what only_for did not choose has a reason of its own") {
+  toy::graph g;
+  const int a = g.op("conv2d", {g.input(), g.state("a.weight")});
+  const int b = g.op("linear", {a, g.state("b.weight")});
+  g.outputs = {b};
+  const looked_at p(g, quantizer_config{}.only_for({"conv2d"}));
+  CHECK(p.in(a, 1) >= 0);
+  CHECK(p.in_why(b, 1).why == reason::not_in_only_for);
+  CHECK(p.out_why(b).why == reason::not_in_only_for);
+  CHECK(p.plan.describe(p.out_why(b)) ==
+        "off: only_for chose other op types (config entry global)");
+  // Nothing said of any op is not that.
+  const looked_at none(g, {.global_config = {.op_state_spec = off,
+                                             .op_input_spec = off,
+                                             .op_output_spec = off,
+                                             .op_type_config = {{"conv2d", off}}}});
+  CHECK(none.out_why(b).why == reason::group_off);
+}

@@ -87,9 +87,15 @@ TEST_CASE("plan: every operand and value has a reason, every reason occurs") {
     custom.patterns.add({"linear", pattern_kind::custom, {{"linear"}}, [](pattern_annotator&) {}});
     count_reasons(looked_at(g, {}, custom), seen);
   }
+  count_reasons(looked_at(branches(), quantizer_config{}.only_for({"sub"})), seen);
+  // The others are of palettizers and of reports: tests/flow/reasons.cpp.
+  std::set<reason> of_plans;
   for (int i = 1; i <= static_cast<int>(reason::decided_by_readers); ++i) {
-    CHECK_MESSAGE(seen.count(static_cast<reason>(i)) == 1, name_of(static_cast<reason>(i)));
+    of_plans.insert(static_cast<reason>(i));
   }
+  of_plans.insert(reason::not_in_only_for);
+  for (const reason r : of_plans) CHECK_MESSAGE(seen.count(r) == 1, name_of(r));
+  CHECK(seen == of_plans);
 }
 
 TEST_CASE("plan: the input graph is not touched, and plans are repeatable") {

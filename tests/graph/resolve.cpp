@@ -118,7 +118,7 @@ TEST_CASE("resolve: entries without effect are reported") {
       .module_name_configs = {{"inner", {}}, {"nothing", {}}, {"inner.*", {}}}};
   resolver r(c, g);
   for (index_t n = 0; n < g.node_count(); ++n) r.of(n);
-  const std::vector<std::string> notes = r.unmatched();
+  const std::vector<std::string> notes = r.unused_keys();
   const auto has = [&](const std::string& text) {
     return std::find(notes.begin(), notes.end(), "config entry " + text) != notes.end();
   };

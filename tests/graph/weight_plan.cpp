@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <lutra/graph/weight_plan.hpp>
 
 #include "toy_graph.hpp"
@@ -54,8 +55,12 @@ TEST_CASE("weight_plan: local names, '*', off and only_for") {
   c = palettizer_config{}.only_for({"conv2d", "linear"});
   CHECK(choice_of(g, c, "conv.weight").chosen);
   CHECK(choice_of(g, c, "fc.weight").chosen);
-  CHECK(choice_of(g, c, "up.weight").why == "off: the spec map is empty (config entry global)");
+  CHECK(choice_of(g, c, "up.weight").why ==
+        "off: only_for chose other op types (config entry global)");
+  CHECK(choice_of(g, c, "up.weight").cause.why == reason::not_in_only_for);
   CHECK_FALSE(choice_of(g, c, "table.kernel").chosen);
+  c = {.global_config = {.op_state_spec = off}};
+  CHECK(choice_of(g, c, "up.weight").why == "off: the spec map is empty (config entry global)");
 }
 
 TEST_CASE("weight_plan: state names that decide nothing are reported") {
@@ -109,4 +114,38 @@ TEST_CASE("weight_plan: palettes, integers and entries without effect") {
   CHECK(p.weights[0].why == "already a palette");
   CHECK(p.weights[1].why == "not floating point");
   CHECK(p.notes == std::vector<std::string>{"config entry name 'none' matches no module"});
+}
+
+TEST_CASE("weight_plan: reasons are typed, and entries that had no say are on record") {
+  const toy::graph g = weights_net();
+  const palettization_spec two{.n_bits = 2};
+  const palettizer_config c{
+      .module_name_configs = {{"fc", {.op_state_spec = {{"weight", two}}}},
+                              {"tied", {.op_state_spec = {{"tied_w", two}, {"w", off}}}},
+                              {"conv", {.module_state_spec = {{"bias", two}, {"weight", off}}}}}};
+  const palettization_plan p = plan(g, c);
+  const auto of = [&](const std::string& name) -> const weight_choice& {
+    return *std::find_if(p.weights.begin(), p.weights.end(),
+                         [&](const weight_choice& w) { return w.name == name; });
+  };
+  for (const weight_choice& w : p.weights) {
+    CHECK(w.cause.why != reason::none);
+    CHECK(w.cause.on == w.chosen);
+    CHECK(p.describe(w.cause) == w.why);
+  }
+  CHECK(of("fc.weight").cause.why == reason::own_config);
+  CHECK(of("fc.weight").why ==
+        "op_state_spec 'weight' of name 'fc'; overridden: config entry op_state_spec 'w' of name "
+        "'tied'");
+  CHECK(of("conv.bias").cause.why == reason::module_state);
+  CHECK(of("conv.bias").chosen);
+  CHECK(of("conv.weight").cause.why == reason::module_state);
+  CHECK(of("conv.weight").why ==
+        "off: module_state_spec 'weight' of name 'conv'; overridden: config entry op_state_spec "
+        "'weight' of name 'conv'");
+  CHECK(of("gain").cause.why == reason::not_a_weight);
+  CHECK(of("up.weight").cause.overridden == -1);
+  // 'w' lost and is not called unused; 'tied_w' is nobody's name.
+  CHECK(p.notes == std::vector<std::string>{
+                       "config entry name 'tied', op_state_spec 'tied_w' matches no tensor"});
 }

@@ -17,7 +17,8 @@ namespace lutra::inline LUTRA_ABI {
 
 struct final_parameters {
   std::vector<std::optional<qparams>> of;  // by group of the plan
-  std::vector<std::string> why_none;       // of those that have none
+  std::vector<reason> cause;               // of those that have none; else reason::none
+  std::vector<std::string> why_none;       // the same as a sentence
   std::vector<std::string> notes;          // about those whose range is no range
 
   // Raises what fake_quantizer::params() does, but non_finite.
@@ -28,12 +29,16 @@ struct final_parameters {
       const fake_quantizer& fq = fakes[i];
       made.of.emplace_back();
       made.why_none.push_back(fq.disabled() ? fq.disabled_reason() : "no data was observed");
+      made.cause.push_back(fq.disabled()      ? reason::groups_do_not_fit
+                           : fq.initialized() ? reason::none
+                                              : reason::no_data);
       if (!fq.initialized() || fq.disabled()) continue;
 #if LUTRA_HAS_EXCEPTIONS
       try {
         made.of.back() = fq.params();
       } catch (const error& e) {
         if (e.code() != errc::non_finite) throw;
+        made.cause.back() = reason::bad_range;
         made.why_none.back() = e.problem() + ": " + e.value();
         made.notes.push_back(plan.group_name(index_t(i)) + ": stays float, " +
                              made.why_none.back());

@@ -23,10 +23,12 @@ namespace lutra::inline LUTRA_ABI {
 struct annotation {
   enum class kind_t : unsigned char { none, disabled, own, reference };
   kind_t kind = kind_t::none;
-  index_t32 target = -1;  // own: number of the spec; reference: point
+  index_t32 target = -1;  // of a reference: point
+  index_t32 spec = -1;    // its number; of a reference: that of its target when it was made
 
   annotation() = default;
-  annotation(kind_t k, index_t to) : kind(k), target(index_t32(to)) {}
+  annotation(kind_t k, index_t to, index_t number)
+      : kind(k), target(index_t32(to)), spec(index_t32(number)) {}
 
   bool on() const noexcept { return kind == kind_t::own || kind == kind_t::reference; }
 };
@@ -88,18 +90,32 @@ class annotations {
     points_[to_size(point)] = a;
     why(point) = d;
   }
-  void turn_off(index_t point, reason why, index_t source = -1, index_t node = -1) {
-    set(point, {kind_t::disabled, -1}, {why, false, node, source, -1});
+  void turn_off(index_t point, reason why, index_t source = -1, index_t node = -1,
+                index_t overridden = -1) {
+    set(point, {kind_t::disabled, -1, -1}, {why, false, node, source, overridden});
   }
   // `spec` lies in a map of `module`.
   void set_own(index_t point, const quantization_spec* spec, bool weight,
-               const module_config& module, reason why, index_t source) {
+               const module_config& module, reason why, index_t source, index_t overridden = -1) {
     const auto [found, inserted] = spec_number_.try_emplace({spec, weight}, index_t(specs_.size()));
     if (inserted) specs_.push_back({*spec, weight, module.qat_schedule});
-    set(point, {kind_t::own, found->second}, {why, true, -1, source, -1});
+    set(point, {kind_t::own, -1, found->second}, {why, true, -1, source, overridden});
   }
-  void refer(index_t point, index_t to, reason why, index_t node) {
-    set(point, {kind_t::reference, to}, {why, true, node, -1, -1});
+  void refer(index_t point, index_t to, reason why, index_t node, index_t overridden = -1) {
+    set(point, {kind_t::reference, to, (*this)[to].spec},
+        {why, true, node, this->why(to).source, overridden});
+  }
+  // Whether a point stands for `spec`; null: for nothing.
+  bool says(const annotation& a, const quantization_spec* spec) const {
+    if (spec == nullptr || !a.on()) return spec == nullptr && !a.on();
+    return specs_[to_size(a.spec)].spec == *spec;
+  }
+  // The config entry behind what was decided at `point` before, if that is not to stand for `spec`; else -1.
+  index_t entry_lost_to(index_t point, const quantization_spec* spec) {
+    const annotation& before = (*this)[point];
+    if (before.kind == kind_t::none || says(before, spec)) return -1;
+    const decision& d = why(point);
+    return d.source >= 0 ? d.source : d.overridden;
   }
   // Once specs and references are known; points must not be asked for then.
   void release_points() noexcept { points_ = {}; }

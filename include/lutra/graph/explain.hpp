@@ -33,8 +33,7 @@ class explainer {
         explain(a_.output_point(v), v, {reason::decided_by_readers, false, -1, -1, -1});
       }
     }
-    unused_keys();
-    for (std::string& text : configs_.unmatched()) a_.note(std::move(text));
+    for (std::string& text : configs_.unused_keys()) a_.note(std::move(text));
   }
 
  private:
@@ -66,47 +65,6 @@ class explainer {
     }
     return {reason::activation_alone, false, -1, -1, -1};
   }
-
-  // Explicit positions and state names that never decided anything.
-  void unused_keys() {
-    const quantizer_config& config = configs_.config();
-    unused_in_module(config.global_config, "global");
-    for (const auto& e : config.module_type_configs) {
-      unused_in_module(e.value, "type " + key_text(e.key));
-    }
-    for (const auto& e : config.module_name_configs) {
-      unused_in_module(e.value, "name " + key_text(e.key));
-    }
-  }
-  void unused_in_module(const module_config& m, const std::string& where) {
-    unused_in_op(m, where);
-    for (const auto& e : m.op_type_config) {
-      unused_in_op(e.value, where + ", op type " + key_text(e.key));
-    }
-    for (const auto& e : m.op_name_config) {
-      unused_in_op(e.value, where + ", op name " + key_text(e.key));
-    }
-    unused_in_map(m.module_state_spec, where, "module_state_spec");
-  }
-  template <class Op> void unused_in_op(const Op& c, const std::string& where) {
-    unused_in_map(c.op_input_spec, where, "op_input_spec");
-    unused_in_map(c.op_output_spec, where, "op_output_spec");
-    unused_in_map(c.op_state_spec, where, "op_state_spec");
-  }
-  template <class Map>
-  void unused_in_map(const Map& map, const std::string& where, const char* what) {
-    for (const auto& e : map) {
-      if (configs_.used(&e) || e.key == "*" || is_default(e)) continue;
-      a_.note("config entry " + where + ", " + what + " " + key_text(e.key) + " matches no tensor");
-    }
-  }
-  // The entry every config has unless it says otherwise is not worth a note.
-  static bool is_default(const state_spec_map::entry& e) {
-    return e.key == "weight" && e.value == default_weight_spec;
-  }
-  static bool is_default(const spec_map::entry&) { return false; }
-  static std::string key_text(const operand_key& k) { return text_of(k); }
-  static std::string key_text(const std::string& k) { return text_of(std::string_view(k)); }
 
   const graph_index& g_;
   const resolver& configs_;

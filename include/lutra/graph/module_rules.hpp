@@ -108,9 +108,10 @@ class module_rules {
     if (g_.is_float[to_size(v)] == 0) {
       if (explicit_key) note_not_float(v, b.source);
     } else if (e->value.enabled) {
-      a_.set_own(point, &e->value, false, b.config, reason::module_boundary, b.source);
+      a_.set_own(point, &e->value, false, b.config, reason::module_boundary, b.source,
+                 a_.entry_lost_to(point, &e->value));
     } else {
-      a_.turn_off(point, reason::module_boundary, b.source);
+      a_.turn_off(point, reason::module_boundary, b.source, -1, a_.entry_lost_to(point, nullptr));
     }
   }
   void note_not_float(index_t v, index_t source) {
@@ -130,14 +131,17 @@ class module_rules {
         note_not_float(v, source);
         continue;
       }
+      const quantization_spec* spec = hit.entry->value.enabled ? &hit.entry->value : nullptr;
       for (const index_t use : g_.uses[v]) {
         if (g_.user(use) < 0) continue;
-        if (hit.entry->value.enabled) {
-          a_.set_own(a_.edge_of(use), &hit.entry->value, true,
-                     configs_.module_config(hit.source.level, hit.source.entry),
-                     reason::module_state, source);
+        const index_t edge = a_.edge_of(use);
+        if (a_.why(edge).why == reason::module_state) continue;  // an op that reads it twice
+        const index_t lost = a_.entry_lost_to(edge, spec);
+        if (spec != nullptr) {
+          a_.set_own(edge, spec, true, configs_.module_config(hit.source.level, hit.source.entry),
+                     reason::module_state, source, lost);
         } else {
-          a_.turn_off(a_.edge_of(use), reason::module_state, source);
+          a_.turn_off(edge, reason::module_state, source, -1, lost);
         }
       }
     }

@@ -40,9 +40,7 @@ class op_rules {
 
   void run() {
     const pattern_matches matches = find_matches(g_, registry_);
-    std::vector<choice> choices;       // of the key nodes; one for neighbours with the same
-    std::vector<index_t32> choice_of;  // match -> choice; matches of one key are neighbours
-    choice_of.reserve(matches.size());
+    choice_of_.assign(to_size(g_.node_count()), -1);
     // Matches by priority; within one priority they stay in graph order: lists, linked by `next`.
     struct list {
       index_t32 first, last;
@@ -52,10 +50,10 @@ class op_rules {
     for (std::size_t i = 0; i < matches.size(); ++i) {
       if (i == 0 || matches[i].key() != matches[i - 1].key()) {
         const choice c = configs_.of(matches[i].key());
-        if (choices.empty() || !(choices.back() == c)) choices.push_back(c);
+        if (choices_.empty() || !(choices_.back() == c)) choices_.push_back(c);
+        choice_of_[to_size(matches[i].key())] = index_t32(choices_.size()) - 1;
       }
-      choice_of.push_back(index_t32(choices.size()) - 1);
-      const config_source& s = choices.back().source;
+      const config_source& s = choices_.back().source;
       const auto match = index_t32(i);
       const auto [at, inserted] = order.try_emplace(
           {s.level, s.op_level, -index_t(matches[i].chain.size())}, list{match, match});
@@ -66,7 +64,7 @@ class op_rules {
         const pattern_match m = matches[to_size(i)];
         const bool free =
             std::none_of(m.chain.begin(), m.chain.end(), [&](index_t n) { return a_.claimed(n); });
-        if (free) annotate(m, choices[to_size(choice_of[to_size(i)])]);
+        if (free) annotate(m, choice_at(m.key()));
       }
     }
   }
@@ -81,6 +79,8 @@ class op_rules {
 
   bool is_float(index_t v) const { return g_.is_float[to_size(v)] != 0; }
   index_t source(const choice& c) { return a_.source_number(configs_, c.source); }
+  // Of the key node of a match.
+  const choice& choice_at(index_t key) const { return choices_[to_size(choice_of_[to_size(key)])]; }
 
   // ---- lookup in the op config that governs a node ----------------------------------------------
   template <class Entry> lookup found(const Entry* e, bool explicit_key) {
@@ -92,7 +92,7 @@ class op_rules {
     if (!c.enabled()) return {};
     if (const auto* e = map.find(operand_key(static_cast<int>(position)))) return found(e, true);
     if (const auto* e = map.find(any_operand())) return found(e, false);
-    return {nullptr, map.empty() ? reason::group_off : reason::no_matching_key, false};
+    return {nullptr, configs_.why_none(c, map.empty()), false};
   }
   lookup by_name(const choice& c, index_t state, bool weight_role) {
     if (!c.enabled()) return {};
@@ -106,7 +106,7 @@ class op_rules {
       if (const auto* e = map.find("weight")) return found(e, true);
     }
     if (const auto* e = map.find("*")) return found(e, false);
-    return {nullptr, map.empty() ? reason::group_off : reason::no_matching_key, false};
+    return {nullptr, configs_.why_none(c, map.empty()), false};
   }
   static const spec_map& input_map(const choice& c) {
     return c.op != nullptr ? c.op->op_input_spec : c.module->op_input_spec;
@@ -124,7 +124,7 @@ class op_rules {
     for (index_t e = a_.first_edge(key); e < a_.end_edge(key); ++e) {
       annotate_input(e, e - a_.first_edge(key), c);
     }
-    if (p.kind == pattern_kind::range_preserving && share_own_range(key)) {
+    if (p.kind == pattern_kind::range_preserving && share_own_range(key, c)) {
       claim(key);
     } else {
       for (const index_t n : m.chain) {
@@ -191,33 +191,39 @@ class op_rules {
     if (g_.role[to_size(v)] == value_role::packed_state) {
       return a_.turn_off(edge, reason::packed_state);
     }
-    if (state && is_float(v) && state_decided_[to_size(v)] >= 0) return copy_state(edge, v);
     const lookup own = state ? by_name(c, v, g_.is_weight_of(a_.node_of(edge), v))
                              : by_position(c, input_map(c), position);
+    if (state && is_float(v) && state_decided_[to_size(v)] >= 0) {
+      return copy_state(edge, v, own, c);
+    }
     if (!is_float(v)) {
       if (own.explicit_key) warn_not_float(c, v, a_.node_of(edge));
       return a_.turn_off(edge, reason::not_float);
     }
     const index_t producer = g_.producer[to_size(v)];
     if (!state && producer >= 0 && a_.claimed(producer) && a_.output(v).on()) {
-      return adopt(edge, a_.output(v), reason::from_producer, producer, own, c);
+      return adopt(edge, a_.output_point(v), reason::from_producer, producer, own, c);
     }
     if (own.spec == nullptr) return a_.turn_off(edge, own.why, source(c));
     a_.set_own(edge, own.spec, state, *c.module, reason::own_config, source(c));
   }
   // A stored tensor is decided once, by the first op that claims it.
-  void copy_state(index_t edge, index_t v) {
+  void copy_state(index_t edge, index_t v, const lookup& own, const choice& c) {
     const index_t first = state_decided_[to_size(v)];
     annotation copy = a_[first];
     if (!copy.on()) copy.kind = annotation::kind_t::disabled;
-    a_.set(edge, copy, {reason::shared_state, copy.on(), a_.node_of(first), -1, -1});
+    a_.set(edge, copy,
+           {reason::shared_state, copy.on(), a_.node_of(first), a_.why(first).source,
+            lost(copy, own, c)});
   }
-  // Takes over what was decided at `other`; remembers an own config that said something else.
-  void adopt(index_t point, annotation made, reason why, index_t other, const lookup& own,
+  // Takes over what was decided at `from`, by an op whose node is `other`.
+  void adopt(index_t point, index_t from, reason why, index_t other, const lookup& own,
              const choice& c) {
-    const bool agrees = own.spec != nullptr && (made.kind != annotation::kind_t::own ||
-                                                a_.specs()[to_size(made.target)].spec == *own.spec);
-    a_.set(point, made, {why, true, other, -1, agrees ? -1 : source(c)});
+    a_.set(point, a_[from], {why, true, other, a_.why(from).source, lost(a_[from], own, c)});
+  }
+  // The op's own config entry, if it says something else than what was made of the point.
+  index_t lost(const annotation& made, const lookup& own, const choice& c) {
+    return a_.says(made, own.spec) ? -1 : source(c);
   }
   void warn_not_float(const choice& c, index_t v, index_t node) {
     a_.note("config entry " + configs_.describe(c.source) + " addresses " + g_.label(v) + " at " +
@@ -236,7 +242,7 @@ class op_rules {
     for (const index_t use : g_.uses[v]) {
       const index_t user = g_.user(use);
       if (user < 0 || !a_.claimed(user) || !a_[a_.edge_of(use)].on()) continue;
-      return adopt(point, a_[a_.edge_of(use)], reason::from_consumer, user, own, c);
+      return adopt(point, a_.edge_of(use), reason::from_consumer, user, own, c);
     }
     a_.set_own(point, own.spec, false, *c.module, reason::own_config, source(c));
   }
@@ -246,33 +252,42 @@ class op_rules {
     return range_preserving_[to_size(g_.op_type[to_size(node)])];
   }
   // On its own turn: the last operand that is on gives the one range of all. False if none is.
-  bool share_own_range(index_t node) {
+  bool share_own_range(index_t node, const choice& c) {
     index_t last = -1;
     for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
       if (a_[e].on()) last = e;
     }
     if (last < 0) return false;
-    share(node, a_[last], a_.why(last));
+    share(node, a_[last], a_.why(last), c);
     return true;
   }
-  // The first edge takes `shared`; the other edges and the results refer to it.
-  void share(index_t node, annotation shared, decision why) {
+  // The first edge takes `shared`; the other edges and the results refer to it. What the op's own config says
+  // is asked all the same, so that it can be told what had no say.
+  void share(index_t node, annotation shared, decision why, const choice& c) {
     index_t first = -1;
     for (index_t e = a_.first_edge(node); e < a_.end_edge(node); ++e) {
-      if (!is_float(a_.value_of(e))) {
+      const index_t v = a_.value_of(e);
+      if (!is_float(v)) {
         a_.turn_off(e, reason::not_float);
-      } else if (g_.role[to_size(a_.value_of(e))] == value_role::packed_state) {
+      } else if (g_.role[to_size(v)] == value_role::packed_state) {
         a_.turn_off(e, reason::packed_state);
-      } else if (first < 0) {
-        first = e;
-        a_.set(e, shared, why);
       } else {
-        a_.refer(e, first, reason::shared_range, node);
+        const lookup own = g_.is_state(v) ? by_name(c, v, false)
+                                          : by_position(c, input_map(c), e - a_.first_edge(node));
+        const index_t dropped = lost(shared, own, c);
+        if (first < 0) {
+          first = e;
+          why.overridden = index_t32(dropped);
+          a_.set(e, shared, why);
+        } else {
+          a_.refer(e, first, reason::shared_range, node, dropped);
+        }
       }
     }
     for (const index_t v : g_.results[node]) {
       if (is_float(v) && first >= 0) {
-        a_.refer(a_.output_point(v), first, reason::shared_range, node);
+        const index_t dropped = lost(shared, by_position(c, output_map(c), 0), c);
+        a_.refer(a_.output_point(v), first, reason::shared_range, node, dropped);
       } else {
         a_.turn_off(a_.output_point(v), reason::not_float);
       }
@@ -287,7 +302,10 @@ class op_rules {
       for (const index_t use : g_.uses[v]) {
         const index_t user = g_.user(use);
         if (user < 0 || a_.claimed(user) || !preserves_range(user)) continue;
-        share(user, a_.output(v), {reason::shared_range, true, g_.producer[to_size(v)], -1, -1});
+        share(user, a_.output(v),
+              {reason::shared_range, true, g_.producer[to_size(v)],
+               a_.why(a_.output_point(v)).source, -1},
+              choice_at(user));
         claim(user);
         for (const index_t made : g_.results[user]) reached.push_back(made);
       }
@@ -298,6 +316,8 @@ class op_rules {
   const pattern_registry& registry_;
   resolver& configs_;
   annotations& a_;
+  std::vector<choice> choices_;           // of the key nodes; one for neighbours with the same
+  std::vector<index_t32> choice_of_;      // key node -> choice
   std::vector<bool> range_preserving_;    // op type
   std::vector<index_t32> state_decided_;  // value -> its edge at the first node that claimed it
 };

@@ -58,13 +58,22 @@ struct quantization_plan {
     return static_cast<index_t>(std::count_if(
         places.begin(), places.end(), [&](const auto& p) { return on_state(p) == weights; }));
   }
-  // One sentence.
+  // True for an operand that asks for nothing, or is off, and reads what its producer's fake-quantizer made.
+  bool quantized_by_producer(index_t operand) const {
+    return operand_place[to_size(operand)] >= 0 && !operand_decision[to_size(operand)].on;
+  }
+  // One sentence; of an operand, `describe_operand` says too what it reads.
   std::string describe(const decision& d) const {
     std::string text = reason_text(d);
-    if (d.overridden >= 0) {
-      text += "; overridden: config entry " + sources[to_size(d.overridden)];
-    }
-    return text;
+    if (d.overridden < 0) return text;
+    const std::string& lost = sources[to_size(d.overridden)];
+    return text + "; overridden: " + (lost.starts_with("pattern ") ? "" : "config entry ") + lost;
+  }
+  std::string describe_operand(index_t operand) const {
+    const decision& own = operand_decision[to_size(operand)];
+    if (!quantized_by_producer(operand)) return describe(own);
+    const index_t value = places[to_size(operand_place[to_size(operand)])].value;
+    return "quantized where " + index.label(value) + " is made; for itself: " + describe(own);
   }
 
  private:
@@ -117,6 +126,15 @@ struct quantization_plan {
         return "only the first result of an op is quantized";
       case reason::decided_by_readers:
         return "decided for each consumer";
+      case reason::not_in_only_for:
+        return "off: only_for chose other op types" + entry;
+      case reason::not_a_weight:  // the others are not of this plan
+      case reason::groups_do_not_fit:
+      case reason::no_data:
+      case reason::bad_range:
+      case reason::not_folded:
+      case reason::unread:
+        return std::string(name_of(d.why));
     }
     return "unknown";
   }

@@ -7,7 +7,9 @@
 // The same rules serve the quantizer's and the palettizer's configs (Config).
 #pragma once
 
+#include <algorithm>
 #include <lutra/graph/config.hpp>
+#include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
 #include <lutra/graph/name_pattern.hpp>
 #include <string>
@@ -135,6 +137,12 @@ template <class Config> class config_resolver {
     }
     return {};
   }
+  // Why a map of a governing config, empty or not, says nothing of a tensor.
+  static reason why_none(const choice& c, bool empty_map) {
+    if (!empty_map) return reason::no_matching_key;
+    return c.op == nullptr && has_form_of_only_for(*c.module) ? reason::not_in_only_for
+                                                              : reason::group_off;
+  }
   // Marks an entry of a spec map as having decided something.
   void use(const void* entry) {
     if (entry == last_used_) return;  // mostly
@@ -159,27 +167,28 @@ template <class Config> class config_resolver {
     return text;
   }
 
-  // One sentence for every entry without effect.
-  std::vector<std::string> unmatched() const {
+  // One sentence for every entry that governs nothing and every key that named no tensor; "*" and what each
+  // config has unless it says otherwise are not worth one.
+  std::vector<std::string> unused_keys() const {
     std::vector<std::string> notes;
     const auto level = [&](const auto& map, const auto& matched, const auto& records,
-                           const std::string& what) {
+                           const char* what) {
       std::vector<char> governs(map.size(), 0);
       for (const record& r : records) governs[to_size(r.entry)] = 1;
       for (std::size_t i = 0; i < map.size(); ++i) {
-        const std::string entry = what + " " + text_of(std::string_view(map[i].key));
+        const std::string entry = what + text_of(std::string_view(map[i].key));
         if (matched[i] == 0) {
           notes.push_back("config entry " + entry + " matches no module");
         } else if (governs[i] == 0) {
           notes.push_back("config entry " + entry + " is overridden by later entries");
         } else {
-          unmatched_ops(map[i].value, entry, notes);
+          unused_in_module(map[i].value, entry, notes);
         }
       }
     };
-    level(config_.module_name_configs, name_matched_, names_, "name");
-    level(config_.module_type_configs, type_matched_, types_, "type");
-    unmatched_ops(config_.global_config, "global", notes);
+    level(config_.module_name_configs, name_matched_, names_, "name ");
+    level(config_.module_type_configs, type_matched_, types_, "type ");
+    unused_in_module(config_.global_config, "global", notes);
     return notes;
   }
 
@@ -242,21 +251,57 @@ template <class Config> class config_resolver {
     }
     return best;
   }
-  void unmatched_ops(const module_config_type& m, const std::string& where,
-                     std::vector<std::string>& notes) const {
-    for (const auto& e : m.op_name_config) {
-      if (!used(&e)) {
-        notes.push_back("config entry " + where + ", op name " + text_of(std::string_view(e.key)) +
-                        " matches no node");
-      }
+  static bool has_form_of_only_for(const module_config_type& m) {
+    bool silent = m.op_state_spec.empty();
+    if constexpr (requires { m.op_input_spec; }) {
+      silent = silent && m.op_input_spec.empty() && m.op_output_spec.empty();
     }
-    for (const auto& e : m.op_type_config) {
-      if (!used(&e)) {
-        notes.push_back("config entry " + where + ", op type " + text_of(std::string_view(e.key)) +
-                        " matches no node");
+    return silent && std::any_of(m.op_type_config.begin(), m.op_type_config.end(),
+                                 [](const auto& e) { return e.value.enabled && !e.value.empty(); });
+  }
+
+  void unused_in_module(const module_config_type& m, const std::string& where,
+                        std::vector<std::string>& notes) const {
+    unused_in_op_maps(m, where, notes);
+    const auto ops = [&](const auto& map, const char* what) {
+      for (const auto& e : map) {
+        const std::string entry = where + what + text_of(std::string_view(e.key));
+        if (!used(&e)) {
+          notes.push_back("config entry " + entry + " matches no node");
+        } else {
+          unused_in_op_maps(e.value, entry, notes);
+        }
       }
+    };
+    ops(m.op_name_config, ", op name ");
+    ops(m.op_type_config, ", op type ");
+    unused_in_map(m.module_state_spec, where + ", module_state_spec ", notes);
+  }
+  template <class Op>  // an op config, or a module config's own maps
+  void unused_in_op_maps(const Op& c, const std::string& where,
+                         std::vector<std::string>& notes) const {
+    if constexpr (requires { c.op_input_spec; }) {
+      unused_in_map(c.op_input_spec, where + ", op_input_spec ", notes);
+      unused_in_map(c.op_output_spec, where + ", op_output_spec ", notes);
+    }
+    unused_in_map(c.op_state_spec, where + ", op_state_spec ", notes);
+  }
+  template <class Map>
+  void unused_in_map(const Map& map, const std::string& where,
+                     std::vector<std::string>& notes) const {
+    for (const auto& e : map) {
+      if (used(&e) || e.key == "*" || is_stock(e)) continue;
+      notes.push_back("config entry " + where + key_text(e.key) + " matches no tensor");
     }
   }
+  static bool is_stock(const typename state_map_type::entry& e) {
+    static const op_config_type stock;
+    const auto* same = stock.op_state_spec.find(e.key);
+    return same != nullptr && *same == e;
+  }
+  static bool is_stock(const spec_map::entry&) { return false; }
+  static std::string key_text(const operand_key& k) { return text_of(k); }
+  static std::string key_text(const std::string& k) { return text_of(std::string_view(k)); }
 
   const Config& config_;
   const graph_index& graph_;

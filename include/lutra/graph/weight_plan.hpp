@@ -4,32 +4,75 @@
 // Weights are chosen by role: the weight operand of a known op (convolutions, transposed ones, linear,
 // embedding), looked up under its local name, then under its role "weight", then "*". A
 // module_state_spec reaches any float state its module owns. A shared weight is decided once: by
-// module_state_spec, else by the first op in graph order. Pure query; linear apart from name patterns.
+// module_state_spec, else by the first op in graph order; entries that had no say are recorded. Pure query;
+// linear apart from name patterns.
 #pragma once
 
+#include <concepts>
 #include <lutra/graph/check_config.hpp>
+#include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
 #include <lutra/graph/resolve.hpp>
-#include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
-// One float state (or packed state) of the graph.
+// One state (or packed state) of the graph.
 struct weight_choice {
   index_t value;
   std::string name;
   bool chosen = false;
-  std::string why;  // which config entry chose it, or why it stays as it is
+  std::string why;  // one sentence: palettization_plan::describe(cause)
   palettization_spec spec;
-  index_t node = -1;  // that reads it as its weight, or -1
+  index_t node = -1;  // that reads it as its weight, first in graph order; or -1
+  decision cause;     // on: chosen
 };
 
 struct palettization_plan {
   graph_index index;
   std::vector<weight_choice> weights;  // in order of first use
+  std::vector<std::string> sources;    // texts of config entries
   std::vector<std::string> notes;
+
+  // One sentence.
+  std::string describe(const decision& d) const {
+    std::string text = reason_text(d);
+    if (d.overridden >= 0) {
+      text += "; overridden: config entry " + sources[to_size(d.overridden)];
+    }
+    return text;
+  }
+
+ private:
+  std::string reason_text(const decision& d) const {
+    const std::string entry = d.source >= 0 ? sources[to_size(d.source)] : std::string();
+    switch (d.why) {
+      case reason::own_config:
+      case reason::module_state:
+        return (d.on ? "" : "off: ") + entry;
+      case reason::off_by_config:
+        return "off: " + entry;
+      case reason::config_off:
+        return "off: the whole config is off (config entry " + entry + ")";
+      case reason::group_off:
+        return "off: the spec map is empty (config entry " + entry + ")";
+      case reason::not_in_only_for:
+        return "off: only_for chose other op types (config entry " + entry + ")";
+      case reason::no_matching_key:
+        return "off: no key names it (config entry " + entry + ")";
+      case reason::packed_state:
+        return "already a palette";
+      case reason::not_float:
+        return "not floating point";
+      case reason::not_a_weight:
+        return "not the weight operand of a known op";
+      default:
+        return std::string(name_of(d.why));
+    }
+  }
 };
 
 class weight_planner {
@@ -40,65 +83,94 @@ class weight_planner {
       : g_(g), resolver_(config, g) {}
 
   palettization_plan run() {
-    palettization_plan plan;
-    // The op that reads a value as its weight, first in graph order.
-    std::vector<index_t> reader(g_.role.size(), -1);
-    for (index_t n = 0; n < g_.node_count(); ++n) {
+    // The ops that read a value as their weight, in graph order: the first, and the next after each.
+    first_.assign(g_.role.size(), -1);
+    next_.assign(to_size(g_.node_count()), -1);
+    for (index_t n = g_.node_count(); n-- > 0;) {
       const auto weight = g_.weight(n);
       if (!weight || weight->slot >= g_.operands[n].size()) continue;
-      index_t& first = reader[to_size(g_.operands[n][weight->slot])];
-      if (first < 0) first = n;
+      index_t32& first = first_[to_size(g_.operands[n][weight->slot])];
+      next_[to_size(n)] = std::exchange(first, index_t32(n));
     }
     for (index_t v = 0; v < g_.value_count(); ++v) {
       if (!g_.is_state(v)) continue;
       weight_choice w;
       w.value = v;
       w.name = g_.label(v);
-      w.node = reader[to_size(v)];
+      w.node = first_[to_size(v)];
       choose(w);
-      plan.weights.push_back(std::move(w));
+      w.chosen = w.cause.on;
+      w.why = plan_.describe(w.cause);
+      plan_.weights.push_back(std::move(w));
     }
-    plan.notes = resolver_.unmatched();
-    unused_keys(plan.notes);
-    return plan;
+    plan_.notes = resolver_.unused_keys();
+    return std::move(plan_);
   }
 
  private:
+  // What an op's config says of a weight it reads; spec null: off.
+  struct verdict {
+    const palettization_spec* spec = nullptr;
+    reason why = reason::config_off;
+    index_t source = -1;
+  };
+
   void choose(weight_choice& w) {
     if (g_.role[to_size(w.value)] == value_role::packed_state) {
-      w.why = "already a palette";
+      w.cause = {reason::packed_state, false};
       return;
     }
     if (g_.is_float[to_size(w.value)] == 0) {
-      w.why = "not floating point";
+      w.cause = {reason::not_float, false};
       return;
     }
+    verdict decided;
+    index_t lower = w.node;  // the first op that has no say
     const resolver::state_hit hit = resolver_.module_state(w.value);
     if (hit.entry != nullptr) {
       resolver_.use(hit.entry);
-      return take(w, hit.entry->value,
-                  "module_state_spec " + text_of(std::string_view(hit.entry->key)) + " of " +
-                      resolver_.describe(hit.source));
-    }
-    if (w.node < 0) {
-      w.why = "not the weight operand of a known op";
+      decided = {hit.entry->value.enabled ? &hit.entry->value : nullptr, reason::module_state,
+                 source("module_state_spec " + text_of(std::string_view(hit.entry->key)) + " of " +
+                        resolver_.describe(hit.source))};
+      w.spec = hit.entry->value;
+    } else if (w.node >= 0) {
+      decided = ask(w.node, w.value);
+      lower = next_[to_size(w.node)];
+    } else {
+      w.cause = {reason::not_a_weight, false};
       return;
     }
-    const resolver::choice c = resolver_.of(w.node);
+    if (decided.spec != nullptr) w.spec = *decided.spec;
+    if (w.node >= 0) {
+      w.spec.granularity = w.spec.granularity.with_axis(g_.weight(w.node)->channel_axis);
+    }
+    w.cause = {decided.why, decided.spec != nullptr, -1, decided.source, -1};
+    for (; lower >= 0; lower = next_[to_size(lower)]) {
+      const verdict other = ask(lower, w.value);
+      const bool agrees = other.spec == nullptr || decided.spec == nullptr
+                              ? other.spec == decided.spec
+                              : *other.spec == *decided.spec;
+      if (!agrees && w.cause.overridden < 0) w.cause.overridden = index_t32(other.source);
+    }
+  }
+  verdict ask(index_t node, index_t value) {
+    const resolver::choice c = resolver_.of(node);
     const std::string where = resolver_.describe(c.source);
-    if (!c.enabled()) {
-      w.why = "off: the whole config is off (config entry " + where + ")";
-      return;
-    }
+    if (!c.enabled()) return {nullptr, reason::config_off, source(where)};
     const palette_spec_map& map = c.op != nullptr ? c.op->op_state_spec : c.module->op_state_spec;
-    const auto* e = lookup(map, w.value);
-    if (e == nullptr) {
-      w.why = std::string(map.empty() ? "off: the spec map is empty" : "off: no key names it") +
-              " (config entry " + where + ")";
-      return;
-    }
+    const auto* e = lookup(map, value);
+    if (e == nullptr) return {nullptr, resolver::why_none(c, map.empty()), source(where)};
     resolver_.use(e);
-    take(w, e->value, "op_state_spec " + text_of(std::string_view(e->key)) + " of " + where);
+    const index_t entry =
+        source("op_state_spec " + text_of(std::string_view(e->key)) + " of " + where);
+    if (!e->value.enabled) return {nullptr, reason::off_by_config, entry};
+    return {&e->value, reason::own_config, entry};
+  }
+  // The number of a text in sources.
+  index_t source(const std::string& text) {
+    const auto [found, inserted] = source_number_.try_emplace(text, index_t(plan_.sources.size()));
+    if (inserted) plan_.sources.push_back(text);
+    return found->second;
   }
   const palette_spec_map::entry* lookup(const palette_spec_map& map, index_t value) const {
     for (const std::string& name : g_.state_names[to_size(value)]) {
@@ -107,50 +179,13 @@ class weight_planner {
     if (const auto* e = map.find("weight")) return e;
     return map.find("*");
   }
-  // State names that never decided anything, but those that every config has unless it says otherwise.
-  void unused_keys(std::vector<std::string>& notes) const {
-    const auto in_map = [&](const palette_spec_map& map, const std::string& where,
-                            const char* what) {
-      for (const auto& e : map) {
-        const bool stock =
-            (e.key == "weight" || e.key == "in_proj_weight") && e.value == palettization_spec{};
-        if (resolver_.used(&e) || e.key == "*" || stock) continue;
-        notes.push_back("config entry " + where + ", " + what + " " +
-                        text_of(std::string_view(e.key)) + " matches no tensor");
-      }
-    };
-    const auto in_module = [&](const palettizer_module_config& m, const std::string& where) {
-      in_map(m.op_state_spec, where, "op_state_spec");
-      for (const auto& e : m.op_type_config) {
-        in_map(e.value.op_state_spec, where + ", op type " + text_of(std::string_view(e.key)),
-               "op_state_spec");
-      }
-      for (const auto& e : m.op_name_config) {
-        in_map(e.value.op_state_spec, where + ", op name " + text_of(std::string_view(e.key)),
-               "op_state_spec");
-      }
-      in_map(m.module_state_spec, where, "module_state_spec");
-    };
-    const palettizer_config& config = resolver_.config();
-    in_module(config.global_config, "global");
-    for (const auto& e : config.module_type_configs) {
-      in_module(e.value, "type " + text_of(std::string_view(e.key)));
-    }
-    for (const auto& e : config.module_name_configs) {
-      in_module(e.value, "name " + text_of(std::string_view(e.key)));
-    }
-  }
-  void take(weight_choice& w, const palettization_spec& spec, std::string source) {
-    w.chosen = spec.enabled;
-    w.why = (spec.enabled ? "" : "off: ") + std::move(source);
-    w.spec = spec;
-    if (w.node >= 0) {
-      w.spec.granularity = spec.granularity.with_axis(g_.weight(w.node)->channel_axis);
-    }
-  }
 
   const graph_index& g_;
   resolver resolver_;
+  palettization_plan plan_;
+  std::vector<index_t32> first_;  // value -> first op that reads it as its weight, or -1
+  std::vector<index_t32> next_;   // such an op -> the next one of the same value, or -1
+  std::unordered_map<std::string, index_t> source_number_;
 };
 
 inline palettization_plan plan_index(graph_index index, const palettizer_config& config) {
@@ -160,7 +195,9 @@ inline palettization_plan plan_index(graph_index index, const palettizer_config&
   return plan;
 }
 
-template <readable_graph G> palettization_plan plan(const G& g, const palettizer_config& config) {
+// The config must be named as such: one in braces is that of a quantizer (graph/plan.hpp).
+template <readable_graph G, std::same_as<palettizer_config> Config>
+palettization_plan plan(const G& g, const Config& config) {
   return plan_index(index_of(g).index, config);
 }
 
