@@ -108,6 +108,7 @@ TEST_CASE("palettizer: weights left alone say why; strict mode refuses") {
     palettizer.prepare();
     const compression_report report = palettizer.finalize();
     CHECK(record_of(report, "fc1.weight").status == tensor_status::left_dense);
+    CHECK(record_of(report, "fc1.weight").why == reason::groups_do_not_fit);
     CHECK(record_of(report, "fc1.weight").reason ==
           "block size 4 does not divide extent 6 of axis 0");
     CHECK(record_of(report, "fc2.weight").status == tensor_status::compressed);

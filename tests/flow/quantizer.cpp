@@ -134,6 +134,7 @@ TEST_CASE("quantizer: allow_uncalibrated without any data leaves activations flo
   CHECK(report.activations.empty());
   CHECK(report.left_float.size() == 6);
   CHECK(report.left_float[0].reason == "no data was observed");
+  CHECK(report.left_float[0].why == reason::no_data);
 }
 
 TEST_CASE("quantizer: the calibration scope restores the switches, also after an exception") {
@@ -264,6 +265,7 @@ TEST_CASE("quantizer: weights whose blocks do not fit are left alone and reporte
   const compression_report report = q.finalize();
   CHECK(report.weights[0].status == tensor_status::left_dense);
   CHECK(report.weights[0].reason.find("does not divide") != std::string::npos);
+  CHECK(report.weights[0].why == reason::groups_do_not_fit);
   CHECK(report.weights[2].status == tensor_status::compressed);
   CHECK(report.weights[2].groups == 8);
 }
@@ -421,6 +423,7 @@ TEST_CASE("quantizer: a range that no scale holds leaves its tensor float, the r
   CHECK(report.notes == log);
   CHECK(report.left_float[0].name == "input 0");
   CHECK(report.left_float[0].reason.starts_with("range is too wide"));
+  CHECK(report.left_float[0].why == reason::bad_range);
   CHECK(report.activations.size() >= 1);
 }
 

@@ -19,3 +19,19 @@ TEST_CASE("report: figures of a weight") {
   CHECK(name_of(tensor_status::left_dense) == "left_dense");
   CHECK(name_of(tensor_status::failed) == "failed");
 }
+
+TEST_CASE("report: figures of an activation") {
+  activation_record a;
+  CHECK(std::isnan(a.sqnr_db()));  // not measured
+  a.signal = 1000.0;
+  a.error = 1.0;
+  a.measured = 10;
+  CHECK(a.sqnr_db() == doctest::Approx(30.0));
+  a.error = 0.0;
+  CHECK(std::isinf(a.sqnr_db()));
+  a.extents = shape{3, 5};
+  CHECK(a.bytes_before() == 60);
+  CHECK(a.bytes_after() == 15);
+  a.dtype = dtype::int4;
+  CHECK(a.bytes_after() == 8);
+}

@@ -10,8 +10,22 @@ TEST_CASE("report_json: every record of a report, read back") {
   kmeans_palettizer p(g, {.global_config = {.op_state_spec = {{"weight", {.n_bits = 2}}}}});
   p.prepare();
   compression_report r = p.finalize();
-  r.activations.push_back({"relu", {"relu", "pool"}, {0.5F}, {3}, 64});
-  r.left_float.push_back({"linear", "why"});
+  activation_record a;
+  a.name = "relu";
+  a.values = {"relu", "pool"};
+  a.reasons = {{reason::own_config, "asked for"}, {reason::shared_range, "shared"}};
+  a.dtype = dtype::uint8;
+  a.scale = {0.5F};
+  a.zero_point = {3};
+  a.samples = 64;
+  a.extents = shape{2, 8};
+  a.signal = 100;
+  a.error = 1;
+  a.measured = 16;
+  r.activations.push_back(a);
+  a.measured = 0;
+  r.activations.push_back(a);
+  r.left_float.push_back({"linear", reason::inside_pattern, "because"});
   const json_value j = parse_json(json_of(r).dump(), "report");
   REQUIRE(j["weights"].size() == r.weights.size());
   for (std::size_t i = 0; i < r.weights.size(); ++i) {
@@ -20,15 +34,29 @@ TEST_CASE("report_json: every record of a report, read back") {
     CHECK(k["name"] == w.name);
     CHECK(k["status"] == std::string(name_of(w.status)));
     CHECK(k["bytes_after"] == w.bytes_after);
+    CHECK(k["why"] == std::string(name_of(w.why)));
+    CHECK(k["why"] != "none");
+    CHECK(k["reason"] == w.reason);
+    CHECK_FALSE(w.reason.empty());
     CHECK(k.contains("sqnr_db") == (w.status == tensor_status::compressed));
     if (w.status == tensor_status::compressed) {
       CHECK(k["sqnr_db"].get<double>() == w.sqnr_db());
       CHECK(k["shape"][0] == w.extents[0]);
+      CHECK(k["form"] == "2-bit palette");
     }
   }
   CHECK(j["activations"][0]["scale"][0] == 0.5);
   CHECK(j["activations"][0]["values"].size() == 2);
-  CHECK(j["left_float"][0]["reason"] == "why");
+  CHECK(j["activations"][0]["reasons"][1]["why"] == "shared_range");
+  CHECK(j["activations"][0]["reasons"][0]["reason"] == "asked for");
+  CHECK(j["activations"][0]["dtype"] == "uint8");
+  CHECK(j["activations"][0]["granularity"] == text_of(granularity::per_tensor()));
+  CHECK(j["activations"][0]["sqnr_db"].get<double>() == doctest::Approx(20.0));
+  CHECK(j["activations"][0]["bytes_before"] == 64);
+  CHECK(j["activations"][0]["bytes_after"] == 16);
+  CHECK(j["activations"][1]["sqnr_db"].is_null());  // not measured
+  CHECK(j["left_float"][0]["why"] == "inside_pattern");
+  CHECK(j["left_float"][0]["reason"] == "because");
 }
 
 TEST_CASE("report_json: an exact weight has no SQNR") {

@@ -1,7 +1,20 @@
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <lutra/flow/report_text.hpp>
 
 using namespace lutra;
+
+namespace {
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+}  // namespace
 
 TEST_CASE("report_text: columns are aligned") {
   CHECK(aligned_table({{"name", "n"}, {"a", "12"}, {"longer", "3"}}) ==
@@ -11,11 +24,43 @@ TEST_CASE("report_text: columns are aligned") {
   CHECK(aligned_table({}).empty());
 }
 
+TEST_CASE("report_text: names are shortened where the table would be too wide, ends stay") {
+  CHECK(shortened("short", 5) == "short");
+  CHECK(shortened("block.attention.out.weight", 16) == "block.a...weight");
+  for (std::size_t columns = 4; columns < 30; ++columns) {
+    const std::string made = shortened("block.attention.out.weight", columns);
+    CHECK(made.size() == std::min<std::size_t>(columns, 26));
+  }
+  const std::string text =
+      fitted_table({{"name", "n"}, {std::string(300, 'x') + ".weight", std::string(30, '7')}}, 60);
+  CHECK(text.find("..") != std::string::npos);
+  CHECK(text.find(".weight") != std::string::npos);
+  for (const std::string& line : lines_of(text)) CHECK(line.size() <= 60);
+}
+
+TEST_CASE("report_text: sentences are wrapped, words longer than a line are cut, nothing is lost") {
+  CHECK(wrapped("[1] ", "a short one", 4, 40) == "[1] a short one\n");
+  CHECK(wrapped("[1] ", "one two three", 4, 11) == "[1] one two\n    three\n");
+  CHECK(wrapped("- ", "abcdefghij", 2, 6) == "- abcd\n  efgh\n  ij\n");
+  CHECK(wrapped("note: ", "", 6) == "note: \n");
+  const std::string all =
+      wrapped("", "some words and " + std::string(500, 'y') + " more of them", 3, 20);
+  std::size_t letters = 0;
+  for (const std::string& line : lines_of(all)) {
+    CHECK(line.size() <= 20);
+    letters += static_cast<std::size_t>(std::count(line.begin(), line.end(), 'y'));
+  }
+  CHECK(letters == 500);
+}
+
 TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   compression_report r;
   weight_record w;
   w.name = "fc.weight";
   w.status = tensor_status::compressed;
+  w.why = reason::own_config;
+  w.reason = "op_state_spec 'weight' of global";
+  w.form = "4-bit palette";
   w.extents = shape{10, 20};
   w.n_bits = 4;
   w.groups = 5;
@@ -24,28 +69,96 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   w.bytes_before = 800;
   w.bytes_after = 120;
   r.weights.push_back(w);
+  w.name = "fc2.weight";  // the same reason, told once
+  w.error = 0;
+  r.weights.push_back(w);
   w = {};
   w.name = "fc.bias";
+  w.why = reason::not_a_weight;
   w.reason = "not chosen";
+  w.extents = shape{10};
   w.bytes_before = w.bytes_after = 40;
   r.weights.push_back(w);
-  r.activations.push_back({"relu", {"relu", "pool"}, {0.03F}, {0}, 64});
-  r.activations.push_back({"x", {"x"}, {0.1F, 0.2F}, {0, 0}, 64});
-  r.left_float.push_back({"linear", "inside a pattern"});
+  w = {};
+  w.name = "lut";
+  w.why = reason::packed_state;
+  w.reason = "already a palette";
+  r.weights.push_back(w);
+  activation_record a;
+  a.name = "relu";
+  a.values = {"relu", "pool"};
+  a.reasons = {{reason::own_config, "quantized by its config"},
+               {reason::shared_range, "shared with the range of relu"}};
+  a.scale = {0.03F};
+  a.zero_point = {0};
+  a.extents = shape{4, 5};
+  a.signal = 1000;
+  a.error = 1;
+  a.measured = 20;
+  r.activations.push_back(a);
+  a = {};
+  a.name = "x";
+  a.values = {"x"};
+  a.reasons = {{reason::own_config, "quantized by its config"}};
+  a.dtype = dtype::uint8;
+  a.scale = {0.1F, 0.2F};
+  a.zero_point = {0, 0};
+  r.activations.push_back(a);
+  r.left_float.push_back({"linear", reason::inside_pattern, "inside a pattern"});
+  r.left_float.push_back({"softmax", reason::unregistered_op, "no pattern has it"});
+  r.left_float.push_back({"linear_1", reason::inside_pattern, "inside a pattern"});
   r.notes.push_back("entry 'a' matches no module");
   const std::string text = text_of(r);
   CHECK(text ==
-        "weight          shape  bits  tables  bytes before  after  bits/weight  SQNR dB\n"
-        "fc.weight    [10, 20]     4       5           800    120         4.80    20.00\n"
-        "all tensors                                   840    160                      \n"
-        "not compressed:\n"
-        "  fc.bias: left_dense, not chosen\n"
+        "weight          shape             as  groups  bytes  after  bits  SQNR dB  why\n"
+        "fc.weight    [10, 20]  4-bit palette       5    800    120  4.80    20.00  [1]\n"
+        "fc2.weight   [10, 20]  4-bit palette       5    800    120  4.80      inf  [1]\n"
+        "fc.bias          [10]      as it was             40     40                 [2]\n"
+        "lut                        as it was                                       [3]\n"
+        "all tensors                                    1640    280\n"
         "\n"
-        "activation  values     scale  zero point\n"
-        "relu             2      0.03           0\n"
-        "x                1  2 scales            \n"
+        "activation   shape     as     scale  zero point  bytes  after  SQNR dB  why\n"
+        "relu        [4, 5]   int8      0.03           0     80     20    30.00  [4]\n"
+        "  and pool                                                              [5]\n"
+        "x                   uint8  2 scales                                  -  [4]\n"
+        "[1] op_state_spec 'weight' of global\n"
+        "[2] not chosen\n"
+        "[3] already a palette\n"
+        "[4] quantized by its config\n"
+        "[5] shared with the range of relu\n"
         "stay float:\n"
-        "  linear: inside a pattern\n"
+        "  linear, linear_1: inside a pattern\n"
+        "  softmax: no pattern has it\n"
         "note: entry 'a' matches no module\n");
   CHECK(text_of(compression_report{}).empty());
+}
+
+TEST_CASE("report_text: 100 columns, whatever the names") {
+  compression_report r;
+  const std::string name(100000, 'n');
+  weight_record w;
+  w.name = name + ".weight";
+  w.status = tensor_status::compressed;
+  w.form = "int4 per_grouped_channel(size 128, axis 0)";
+  w.extents = shape{123456, 123456, 16, 16};
+  w.bytes_before = w.bytes_after = 123456789012345;
+  w.reason = "op_state_spec '" + name + "'";
+  r.weights.push_back(w);
+  activation_record a;
+  a.name = name;
+  a.values = {name, name};
+  a.reasons = {{reason::own_config, name}, {reason::own_config, name + " again"}};
+  a.scale = {1e-30F};
+  a.zero_point = {-128};
+  a.extents = w.extents;
+  r.activations.push_back(a);
+  for (int i = 0; i < 50; ++i) {
+    r.left_float.push_back({"value_" + std::to_string(i), reason::no_data, "no data was observed"});
+  }
+  r.left_float.push_back({name, reason::no_data, name});
+  r.notes.push_back("config entry name '" + name + "' matches no module");
+  for (const std::string& line : lines_of(text_of(r))) {
+    CHECK(line.size() <= 100);
+    CHECK(line.find_last_not_of(' ') + 1 == line.size());
+  }
 }

@@ -342,6 +342,7 @@ TEST_CASE("train_batch_norm: a layer that training broke stays, the others are f
     if (r.name == "a.weight") CHECK(r.status == tensor_status::compressed);
     if (r.name != "b.weight") continue;
     CHECK(r.status == tensor_status::left_dense);
+    CHECK(r.why == reason::not_folded);
     CHECK(r.reason == why);
     CHECK(r.bytes_after == r.bytes_before);
   }

@@ -287,6 +287,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
                          F&& fit) const {
     weight_record record;
     record.name = w.name;
+    record.why = w.cause.why;
     record.reason = w.why;
     const value_id_t<G>& id = indexed.values[to_size(w.value)];
     if (indexed.index.role[to_size(w.value)] == value_role::packed_state ||
@@ -300,6 +301,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
     if (!w.chosen) return record;
     check_fit(indexed.index, w, data.extents());
     if (std::string why = misfit(w.spec, data.extents(), w.name); !why.empty()) {
+      record.why = reason::groups_do_not_fit;
       record.reason = std::move(why);
       return record;
     }
@@ -340,6 +342,7 @@ template <editable_graph G, executor Executor = serial_executor> class kmeans_pa
   static void fill(weight_record& record, const tensor_view<const float>& data,
                    const prepared_weight& made) {
     record.status = tensor_status::compressed;
+    record.form = text_of(made.palette.n_bits) + "-bit palette";
     record.n_bits = made.palette.n_bits;
     record.groups = made.palette.groups().count();
     record.bytes_after = made.palette.bytes();

@@ -132,14 +132,17 @@ template <editable_graph G> class quantizer {
             text_of(id.index), range_text<index_t>(0, index_t(held_.fake_quants.size()) - 1));
     }
     fake_quantizer& fq = held_.fake_quants[to_size(id.index)];
+    const bool observing = mode_ != quantizer_mode::none && !in.empty() && fq.observer_enabled();
+    if (observing && fq.target() == target::activation && !fq.disabled()) {
+      samples_[to_size(id.index)].add(in, fq.spec().granularity);  // out may be the same elements
+    }
     // Nothing observed yet: pass the data on, as with fake-quant off.
     const bool idle = !fq.initialized() && !fq.observer_enabled() && fq.fake_quant_enabled();
     {
       const fake_quant_pause pause(idle ? &fq : nullptr);
       fq.forward(in, out);
     }
-    if (mode_ != quantizer_mode::none && !in.empty() && fq.observer_enabled())
-      held_.calibrated[to_size(id.index)] = 1;
+    if (observing) held_.calibrated[to_size(id.index)] = 1;
   }
 
   // Raises invalid_state before prepare(), inside a scope, when called twice, and for activations without
@@ -153,8 +156,9 @@ template <editable_graph G> class quantizer {
     const final_parameters parameters = final_parameters::from(held_.fake_quants, plan_);
     trained_layers trained;
     if (trainer_) trained = trainer_->trained(graph_);
-    compression_report report =
-        quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants, parameters, trained).run();
+    compression_report report = quantizer_reporter<G>(graph_, values_, plan_, held_.fake_quants,
+                                                      parameters, trained, samples_)
+                                    .run();
     const auto tell = [&](const std::string& note) {
       report.notes.push_back(note);
       log(options_.log, log_level::warning, note);
@@ -185,6 +189,7 @@ template <editable_graph G> class quantizer {
     need_prepared("quantizer::load");
     refuse_scope(mode_, "quantizer::load");
     held_ = load_state(bytes, plan_, held_, "quantizer::load");
+    samples_.assign(held_.fake_quants.size(), {});  // of other parameters
     switch_all(false, true);
   }
 
@@ -263,6 +268,7 @@ template <editable_graph G> class quantizer {
     refuse_prepared_graph(indexed.index);
     plan_ = plan_index(indexed.index, config_, options_.planning);
     held_ = quantizer_state::of(plan_);
+    samples_.assign(held_.fake_quants.size(), {});
     find_batch_norms();
     observe_weights(indexed);
     edit_graph(graph_, [&](journal<G>& edits) {
@@ -288,6 +294,7 @@ template <editable_graph G> class quantizer {
       quantizer_.state_ = state::fresh;
       quantizer_.plan_ = {};
       quantizer_.held_ = {};
+      quantizer_.samples_.clear();
       quantizer_.placed_.clear();
       quantizer_.trainer_.reset();
     }
@@ -373,6 +380,7 @@ template <editable_graph G> class quantizer {
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;  // handles of the plan's values
   quantizer_state held_;
+  std::vector<value_sample> samples_;  // by group: of the batches run inside scopes
   std::vector<placed_fake_quant<G>> placed_;
   std::optional<batch_norm_trainer<G>> trainer_;
 };

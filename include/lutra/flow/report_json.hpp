@@ -1,7 +1,8 @@
 // lutra: report_json.hpp - inspections and compression reports as JSON.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Needs nlohmann-json; not in the umbrella lutra.hpp. An infinite SQNR is written as null.
+// Needs nlohmann-json; not in the umbrella lutra.hpp. An SQNR that is infinite or was not measured is null; "why" is the
+// typed reason's name, "reason" the sentence.
 #pragma once
 
 #include <cmath>
@@ -12,35 +13,55 @@
 namespace lutra::inline LUTRA_ABI {
 
 inline json_value json_of(const compression_report& report) {
+  const auto decibels = [](double x) {
+    return std::isfinite(x) ? json_value(x) : json_value(nullptr);
+  };
+  const auto shape_of = [](const shape& extents) {
+    json_value list = json_value::array();
+    for (int i = 0; i < extents.rank(); ++i) list.push_back(extents[i]);
+    return list;
+  };
   json_value weights = json_value::array();
   for (const weight_record& w : report.weights) {
-    json_value j = {{"name", w.name}, {"status", std::string(name_of(w.status))}};
-    if (!w.reason.empty()) j["reason"] = w.reason;
-    json_value extents = json_value::array();
-    for (int i = 0; i < w.extents.rank(); ++i) extents.push_back(w.extents[i]);
-    j["shape"] = std::move(extents);
+    json_value j = {{"name", w.name},
+                    {"status", std::string(name_of(w.status))},
+                    {"why", std::string(name_of(w.why))},
+                    {"reason", w.reason},
+                    {"shape", shape_of(w.extents)}};
     j["bytes_before"] = w.bytes_before;
     j["bytes_after"] = w.bytes_after;
     if (w.status == tensor_status::compressed) {
+      j["form"] = w.form;
       j["bits"] = w.n_bits;
       j["groups"] = w.groups;
       j["inertia"] = w.inertia;
       j["bits_per_weight"] = w.bits_per_weight();
-      j["sqnr_db"] = std::isfinite(w.sqnr_db()) ? json_value(w.sqnr_db()) : json_value(nullptr);
+      j["sqnr_db"] = decibels(w.sqnr_db());
     }
     weights.push_back(std::move(j));
   }
   json_value activations = json_value::array();
   for (const activation_record& a : report.activations) {
+    json_value reasons = json_value::array();
+    for (const value_reason& r : a.reasons) {
+      reasons.push_back({{"why", std::string(name_of(r.why))}, {"reason", r.text}});
+    }
     activations.push_back({{"name", a.name},
                            {"values", a.values},
+                           {"reasons", std::move(reasons)},
+                           {"dtype", std::string(name_of(a.dtype))},
+                           {"granularity", text_of(a.granularity)},
                            {"scale", a.scale},
                            {"zero_point", a.zero_point},
-                           {"samples", a.samples}});
+                           {"samples", a.samples},
+                           {"shape", shape_of(a.extents)},
+                           {"bytes_before", a.bytes_before()},
+                           {"bytes_after", a.bytes_after()},
+                           {"sqnr_db", decibels(a.sqnr_db())}});
   }
   json_value left = json_value::array();
   for (const float_record& f : report.left_float) {
-    left.push_back({{"name", f.name}, {"reason", f.reason}});
+    left.push_back({{"name", f.name}, {"why", std::string(name_of(f.why))}, {"reason", f.reason}});
   }
   return {{"weights", std::move(weights)},
           {"activations", std::move(activations)},

@@ -1,14 +1,24 @@
-// lutra: report_text.hpp - a compression_report as a table for a terminal.
+// lutra: report_text.hpp - a compression_report as tables for a terminal.
 // SPDX-License-Identifier: Apache-2.0
+//
+// Lines are at most 100 columns wide: long names are shortened in the middle, sentences wrapped. Reasons are
+// numbered and stand once, below the tables that refer to them.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <lutra/flow/report.hpp>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
+
+inline constexpr std::size_t report_columns = 100;
 
 // Left-aligned first column, the others right-aligned; two spaces between.
 inline std::string aligned_table(const std::vector<std::vector<std::string>>& rows) {
@@ -19,63 +29,194 @@ inline std::string aligned_table(const std::vector<std::vector<std::string>>& ro
   }
   std::string text;
   for (const auto& row : rows) {
+    std::string line;
     for (std::size_t c = 0; c < row.size(); ++c) {
       const std::string pad(width[c] - row[c].size(), ' ');
-      const bool last = c + 1 == row.size();
-      text += c == 0 ? row[c] + (last ? "" : pad) : "  " + pad + row[c];
+      line += c == 0 ? row[c] + pad : "  " + pad + row[c];
     }
-    text += "\n";
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
   }
   return text;
 }
 
-// Three tables: weights (what was done, bits, bytes, SQNR), activations (scale, zero point), and what stays
-// float with the reason; then the notes.
-inline std::string text_of(const compression_report& report) {
-  const auto fixed = [](double x, const char* format) {
+// At most `columns` characters: "block.7.attention..out.weight". columns >= 4.
+inline std::string shortened(std::string_view text, std::size_t columns) {
+  if (text.size() <= columns) return std::string(text);
+  const std::size_t kept = columns - 2;
+  const std::size_t tail = kept - kept / 2;  // ends tell names apart
+  return std::string(text.substr(0, kept / 2)) + ".." +
+         std::string(text.substr(text.size() - tail));
+}
+
+// The same table in at most `columns` columns: names, in the first, are shortened to what the others leave, but to
+// 12 only after the widest others have been.
+inline std::string fitted_table(std::vector<std::vector<std::string>> rows,
+                                std::size_t columns = report_columns) {
+  std::vector<std::size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
+  }
+  if (width.empty()) return "";
+  std::size_t total = 2 * (width.size() - 1);
+  for (const std::size_t w : width) total += w;
+  const auto shrink = [&](std::size_t c, std::size_t least) {
+    const std::size_t excess = total > columns ? total - columns : 0;
+    const std::size_t by = width[c] > least ? std::min(width[c] - least, excess) : 0;
+    width[c] -= by;
+    total -= by;
+  };
+  shrink(0, 12);
+  while (total > columns) {
+    const auto widest = std::max_element(width.begin() + 1, width.end());
+    if (widest == width.end() || *widest <= 6) break;
+    shrink(static_cast<std::size_t>(widest - width.begin()), *widest - 1);
+  }
+  for (auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) row[c] = shortened(row[c], width[c]);
+  }
+  return aligned_table(rows);
+}
+
+// Words of `text` in lines of at most `columns`, the first behind `first`, the others indented; longer words are cut.
+inline std::string wrapped(const std::string& first, std::string_view text, std::size_t indent,
+                           std::size_t columns = report_columns) {
+  std::string made, line = first;
+  bool fresh = true;  // nothing on the line yet
+  const auto flush = [&] {
+    made += line + "\n";
+    line.assign(indent, ' ');
+    fresh = true;
+  };
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    std::string_view word = text.substr(at, end - at);
+    at = end + 1;
+    if (!fresh && line.size() + 1 + word.size() > columns) flush();
+    if (!fresh) line += ' ';
+    while (line.size() + word.size() > columns) {
+      const std::size_t room = columns - line.size();
+      line += word.substr(0, room);
+      word.remove_prefix(room);
+      flush();
+    }
+    line += word;
+    fresh = false;
+  }
+  flush();
+  return made;
+}
+
+// Numbers for the reasons of a report.
+class report_footnotes {
+ public:
+  std::string mark(const std::string& reason) {
+    if (reason.empty()) return "";
+    const auto [found, inserted] = number_.try_emplace(reason, reasons_.size() + 1);
+    if (inserted) reasons_.push_back(reason);
+    return "[" + text_of(index_t(found->second)) + "]";
+  }
+  std::string text() const {
+    std::string all;
+    for (std::size_t i = 0; i < reasons_.size(); ++i) {
+      all += wrapped("[" + text_of(index_t(i + 1)) + "] ", reasons_[i], 4);
+    }
+    return all;
+  }
+
+ private:
+  std::vector<std::string> reasons_;
+  std::unordered_map<std::string, std::size_t> number_;
+};
+
+class report_writer {
+ public:
+  explicit report_writer(const compression_report& report) : report_(report) {}
+
+  std::string run() {
+    weights();
+    activations();
+    text_ += notes_.text();
+    left_float();
+    for (const std::string& note : report_.notes) text_ += wrapped("note: ", note, 6);
+    return std::move(text_);
+  }
+
+ private:
+  using rows = std::vector<std::vector<std::string>>;
+
+  static std::string fixed(double x, const char* format) {
+    if (std::isnan(x)) return "-";
     std::array<char, 40> text{};
     std::snprintf(text.data(), text.size(), format, x);
-    return std::string(text.data());
-  };
-  std::string text;
-  if (!report.weights.empty()) {
-    std::vector<std::vector<std::string>> rows{
-        {"weight", "shape", "bits", "tables", "bytes before", "after", "bits/weight", "SQNR dB"}};
+    return text.data();
+  }
+  void table(const rows& made) { text_ += (text_.empty() ? "" : "\n") + fitted_table(made); }
+
+  void weights() {
+    if (report_.weights.empty()) return;
+    rows made{{"weight", "shape", "as", "groups", "bytes", "after", "bits", "SQNR dB", "why"}};
     std::int64_t before = 0;
     std::int64_t after = 0;
-    std::string left;
-    for (const weight_record& w : report.weights) {
+    for (const weight_record& w : report_.weights) {
       before += w.bytes_before;
       after += w.bytes_after;
-      if (w.status != tensor_status::compressed) {
-        left += "  " + w.name + ": " + std::string(name_of(w.status)) + ", " + w.reason + "\n";
-        continue;
-      }
-      rows.push_back({w.name, text_of(w.extents), text_of(w.n_bits), text_of(w.groups),
-                      text_of(w.bytes_before), text_of(w.bytes_after),
-                      fixed(w.bits_per_weight(), "%.2f"), fixed(w.sqnr_db(), "%.2f")});
+      const bool done = w.status == tensor_status::compressed;
+      const bool read = w.bytes_before > 0 || done;  // palettes and integers are not looked into
+      made.push_back({w.name, read ? text_of(w.extents) : "", done ? w.form : "as it was",
+                      done ? text_of(w.groups) : "", read ? text_of(w.bytes_before) : "",
+                      read ? text_of(w.bytes_after) : "",
+                      done ? fixed(w.bits_per_weight(), "%.2f") : "",
+                      done ? fixed(w.sqnr_db(), "%.2f") : "", notes_.mark(w.reason)});
     }
-    rows.push_back({"all tensors", "", "", "", text_of(before), text_of(after), "", ""});
-    text += aligned_table(rows);
-    if (!left.empty()) text += "not compressed:\n" + left;
+    made.push_back({"all tensors", "", "", "", text_of(before), text_of(after), "", "", ""});
+    table(made);
   }
-  if (!report.activations.empty()) {
-    std::vector<std::vector<std::string>> rows{{"activation", "values", "scale", "zero point"}};
-    for (const activation_record& a : report.activations) {
+  void activations() {
+    if (report_.activations.empty()) return;
+    rows made{
+        {"activation", "shape", "as", "scale", "zero point", "bytes", "after", "SQNR dB", "why"}};
+    for (const activation_record& a : report_.activations) {
       const bool one = a.scale.size() == 1;
-      rows.push_back({a.name, text_of(static_cast<index_t>(a.values.size())),
+      const bool seen = a.extents.size() > 0;
+      const auto why = [&](std::size_t i) {
+        return i < a.reasons.size() ? notes_.mark(a.reasons[i].text) : std::string();
+      };
+      made.push_back({a.name, seen ? text_of(a.extents) : "", std::string(name_of(a.dtype)),
                       one ? fixed(static_cast<double>(a.scale[0]), "%.6g")
                           : text_of(static_cast<index_t>(a.scale.size())) + " scales",
-                      a.zero_point.size() == 1 ? text_of(a.zero_point[0]) : ""});
+                      a.zero_point.size() == 1 ? text_of(a.zero_point[0]) : "",
+                      seen ? text_of(a.bytes_before()) : "", seen ? text_of(a.bytes_after()) : "",
+                      fixed(a.sqnr_db(), "%.2f"), why(0)});
+      for (std::size_t i = 1; i < a.values.size(); ++i) {
+        made.push_back({"  and " + a.values[i], "", "", "", "", "", "", "", why(i)});
+      }
     }
-    text += (text.empty() ? "" : "\n") + aligned_table(rows);
+    table(made);
   }
-  if (!report.left_float.empty()) {
-    text += "stay float:\n";
-    for (const float_record& f : report.left_float) text += "  " + f.name + ": " + f.reason + "\n";
+  // Values with one reason stand together.
+  void left_float() {
+    if (report_.left_float.empty()) return;
+    std::vector<std::pair<std::string, std::string>> groups;  // reason, names
+    std::unordered_map<std::string, std::size_t> group_of;
+    for (const float_record& f : report_.left_float) {
+      const auto [found, inserted] = group_of.try_emplace(f.reason, groups.size());
+      if (inserted) groups.emplace_back(f.reason, "");
+      std::string& names = groups[found->second].second;
+      names += (names.empty() ? "" : ", ") + shortened(f.name, 60);
+    }
+    text_ += "stay float:\n";
+    for (const auto& [reason, names] : groups) text_ += wrapped("  ", names + ": " + reason, 4);
   }
-  for (const std::string& note : report.notes) text += "note: " + note + "\n";
-  return text;
-}
+
+  const compression_report& report_;
+  report_footnotes notes_;
+  std::string text_;
+};
+
+// Weights (what each is now, bytes, SQNR and why), activations likewise, what stays float, and the notes.
+inline std::string text_of(const compression_report& report) { return report_writer(report).run(); }
 
 }  // namespace lutra::inline LUTRA_ABI
