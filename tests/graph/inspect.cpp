@@ -108,3 +108,30 @@ TEST_CASE("inspect: the text has a line for everything, indented by module") {
     CHECK(text.find(part) != std::string::npos);
   }
 }
+
+TEST_CASE("inspect: an operand that is off and reads a quantized tensor says so") {
+  const quantization_plan p = plan(net());
+  const graph_inspection whole = inspect(p);
+  const inspected_op& dropout = op_named(whole, "dropout");
+  CHECK(dropout.inputs[0].on);
+  CHECK(dropout.inputs[0].decision ==
+        "quantized where relu is made; for itself: no registered pattern has this op");
+  CHECK_FALSE(dropout.outputs[0].on);
+  // A boundary that is off does not make its op read float.
+  toy::graph g;
+  const int a = g.op("linear", {g.input(), g.state("a.weight")}, "a");
+  g.outputs = {g.op("linear", {a, g.state("b.weight")}, "b")};
+  const graph_inspection i =
+      inspect(plan(g, {.module_name_configs = {{"b", {.module_input_spec = {{0, off}}}}}}));
+  CHECK(op_named(i, "linear_1")
+            .inputs[0]
+            .decision.starts_with(
+                "quantized where linear is made; for itself: off by a module boundary spec"));
+  for (const inspected_module& m : i.modules) {
+    for (const inspected_op& o : m.ops) {
+      for (const inspected_value& v : o.inputs) {
+        CHECK((v.on && v.decision.starts_with("off")) == false);
+      }
+    }
+  }
+}

@@ -1,8 +1,8 @@
 // lutra: inspect.hpp - what is in a graph, what a config can target in it, and what a plan does to it.
 // SPDX-License-Identifier: Apache-2.0
 //
-// inspect(g) lists modules, their ops, and every operand and result; inspect(plan) adds each one's
-// decision. text_of() prints it as a tree:
+// inspect(g) lists modules, their ops, and every operand and result; inspect(plan) adds each one's decision, of a
+// quantizer's plan, a palettizer's (weights only) or a joint one. text_of() prints it as a tree:
 //   <root>
 //     fc1 [nn.Linear]
 //       linear: linear, can be targeted
@@ -13,8 +13,8 @@
 #pragma once
 
 #include <algorithm>
+#include <lutra/graph/joint_plan.hpp>
 #include <lutra/graph/pattern.hpp>
-#include <lutra/graph/plan.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,12 +25,14 @@ struct inspected_value {
   std::string name;      // a state's name, the node that makes it, or "input 0"
   std::string state;     // "" or "state", "palette", "input"
   std::string decision;  // of a plan; else ""
-  bool on = false;       // it reads, or is read as, a quantized tensor
+  bool on = false;       // it reads, or is read as, a quantized or palettized tensor
 };
 struct inspected_op {
   std::string name;
   std::string type;
-  bool target = false;  // starts a registered pattern: the op level of a config reaches it
+  bool target =
+      false;  // the op level of a config reaches it: it starts a registered pattern, or, in a
+              // palettizer's plan, has a weight
   std::vector<inspected_value> inputs;
   std::vector<inspected_value> outputs;
 };
@@ -47,8 +49,20 @@ struct graph_inspection {
 
 class inspector {
  public:
-  inspector(const graph_index& g, const pattern_registry& patterns, const quantization_plan* plan)
-      : g_(g), plan_(plan), target_(to_size(g.node_count()), 0) {
+  // Plans of one graph, or null.
+  inspector(const graph_index& g, const pattern_registry& patterns, const quantization_plan* plan,
+            const palettization_plan* weights)
+      : g_(g), plan_(plan), weights_(weights), target_(to_size(g.node_count()), 0) {
+    if (weights != nullptr) {
+      choice_.assign(to_size(g.value_count()), -1);
+      for (std::size_t i = 0; i < weights->weights.size(); ++i) {
+        choice_[to_size(weights->weights[i].value)] = index_t32(i);
+      }
+    }
+    if (weights != nullptr && plan == nullptr) {
+      for (index_t n = 0; n < g.node_count(); ++n) target_[to_size(n)] = g.weight(n) ? 1 : 0;
+      return;
+    }
     const pattern_matches matches = find_matches(g, patterns);
     for (std::size_t i = 0; i < matches.size(); ++i) target_[to_size(matches[i].key())] = 1;
   }
@@ -69,7 +83,10 @@ class inspector {
         waiting.emplace_back(*child, depth + 1);
       }
     }
-    if (plan_ != nullptr) made.notes = plan_->notes;
+    if (weights_ != nullptr) made.notes = weights_->notes;
+    if (plan_ != nullptr) {
+      made.notes.insert(made.notes.end(), plan_->notes.begin(), plan_->notes.end());
+    }
     return made;
   }
 
@@ -81,9 +98,10 @@ class inspector {
       inspected_value v = value(g_.operands[n][i]);
       const index_t at = first + static_cast<index_t>(i);
       if (plan_ != nullptr) {
-        v.decision = plan_->describe(plan_->operand_decision[to_size(at)]);
+        v.decision = plan_->describe_operand(at);
         v.on = plan_->operand_place[to_size(at)] >= 0;
       }
+      if (weights_ != nullptr) as_weight(v, g_.operands[n][i]);
       made.inputs.push_back(std::move(v));
     }
     for (const index_t r : g_.results[n]) {
@@ -95,6 +113,20 @@ class inspector {
       made.outputs.push_back(std::move(v));
     }
     return made;
+  }
+  // What the palettizer does comes first, and if it does nothing the quantizer's word counts, if there is one.
+  void as_weight(inspected_value& v, index_t value) const {
+    const index_t at = choice_[to_size(value)];
+    if (at < 0) return;
+    const weight_choice& w = weights_->weights[to_size(at)];
+    if (w.chosen) {
+      v.on = true;
+      v.decision = text_of(w.spec.n_bits) + "-bit palette by " + w.why;
+    } else if (plan_ == nullptr) {
+      v.decision = w.why;
+    } else {
+      v.decision += "; no palette: " + w.why;
+    }
   }
   inspected_value value(index_t v) const {
     inspected_value made;
@@ -117,17 +149,26 @@ class inspector {
 
   const graph_index& g_;
   const quantization_plan* plan_;
+  const palettization_plan* weights_;
   std::vector<char> target_;
+  std::vector<index_t32> choice_;  // value -> position in the plan's weights, or -1
 };
 
 template <readable_graph G>
 graph_inspection inspect(const G& g, const pattern_registry& patterns = reference_patterns()) {
-  return inspector(index_of(g).index, patterns, nullptr).run();
+  return inspector(index_of(g).index, patterns, nullptr, nullptr).run();
 }
 // `patterns`: those the plan was made with.
 inline graph_inspection inspect(const quantization_plan& plan,
                                 const pattern_registry& patterns = reference_patterns()) {
-  return inspector(plan.index, patterns, &plan).run();
+  return inspector(plan.index, patterns, &plan, nullptr).run();
+}
+inline graph_inspection inspect(const palettization_plan& plan) {
+  return inspector(plan.index, {}, nullptr, &plan).run();
+}
+inline graph_inspection inspect(const joint_plan& plan,
+                                const pattern_registry& patterns = reference_patterns()) {
+  return inspector(plan.weights.index, patterns, &plan.activations, &plan.weights).run();
 }
 
 // Keeps only ops that a config can target, and the modules that hold one or lie above one.
