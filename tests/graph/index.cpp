@@ -18,6 +18,28 @@ template <class G> error index_error(const G& g) {
 }
 }  // namespace
 
+// Nodes without names; each makes its own value and reads none.
+struct nameless {
+  std::vector<std::string> ops;
+};
+template <> struct lutra::graph_traits<nameless> {
+  using node_id = int;
+  using value_id = int;
+  static std::vector<int> nodes(const nameless& g) {
+    std::vector<int> all(g.ops.size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
+    return all;
+  }
+  static const std::string& op_type(const nameless& g, int n) {
+    return g.ops.at(static_cast<std::size_t>(n));
+  }
+  static std::vector<int> operands(const nameless&, int) { return {}; }
+  static std::vector<int> results(const nameless&, int n) { return {n}; }
+  static std::vector<int> outputs(const nameless&) { return {}; }
+  static value_role role_of(const nameless&, int) { return value_role::result; }
+  static bool is_float(const nameless&, int) { return true; }
+};
+
 TEST_CASE("index: dense numbers, uses in graph order, labels") {
   toy::graph g;
   const int x = g.input();
@@ -197,4 +219,16 @@ TEST_CASE("index: nodes by name, operands by slot") {
   CHECK(i.node_named("mul") == graph_index::none);
   CHECK(i.operand(1, 1) == 3);
   CHECK(i.operands.items[to_size(i.operand(1, 1))] == i.operands.items[0]);
+}
+
+TEST_CASE("index: default names that would meet are told apart") {
+  const auto names = [](const std::vector<std::string>& ops) {
+    nameless g;
+    g.ops = ops;
+    return index_of(g).index.name;
+  };
+  CHECK(names({"conv", "conv", "relu"}) == std::vector<std::string>{"conv", "conv_1", "relu"});
+  CHECK(names({"conv", "conv_1", "conv"}) ==
+        std::vector<std::string>{"conv", "conv_1", "conv_1#2"});
+  CHECK(names({"conv_", "7", "_7", "7"}) == std::vector<std::string>{"conv", "7", "_7", "7_1"});
 }

@@ -277,8 +277,8 @@ template <readable_graph G> class graph_reader {
       } else {
         repeats.resize(index().op_types.size());
         const index_t repeat = repeats[to_size(op)]++;
-        index().name.push_back(index().op_types[to_size(op)] +
-                               (repeat > 0 ? "_" + text_of(repeat) : ""));
+        std::string& made = index().name.emplace_back(index().op_types[to_size(op)]);
+        if (repeat > 0) made.append("_").append(text_of(repeat));
       }
       if (index().op_types[to_size(op)] == "hardtanh" && clamps_to_six(n)) {
         index().relu6.push_back(node);
@@ -313,7 +313,18 @@ template <readable_graph G> class graph_reader {
     }
     return false;
   }
+  // Whether a default name can be that of another op type: "conv_2" is, if there is an op type "conv".
+  bool default_names_may_meet() const {
+    const std::vector<std::string>& types = result_.index.op_types;
+    return std::any_of(types.begin(), types.end(), [](const std::string& op) {
+      const std::size_t end = op.find_last_not_of("0123456789");
+      return end != std::string::npos && end + 1 < op.size() && op[end] == '_';
+    });
+  }
   void label_repeated_names() {
+    if constexpr (!requires(const node_id_t<G>& n) { traits::name(g_, n); }) {
+      if (!default_names_may_meet()) return;
+    }
     const std::vector<std::string>& name = index().name;
     numbering first;  // nodes by their names
     first.reserve(name.size());

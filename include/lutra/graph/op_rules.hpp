@@ -295,9 +295,10 @@ class op_rules {
   }
   // An output that is on claims the free range-preserving ops behind it, breadth first.
   void pass_range_on(index_t value) {
-    std::vector<index_t> reached{value};
-    for (std::size_t i = 0; i < reached.size(); ++i) {
-      const index_t v = reached[i];
+    if (!a_.output(value).on()) return;
+    reached_.assign(1, value);
+    for (std::size_t i = 0; i < reached_.size(); ++i) {
+      const index_t v = reached_[i];
       if (!a_.output(v).on()) continue;
       for (const index_t use : g_.uses[v]) {
         const index_t user = g_.user(use);
@@ -307,7 +308,7 @@ class op_rules {
                a_.why(a_.output_point(v)).source, -1},
               choice_at(user));
         claim(user);
-        for (const index_t made : g_.results[user]) reached.push_back(made);
+        for (const index_t made : g_.results[user]) reached_.push_back(made);
       }
     }
   }
@@ -319,6 +320,7 @@ class op_rules {
   std::vector<choice> choices_;           // of the key nodes; one for neighbours with the same
   std::vector<index_t32> choice_of_;      // key node -> choice
   std::vector<bool> range_preserving_;    // op type
+  std::vector<index_t> reached_;          // by pass_range_on()
   std::vector<index_t32> state_decided_;  // value -> its edge at the first node that claimed it
 };
 

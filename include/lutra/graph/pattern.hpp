@@ -164,6 +164,10 @@ class pattern_matches {
     return {m.pattern,
             std::span<const index_t32>(nodes_).subspan(to_size(m.begin), to_size(m.length))};
   }
+  void reserve(std::size_t nodes) {
+    matches_.reserve(nodes);
+    nodes_.reserve(nodes);
+  }
   // Starts the chains of another key node.
   void start() { begin_ = index_t(nodes_.size()); }
   void extend(index_t node) {
@@ -271,6 +275,7 @@ inline pattern_matches find_matches(const graph_index& g, const pattern_registry
   const pattern_trie trie(registry);
   const std::vector<index_t> numbers = trie.numbers_of(g.op_types);
   pattern_matches matches;
+  matches.reserve(to_size(g.node_count()));  // about as many
   for (index_t n = 0; n < g.node_count(); ++n) {
     // Data and weight are one tensor: not a weighted op.
     const auto operands = g.operands[n];

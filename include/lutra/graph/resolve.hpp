@@ -8,6 +8,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <lutra/graph/config.hpp>
 #include <lutra/graph/decision.hpp>
 #include <lutra/graph/index.hpp>
@@ -145,8 +147,9 @@ template <class Config> class config_resolver {
   }
   // Marks an entry of a spec map as having decided something.
   void use(const void* entry) {
-    if (entry == last_used_) return;  // mostly
-    used_.insert(last_used_ = entry);
+    const void*& known = recent_[reinterpret_cast<std::uintptr_t>(entry) / 64 % recent_.size()];
+    if (entry == known) return;  // mostly
+    used_.insert(known = entry);
   }
   bool used(const void* entry) const { return used_.count(entry) != 0; }
 
@@ -311,7 +314,7 @@ template <class Config> class config_resolver {
   std::vector<char> name_matched_, type_matched_;
   std::unordered_map<const module_config_type*, std::vector<name_pattern>> op_patterns_;
   std::unordered_set<const void*> used_;
-  const void* last_used_ = nullptr;
+  std::array<const void*, 16> recent_{};  // some that are in used_
 };
 
 }  // namespace lutra::inline LUTRA_ABI
