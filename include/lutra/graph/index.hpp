@@ -1,8 +1,7 @@
-// lutra: index.hpp - graph_index: a graph read once into dense numbers; what every pass works on.
+// lutra: index.hpp - index_of(): a graph is read once into dense numbers.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nodes are numbered in the adapter's topological order, values in order of first appearance. Defaults of the
-// optional traits live here. Reading checks the graph: a result made twice, an operand nobody makes, a
+// Defaults of the optional traits live here. Reading checks the graph: a result made twice, an operand nobody makes, a
 // cycle (its nodes are listed) and a wrong order are errc::invalid_graph; more nodes, operands or values than 2^30
 // are errc::unsupported. O(nodes + operands).
 #pragma once
@@ -10,9 +9,9 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <lutra/graph/module_tree.hpp>
+#include <lutra/graph/check_order.hpp>
+#include <lutra/graph/graph_index.hpp>
 #include <lutra/graph/numbering.hpp>
-#include <lutra/graph/op.hpp>
 #include <lutra/graph/traits.hpp>
 #include <optional>
 #include <string>
@@ -20,173 +19,6 @@
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
-
-constexpr std::size_t to_size(index_t i) noexcept { return static_cast<std::size_t>(i); }
-
-// Rows of varying length in one array.
-struct index_rows {
-  std::vector<index_t32> begin{0};
-  std::vector<index_t32> items;
-
-  index_t rows() const noexcept { return static_cast<index_t>(begin.size()) - 1; }
-  std::span<const index_t32> operator[](index_t row) const noexcept {
-    return std::span<const index_t32>(items).subspan(
-        to_size(begin[to_size(row)]), to_size(begin[to_size(row) + 1] - begin[to_size(row)]));
-  }
-  void end_row() { begin.push_back(index_t32(items.size())); }
-};
-
-// The same for names; mostly of no length.
-struct name_rows {
-  std::vector<index_t32> begin{0};
-  std::vector<std::string> items;
-
-  std::span<const std::string> operator[](std::size_t row) const noexcept {
-    return std::span<const std::string>(items).subspan(to_size(begin[row]),
-                                                       to_size(begin[row + 1] - begin[row]));
-  }
-  void end_row() { begin.push_back(index_t32(items.size())); }
-};
-
-struct graph_index {
-  static constexpr index_t32 none = -1;
-
-  // Of nodes.
-  std::vector<index_t32> op_type;  // in op_types
-  std::vector<std::string> name;   // unique; repeats are labelled name#2, name#3
-  std::vector<index_t32> module;   // in modules
-  std::vector<index_t32> relu6;    // hardtanh nodes with the bounds 0 and 6, ascending
-  index_rows operands;             // values in slot order; slot = position in the row
-  index_rows results;              // values
-  // Of values.
-  std::vector<value_role> role;
-  std::vector<char> is_float;
-  std::vector<index_t32> producer;  // node, or none
-  name_rows state_names;            // canonical first
-  index_rows
-      uses;  // flat operand positions (into operands.items) in graph order; graph outputs follow
-             // as operands.items.size() + output slot
-  // Of the graph.
-  std::vector<std::string> op_types;                   // distinct canonical op types
-  std::vector<op_family> families;                     // of op_types
-  std::vector<std::optional<weight_operand>> weights;  // of op_types
-  std::vector<index_t> outputs;                        // values
-  std::vector<index_t> inputs;  // values of role graph_input, in order of first use: ascending
-  module_tree modules;
-
-  index_t node_count() const noexcept { return static_cast<index_t>(op_type.size()); }
-  const std::string& op(index_t n) const noexcept { return op_types[to_size(op_type[to_size(n)])]; }
-  op_family family(index_t n) const noexcept { return families[to_size(op_type[to_size(n)])]; }
-  const std::optional<weight_operand>& weight(index_t n) const noexcept {
-    return weights[to_size(op_type[to_size(n)])];
-  }
-  // The flat position of an operand.
-  index_t operand(index_t n, std::size_t slot) const noexcept {
-    return operands.begin[to_size(n)] + static_cast<index_t>(slot);
-  }
-  // The node of this name, or none. Linear.
-  index_t node_named(std::string_view wanted) const noexcept {
-    const auto found = std::find(name.begin(), name.end(), wanted);
-    return found == name.end() ? index_t(none) : static_cast<index_t>(found - name.begin());
-  }
-  // True of a relu6 in either spelling.
-  bool is_relu6(index_t n) const noexcept {
-    return op(n) == "relu6" || std::binary_search(relu6.begin(), relu6.end(), n);
-  }
-  // True if node n reads value v as its weight.
-  bool is_weight_of(index_t n, index_t v) const noexcept {
-    const auto& w = weight(n);
-    return w && w->slot < operands[n].size() && operands[n][w->slot] == v;
-  }
-  index_t value_count() const noexcept { return static_cast<index_t>(role.size()); }
-  index_t operand_count() const noexcept { return static_cast<index_t>(operands.items.size()); }
-  bool is_state(index_t v) const noexcept {
-    return role[to_size(v)] == value_role::state || role[to_size(v)] == value_role::packed_state;
-  }
-  // The node of a use, or none for a graph output.
-  index_t user(index_t use) const noexcept {
-    return use < operand_count() ? operand_node[to_size(use)] : none;
-  }
-  index_t slot(index_t use) const noexcept {
-    return use < operand_count() ? use - operands.begin[to_size(user(use))] : use - operand_count();
-  }
-  // Readable name of a value: state name, producing node, or "input 0".
-  std::string label(index_t v) const {
-    const auto names = state_names[to_size(v)];
-    if (!names.empty()) return names.front();
-    const index_t p = producer[to_size(v)];
-    if (p == none) {
-      const auto at = std::lower_bound(inputs.begin(), inputs.end(), v);
-      if (at != inputs.end() && *at == v) return "input " + text_of(index_t(at - inputs.begin()));
-      return "value " + text_of(v);
-    }
-    const auto made = results[p];
-    std::string text = name[to_size(p)];
-    if (made.size() > 1) {
-      index_t i = 0;
-      while (made[to_size(i)] != v) ++i;
-      text += ":" + text_of(i);
-    }
-    return text;
-  }
-
-  std::vector<index_t32> operand_node;  // flat operand position -> node
-};
-
-// Throws if node order and edges contradict each other. Used by index_of and graph_conformance.
-inline void check_order(const graph_index& g) {
-  bool ordered = true;
-  for (index_t u = 0; u < g.operand_count() && ordered; ++u) {
-    const index_t p = g.producer[to_size(g.operands.items[to_size(u)])];
-    ordered = p == graph_index::none || p < g.user(u);
-  }
-  if (ordered) return;
-  // Which nodes can run? Those left over lie on a cycle or behind one.
-  std::vector<index_t> waiting(g.op_type.size(), 0), ready;
-  for (index_t u = 0; u < g.operand_count(); ++u) {
-    waiting[to_size(g.user(u))] += g.producer[to_size(g.operands.items[to_size(u)])] >= 0 ? 1 : 0;
-  }
-  for (index_t n = 0; n < g.node_count(); ++n) {
-    if (waiting[to_size(n)] == 0) ready.push_back(n);
-  }
-  for (std::size_t i = 0; i < ready.size(); ++i) {
-    for (const index_t v : g.results[ready[i]]) {
-      for (const index_t use : g.uses[v]) {
-        const index_t user = g.user(use);
-        if (user != graph_index::none && --waiting[to_size(user)] == 0) ready.push_back(user);
-      }
-    }
-  }
-  if (static_cast<index_t>(ready.size()) == g.node_count()) {
-    raise(errc::invalid_graph, "nodes() lists a consumer before its producer", "graph_traits");
-  }
-  // Walking back over blocked operands must repeat a node: from there on it is a cycle.
-  std::vector<index_t> visited_at(g.op_type.size(), -1), path;
-  index_t n = 0;
-  while (waiting[to_size(n)] <= 0) ++n;
-  while (visited_at[to_size(n)] < 0) {
-    visited_at[to_size(n)] = static_cast<index_t>(path.size());
-    path.push_back(n);
-    for (const index_t v : g.operands[n]) {
-      const index_t p = g.producer[to_size(v)];
-      if (p >= 0 && waiting[to_size(p)] > 0) {
-        n = p;
-        break;
-      }
-    }
-  }
-  std::string cycle = g.name[to_size(n)];
-  constexpr std::size_t most = 50;  // names in the message
-  const auto first = to_size(visited_at[to_size(n)]);
-  for (std::size_t i = path.size(); i-- > first;) {
-    if (path.size() - i > most) {
-      cycle += " -> ... (" + text_of(static_cast<index_t>(i - first)) + " more)";
-      break;
-    }
-    cycle += " -> " + g.name[to_size(path[i])];
-  }
-  raise(errc::invalid_graph, "the graph has a cycle", "graph_traits", cycle, "an acyclic graph");
-}
 
 // A graph_index and the adapter's handles of its nodes and values.
 template <class G> struct indexed_graph {

@@ -13,6 +13,7 @@
 #include <lutra/graph/annotation.hpp>
 #include <lutra/graph/pattern.hpp>
 #include <lutra/graph/pattern_annotator.hpp>
+#include <lutra/graph/spec_lookup.hpp>
 #include <map>
 #include <string>
 #include <tuple>
@@ -29,7 +30,12 @@ class op_rules {
 
   op_rules(const graph_index& g, const pattern_registry& registry, resolver& configs,
            annotations& a)
-      : g_(g), registry_(registry), configs_(configs), a_(a), state_decided_(g.role.size(), -1) {
+      : g_(g),
+        registry_(registry),
+        configs_(configs),
+        specs_(g, configs),
+        a_(a),
+        state_decided_(g.role.size(), -1) {
     std::unordered_set<std::string_view> ops;
     for (const pattern& p : registry.patterns()) {
       if (p.kind != pattern_kind::range_preserving) continue;
@@ -71,49 +77,11 @@ class op_rules {
 
  private:
   friend class pattern_annotator;
-  struct lookup {
-    const quantization_spec* spec = nullptr;  // null: off
-    reason why = reason::config_off;
-    bool explicit_key = false;  // not through "*"
-  };
 
   bool is_float(index_t v) const { return g_.is_float[to_size(v)] != 0; }
   index_t source(const choice& c) { return a_.source_number(configs_, c.source); }
   // Of the key node of a match.
   const choice& choice_at(index_t key) const { return choices_[to_size(choice_of_[to_size(key)])]; }
-
-  // ---- lookup in the op config that governs a node ----------------------------------------------
-  template <class Entry> lookup found(const Entry* e, bool explicit_key) {
-    configs_.use(e);
-    if (!e->value.enabled) return {nullptr, reason::off_by_config, explicit_key};
-    return {&e->value, reason::own_config, explicit_key};
-  }
-  lookup by_position(const choice& c, const spec_map& map, index_t position) {
-    if (!c.enabled()) return {};
-    if (const auto* e = map.find(operand_key(static_cast<int>(position)))) return found(e, true);
-    if (const auto* e = map.find(any_operand())) return found(e, false);
-    return {nullptr, configs_.why_none(c, map.empty()), false};
-  }
-  lookup by_name(const choice& c, index_t state, bool weight_role) {
-    if (!c.enabled()) return {};
-    const state_spec_map& map = c.op != nullptr ? c.op->op_state_spec : c.module->op_state_spec;
-    const auto names = g_.state_names[to_size(state)];
-    for (const std::string& name : names) {
-      if (const auto* e = map.find(module_tree::local_name(name))) return found(e, true);
-    }
-    // A state the adapter has no name for is called by its role.
-    if (names.empty() && weight_role) {
-      if (const auto* e = map.find("weight")) return found(e, true);
-    }
-    if (const auto* e = map.find("*")) return found(e, false);
-    return {nullptr, configs_.why_none(c, map.empty()), false};
-  }
-  static const spec_map& input_map(const choice& c) {
-    return c.op != nullptr ? c.op->op_input_spec : c.module->op_input_spec;
-  }
-  static const spec_map& output_map(const choice& c) {
-    return c.op != nullptr ? c.op->op_output_spec : c.module->op_output_spec;
-  }
 
   // ---- one match ----------------------------------------------------------------------------------
   void annotate(const pattern_match& m, const choice& c) {
@@ -171,7 +139,7 @@ class op_rules {
   }
   void refuse_state_positions(index_t key, const choice& c) const {
     if (!c.enabled()) return;
-    for (const auto& e : input_map(c)) {
+    for (const auto& e : spec_lookup::input_map(c)) {
       const index_t edge = a_.first_edge(key) + e.key.position();
       if (!e.key.is_position() || edge >= a_.end_edge(key)) continue;
       const index_t v = a_.value_of(edge);
@@ -191,8 +159,8 @@ class op_rules {
     if (g_.role[to_size(v)] == value_role::packed_state) {
       return a_.turn_off(edge, reason::packed_state);
     }
-    const lookup own = state ? by_name(c, v, g_.is_weight_of(a_.node_of(edge), v))
-                             : by_position(c, input_map(c), position);
+    const spec_answer own = state ? specs_.by_name(c, v, g_.is_weight_of(a_.node_of(edge), v))
+                                  : specs_.by_position(c, spec_lookup::input_map(c), position);
     if (state && is_float(v) && state_decided_[to_size(v)] >= 0) {
       return copy_state(edge, v, own, c);
     }
@@ -208,7 +176,7 @@ class op_rules {
     a_.set_own(edge, own.spec, state, *c.module, reason::own_config, source(c));
   }
   // A stored tensor is decided once, by the first op that claims it.
-  void copy_state(index_t edge, index_t v, const lookup& own, const choice& c) {
+  void copy_state(index_t edge, index_t v, const spec_answer& own, const choice& c) {
     const index_t first = state_decided_[to_size(v)];
     annotation copy = a_[first];
     if (!copy.on()) copy.kind = annotation::kind_t::disabled;
@@ -217,12 +185,12 @@ class op_rules {
             lost(copy, own, c)});
   }
   // Takes over what was decided at `from`, by an op whose node is `other`.
-  void adopt(index_t point, index_t from, reason why, index_t other, const lookup& own,
+  void adopt(index_t point, index_t from, reason why, index_t other, const spec_answer& own,
              const choice& c) {
     a_.set(point, a_[from], {why, true, other, a_.why(from).source, lost(a_[from], own, c)});
   }
   // The op's own config entry, if it says something else than what was made of the point.
-  index_t lost(const annotation& made, const lookup& own, const choice& c) {
+  index_t lost(const annotation& made, const spec_answer& own, const choice& c) {
     return a_.says(made, own.spec) ? -1 : source(c);
   }
   void warn_not_float(const choice& c, index_t v, index_t node) {
@@ -233,7 +201,7 @@ class op_rules {
   // ---- outputs ------------------------------------------------------------------------------------
   void annotate_output(index_t v, const choice& c) {
     const index_t point = a_.output_point(v);
-    const lookup own = by_position(c, output_map(c), 0);
+    const spec_answer own = specs_.by_position(c, spec_lookup::output_map(c), 0);
     if (!is_float(v)) {
       if (own.explicit_key) warn_not_float(c, v, g_.producer[to_size(v)]);
       return a_.turn_off(point, reason::not_float);
@@ -272,8 +240,9 @@ class op_rules {
       } else if (g_.role[to_size(v)] == value_role::packed_state) {
         a_.turn_off(e, reason::packed_state);
       } else {
-        const lookup own = g_.is_state(v) ? by_name(c, v, false)
-                                          : by_position(c, input_map(c), e - a_.first_edge(node));
+        const spec_answer own = g_.is_state(v) ? specs_.by_name(c, v, false)
+                                               : specs_.by_position(c, spec_lookup::input_map(c),
+                                                                    e - a_.first_edge(node));
         const index_t dropped = lost(shared, own, c);
         if (first < 0) {
           first = e;
@@ -286,7 +255,8 @@ class op_rules {
     }
     for (const index_t v : g_.results[node]) {
       if (is_float(v) && first >= 0) {
-        const index_t dropped = lost(shared, by_position(c, output_map(c), 0), c);
+        const index_t dropped =
+            lost(shared, specs_.by_position(c, spec_lookup::output_map(c), 0), c);
         a_.refer(a_.output_point(v), first, reason::shared_range, node, dropped);
       } else {
         a_.turn_off(a_.output_point(v), reason::not_float);
@@ -316,6 +286,7 @@ class op_rules {
   const graph_index& g_;
   const pattern_registry& registry_;
   resolver& configs_;
+  spec_lookup specs_;
   annotations& a_;
   std::vector<choice> choices_;           // of the key nodes; one for neighbours with the same
   std::vector<index_t32> choice_of_;      // key node -> choice
@@ -330,18 +301,18 @@ inline bool pattern_annotator::preserves_range(index_t node) const {
   return rules_.preserves_range(node);
 }
 inline std::optional<quantization_spec> pattern_annotator::input_spec(index_t position) {
-  const auto found = rules_.by_position(config_, op_rules::input_map(config_), position);
+  const auto found = rules_.specs_.by_position(config_, spec_lookup::input_map(config_), position);
   return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
 }
 inline std::optional<quantization_spec> pattern_annotator::state_spec(index_t value) {
   if (value < 0 || value >= graph().value_count() || !graph().is_state(value)) {
     raise(errc::invalid_argument, "not a state", "pattern_annotator::state_spec", text_of(value));
   }
-  const auto found = rules_.by_name(config_, value, graph().is_weight_of(key(), value));
+  const auto found = rules_.specs_.by_name(config_, value, graph().is_weight_of(key(), value));
   return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
 }
 inline std::optional<quantization_spec> pattern_annotator::output_spec() {
-  const auto found = rules_.by_position(config_, op_rules::output_map(config_), 0);
+  const auto found = rules_.specs_.by_position(config_, spec_lookup::output_map(config_), 0);
   return found.spec != nullptr ? std::optional(*found.spec) : std::nullopt;
 }
 inline void pattern_annotator::check_node(index_t node) const {
