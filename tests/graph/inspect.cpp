@@ -135,3 +135,22 @@ TEST_CASE("inspect: an operand that is off and reads a quantized tensor says so"
     }
   }
 }
+
+TEST_CASE("inspect: the text keeps to 100 columns, however long the names and deep the modules") {
+  toy::graph g;
+  const std::string long_name(3000, 'n');
+  std::string module = "m";
+  for (int depth = 0; depth < 40; ++depth) module += ".m";
+  const int a = g.op("linear", {g.input(), g.state(long_name + ".weight")}, module, long_name);
+  g.outputs = {g.op(long_name, {a, g.packed()}, module)};
+  g.types[module] = long_name;
+  const std::string text = text_of(
+      inspect(plan(g, {.module_name_configs = {{long_name, {}}, {".*", {.op_input_spec = off}}}})));
+  std::size_t longest = 0, length = 0;
+  for (const char c : text) {
+    length = c == '\n' ? 0 : length + 1;
+    longest = std::max(longest, length);
+  }
+  CHECK(longest <= 100);
+  CHECK(longest > 80);
+}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <algorithm>
+#include <lutra/graph/presets.hpp>
 #include <lutra/graph/weight_plan.hpp>
 
 #include "toy_graph.hpp"
@@ -67,6 +68,10 @@ TEST_CASE("weight_plan: state names that decide nothing are reported") {
   const toy::graph g = weights_net();
   using notes = std::vector<std::string>;
   CHECK(plan(g, palettizer_config{}).notes.empty());
+  // A preset says the same of both names that weights go by.
+  palettizer_config preset = presets::p4a8().weights;
+  CHECK(plan(g, preset).notes.empty());
+  CHECK(plan(g, preset.only_for({"linear"})).notes.empty());
   const palettization_spec two{.n_bits = 2};
   CHECK(plan(g, palettizer_config{.global_config = {.op_state_spec = {{"weight", two},
                                                                       {"kernal", off}}}})

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // inspect(g) lists modules, their ops, and every operand and result; inspect(plan) adds each one's decision, of a
-// quantizer's plan, a palettizer's (weights only) or a joint one. text_of() prints it as a tree:
+// quantizer's plan, a palettizer's (weights only) or a joint one. text_of() prints it as a tree of at most 100
+// columns:
 //   <root>
 //     fc1 [nn.Linear]
 //       linear: linear, can be targeted
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <algorithm>
+#include <lutra/core/text_layout.hpp>
 #include <lutra/graph/joint_plan.hpp>
 #include <lutra/graph/pattern.hpp>
 #include <string>
@@ -188,24 +190,26 @@ inline graph_inspection targets_of(graph_inspection all) {
 
 inline std::string text_of(const graph_inspection& i) {
   std::string text;
+  const auto margin = [](int depth) { return std::string(2 * to_size(std::min(depth, 15)), ' '); };
+  const auto name = [](const std::string& n) { return shortened(n, 40); };
   const auto line = [&](int depth, const std::string& what) {
-    text += std::string(2 * to_size(depth), ' ') + what + "\n";
+    text += margin(depth) + what + "\n";
   };
   const auto value = [&](int depth, const std::string& label, const inspected_value& v) {
-    std::string what = label + "  " + v.name;
+    std::string what = label + "  " + name(v.name);
     if (v.state == "palette") what += " (palette)";
-    if (!v.decision.empty()) {
-      constexpr std::size_t column = 30;
-      if (what.size() < column) what.resize(column, ' ');
-      what += "  " + v.decision;
-    }
-    line(depth, what);
+    if (v.decision.empty()) return line(depth, what);
+    constexpr std::size_t column = 30;
+    if (what.size() < column) what.resize(column, ' ');
+    const std::string indented = margin(depth);
+    text += wrapped(indented + what + "  ", v.decision, indented.size() + column + 2);
   };
   for (const inspected_module& m : i.modules) {
-    line(m.depth,
-         (m.path.empty() ? "<root>" : m.path) + (m.type.empty() ? "" : " [" + m.type + "]"));
+    line(m.depth, (m.path.empty() ? "<root>" : name(m.path)) +
+                      (m.type.empty() ? "" : " [" + shortened(m.type, 24) + "]"));
     for (const inspected_op& o : m.ops) {
-      line(m.depth + 1, o.name + ": " + o.type + (o.target ? ", can be targeted" : ""));
+      line(m.depth + 1,
+           name(o.name) + ": " + shortened(o.type, 20) + (o.target ? ", can be targeted" : ""));
       for (std::size_t k = 0; k < o.inputs.size(); ++k) {
         value(m.depth + 2, "in " + text_of(static_cast<index_t>(k)), o.inputs[k]);
       }
@@ -213,7 +217,7 @@ inline std::string text_of(const graph_inspection& i) {
     }
   }
   if (i.modules.empty()) text += "nothing a config can target\n";
-  for (const std::string& note : i.notes) text += "note: " + note + "\n";
+  for (const std::string& note : i.notes) text += wrapped("note: ", note, 6);
   return text;
 }
 

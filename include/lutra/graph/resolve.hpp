@@ -293,16 +293,19 @@ template <class Config> class config_resolver {
   void unused_in_map(const Map& map, const std::string& where,
                      std::vector<std::string>& notes) const {
     for (const auto& e : map) {
-      if (used(&e) || e.key == "*" || is_stock(e)) continue;
+      if (used(&e) || e.key == "*" || is_stock(map, e)) continue;
       notes.push_back("config entry " + where + key_text(e.key) + " matches no tensor");
     }
   }
-  static bool is_stock(const typename state_map_type::entry& e) {
+  // A key of the default maps, with its default or with what the map says of "weight".
+  static bool is_stock(const state_map_type& map, const typename state_map_type::entry& e) {
     static const op_config_type stock;
     const auto* same = stock.op_state_spec.find(e.key);
-    return same != nullptr && *same == e;
+    if (same == nullptr) return false;
+    const auto* weight = map.find("weight");
+    return *same == e || (weight != nullptr && weight != &e && weight->value == e.value);
   }
-  static bool is_stock(const spec_map::entry&) { return false; }
+  static bool is_stock(const spec_map&, const spec_map::entry&) { return false; }
   static std::string key_text(const operand_key& k) { return text_of(k); }
   static std::string key_text(const std::string& k) { return text_of(std::string_view(k)); }
 
