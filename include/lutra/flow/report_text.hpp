@@ -24,17 +24,22 @@ class report_footnotes {
     if (reason.empty()) return "";
     const auto [found, inserted] = number_.try_emplace(reason, reasons_.size() + 1);
     if (inserted) reasons_.push_back(reason);
-    return "[" + text_of(index_t(found->second)) + "]";
+    return numbered(found->second);
   }
   std::string text() const {
     std::string all;
     for (std::size_t i = 0; i < reasons_.size(); ++i) {
-      all += wrapped("[" + text_of(index_t(i + 1)) + "] ", reasons_[i], 4);
+      all += wrapped(numbered(i + 1) + " ", reasons_[i], 4);
     }
     return all;
   }
 
  private:
+  static std::string numbered(std::size_t i) {
+    std::string made("[");
+    return made.append(text_of(index_t(i))).append("]");
+  }
+
   std::vector<std::string> reasons_;
   std::unordered_map<std::string, std::size_t> number_;
 };

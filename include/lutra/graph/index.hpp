@@ -169,7 +169,7 @@ template <readable_graph G> class graph_reader {
       if (to_size(found) != n)
         repeated.emplace_back(n, ++count.try_emplace(found, 1).first->second);
     }
-    for (const auto& [n, again] : repeated) index().name[n] += "#" + text_of(again);
+    for (const auto& [n, again] : repeated) index().name[n].append("#").append(text_of(again));
   }
   void make_result(index_t32 node, index_t32 v) {
     index_t32& producer = index().producer[to_size(v)];
