@@ -74,6 +74,10 @@ class model_writer {
     if (v.role == lutra::value_role::state) {
       add_tensor(v.name, v.data.extents(), v.data.elements());
     }
+    if (v.affine) {
+      lutra::raise(lutra::errc::unsupported, "this file holds palettes only", v.name,
+                   "an affine weight", "ir::save(), which keeps both");
+    }
     if (v.palette) {
       lutra::check(*v.palette, v.name);
       add_palette(v.name, *v.palette, tensors_, metadata_);

@@ -19,6 +19,7 @@
 #include <lutra/affine/quantize.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/graph/traits.hpp>
+#include <lutra/pack/affine_constant.hpp>
 #include <lutra/palette/restore.hpp>
 #include <map>
 #include <memory>
@@ -403,6 +404,12 @@ template <> struct lutra::graph_traits<loom::graph> {
     g.table.at(name).decode = [p] { return to_vector<float>(lutra::view(restore(p))); };
     return constant_value(g, name);
   }
+  static value_id emit_affine_constant(graph& g, const value_id& v, const affine_constant& c) {
+    g.edit();
+    const std::string name = g.add_constant(key(v) + ":codes", g.table.at(key(v)).dims, {});
+    g.table.at(name).decode = [c] { return to_vector<float>(lutra::view(restore(c))); };
+    return constant_value(g, name);
+  }
   static void set_operand(graph& g, node_id n, std::size_t slot, const value_id& v) {
     g.edit();
     loom::source& read = *read_by(n).at(slot);
@@ -580,3 +587,4 @@ template <> struct lutra::graph_traits<loom::graph> {
   }
 };
 static_assert(lutra::arithmetic_graph<loom::graph>);
+static_assert(lutra::affine_constant_graph<loom::graph>);

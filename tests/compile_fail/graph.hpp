@@ -42,6 +42,11 @@ template <> struct lutra::graph_traits<tape> {
 #if !defined(LEFT_OUT_PALETTE)
   static int emit_palette(tape&, int, const packed_palette&) { return 2; }
 #endif
+#if defined(WRONG_CODES)
+  static void emit_affine_constant(tape&, int, const affine_constant&) {}
+#else
+  static int emit_affine_constant(tape&, int, const affine_constant&) { return 2; }
+#endif
   static void set_operand(tape&, node_id, std::size_t, int) {}
   static void set_output(tape&, std::size_t, int) {}
 #if !defined(LEFT_OUT_ERASE)

@@ -234,9 +234,10 @@ TEST_CASE(
   const auto simulated = q.run(x)[0];
   CHECK(r.run(x)[0] == simulated);
   q.finalize();
-  CHECK(count_of(g, "quantize") == 3);
+  CHECK(count_of(g, "quantize") == 2);
+  CHECK(count_of(g, "constexpr_blockwise_shift_scale") == 1);  // the folded weight as codes
   CHECK(count_of(g, "conv2d") == 1);
-  CHECK(g.order.size() == 3 * 2 + 2);
+  CHECK(g.order.size() == 2 * 2 + 1 + 2);
   CHECK(distance(ir::interpreter(g).run(x), simulated) <= 1.01 / 127);  // one step of the last one
 }
 
@@ -346,14 +347,15 @@ TEST_CASE("train_batch_norm: a layer that training broke stays, the others are f
     CHECK(r.reason == why);
     CHECK(r.bytes_after == r.bytes_before);
   }
-  // One pair reads the stored weight, the other the product that is left of the form.
+  // One weight is stored as codes; a pair reads the product that is left of the form.
   std::vector<std::string> sources;
   for (const ir::node_id n : g.order) {
     if (g.at(n).op != "quantize") continue;
     const ir::value& read = g.at(g.at(n).operands[0]);
     sources.push_back(read.producer.index < 0 ? read.name : g.at(read.producer).op);
   }
-  CHECK(sources == std::vector<std::string>{"a.weight", "mul"});
+  CHECK(sources == std::vector<std::string>{"mul"});
+  CHECK(count_of(g, "constexpr_blockwise_shift_scale") == 1);
   // All but the broken channel compute what they did.
   const auto after = ir::interpreter(g).run(x);
   for (index_t i = 0; i < after.size(); ++i) {

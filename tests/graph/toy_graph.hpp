@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lutra/graph/traits.hpp>
+#include <lutra/pack/affine_constant.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <map>
 #include <optional>
@@ -27,6 +28,7 @@ struct value {
   std::vector<std::string> names;  // of states
   lutra::tensor<float> data;
   std::optional<lutra::packed_palette> palette;
+  std::optional<lutra::affine_constant> affine{};
 
   friend bool operator==(const value&, const value&) = default;
 };
@@ -107,6 +109,12 @@ struct graph {
     }
     --fail_in;
   }
+};
+
+// The same with an adapter that takes codes for affine weights.
+struct storing : graph {
+  storing() = default;
+  explicit storing(graph g) : graph(std::move(g)) {}
 };
 
 // What a framework's backward pass gives for one batch: gradients by value.
@@ -281,3 +289,17 @@ template <> struct lutra::graph_traits<toy::graph> {
   }
 };
 static_assert(lutra::foldable_graph<toy::graph>);
+static_assert(!lutra::affine_constant_graph<toy::graph>);
+
+template <> struct lutra::graph_traits<toy::storing> : graph_traits<toy::graph> {
+  static int emit_affine_constant(toy::storing& g, int v, const affine_constant& c) {
+    g.edit();
+    const int made = g.packed();
+    g.values.at(made).palette.reset();
+    g.values.at(made).affine = c;
+    g.values.at(made).data = restore(c);
+    g.values.at(made).names = g.values.at(v).names;
+    return made;
+  }
+};
+static_assert(lutra::affine_constant_graph<toy::storing>);

@@ -20,10 +20,11 @@ struct activation_choice {
 
 // Palettizes every weight (4 bits, int8 tables) and quantizes every activation of `g`, calibrated on x.
 inline lutra::ir::graph finalized(lutra::ir::graph g, const lutra::tensor<float>& x,
-                                  activation_choice a = {}, int group_size = 0) {
+                                  activation_choice a = {}, int group_size = 0,
+                                  std::optional<int> axis = {}) {
   lutra::palettization_spec weights{.lut_qspec = lutra::int8_symmetric_with_clipping};
   if (group_size > 0) {
-    weights.granularity = lutra::granularity::per_grouped_channel(group_size);
+    weights.granularity = lutra::granularity::per_grouped_channel(group_size, axis);
   }
   lutra::palettizer_config palettes;
   palettes.global_config.op_state_spec = {{"weight", weights}};

@@ -31,12 +31,13 @@ ir::graph odd_graph() {
   const auto table = b.state("table", tensor<float>({2, 2}, {1.0F, -0.0F, 0x1p-149F, 3e38F}));
   const auto weight = b.state("w", tensor<float>({1, 2}));
   const auto nothing = b.state("empty", tensor<float>({0, 3}));
+  const auto coded = b.state("coded", tensor<float>({2, 3}));
   b.module("m", "nn.M");
   b.module("n.0", "nn.N");
   const auto e = b.embedding(table, ids);
   const auto l = b.linear(e, weight);
   const double inf = std::numeric_limits<double>::infinity();
-  b.output(b.apply("custom", {y, nothing, l},
+  b.output(b.apply("custom", {y, nothing, l, coded},
                    {{"numbers", {-0.0, inf, 1e-300}}, {"none", {}}, {"", {1}}}));
   b.output(y);
   b.output(weight);
@@ -61,6 +62,18 @@ ir::graph odd_graph() {
                   .zero_point = {3, 4},
                   .minval = {-1, 0}};
   traits::set_operand(g, g.at(l).producer, 1, traits::emit_quantize_dequantize(g, weight, q));
+  affine_constant c;
+  c.extents = {2, 3};
+  c.parameters = {.dtype = dtype::int3,
+                  .quant_min = -4,
+                  .quant_max = 3,
+                  .granularity = granularity::per_channel(0),
+                  .scale = {0.1F, 0.2F},
+                  .zero_point = {-3, 0},
+                  .minval = {}};
+  c.codes = {0xa5, 0x3c, 0x02};
+  const auto last = g.at(g.outputs[0]).producer;
+  traits::set_operand(g, last, 3, traits::emit_affine_constant(g, coded, c));
   return g;
 }
 
@@ -70,7 +83,7 @@ bool same_ids(const ir::graph& a, const std::vector<ir::value_id>& as, const ir:
     const ir::value& v = a.at(x);
     const ir::value& w = b.at(y);
     return v.name == w.name && v.role == w.role && v.is_float == w.is_float &&
-           test::same_bits(v.data, w.data) && v.palette == w.palette;
+           test::same_bits(v.data, w.data) && v.palette == w.palette && v.affine == w.affine;
   };
   return std::ranges::equal(as, bs, same);
 }
@@ -229,6 +242,11 @@ TEST_CASE("saved: what cannot be saved or read says so") {
     if (v.palette) v.palette->n_bits = 9;
   }
   CHECK_ERROR(ir::save(broken), corrupt_data, "n_bits", "table");
+  ir::graph codes = odd_graph();
+  for (ir::value& v : codes.values) {
+    if (v.affine) v.affine->codes.pop_back();
+  }
+  CHECK_ERROR(ir::save(codes), corrupt_data, "code stream", "coded");
   ir::graph parameters = odd_graph();
   for (ir::node& n : parameters.nodes) {
     if (n.quantization) n.quantization->scale[0] = 0;
@@ -236,7 +254,7 @@ TEST_CASE("saved: what cannot be saved or read says so") {
   CHECK_ERROR(ir::save(parameters), invalid_argument, "scale out of range", "quantize");
 
   auto bytes = ir::save(image_net());
-  bytes[4] = 2;
+  bytes[4] = 1;
   CHECK_ERROR(ir::load(bytes), unsupported, "another version", "ir::load");
   bytes[0] ^= 1;
   CHECK_ERROR(ir::load(bytes), corrupt_data, "not a saved graph");

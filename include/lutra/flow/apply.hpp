@@ -8,6 +8,7 @@
 #include <lutra/flow/final_parameters.hpp>
 #include <lutra/flow/journal.hpp>
 #include <lutra/graph/quantization_plan.hpp>
+#include <lutra/pack/affine_constant.hpp>
 #include <unordered_map>
 #include <vector>
 
@@ -18,6 +19,7 @@ template <class G> struct placed_fake_quant {
   index_t group;
   value_id_t<G> source;
   value_id_t<G> result;
+  target observed = target::activation;
 };
 
 // Every use of value `v` (its number in `g`) reads `to`.
@@ -62,7 +64,7 @@ std::vector<placed_fake_quant<G>> insert_fake_quants(
       continue;
     }
     result.push_back(edits.insert_fake_quant(source, fake_quant_id{p.group}));
-    placed.push_back({p.group, source, result.back()});
+    placed.push_back({p.group, source, result.back(), fakes[to_size(p.group)].target()});
   }
   // True if reading `place` instead of `value` is a change.
   const auto differs = [&](index_t place, index_t value) {
@@ -82,8 +84,27 @@ std::vector<placed_fake_quant<G>> insert_fake_quants(
   return placed;
 }
 
-// Puts a quantize/dequantize pair in place of every fake-quant node; one without parameters is taken out. `g`
-// indexes the graph as it is now.
+// What stands for a fake-quant node on `source` in the end: codes for a stored weight, where the adapter takes them,
+// else a quantize/dequantize pair.
+template <editable_graph G>
+value_id_t<G> emit_quantized(journal<G>& edits, const value_id_t<G>& source, const qparams& q,
+                             target observed) {
+  // A misspelled signature would otherwise count as none.
+  if constexpr (requires { &graph_traits<G>::emit_affine_constant; }) {
+    static_assert(affine_constant_graph<G>);
+  }
+  if constexpr (affine_constant_graph<G>) {
+    const G& g = edits.graph();
+    if (observed == target::weight && graph_traits<G>::role_of(g, source) == value_role::state) {
+      const tensor_view<const float> data = graph_traits<G>::constant(g, source);
+      return edits.emit_affine_constant(source, quantize_constant(data, q));
+    }
+  }
+  return edits.emit_quantize_dequantize(source, q);
+}
+
+// Puts what emit_quantized() makes in place of every fake-quant node; one without parameters is taken out. `g` indexes
+// the graph as it is now.
 template <editable_graph G>
 void replace_fake_quants(journal<G>& edits, const indexed_graph<G>& g,
                          const std::vector<placed_fake_quant<G>>& placed,
@@ -95,7 +116,7 @@ void replace_fake_quants(journal<G>& edits, const indexed_graph<G>& g,
     const auto below = replaced.find(p.source);
     const value_id_t<G> source = below == replaced.end() ? p.source : below->second;
     const std::optional<qparams>& q = parameters.of[to_size(p.group)];
-    const value_id_t<G> made = q ? edits.emit_quantize_dequantize(source, *q) : source;
+    const value_id_t<G> made = q ? emit_quantized(edits, source, *q, p.observed) : source;
     replaced.emplace(p.result, made);
     const auto at = number.find(p.result);
     if (at == number.end()) {

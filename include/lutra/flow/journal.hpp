@@ -28,6 +28,8 @@ template <editable_graph G> class journal {
   journal(const journal&) = delete;
   journal& operator=(const journal&) = delete;
 
+  const G& graph() const noexcept { return graph_; }
+
   value_id insert_fake_quant(value_id v, fake_quant_id id) {
     make_room();
     return made(traits::insert_fake_quant(graph_, v, id));
@@ -39,6 +41,10 @@ template <editable_graph G> class journal {
   value_id emit_palette(value_id v, const packed_palette& p) {
     make_room();
     return made(traits::emit_palette(graph_, v, p));
+  }
+  value_id emit_affine_constant(value_id v, const affine_constant& c) {
+    make_room();
+    return made(traits::emit_affine_constant(graph_, v, c));
   }
   void set_operand(node_id n, std::size_t slot, value_id v) {
     const value_id before = at(traits::operands(graph_, n), slot);

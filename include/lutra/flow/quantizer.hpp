@@ -6,7 +6,8 @@
 //   prepare(batch)       also runs one batch, which gives activations a first range
 //   calibration_mode()   a scope: observers on, fake-quant off; run batches inside
 //   training_mode()      a scope: both on, or as the schedules say; the framework trains, step() counts
-//   finalize()           quantize/dequantize pairs in place of the fake-quant nodes
+//   finalize()           quantize/dequantize pairs in place of the fake-quant nodes; codes in place of weights, where
+//                        the adapter has emit_affine_constant
 // Outside the scopes observers are off and fake-quant is on; an activation that has seen no data yet
 // passes unchanged. Several nodes may share one fake-quantizer, which is then updated once per node.
 // An error leaves the graph as it was (edits are journalled). The graph must outlive the quantizer and

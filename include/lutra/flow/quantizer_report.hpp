@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Figures of weights compare the float weight with its quantized values, sums in double; those of activations are
-// measured on samples of the calibration data. Linear.
+// measured on samples of the calibration data. Bytes are those that stay stored: of the codes, and of the floats where
+// the adapter or a reader needs them. Linear.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <lutra/flow/value_sample.hpp>
 #include <lutra/graph/quantization_plan.hpp>
 #include <lutra/graph/traits.hpp>
+#include <lutra/pack/affine_constant.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <span>
 #include <string>
@@ -155,12 +157,48 @@ template <editable_graph G> class quantizer_reporter {
       give(record, {reason::not_folded, left->second});
     } else if (place != nullptr && active(*place)) {
       measure(record, data, fakes_[to_size(place->group)]);
+      count_bytes(record, v);
       give(record,
            why_read(v, [&](index_t use) { return plan_.operand_place[to_size(use)] >= 0; }));
     } else {
       give(record, why_float(v));
     }
     return record;
+  }
+  // Codes and parameters for every place on the weight, and its floats if something reads on.
+  void count_bytes(weight_record& record, index_t v) const {
+    const char* floats = nullptr;
+    record.bytes_after = 0;
+    for (const plan_node& p : plan_.places) {
+      if (index_t(p.value) != v || !plan_.on_state(p) || !active(p)) continue;
+      const qparams& q = *parameters_.of[to_size(p.group)];
+      record.bytes_after += parameter_bytes(q);
+      if (becomes_codes(p)) {
+        record.bytes_after += packed_bytes(record.extents.size(), bits_of(q.dtype));
+      } else {
+        floats = affine_constant_graph<G> ? "it is quantized as an activation"
+                                          : "the adapter has no emit_affine_constant";
+      }
+    }
+    for (const index_t use : plan_.index.uses[v]) {
+      if (!reads_codes(use)) floats = floats != nullptr ? floats : "something reads them";
+    }
+    if (floats == nullptr) return;
+    record.bytes_after += record.bytes_before;
+    record.reason += std::string("; the floats stay, ") + floats;
+  }
+  bool becomes_codes(const plan_node& p) const {
+    return affine_constant_graph<G> && fakes_[to_size(p.group)].target() == target::weight;
+  }
+  // Of a use of a quantized state; without emit_affine_constant that has been said already.
+  bool reads_codes(index_t use) const {
+    index_t place = plan_.index.user(use) >= 0 ? plan_.operand_place[to_size(use)]
+                                               : plan_.output_place[to_size(plan_.index.slot(use))];
+    bool active_root = false;
+    for (; place >= 0; place = plan_.places[to_size(place)].after) {
+      active_root = active(plan_.places[to_size(place)]);
+    }
+    return active_root;
   }
   static void measure(weight_record& record, const tensor_view<const float>& data,
                       fake_quantizer fq) {
@@ -172,13 +210,6 @@ template <editable_graph G> class quantizer_reporter {
     record.form = std::string(name_of(q.dtype)) + " " + text_of(fq.spec().granularity);
     record.n_bits = bits_of(q.dtype);
     record.groups = index_t(q.scale.size());
-    const auto any = [](const auto& xs) {
-      return std::any_of(xs.begin(), xs.end(), [](auto x) { return x != 0; });
-    };
-    // A symmetric weight needs no offsets; else one per group: zero point or minval.
-    const bool offsets = q.qformulation == qformulation::minval || any(q.zero_point);
-    record.bytes_after =
-        (data.size() * record.n_bits + 7) / 8 + 4 * record.groups * (offsets ? 2 : 1);
     index_t i = 0;
     for_each_element(data, [&](const float& w) {
       const double x = static_cast<double>(w);

@@ -16,6 +16,7 @@
 
 #include <concepts>
 #include <functional>
+#include <lutra/affine/constant.hpp>
 #include <lutra/affine/qparams.hpp>
 #include <lutra/palette/packed.hpp>
 #include <lutra/tensor/view.hpp>
@@ -32,7 +33,7 @@ template <class G> struct graph_traits;
 enum class value_role : unsigned char {
   graph_input,
   state,         // stored tensor: parameter, buffer, constant
-  packed_state,  // a palettized weight put in place by emit_palette
+  packed_state,  // a compressed weight put in place by emit_palette or emit_affine_constant
   result         // of a node
 };
 
@@ -105,7 +106,8 @@ concept readable_graph = requires(const G& g, node_id_t<G> n, value_id_t<G> v) {
 // Of graphs with batch norms or dropout, optional: bool set_training(g, bool on): they behave as in training
 // (statistics of the batch) or as in use; returns what was set before, and does not fail.
 // The node that insert_fake_quant makes has op_type "fake_quant"; those of emit_quantize_dequantize
-// have "quantize" and "dequantize", that of emit_palette, if there is one, "lut_to_dense".
+// have "quantize" and "dequantize", that of emit_palette, if there is one, "lut_to_dense", and that of
+// emit_affine_constant "constexpr_blockwise_shift_scale".
 
 template <class G>
 concept editable_graph = readable_graph<G> && requires(
@@ -119,6 +121,13 @@ concept editable_graph = readable_graph<G> && requires(
   graph_traits<G>::set_operand(g, n, slot, v);
   graph_traits<G>::set_output(g, slot, v);
   graph_traits<G>::erase(g, v);   // a value made by insert/emit, with the nodes made for it; v has no uses; all or nothing
+};
+
+// Optional: weights that a quantizer rounds are stored as codes. A graph without it keeps them as floats, with a
+// quantize/dequantize pair behind each, and the report counts their bytes.
+template <class G>
+concept affine_constant_graph = editable_graph<G> && requires(G& g, value_id_t<G> v, const affine_constant& c) {
+  { graph_traits<G>::emit_affine_constant(g, v, c) } -> std::convertible_to<value_id_t<G>>;      // packed_state standing for state v; rewires nobody
 };
 
 // Optional, all of them or none: what flow/fold_batch_norm.hpp needs beyond editing. A graph without them

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <lutra/affine/qparams.hpp>
+#include <lutra/affine/constant.hpp>
 #include <lutra/graph/traits.hpp>
 #include <lutra/palette/packed.hpp>
 #include <lutra/tensor/tensor.hpp>
@@ -33,8 +33,9 @@ struct value_id {
 
 // Every member has an initialiser, so designated initialisers may leave any of them out.
 struct node {
-  std::string
-      op{};  // canonical op type; also "fake_quant", "quantize", "dequantize", "lut_to_dense"
+  // Canonical op type; also "fake_quant", "quantize", "dequantize", and what makes packed states: "lut_to_dense",
+  // "constexpr_blockwise_shift_scale".
+  std::string op{};
   std::string name{};  // for messages and reports: unique as made here, not verified
   std::string module_path{};
   std::vector<value_id> operands{};
@@ -50,7 +51,8 @@ struct value {
   bool is_float = true;
   node_id producer{};                       // of results and packed states
   tensor<float> data{};                     // of states
-  std::optional<packed_palette> palette{};  // of packed states
+  std::optional<packed_palette> palette{};  // of packed states: this,
+  std::optional<affine_constant> affine{};  // or this
 };
 
 // Names of nodes that are taken, and the next number to try behind each: what graph_traits keeps so that

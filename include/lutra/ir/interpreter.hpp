@@ -3,7 +3,7 @@
 //
 // Float results are bit-identical on every instruction set, compiler and thread count (each operation
 // says how in its header). A finalized graph runs here as a simulation: quantize makes int8 or uint8
-// codes, dequantize turns them back into float, palettes are restored to dense weights once.
+// codes, dequantize turns them back into float, palettes and affine weights are restored to dense ones once.
 //
 // An interpreter holds what it prepared (restored and transposed weights) and refers to the graph,
 // which must outlive it and not change. run() is const and may be called from several threads at
@@ -12,6 +12,7 @@
 
 #include <lutra/affine/quantize.hpp>
 #include <lutra/ir/ops/registry.hpp>
+#include <lutra/pack/affine_constant.hpp>
 #include <lutra/palette/restore.hpp>
 #include <type_traits>
 #include <variant>
@@ -93,6 +94,13 @@ class interpreter {
       const value& weight = graph_.at(n.results[0]);
       if (!weight.palette) raise(errc::invalid_graph, "no palette to restore", label(n));
       restored_.emplace(n.results[0], restore(*weight.palette));
+      return;
+    }
+    if (n.op == "constexpr_blockwise_shift_scale") {
+      need_one_result(n);
+      const value& weight = graph_.at(n.results[0]);
+      if (!weight.affine) raise(errc::invalid_graph, "no codes to restore", label(n));
+      restored_.emplace(n.results[0], restore(*weight.affine));
       return;
     }
     step s{&n, find_operation(n.op), {}};

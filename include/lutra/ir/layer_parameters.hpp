@@ -9,20 +9,26 @@
 #include <cmath>
 #include <limits>
 #include <lutra/ir/step_parameters.hpp>
+#include <lutra/palette/affine_palette.hpp>
 #include <lutra/palette/pack.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI::ir {
 
-// The palettized weight of a node, an operand of `rank` axes.
+// The palettized weight of a node, an operand of `rank` axes; an affine one as a palette of its codes.
 inline packed_palette palette_of(const graph& g, const node& n, int rank, std::size_t operand = 1) {
-  if (n.operands.size() <= operand || !g.at(n.operands[operand]).palette) {
+  const value* weight = n.operands.size() > operand ? &g.at(n.operands[operand]) : nullptr;
+  if (weight == nullptr || (!weight->palette && !weight->affine)) {
     raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
-          n.operands.size() <= operand ? "" : text_of(g.at(n.operands[operand]).name),
-          "a look-up table with int8 entries");
+          weight == nullptr ? "" : text_of(weight->name),
+          "a look-up table with int8 entries, or integer codes");
   }
-  packed_palette p = *g.at(n.operands[operand]).palette;
+  const bool transposed = n.op.starts_with("conv_transpose");
+  packed_palette p = weight->palette ? *weight->palette
+                                     : palette_of_codes(*weight->affine, label(n),
+                                                        transposed ? affine_scales::by_group
+                                                                   : affine_scales::by_row);
   check(p, label(n));
   if (p.weight_shape.rank() != rank) {
     bad_shape(n, "weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
@@ -60,21 +66,24 @@ inline float normal_multiplier(double ratio, std::string where) {
   return static_cast<float>(ratio);
 }
 
+// Of a layer with so many output channels; empty without.
+inline std::span<const float> bias_of(const graph& g, const node& n, index_t rows) {
+  if (n.operands.size() < 3) return {};
+  const value& b = g.at(n.operands[2]);
+  if (b.role != value_role::state) {
+    raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
+  }
+  if (b.data.rank() != 1 || b.data.size() != rows) {
+    bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
+              "[" + text_of(rows) + "]");
+  }
+  return b.data.elements();
+}
+
 // What becomes of the sums of a layer.
 inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w, const qparams& in,
                               const qparams& out, const node* clamp) {
-  const float* bias = nullptr;
-  if (n.operands.size() > 2) {
-    const value& b = g.at(n.operands[2]);
-    if (b.role != value_role::state) {
-      raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
-    }
-    if (b.data.rank() != 1 || b.data.size() != w.rows()) {
-      bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
-                "[" + text_of(w.rows()) + "]");
-    }
-    bias = b.data.data();
-  }
+  const std::span<const float> bias = bias_of(g, n, w.rows());
   requantize e;
   e.zero_point = out.zero_point[0];
   const auto [lo, hi] = bounds(out, clamp != nullptr && is_clamp(*clamp) ? clamp : nullptr);
@@ -83,7 +92,9 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
   for (index_t r = 0; r < w.rows(); ++r) {
     const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
     double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
-    if (bias != nullptr) offset += std::nearbyint(static_cast<double>(bias[r]) / unit);
+    if (!bias.empty()) {
+      offset += std::nearbyint(static_cast<double>(bias[static_cast<std::size_t>(r)]) / unit);
+    }
     constexpr double most = 0x1p30;  // leaves room for the sum of products
     if (!(offset >= -most && offset <= most)) {
       raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
@@ -107,6 +118,25 @@ inline std::optional<activated_sums> activation_of(const lut_matrix& w, const re
         static_cast<float>(static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r))));
   }
   return a;
+}
+
+// Whether the sums of a row have no common scale.
+inline bool has_groups_of_inputs(const packed_palette& p) {
+  return p.weight_shape.rank() > 1 && p.groups().grid()[1] > 1;
+}
+// What becomes of the sums of such a weight.
+inline grouped_finish grouped_finish_of(const graph& g, const node& n, index_t rows,
+                                        const qparams& in, const qparams& out,
+                                        const node* activation) {
+  grouped_finish f{{in.scale[0], in.zero_point[0]}, {{}, out.scale[0], out.zero_point[0]}, {}};
+  const std::span<const float> bias = bias_of(g, n, rows);
+  f.output.real.bias.assign(bias.begin(), bias.end());
+  const bool clamp = activation == nullptr || is_clamp(*activation);
+  const auto [lo, hi] = bounds(out, clamp ? activation : nullptr);
+  f.output.lo = lo;
+  f.output.hi = hi;
+  if (!clamp) f.activation = *activation;
+  return f;
 }
 
 // Literals of a 3-D convolution: along its depth (as a width), and in a slice.

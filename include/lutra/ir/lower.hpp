@@ -4,7 +4,8 @@
 // Walks the graph once. A float value is known either as codes with their parameters (what a dequantize
 // reads; pools of it, layouts of it), or as an operation whose result waits for the quantize that
 // follows, perhaps through a relu: together they become one step.
-// Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved by 128), one
+// Weights are palettes or the codes of affine weights; with groups of inputs a layer becomes one of
+// ops/integer_grouped.hpp. Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved by 128), one
 // input, one output, zero-point formulation. Linear in the size of the graph.
 #pragma once
 
@@ -48,7 +49,7 @@ class lowering {
   };
 
   void lower(const node& n) {
-    if (n.op == "lut_to_dense") return need_one_result(n);
+    if (one_of(n, {"lut_to_dense", "constexpr_blockwise_shift_scale"})) return need_one_result(n);
     if (n.op == "fake_quant") {
       raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant");
     }
@@ -183,6 +184,7 @@ class lowering {
   codes finished_layer(const node& n, const node* activation, const codes& x, const qparams& out) {
     const int axes = axes_of(n);  // of "linear": 0
     const packed_palette p = palette_of(graph_, n, axes + 2);
+    if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
     const lut_matrix w = make_lut_matrix(axes == 0 ? p : as_planes(p, n));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
     auto activated = activation_of(w, e, x.parameters, out, activation);
@@ -206,6 +208,7 @@ class lowering {
     const int axes = axes_of(n);
     const index_t groups = integer(n, "groups", 1, 1);
     const packed_palette p = transposed_palette(palette_of(graph_, n, axes + 2), groups);
+    if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
     const lut_matrix w = make_lut_matrix(as_planes(p, n));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
     auto activated = activation_of(w, e, x.parameters, out, activation);
@@ -221,6 +224,29 @@ class lowering {
     check(windows.depth, label(n));
     return emit(n, integer_conv_transpose3d{layer(windows.plane), windows.depth, p.weight_shape[2]},
                 {x.value}, out);
+  }
+  // A layer whose weight has groups of inputs; `p` of a transposed convolution is a transposed_palette().
+  codes finished_grouped(const node& n, const packed_palette& p, const node* activation,
+                         const codes& x, const qparams& out) {
+    const int axes = axes_of(n);
+    grouped_lut_matrix w = make_grouped_lut_matrix(axes == 0 ? p : as_planes(p, n));
+    grouped_finish f = grouped_finish_of(graph_, n, w.rows(), x.parameters, out, activation);
+    const index_t groups = integer(n, "groups", 1, 1);
+    const std::int32_t zero = x.parameters.zero_point[0];
+    if (axes == 0) {
+      return emit(n, integer_grouped_linear{std::move(w), std::move(f)}, {x.value}, out);
+    }
+    if (n.op.starts_with("conv_transpose")) {
+      const transposed_window window = transposed_window_of(n, axes);
+      check(window, label(n));
+      return emit(
+          n,
+          integer_grouped_conv_transpose{std::move(w), {window, groups, zero}, std::move(f), axes},
+          {x.value}, out);
+    }
+    return emit(
+        n, integer_grouped_conv{std::move(w), {sliding(n, axes), groups, zero}, std::move(f), axes},
+        {x.value}, out);
   }
   // Rows of a table by the program's input.
   codes looked_up(const node& n, const node* activation, const qparams& out) {

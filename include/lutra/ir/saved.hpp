@@ -1,9 +1,10 @@
 // lutra: saved.hpp - a finalized ir::graph as bytes to keep or to send, and back: versioned and sealed.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nodes, attributes, names, modules, constants, palettes and quantization parameters come back bit for bit.
+// Nodes, attributes, names, modules, constants, palettes, affine weights and quantization parameters come back bit
+// for bit.
 // Nodes and values are numbered anew, nodes as they run; what no node, input or output mentions (float
-// weights behind palettes, erased slots) is left out. The bytes are a function of the graph alone, and saving a
+// weights behind compressed ones, erased slots) is left out. The bytes are a function of the graph alone, and saving a
 // loaded graph gives the same ones.
 //   magic, version; values: name, role, float or not, data; nodes: op, name, module, operands, results,
 //   literals, parameters; inputs; outputs; module types; training or not; checksum
@@ -20,7 +21,7 @@ namespace lutra::inline LUTRA_ABI::ir {
 
 namespace saved_format {
 inline constexpr std::uint32_t magic = 0x5249544CU;  // "LTIR"
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 }  // namespace saved_format
 
 // Writes one graph. Refers to it.
@@ -76,9 +77,18 @@ class graph_writer {
       out_.extents(v.data.extents());
       out_.f32s(v.data.elements());
     } else if (v.role == value_role::packed_state) {
-      if (!v.palette) raise(errc::invalid_graph, "a packed state without a palette", v.name);
-      check(*v.palette, v.name);
-      save_palette(out_, *v.palette);
+      if (v.palette.has_value() == v.affine.has_value()) {
+        raise(errc::invalid_graph, "a packed state without a palette or codes, or with both",
+              v.name);
+      }
+      out_.u8(v.affine ? 1 : 0);
+      if (v.palette) {
+        check(*v.palette, v.name);
+        save_palette(out_, *v.palette);
+      } else {
+        check(*v.affine, v.name);
+        saved_format::write(out_, *v.affine);
+      }
     }
   }
   void write(const node& n) {
@@ -169,7 +179,12 @@ class graph_reader {
       }
       v.data = tensor<float>(extents, std::move(elements));
     } else if (v.role == value_role::packed_state) {
-      v.palette = load_palette(in_, where_ + ", value " + text_of(std::string_view(v.name)));
+      const std::string where = where_ + ", value " + text_of(std::string_view(v.name));
+      if (in_.flag()) {
+        v.affine = saved_format::read_affine(in_, where);
+      } else {
+        v.palette = load_palette(in_, where);
+      }
     }
     return v;
   }

@@ -1,4 +1,4 @@
-// lutra: saved_parameters.hpp - quantization parameters and granularities as bytes, and back.
+// lutra: saved_parameters.hpp - quantization parameters, granularities and affine weights as bytes, and back.
 // SPDX-License-Identifier: Apache-2.0
 //
 // A part of ir/saved.hpp, which surrounds it with version and checksum. Names of dtypes are written out. Every
@@ -6,8 +6,8 @@
 #pragma once
 
 #include <algorithm>
-#include <lutra/affine/qparams.hpp>
 #include <lutra/observe/state.hpp>
+#include <lutra/pack/affine_constant.hpp>
 
 namespace lutra::inline LUTRA_ABI::ir {
 
@@ -69,7 +69,7 @@ inline dtype read_dtype(state_reader& r, const std::string& where) {
   }
   r.corrupt("not a dtype", text_of(std::string_view(name)) + " of " + where, "a name of a dtype");
 }
-inline qparams read_qparams(state_reader& r, const std::string& where) {
+inline qparams read_fields(state_reader& r, const std::string& where) {
   qparams q;
   q.dtype = read_dtype(r, where);
   q.qformulation = r.flag() ? qformulation::minval : qformulation::zp;
@@ -80,8 +80,49 @@ inline qparams read_qparams(state_reader& r, const std::string& where) {
   q.zero_point.resize(r.count(4));
   for (std::int32_t& z : q.zero_point) z = static_cast<std::int32_t>(r.u32());
   q.minval = r.f32s();
+  return q;
+}
+inline qparams read_qparams(state_reader& r, const std::string& where) {
+  qparams q = read_fields(r, where);
   check(q, where);
   return q;
+}
+
+// Zero points take a byte each, and none if all are 0; else as many bytes as bytes() says, and what describes them.
+inline void write(state_writer& w, const affine_constant& c) {
+  w.extents(c.extents);
+  qparams q = c.parameters;
+  const std::vector<std::int32_t> zero = std::exchange(q.zero_point, {});
+  write(w, q);
+  const bool stored = std::ranges::any_of(zero, [](std::int32_t z) { return z != 0; });
+  w.u8(stored ? 1 : 0);
+  for (const std::int32_t z : stored ? zero : std::vector<std::int32_t>()) {
+    w.u8(static_cast<std::uint8_t>(z));
+  }
+  w.text({reinterpret_cast<const char*>(c.codes.data()), c.codes.size()});
+}
+// Raises what check(affine_constant) does, too.
+inline affine_constant read_affine(state_reader& r, const std::string& where) {
+  affine_constant c;
+  c.extents = r.extents();
+  c.parameters = read_fields(r, where);
+  qparams& q = c.parameters;
+  if (!q.zero_point.empty()) r.corrupt("zero points are stored as bytes", where, "none here");
+  const bool stored = r.flag();
+  const bool offsets = is_integer(q.dtype) && q.qformulation == qformulation::zp;
+  if (stored && (!offsets || q.scale.size() > r.left())) {
+    r.corrupt("zero points where there are none", where, "");
+  }
+  if (offsets) q.zero_point.resize(q.scale.size());
+  for (std::int32_t& z : q.zero_point) {
+    if (!stored) break;
+    const std::uint8_t byte = r.u8();
+    z = info(q.dtype).is_signed ? std::int32_t{static_cast<std::int8_t>(byte)} : std::int32_t{byte};
+  }
+  const std::string codes = r.text();
+  c.codes.assign(codes.begin(), codes.end());
+  check(c, where);
+  return c;
 }
 }  // namespace saved_format
 

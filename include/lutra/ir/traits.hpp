@@ -41,6 +41,7 @@ template <> struct graph_traits<ir::graph> {
     const ir::value& x = g.at(v);
     if (x.role == value_role::state) return x.data.extents();
     if (x.palette) return x.palette->weight_shape;
+    if (x.affine) return x.affine->extents;
     return std::nullopt;
   }
   static std::optional<double> literal(const graph& g, node_id n, std::string_view key) {
@@ -75,14 +76,10 @@ template <> struct graph_traits<ir::graph> {
     return place_after(g, {&codes, 1}, std::move(dequantize), {});
   }
   static value_id emit_palette(graph& g, value_id v, const packed_palette& p) {
-    ir::node n{};
-    n.op = "lut_to_dense";
-    n.name = g.names.make(g.nodes, g.at(v).name + "_lut_to_dense");
-    ir::value packed{};
-    packed.name = g.at(v).name;
-    packed.role = value_role::packed_state;
-    packed.palette = p;
-    return place(g, g.order.begin(), std::move(n), std::move(packed));
+    return place_packed(g, v, "lut_to_dense", {.palette = p});
+  }
+  static value_id emit_affine_constant(graph& g, value_id v, const affine_constant& c) {
+    return place_packed(g, v, "constexpr_blockwise_shift_scale", {.affine = c});
   }
   static void set_operand(graph& g, node_id n, std::size_t slot, value_id v) {
     at_slot(g.at(n).operands, slot, ir::label(g.at(n))) = v;
@@ -206,6 +203,15 @@ template <> struct graph_traits<ir::graph> {
     g.order.insert(at, id);
     return made;
   }
+  // A node without operands, in front of all others, that makes a packed state named as v.
+  static value_id place_packed(graph& g, value_id v, const std::string& op, ir::value packed) {
+    ir::node n{};
+    n.op = op;
+    n.name = g.names.make(g.nodes, g.at(v).name + "_" + op);
+    packed.name = g.at(v).name;
+    packed.role = value_role::packed_state;
+    return place(g, g.order.begin(), std::move(n), std::move(packed));
+  }
   // Takes a node and its only result away; their slots stay, empty.
   static void forget(graph& g, node_id n, value_id v) {
     std::erase(g.order, n);
@@ -215,5 +221,6 @@ template <> struct graph_traits<ir::graph> {
   }
 };
 static_assert(arithmetic_graph<ir::graph>);
+static_assert(affine_constant_graph<ir::graph>);
 
 }  // namespace lutra::inline LUTRA_ABI

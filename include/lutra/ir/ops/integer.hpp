@@ -12,7 +12,7 @@
 //   matmul        requantize(sum (qa - za) (qb - zb)), plain loops
 //   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
 //   map           one table look-up per element: a relu on its own, or a change of scale
-// Volumes are in integer_volume.hpp, embeddings and batch norms in integer_table.hpp.
+// Weights with groups of inputs are in integer_grouped.hpp, volumes in integer_volume.hpp, embeddings and batch norms in integer_table.hpp.
 // The same bits on every instruction set and compiler. Thread-safe: pure functions.
 #pragma once
 
@@ -124,6 +124,26 @@ inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, co
   return {x.extent(0), channels, height, width};
 }
 
+// The same of a transposed convolution by w [channels, ..., kh, kw].
+inline shape spread_out(const tensor_view<const std::int8_t>& x, const shape& w,
+                        const transposed_window& geometry, const std::string& where) {
+  const index_t height = output_extent(geometry, 0, x.extent(2), w[2]);
+  const index_t width = output_extent(geometry, 1, x.extent(3), w[3]);
+  if (height == 0 || width == 0) {
+    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
+  }
+  return {x.extent(0), w[0], height, width};
+}
+// Rows of `depth` on the last axis become rows of `rows`.
+inline shape linear_result(const integer_value& x, index_t depth, index_t rows,
+                           const std::string& where) {
+  if (x.rank() < 1 || x.extent(x.rank() - 1) != depth) {
+    raise(errc::shape_mismatch, "weight does not fit the input's last axis", where,
+          text_of(x.extents()), text_of(depth));
+  }
+  return x.extents().with(x.rank() - 1, rows);
+}
+
 // What the float operation makes of these operands.
 inline tensor<float> run_float(const node& n, std::span<const tensor<float>> operands) {
   std::vector<float_view> views;
@@ -171,13 +191,8 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
 inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
                              integer_operands in) {
   const auto x = as_images(*in[0], op.axes, where);
-  const shape& w = op.weight.weight_shape();
-  const index_t height = output_extent(op.options.geometry, 0, x.extent(2), w[2]);
-  const index_t width = output_extent(op.options.geometry, 1, x.extent(3), w[3]);
-  if (height == 0 || width == 0) {
-    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
-  }
-  return make_images(*in[0], {x.extent(0), w[0], height, width}, [&](tensor_view<std::int8_t> out) {
+  const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry, where);
+  return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
       conv_transpose2d(op.weight, x, op.options, epilogue, to);
     });
@@ -187,11 +202,7 @@ inline integer_value execute(const integer_conv_transpose& op, const std::string
 inline integer_value execute(const integer_linear& op, const std::string& where,
                              integer_operands in) {
   const integer_value& x = *in[0];
-  if (x.rank() < 1 || x.extent(x.rank() - 1) != op.weight.depth()) {
-    raise(errc::shape_mismatch, "weight does not fit the input's last axis", where,
-          text_of(x.extents()), text_of(op.weight.depth()));
-  }
-  integer_value out(x.extents().with(x.rank() - 1, op.weight.rows()));
+  integer_value out(linear_result(x, op.weight.depth(), op.weight.rows(), where));
   const index_t m = x.extents().product(0, x.rank() - 1);
   const tensor_view<const std::int8_t> rows(x.data(), shape{m, op.weight.depth()});
   run_layer(op, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),

@@ -1,0 +1,167 @@
+// Weights of integer mode beside palettes of output channels: with groups of inputs, and affine ones.
+#include <lutra/graph/presets.hpp>
+#include <lutra/ir/saved.hpp>
+
+#include "ir/finalized.hpp"
+
+using namespace lutra;
+using test::check_agreement;
+using test::random_tensor;
+using traits = graph_traits<ir::graph>;
+
+namespace {
+
+ir::graph branching_images() {
+  ir::builder b;
+  const auto w = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, random_tensor(s, seed));
+  };
+  const auto c = b.relu6(b.conv2d(b.input("x"), w("c.weight", {8, 4, 3, 3}, 1), w("c.bias", {8}, 2),
+                                  {.padding = {1, 1}}));
+  const auto g = b.apply(
+      "silu", {b.conv2d(b.max_pool2d(c), w("g.weight", {6, 4, 1, 2}, 3), {}, {.groups = 2})});
+  const auto t = b.relu(b.conv_transpose2d(g, w("t.weight", {6, 5, 2, 2}, 4), w("t.bias", {5}, 5),
+                                           {.stride = {2, 1}}));
+  b.output(b.linear(b.flatten(t), w("fc.weight", {10, 5 * 6 * 4}, 6), w("fc.bias", {10}, 7)));
+  return std::move(b).build();
+}
+ir::graph branching_rows() {
+  ir::builder b;
+  const auto c = b.conv1d(b.input("x"), b.state("c.weight", random_tensor({6, 4, 3}, 1)));
+  const auto t = b.apply("conv_transpose1d", {c, b.state("t.weight", random_tensor({6, 4, 3}, 2))});
+  b.output(b.linear(t, b.state("fc.weight", random_tensor({12, 9}, 3))));
+  return std::move(b).build();
+}
+
+struct quantized_net {
+  ir::graph g;
+  tensor<float> simulated;
+  compression_report report;
+
+  quantized_net(ir::graph net, const tensor<float>& x, const quantizer_config& config)
+      : g(std::move(net)) {
+    quantizer q(g, config);
+    q.prepare();
+    {
+      const auto scope = q.calibration_mode();
+      q.run(x);
+    }
+    simulated = q.run(x).at(0);
+    report = q.finalize();
+  }
+};
+quantizer_config weights_by(const quantization_spec& spec) {
+  quantizer_config config = presets::w8a8();
+  config.global_config.op_state_spec = {{"weight", spec}};
+  return config;
+}
+const affine_constant* codes_of_weight(const ir::graph& g, const std::string& name) {
+  for (const ir::node_id n : g.order) {
+    for (const ir::value_id v : g.at(n).operands) {
+      if (g.at(v).name == name && g.at(v).affine) return &*g.at(v).affine;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("lower_weights: palettes with groups of inputs follow the simulation") {
+  const auto x = random_tensor({20, 4, 6, 8}, 11);
+  for (const int block : {1, 2, 3, 4}) {
+    for (const test::activation_choice a :
+         {test::activation_choice{}, {dtype::uint8, qscheme::asymmetric}}) {
+      check_agreement(test::finalized(branching_images(), x, a, block, 1), x, 0.06, 2);
+    }
+  }
+  const auto rows = random_tensor({20, 4, 9}, 12);
+  check_agreement(test::finalized(branching_rows(), rows, {}, 2, 1), rows, 0.03, 2);
+  // Along axis 0, which transposed convolutions have their inputs on.
+  check_agreement(test::finalized(branching_rows(), rows, {}, 2, 0), rows, 0.03, 2);
+  // Volumes have no such kernel.
+  ir::builder b;
+  b.output(
+      b.apply("conv3d", {b.input("x"), b.state("v.weight", random_tensor({4, 4, 2, 2, 2}, 1))}));
+  const auto volumes = random_tensor({2, 4, 3, 3, 3}, 13);
+  CHECK_ERROR(ir::lower(test::finalized(std::move(b).build(), volumes, {}, 2, 1)), unsupported,
+              "one table per row", "'conv3d'");
+}
+
+TEST_CASE("lower_weights: affine weights are stored as codes, and both modes run them") {
+  const auto x = random_tensor({20, 4, 6, 8}, 11);
+  std::vector<quantization_spec> specs;
+  for (const dtype d : {dtype::int8, dtype::uint8, dtype::int4, dtype::uint4, dtype::int3}) {
+    for (const qscheme s : {qscheme::symmetric, qscheme::asymmetric}) {
+      for (const granularity& g :
+           {granularity::per_tensor(), granularity::per_channel(), granularity::per_block(2)}) {
+        specs.push_back({.dtype = d, .qscheme = s, .granularity = g});
+      }
+    }
+  }
+  for (const quantization_spec& spec : specs) {
+    const quantized_net q(branching_images(), x, weights_by(spec));
+    CHECK(test::same_bits(ir::interpreter(q.g).run(x), q.simulated));
+    for (const char* name : {"c.weight", "g.weight", "t.weight", "fc.weight"}) {
+      const affine_constant* c = codes_of_weight(q.g, name);
+      REQUIRE(c != nullptr);
+      const auto record =
+          std::ranges::find(q.report.weights, std::string(name), &weight_record::name);
+      CHECK(record->bytes_after == c->bytes());
+      CHECK(record->status == tensor_status::compressed);
+    }
+    // Biases are rounded to steps of both scales, coarse for few bits; not with groups of inputs.
+    const bool coarse =
+        bits_of(spec.dtype) < 8 && spec.granularity.kind() != granularity_kind::per_block;
+    check_agreement(q.g, x, coarse ? 0.5 : 0.06, 2);
+    const ir::graph loaded = ir::load(ir::save(q.g));
+    CHECK(ir::save(loaded) == ir::save(q.g));
+    CHECK(*codes_of_weight(loaded, "t.weight") == *codes_of_weight(q.g, "t.weight"));
+    CHECK(test::same_bits(ir::interpreter(loaded).run(x), q.simulated));
+    CHECK(ir::lower(loaded).run_codes(lutra::view(x)) == ir::lower(q.g).run_codes(lutra::view(x)));
+  }
+}
+
+TEST_CASE("lower_weights: float codes and minvals run in float mode, integer mode says why not") {
+  const auto x = random_tensor({8, 4, 9}, 12);
+  for (const quantization_spec& spec :
+       {quantization_spec{.dtype = dtype::float8_e4m3fn},
+        quantization_spec{.dtype = dtype::float4_e2m1fn, .granularity = granularity::per_channel()},
+        quantization_spec{.qscheme = qscheme::asymmetric, .qformulation = qformulation::minval}}) {
+    const quantized_net q(branching_rows(), x, weights_by(spec));
+    CHECK(test::same_bits(ir::interpreter(q.g).run(x), q.simulated));
+    CHECK(test::same_bits(ir::interpreter(ir::load(ir::save(q.g))).run(x), q.simulated));
+    CHECK_ERROR(ir::lower(q.g), unsupported, "integer codes with zero points", "'conv1d'");
+  }
+}
+
+TEST_CASE("lower_weights: a saved graph holds the bytes of the report") {
+  ir::builder b;
+  b.output(b.linear(b.input("x"), b.state("w", random_tensor({64, 100}, 1))));
+  const auto x = random_tensor({8, 100}, 2);
+  quantizer_config config = presets::affine_w4();
+  config.global_config.op_state_spec = {
+      {"*", {.dtype = dtype::int4, .granularity = granularity::per_channel()}}};
+  const quantized_net q(std::move(b).build(), x, config);
+  REQUIRE(q.report.weights.size() == 1);
+  CHECK(q.report.weights[0].bytes_after == 3200 + 4 * 64);
+  const auto bytes = static_cast<index_t>(ir::save(q.g).size());
+  CHECK(bytes > q.report.weights[0].bytes_after);
+  CHECK(bytes < q.report.weights[0].bytes_after + 500);  // names, shapes, counts
+}
+
+TEST_CASE("lower_weights: packed states without codes are refused") {
+  const auto x = random_tensor({8, 4, 9}, 12);
+  quantized_net q(branching_rows(), x, presets::w8a8());
+  for (ir::value& v : q.g.values) {
+    if (v.affine) v.palette = packed_palette();
+  }
+  CHECK_ERROR(ir::save(q.g), invalid_graph, "or with both");
+  for (ir::value& v : q.g.values) {
+    v.affine.reset();
+    v.palette.reset();
+  }
+  CHECK_ERROR(ir::save(q.g), invalid_graph, "without a palette or codes");
+  CHECK_ERROR(ir::interpreter(q.g), invalid_graph, "no codes to restore",
+              "constexpr_blockwise_shift_scale");
+  CHECK_ERROR(ir::lower(q.g), unsupported, "palettized weight", "or integer codes");
+}
