@@ -8,11 +8,12 @@
 using namespace lutra;
 
 // An adapter that lies in one chosen way.
-struct liar : toy::graph {
+struct liar : toy::storing {
   std::string lie;
+  bool training = false;
 };
-template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
-  using base = graph_traits<toy::graph>;
+template <> struct lutra::graph_traits<liar> : graph_traits<toy::storing> {
+  using base = graph_traits<toy::storing>;
   static value_role role_of(const liar& g, int v) {
     const value_role r = base::role_of(g, v);
     return g.lie == "role" && r == value_role::graph_input ? value_role::result : r;
@@ -36,6 +37,9 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
   static std::string name(const liar& g, int n) { return g.lie == "name" ? "" : base::name(g, n); }
   static std::optional<shape> shape_of(const liar& g, int v) {
     if (g.lie == "shape") return shape{7, 7};
+    if (g.lie == "packed shape" && base::role_of(g, v) == value_role::packed_state) {
+      return shape{7, 7};
+    }
     return base::role_of(g, v) == value_role::state ? std::optional(base::constant(g, v).extents())
                                                     : std::nullopt;
   }
@@ -60,7 +64,44 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
     const int made = base::emit_quantize_dequantize(g, v, q);
     if (g.lie == "pair rewires") rewire(g, v, made);
     if (g.lie == "pair type") g.values.at(made).is_float = false;
+    if (g.lie == "pair reads") g.maker(g.maker(made).operands[0]).operands[0] = g.outputs[0];
     return made;
+  }
+  static int emit_palette(liar& g, int v, const packed_palette& p) {
+    return packed(g, v, base::emit_palette(g, v, p), "palette");
+  }
+  static int emit_affine_constant(liar& g, int v, const affine_constant& c) {
+    return packed(g, v, base::emit_affine_constant(g, v, c), "codes");
+  }
+  static int packed(liar& g, int v, int made, const std::string& what) {
+    if (g.lie == what + " itself") return v;
+    if (g.lie == what + " role") g.values.at(made).role = value_role::state;
+    if (g.lie == what + " type") g.values.at(made).is_float = false;
+    if (g.lie == what + " rewires") rewire(g, v, made);
+    if (g.lie == what + " rounds") g.values.at(v).data[0] += 1;
+    if (g.lie == what + " op") {
+      const int result = g.op("palette", {});
+      g.values.at(result) = g.values.at(made);
+      return result;
+    }
+    return made;
+  }
+  static std::vector<std::string> state_names(const liar& g, int v) {
+    if (g.lie == "names") return {"weight"};
+    return base::state_names(g, v);
+  }
+  static void erase_nodes(liar& g, std::span<const int> nodes) {
+    base::erase_nodes(g, nodes.first(g.lie == "erase nodes" ? 1 : nodes.size()));
+  }
+  static std::optional<batch_norm_operands<int>> batch_norm_of(const liar& g, int n) {
+    auto norm = base::batch_norm_of(g, n);
+    if (norm && g.lie == "norm mean") norm->mean = 0;
+    if (norm && g.lie == "norm weight") norm->weight = g.outputs[0];
+    if (norm && g.lie == "norm eps") norm->eps = -1;
+    return norm;
+  }
+  static bool set_training(liar& g, bool on) {
+    return std::exchange(g.training, on) && g.lie != "training";
   }
   static void rewire(liar& g, int v, int made) {
     for (auto& [id, n] : g.nodes) {
@@ -68,7 +109,7 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
     }
   }
   static int add_state(liar& g, std::string_view name, tensor_view<const float> data) {
-    const int v = base::add_state(g, name, data);
+    const int v = base::add_state(g, g.lie == "added name" ? "other" : name, data);
     if (g.lie == "state") g.values.at(v).data[0] += 1;
     return v;
   }
@@ -77,8 +118,10 @@ template <> struct lutra::graph_traits<liar> : graph_traits<toy::graph> {
     base::set_bias(g, n, bias);
   }
   static int emit_arithmetic(liar& g, const arithmetic& a, std::span<const int> operands) {
-    const bool deaf = g.lie == "arithmetic reads" && a.kind == arithmetic::kind_t::sqrt;
-    const int made = g.op("add", {deaf ? g.outputs[1] : operands[0]});
+    std::vector<int> reads(operands.begin(), operands.end());
+    if (g.lie == "arithmetic reads" && a.kind == arithmetic::kind_t::sqrt) reads = {g.outputs[1]};
+    if (g.lie == "arithmetic second" && reads.size() > 1) reads.pop_back();
+    const int made = g.op("add", reads);
     if (g.lie == "arithmetic rewires") rewire(g, operands[0], made);
     if (g.lie == "arithmetic first") std::rotate(g.order.begin(), g.order.end() - 1, g.order.end());
     if (g.lie == "arithmetic type") g.values.at(made).is_float = false;
@@ -126,6 +169,23 @@ TEST_CASE("conformance: adapters that lie when read") {
   CHECK(mentions(graph_conformance(net("op")), "empty op_type"));
   CHECK(mentions(graph_conformance(net("name")), "empty name"));
   CHECK(mentions(graph_conformance(net("shape")), "shape_of says [7, 7], constant() has [2, 2]"));
+  liar two = net("");
+  two.outputs.push_back(two.state("other"));
+  CHECK(graph_conformance(two).empty());
+  two.lie = "names";
+  CHECK(mentions(graph_conformance(two),
+                 "graph output 2: the state is called 'weight', as another one is (state_names)"));
+  for (const auto& lie_and_text : {std::pair("norm mean", "gives a mean that is no float state"),
+                                   std::pair("norm weight", "gives a weight that is no float"),
+                                   std::pair("norm eps", "gives an eps of -1")}) {
+    liar norm = net("");
+    const int mean = norm.state("mean"), variance = norm.state("variance");
+    norm.outputs[0] = norm.op("batch_norm", {norm.outputs[0], mean, variance});
+    norm.batch_norms[norm.outputs[0]] = {.mean = mean, .variance = variance};
+    CHECK(graph_conformance(norm).empty());
+    norm.lie = lie_and_text.first;
+    CHECK_MESSAGE(mentions(graph_conformance(norm), lie_and_text.second), lie_and_text.first);
+  }
   liar cyclic = net("");
   cyclic.maker(cyclic.outputs[0]).operands[0] = cyclic.outputs[0];
   CHECK(mentions(graph_conformance(cyclic), "cycle"));
@@ -145,12 +205,31 @@ TEST_CASE("conformance: a buffer that an op overwrites in place is no value") {
 
 TEST_CASE("conformance: adapters that lie when edited") {
   for (const auto& lie_and_text :
-       {std::pair("operand", "set_operand has no effect"), std::pair("output", "set_output has no"),
+       {std::pair("operand", "set_operand has no effect"),
+        std::pair("output", "set_output has no"),
         std::pair("erase", "erase: the graph differs"),
         std::pair("inserted op", "not 'fake_quant'"),
         std::pair("insertion rewires", "insert_fake_quant: it changes what slot 0 of a reader"),
         std::pair("pair rewires", "emit_quantize_dequantize: it changes what slot 0 of a reader"),
         std::pair("pair type", "emit_quantize_dequantize: the new value is not a float result"),
+        std::pair("pair reads", "the new nodes do not read the value"),
+        std::pair("palette itself", "emit_palette: it gives the state itself"),
+        std::pair("palette role", "emit_palette: the new value is not a float packed_state"),
+        std::pair("palette type", "emit_palette: the new value is not a float packed_state"),
+        std::pair("palette rewires", "emit_palette: it changes what slot 1 of a reader"),
+        std::pair("palette rounds", "emit_palette: it changes the elements of the state"),
+        std::pair("palette op", "emit_palette: op_type of the new node is 'palette', not 'lut_to"),
+        std::pair("codes itself", "emit_affine_constant: it gives the state itself"),
+        std::pair("codes role", "emit_affine_constant: the new value is not a float packed"),
+        std::pair("codes type", "emit_affine_constant: the new value is not a float packed"),
+        std::pair("codes rewires", "emit_affine_constant: it changes what slot 1 of a reader"),
+        std::pair("codes rounds", "emit_affine_constant: it changes the elements of the state"),
+        std::pair("codes op", "emit_affine_constant: op_type of the new node is 'palette', not"),
+        std::pair("packed shape", "shape_of the new value says [7, 7], the state has [2, 2]"),
+        std::pair("erase nodes", "erase_nodes: the graph differs"),
+        std::pair("added name", "state_names of the new state do not have its name"),
+        std::pair("training", "set_training: it does not return what was set before"),
+        std::pair("arithmetic second", "emit_arithmetic: the new node does not read the value"),
         std::pair("pair kept", "differs from what it was before emit_quantize_dequantize"),
         std::pair("state", "add_state: the new value"),
         std::pair("bias", "operand 2 of the layer is not the new state"),
@@ -163,6 +242,34 @@ TEST_CASE("conformance: adapters that lie when edited") {
     liar g = net(lie_and_text.first);
     CHECK_MESSAGE(mentions(edit_conformance(g), lie_and_text.second), lie_and_text.first);
   }
+}
+
+// An adapter with transactions: one that keeps them, or not.
+struct transactional : toy::graph {
+  std::string lie;
+  std::optional<toy::graph> saved;
+};
+template <> struct lutra::graph_traits<transactional> : graph_traits<toy::graph> {
+  static void begin(transactional& g) { g.saved = g; }
+  static void commit(transactional& g) {
+    if (g.lie == "commit") rollback(g);
+  }
+  static void rollback(transactional& g) {
+    if (g.lie != "rollback") static_cast<toy::graph&>(g) = *g.saved;
+  }
+};
+
+TEST_CASE("conformance: transactions are tried both ways") {
+  transactional g;
+  static_cast<toy::graph&>(g) = net("");
+  const toy::graph before = g;
+  CHECK(edit_conformance(g).empty());
+  CHECK(g.same_as(before));
+  g.lie = "rollback";
+  CHECK(mentions(edit_conformance(g), "rollback: the graph differs"));
+  static_cast<toy::graph&>(g) = before;
+  g.lie = "commit";
+  CHECK(mentions(edit_conformance(g), "commit: the edits are gone"));
 }
 
 TEST_CASE("conformance: a layer with a bias gets it back") {
