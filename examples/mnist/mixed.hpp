@@ -71,6 +71,11 @@ inline mixed_figures choose_bits(const lutra::ir::graph& graph,
     const granularity g = granularity::per_grouped_channel(rows);
     if (!(g == base.granularity)) offers.granularities.push_back(g);
   }
+  // Of matrices, which hold most of the bytes: what is left below a bit more for all of one buys tables for parts of
+  // its rows.
+  for (const index_t columns : {784, 392, 196}) {
+    offers.granularities.push_back(granularity::per_block({1, columns}));
+  }
   mixed_figures f;
   f.table = layer_choices_of(graph, palettes, offers);
   measure_layers(graph, f.table, logit_error(graph, calibration, o.measured_images),

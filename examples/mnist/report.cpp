@@ -11,9 +11,9 @@ namespace {
 
 // Rows that share a table.
 std::string rows_of(const lutra::layer_choice& c) {
-  return c.spec.granularity.kind() == lutra::granularity_kind::per_tensor
-             ? "all"
-             : std::to_string(c.spec.granularity.block_size());
+  const lutra::granularity& g = c.spec.granularity;
+  if (g.is_tuple()) return std::to_string(g.tuple()[0]) + " x " + std::to_string(g.tuple()[1]);
+  return g.kind() == lutra::granularity_kind::per_tensor ? "all" : std::to_string(g.block_size());
 }
 
 std::string mixed_text(const mixed_figures& m) {

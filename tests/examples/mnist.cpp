@@ -161,7 +161,9 @@ TEST_CASE("mnist: mixed precision loses less than uniform bits of the same size"
   for (const std::size_t bits : {2U, 3U, 4U}) {
     const auto& at = sizes.at(bits - 1);
     CHECK(at.at("uniform_bits") == bits);
-    CHECK(at.at("mixed").at("bytes") <= at.at("uniform").at("bytes"));
+    const double bytes = at.at("mixed").at("bytes"), target = at.at("uniform").at("bytes");
+    CHECK(bytes <= target);
+    if (!test::quick()) CHECK(bytes >= 0.99 * target);  // the size is used up
     CHECK(at.at("mixed").at("proven") == true);
     const double least = at.at("mixed").at("error"), uniform = at.at("uniform").at("error");
     CHECK(least < uniform);
@@ -176,7 +178,8 @@ TEST_CASE("mnist: mixed precision loses less than uniform bits of the same size"
     CHECK(written.at("name") == layers.at(i).at("name"));
     CHECK(written.at("bits") == layers.at(i).at("chosen").at("bits"));
     CHECK(written.at("bytes") == layers.at(i).at("chosen").at("bytes"));
-    CHECK(layers.at(i).at("measured").size() == 40);
+    const bool matrix = layers.at(i).at("name").get<std::string>().starts_with("fc");
+    CHECK(layers.at(i).at("measured").size() == (matrix ? 64 : 40));
     bytes += layers.at(i).at("chosen").at("bytes").get<lutra::index_t>();
   }
   CHECK(chosen.report.at("weights").at("bytes_after") == bytes);

@@ -214,6 +214,14 @@ TEST_CASE("measure_layers: offers, weights and tables that do not fit") {
   CHECK_ERROR(offered({.n_bits = {3, 4, 3}}), invalid_argument, "a width is offered twice", "3");
   CHECK_ERROR(offered({.granularities = {granularity::per_tensor(), granularity::per_tensor()}}),
               invalid_argument, "a granularity is offered twice");
+  // Blocks are for weights of their rank.
+  const granularity rows = granularity::per_grouped_channel(1),
+                    blocks = granularity::per_block({1, 2});
+  const granularity images = granularity::per_block({1, 2, 3, 3});
+  const layer_table fine = offered({.n_bits = {1, 2}, .granularities = {rows, images, blocks}});
+  CHECK(fine[0].choices.size() == 4);
+  CHECK(fine[0].choices[2].spec.granularity == blocks);
+  CHECK_ERROR(offered({.granularities = {images}}), incompatible, "'fc1.weight'", "[6, 5]");
   layer_table table = offered({.n_bits = {1}});
   table[0].elements = 31;
   CHECK_ERROR(measure_layers<toy::graph>(net, table), incompatible, "'fc1.weight'", "30", "31");

@@ -27,7 +27,8 @@ namespace lutra::inline LUTRA_ABI {
 // The ways on offer: every width with every granularity.
 struct layer_offers {
   std::vector<int> n_bits{1, 2, 3, 4, 5, 6, 7, 8};  // 1..8, no repeats
-  std::vector<granularity> granularities{};         // empty: that of the config
+  // Empty: that of the config. Blocks with a size per axis are on offer to weights of so many axes.
+  std::vector<granularity> granularities{};
 };
 
 struct measure_options {
@@ -86,8 +87,8 @@ inline bool has_short_groups(const block_grid& grid) {
 // A table of the weights that `config` palettizes, in graph order, with nothing measured yet. A granularity on
 // offer without an axis is taken along each op's channel axis. Ways that the config's short_groups::forbid rules
 // out are left out, and weights of which none is left: those the palettizer leaves dense. Raises what
-// check(offers) and check(config) do, non_finite for a NaN or infinite weight, incompatible for a granularity of
-// another rank than a weight.
+// check(offers) and check(config) do, non_finite for a NaN or infinite weight, incompatible where all on offer is
+// blocks for weights of other ranks.
 template <editable_graph G>
 layer_table layer_choices_of(const G& graph, const palettizer_config& config,
                              const layer_offers& offers = {}) {
@@ -105,7 +106,16 @@ layer_table layer_choices_of(const G& graph, const palettizer_config& config,
     layer_choices layer{w.name, data.size(), {}};
     std::vector<granularity> ways = offers.granularities;
     if (ways.empty()) ways.push_back(w.spec.granularity);
+    const auto fits = [&](const granularity& way) {
+      return !way.is_tuple() || way.tuple().rank() == data.rank();
+    };
+    if (std::none_of(ways.begin(), ways.end(), fits)) {
+      raise(errc::incompatible, "no granularity on offer has the rank of the weight",
+            "layer_choices_of, weight " + text_of(std::string_view(w.name)),
+            text_of(data.extents()));
+    }
     for (const granularity& way : ways) {
+      if (!fits(way)) continue;
       layer_choice choice{w.spec, 0, layer_choice::unmeasured};
       choice.spec.granularity = way;
       if (w.node >= 0) {
