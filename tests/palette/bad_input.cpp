@@ -144,7 +144,9 @@ TEST_CASE("bad_input: empty weights with every option") {
                              options);
     CHECK(p.codes.empty());
     CHECK(p.outliers.empty());
-    CHECK(lutra::pack(p).bytes() == 0);
+    CHECK(p.status == std::vector(3, lutra::palette_status::empty));
+    for (const float entry : p.lut) CHECK(entry == 0.0F);
+    CHECK(lutra::pack(p).bytes() == 3 * (16 + 4));
     CHECK(lutra::restore(lutra::pack(p)).size() == 0);
   }
 }

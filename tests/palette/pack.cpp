@@ -54,12 +54,18 @@ TEST_CASE("pack: unpack gives back tables, codes and scales for every width and 
   }
 }
 
-TEST_CASE("pack: an empty weight packs to nothing") {
+TEST_CASE("pack: an empty weight packs to a table of zeros") {
   const palette<float> p = lutra::palettize(lutra::tensor<float>({0, 3}), {});
   const packed_palette packed = lutra::pack(p);
   lutra::check(packed, "test");
-  CHECK(packed.bytes() == 0);
+  CHECK(packed.codes.empty());
+  CHECK(packed.lut == std::vector<float>(16, 0.0F));
+  CHECK(packed.bytes() == 16 * 4);
   CHECK(lutra::unpack(packed).codes.empty());
+  CHECK(lutra::unpack(packed).lut == packed.lut);
+  packed_palette spoiled = packed;
+  spoiled.lut.clear();
+  CHECK_ERROR(lutra::check(spoiled, "file"), corrupt_data, "file", "lut");
 }
 
 // `change` spoils a valid palette.

@@ -4,11 +4,14 @@
 
 namespace {
 
-TEST_CASE("palette: an empty one is consistent") {
+TEST_CASE("palette: one made by default has codes for no element, and no table yet") {
   const lutra::palette<float> p;
   CHECK(p.entries() == 16);
   CHECK(!p.quantized());
-  CHECK(p.groups().count() == 0);
+  CHECK(p.weight_shape.size() == 0);
+  CHECK(p.codes.empty());
+  CHECK(p.lut.empty());
+  CHECK(p.groups().count() == 1);  // what a weight without elements has
 }
 
 TEST_CASE("palette: every status has a name") {

@@ -1,5 +1,6 @@
 #include <lutra/core/random.hpp>
 #include <lutra/number/bfloat16.hpp>
+#include <lutra/number/half.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/palette/restore.hpp>
 
@@ -230,11 +231,57 @@ TEST_CASE("palettize: a group with few distinct values has a padded table and no
   CHECK(p.inertia == numbers{0});
 }
 
+TEST_CASE("palettize: the reference's exact mode leaves the lowest entries unused") {
+  const lutra::palettize_options compat{.mode = lutra::palettize_mode::reference_exact};
+  const palette<float> p =
+      palettize(tensor<float>({2, 3}, {1, 1, 2, 2, 1, 2}), {.n_bits = 2}, compat);
+  CHECK(p.lut == std::vector<float>{0, 0, 1, 2});
+  CHECK(p.codes == std::vector<std::uint8_t>{2, 2, 3, 3, 2, 3});
+  CHECK(p.status[0] == lutra::palette_status::unproven);
+  CHECK(lutra::restore(p).elements() == std::vector<float>{1, 1, 2, 2, 1, 2});
+  // Below 0 the table is out of order; codes and, for elements left out, the nearest entry hold all the same.
+  const float infinite = std::numeric_limits<float>::infinity();
+  auto ignoring = compat;
+  ignoring.non_finite = lutra::non_finite_values::ignore;
+  const palette<float> n =
+      palettize(tensor<float>({6}, {-1, -2, -2, -1, infinite, -infinite}), {.n_bits = 2}, ignoring);
+  CHECK(n.lut == std::vector<float>{0, 0, -2, -1});
+  CHECK(lutra::restore(n).elements() == std::vector<float>{-1, -2, -2, -1, 0, -2});
+  // Of float16 weights it takes the distinct values.
+  const palette<float> narrow = palettize(
+      tensor<lutra::half>::copy_of(tensor<float>({4}, {-1, -2, -2, -1})), {.n_bits = 2}, compat);
+  CHECK(narrow.lut == std::vector<float>{-2, -1, -1, -1});
+  // Elsewhere it finds what mode exact finds.
+  const tensor<float> w({8}, {0.1F, 0.2F, 5, 5.1F, -3, -3.2F, 9, 9.5F});
+  const palette<float> a = palettize(w, {.n_bits = 2}, compat);
+  const palette<float> b = palettize(w, {.n_bits = 2}, {.mode = lutra::palettize_mode::exact});
+  CHECK(a.codes == b.codes);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(a.lut[i] == doctest::Approx(b.lut[i]).epsilon(1e-6));
+}
+
 TEST_CASE("palettize: empty, one element, constant, zero, scalar") {
   const palette<float> none = palettize(tensor<float>({0}), {});
   CHECK(none.codes.empty());
-  CHECK(none.lut.empty());
-  CHECK(palettize(tensor<float>({4, 0}), {.enable_per_channel_scale = true}).groups().count() == 0);
+  CHECK(none.lut == std::vector<float>(16, 0.0F));
+  CHECK(none.status == std::vector{lutra::palette_status::empty});
+  CHECK(none.inertia == numbers{0});
+  CHECK(none.used_entries == std::vector<int>{1});
+  CHECK(palettize(tensor<float>({4, 0}), {.enable_per_channel_scale = true}).row_scale ==
+        std::vector<float>(4, 1.0F));
+  // A table for every group of inputs, none of which has elements; and one for the outputs there are none of.
+  const palette<float> columns =
+      palettize(tensor<float>({0, 5}), {.n_bits = 1,
+                                        .lut_qspec = lutra::int8_symmetric,
+                                        .granularity = granularity::per_grouped_channel(2, 1)});
+  CHECK(columns.groups().grid() == shape{1, 3});
+  CHECK(columns.lut == std::vector<float>(6, 0.0F));
+  CHECK(columns.lut_codes == std::vector<std::uint8_t>(6, 0));
+  CHECK(columns.scale == std::vector<float>(3, 0x1p-23F));
+  CHECK(columns.status.size() == 3);
+  const palette<float> rows =
+      palettize(tensor<float>({0, 5}), {.granularity = granularity::per_grouped_channel(1, 0)});
+  CHECK(rows.groups().grid() == shape{1, 1});
+  CHECK(rows.lut == std::vector<float>(16, 0.0F));
   const palette<float> one = palettize(tensor<float>({1}, {-3}), {.n_bits = 1});
   CHECK(one.lut == std::vector<float>{-3, -3});
   const palette<float> scalar = palettize(tensor<float>(shape{}, {5}), {.n_bits = 1});
@@ -420,61 +467,6 @@ TEST_CASE("palettize: the same bits for every executor") {
     CHECK(same(palettize(w, spec, {}, reversed_executor{}), serial));
     CHECK(same(palettize(w, spec, {}, threads_executor{}), serial));
   }
-}
-
-// FNV-1a over the bits of everything that is promised to be the same everywhere.
-std::uint64_t hash_of(const palette<float>& p) {
-  std::uint64_t h = 0xcbf29ce484222325ULL;
-  const auto mix = [&](const auto& xs) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(xs.data());
-    for (std::size_t i = 0; i < xs.size() * sizeof(xs[0]); ++i) {
-      h = (h ^ bytes[i]) * 0x100000001b3ULL;
-    }
-  };
-  mix(p.lut);
-  mix(p.codes);
-  mix(p.scale);
-  mix(p.inertia);
-  mix(p.error);
-  return h;
-}
-
-TEST_CASE("palettize: the same bits on every compiler and instruction set") {
-  const tensor<float> w = test::normal_weight({24, 50}, 17, 0.02);
-  const palette<float> a = palettize(w, {.n_bits = 5, .lut_qspec = lutra::int8_symmetric});
-  CHECK(hash_of(a) == 18059913434622432582ULL);
-  const palette<float> b = palettize(w, {.n_bits = 3,
-                                         .granularity = granularity::per_grouped_channel(7, 1),
-                                         .enable_per_channel_scale = true});
-  CHECK(hash_of(b) == 6740420191271622091ULL);
-  const palette<float> c = palettize(w, {.n_bits = 4}, {.mode = palettize_mode::reference_fast});
-  CHECK(hash_of(c) == 1986483326846326683ULL);
-  // Refined.
-  const lutra::quantization_spec asymmetric{.qscheme = lutra::qscheme::asymmetric};
-  CHECK(hash_of(palettize(w, {.lut_qspec = asymmetric, .refine_lut = true})) ==
-        8827456559335495437ULL);
-  // By prices.
-  const tensor<float> rows = test::normal_weight({5, 1100}, 23, 0.02);
-  const palette<float> d = palettize(rows, {.granularity = granularity::per_grouped_channel(1, 0)});
-  CHECK(hash_of(d) == 5056371115473401276ULL);
-  const palette<float> e =
-      palettize(rows, {.n_bits = 8, .granularity = granularity::per_grouped_channel(1, 0)});
-  CHECK(hash_of(e) == 9693419177711119625ULL);
-  // Solved coarse to fine.
-  CHECK(hash_of(palettize(rows, {})) == 2343049204182844209ULL);
-  // Counted.
-  const tensor<float> large = test::normal_weight({400, 330}, 24, 0.02);
-  CHECK(hash_of(palettize(large, {})) == 1501801979883484983ULL);
-  CHECK(hash_of(palettize(large, {}, {.mode = palettize_mode::exact})) == 536606013274385110ULL);
-  CHECK(hash_of(palettize(tensor<lutra::bfloat16>::copy_of(large), {})) == 2535206469792563175ULL);
-  CHECK(hash_of(palettize(large, {.n_bits = 8})) == 16855548743817996519ULL);
-  // Counted with weights.
-  CHECK(hash_of(palettize(large, {.enable_per_channel_scale = true})) == 9237501887324337847ULL);
-  tensor<float> importance = test::normal_weight({400, 330}, 25, 0.3);
-  for (float& x : importance.elements()) x = std::fabs(x) + 1e-3F;
-  lutra::palettize_options weighted;
-  weighted.importance = lutra::view(importance);
-  CHECK(hash_of(palettize(large, {.n_bits = 8}, weighted)) == 11095896712945322906ULL);
 }
 
 TEST_CASE("palettize: reference_fast is never better than the default") {

@@ -32,6 +32,16 @@ TEST_CASE("reference_fast: what does not fit float16 is clustered as it is") {
   CHECK(r.centroids == numbers{-5, 1, 2.5, 70000.123});
 }
 
+TEST_CASE("reference_fast: without rounding, elements or the distinct values of float16 weights") {
+  const numbers x = {-1, -2, -2, 1e-9};
+  const auto plain = lutra::reference_exact(x, {}, 4, false);
+  CHECK(plain.centroids == numbers{0, -2, -1, 1e-9});
+  CHECK(plain.codes == std::vector<std::uint16_t>{2, 1, 1, 3});
+  const auto narrow = lutra::reference_exact(x, {}, 4, true);
+  CHECK(narrow.centroids == numbers{-2, -1, 1e-9});
+  CHECK(narrow.codes == std::vector<std::uint16_t>{1, 0, 0, 2});
+}
+
 TEST_CASE("reference_fast: fewer distinct values than clusters give fewer clusters") {
   const auto r = lutra::reference_fast(numbers{1, 1, 2, 2, 1, 2}, {}, 4, 4);
   CHECK(r.centroids == numbers{1, 2});

@@ -94,6 +94,11 @@ TEST_CASE("slices: scalars, empty tensors and blocks larger than the tensor") {
   check_grid({3, 2}, {10, 10});
   check_grid({3, 2}, {1, 10});
   CHECK(block_grid({3, 0}, {1, 1}).count() == 0);
+  const block_grid some = block_grid({3, 0}, {1, 1}).at_least_one();
+  CHECK(some.grid() == shape{3, 1});
+  CHECK(block_grid({3, 4}, {2, 3}).at_least_one().grid() == shape{2, 2});
+  some.for_each_run_of(2, [](index_t, index_t) { FAIL("there is no element"); });
+  some.for_each_run([](index_t, index_t, index_t) { FAIL("there is no element"); });
 }
 
 TEST_CASE("slices: the grid has ceil(extent / block) parameters per axis") {

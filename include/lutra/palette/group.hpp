@@ -72,7 +72,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
             .max_gap = options_.gap_for(out_.entries())};
   }
   bool plain() const noexcept {
-    return importance_.empty() && !scaled() && options_.mode != palettize_mode::reference_fast &&
+    return importance_.empty() && !scaled() && !of_reference(options_.mode) &&
            !std::same_as<value_type, double>;
   }
 
@@ -86,7 +86,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       if (plain()) return fit_plain(s, codes, executor);
     }
     group_fit fit;
-    if (options_.mode == palettize_mode::reference_fast) {
+    if (of_reference(options_.mode)) {
       gather_as_reference<E>(s);
       fit = fit_as_reference(s, codes);
     } else {
@@ -149,8 +149,11 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   }
 
   group_fit fit_as_reference(scratch& s, std::span<std::uint8_t> codes) const {
+    const bool narrow = sizeof(E) == 2 && !std::isfinite(static_cast<float>(E(65536.0F)));
     const reference_1d_result r =
-        reference_fast(s.wide, s.weights, out_.entries(), options_.rounding_precision);
+        options_.mode == palettize_mode::reference_exact
+            ? reference_exact(s.wide, s.weights, out_.entries(), narrow)
+            : reference_fast(s.wide, s.weights, out_.entries(), options_.rounding_precision);
     for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(r.codes[i]);
     group_fit fit;
     for (const double c : r.centroids) fit.table.push_back(in_weight_type<E>(c));
@@ -229,16 +232,21 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     if (s.elements.excluded().empty()) return;
     const auto entries = static_cast<std::size_t>(out_.entries());
     const std::span<const float> table(out_.lut.data() + g * entries, entries);
-    const std::vector<double> wide(table.begin(), table.end());
-    const std::vector<double> mids = midpoints_of(wide);
+    std::vector<double> ordered(table.begin(),
+                                table.end());  // mode reference_exact may leave them out of order
+    std::sort(ordered.begin(), ordered.end());
+    const std::vector<double> mids = midpoints_of(ordered);
+    // Not the padding behind the last entry in use.
+    std::vector<std::uint8_t> first;
+    for (const double entry : ordered) {
+      const auto found = std::find(table.begin(), table.end(), static_cast<float>(entry));
+      first.push_back(static_cast<std::uint8_t>(found - table.begin()));
+    }
     for (const index_t position : s.elements.excluded()) {
       const auto at = static_cast<std::size_t>(position);
       const double x = widened(weight_[at]);
       const double scale = scaled() ? static_cast<double>(out_.row_scale[at / row_]) : 1.0;
-      const std::size_t code = nearest_index(mids, std::isnan(x) ? 0.0 : x / scale);
-      // Not the padding behind the last entry in use.
-      out_.codes[at] = static_cast<std::uint8_t>(
-          std::lower_bound(wide.begin(), wide.end(), wide[code]) - wide.begin());
+      out_.codes[at] = first[nearest_index(mids, std::isnan(x) ? 0.0 : x / scale)];
     }
   }
 

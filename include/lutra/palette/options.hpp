@@ -12,10 +12,18 @@
 namespace lutra::inline LUTRA_ABI {
 
 enum class palettize_mode : unsigned char {
-  certified,      // large groups: inertia proven to be within max_gap of the optimum; else exact
-  exact,          // the global optimum, proven to 1e-9 of itself
-  reference_fast  // the reference's default with its rounding (palette/reference_fast.hpp)
+  certified,       // large groups: inertia proven to be within max_gap of the optimum; else exact
+  exact,           // the global optimum, proven to 1e-9 of itself
+  reference_fast,  // the reference's default with its rounding (palette/reference_fast.hpp)
+  // The reference's exact mode: its solver on the values as they are (cluster/reference_1d.hpp, 4 bytes per element
+  // and entry). With fewer distinct values than entries and elements the lowest entries are unused and 0, whatever
+  // the order (not for float16 weights); the table is not canonical then.
+  reference_exact
 };
+
+constexpr bool of_reference(palettize_mode mode) noexcept {
+  return mode == palettize_mode::reference_fast || mode == palettize_mode::reference_exact;
+}
 
 // What to do about NaN and infinite weights.
 enum class non_finite_values : unsigned char {

@@ -31,7 +31,7 @@ struct packed_palette {
   outlier_list outliers;                 // elements that are these values instead; mostly none
 
   int entries() const noexcept { return 1 << n_bits; }
-  block_grid groups() const { return {weight_shape, block}; }
+  block_grid groups() const { return block_grid(weight_shape, block).at_least_one(); }
   bool quantized() const noexcept { return lut_dtype != dtype::float32; }
   // Bytes of codes, tables, scales, zero points, row scales and outliers as stored.
   index_t bytes() const noexcept {

@@ -5,7 +5,7 @@
 // (tensor/slices.hpp), and w[k] = lut[g * 2^n_bits + codes[k]] [* row_scale[k[0]]], but for the outliers.
 // Tables are canonical: ascending, distinct values first, then the last value repeated. A quantized
 // table keeps its codes, scale and zero point beside `lut`, which then holds the dequantized values.
-// packed_palette (packed.hpp) is the storage form, pack.hpp converts.
+// A weight without elements has tables of zeros. packed_palette (packed.hpp) is the storage form, pack.hpp converts.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ enum class palette_status : unsigned char {
   optimal,        // the global optimum, by construction
   certified,      // inertia proven to be within the requested gap of the optimum
   not_certified,  // proven gap larger than requested
-  unproven        // a mode without a proof (reference_fast)
+  unproven        // a mode without a proof (reference_fast, reference_exact)
 };
 
 constexpr std::string_view name_of(palette_status s) noexcept {
@@ -69,7 +69,7 @@ template <class T> struct palette {
   std::vector<int> collapsed_entries;  // how many of them lost their own value to quantization
 
   int entries() const noexcept { return 1 << n_bits; }
-  block_grid groups() const { return {weight_shape, block}; }
+  block_grid groups() const { return block_grid(weight_shape, block).at_least_one(); }
   bool quantized() const noexcept { return lut_dtype != dtype::float32; }
 };
 

@@ -111,7 +111,8 @@ template <class F> palette<float> cheapest(std::size_t limit, index_t elements, 
 
 // Palettizes with the groups spread over `executor`. A granularity without an axis groups along axis
 // 0. Raises non_finite for NaN or infinite weights, incompatible for a group size that does not divide
-// its axis under short_groups::forbid, and what check(spec) raises. Empty weights give no groups.
+// its axis under short_groups::forbid, and what check(spec) raises. Empty weights give tables of zeros, at least
+// one, and status `empty`.
 template <readable_tensor W, executor Executor, class A = simd::native>
 requires weight_element<element_t<W>> palette<float> palettize(const W& w,
                                                                const palettization_spec& spec,
@@ -126,7 +127,8 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
   }
   const tensor_view<const element> source = lutra::view(w);
   const block_grid grid =
-      grid_of(spec.granularity.with_axis(0), source.extents(), options.where, spec.short_groups);
+      grid_of(spec.granularity.with_axis(0), source.extents(), options.where, spec.short_groups)
+          .at_least_one();
   std::vector<value> copy;
   std::span<const value> weight;
   if constexpr (std::same_as<element, value>) {

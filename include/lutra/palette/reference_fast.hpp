@@ -1,7 +1,7 @@
-// lutra: reference_fast.hpp - the reference's default clustering of one group, defects included.
+// lutra: reference_fast.hpp - the reference's clustering of one group, defects included.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Values are narrowed to float16 and rounded to `rounding_precision` decimals in float before the
+// By default values are narrowed to float16 and rounded to `rounding_precision` decimals in float before the
 // clustering, whatever their scale; centroids are means of the rounded values; an element follows its
 // rounded value. Groups that do not fit float16 are clustered as they are. For parity and comparison
 // only: the default mode is never worse.
@@ -29,6 +29,26 @@ inline double reduced_value(float x, float factor) noexcept {
   return static_cast<double>(round_half_even(narrow * factor) / factor);
 }
 
+// Clusters the distinct ones of `reduced`, each with the summed weight of its elements, into at most k clusters.
+inline reference_1d_result reference_distinct(std::span<const double> reduced,
+                                              std::span<const double> weights, int k) {
+  std::vector<double> unique(reduced.begin(), reduced.end());
+  std::sort(unique.begin(), unique.end());
+  unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
+  std::vector<std::size_t> of(reduced.size());
+  std::vector<double> total(unique.size());
+  for (std::size_t i = 0; i < reduced.size(); ++i) {
+    of[i] = static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), reduced[i]) -
+                                     unique.begin());
+    total[of[i]] += weights.empty() ? 1.0 : weights[i];
+  }
+  reference_1d_result result = reference_1d(unique, total, k);
+  std::vector<std::uint16_t> codes(reduced.size());
+  for (std::size_t i = 0; i < reduced.size(); ++i) codes[i] = result.codes[of[i]];
+  result.codes = std::move(codes);
+  return result;
+}
+
 // Clusters one group into at most k clusters. Preconditions: finite values, positive weights or none.
 inline reference_1d_result reference_fast(std::span<const double> values,
                                           std::span<const double> weights, int k,
@@ -41,21 +61,14 @@ inline reference_1d_result reference_fast(std::span<const double> values,
   std::vector<double> reduced;
   reduced.reserve(values.size());
   for (const double x : values) reduced.push_back(reduced_value(static_cast<float>(x), factor));
-  std::vector<double> unique(reduced);
-  std::sort(unique.begin(), unique.end());
-  unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
-  std::vector<std::size_t> of(values.size());
-  std::vector<double> total(unique.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    of[i] = static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), reduced[i]) -
-                                     unique.begin());
-    total[of[i]] += weights.empty() ? 1.0 : weights[i];
-  }
-  reference_1d_result result = reference_1d(unique, total, k);
-  std::vector<std::uint16_t> codes(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) codes[i] = result.codes[of[i]];
-  result.codes = std::move(codes);
-  return result;
+  return reference_distinct(reduced, weights, k);
+}
+
+// The same without rounding, the reference's exact mode: the distinct values of float16 weights (`narrow`), every
+// element of others.
+inline reference_1d_result reference_exact(std::span<const double> values,
+                                           std::span<const double> weights, int k, bool narrow) {
+  return narrow ? reference_distinct(values, weights, k) : reference_1d(values, weights, k);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

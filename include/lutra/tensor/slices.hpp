@@ -35,6 +35,14 @@ class block_grid {
   const shape& grid() const noexcept { return grid_; }  // shape of the parameters
   index_t count() const noexcept { return grid_.size(); }
 
+  // The same with at least one parameter along every axis, also where there are no elements.
+  block_grid at_least_one() const {
+    block_grid g = *this;
+    for (int i = 0; i < grid_.rank(); ++i)
+      g.grid_ = g.grid_.with(i, std::max<index_t>(grid_[i], 1));
+    return g;
+  }
+
   // A row is what lies along the innermost axis that is cut; run_length() consecutive elements of it share
   // a parameter (fewer at its end if the last block is short), and the next run has the next parameter.
   index_t row_length() const noexcept { return extents_.product(cut_axis(), extents_.rank()); }
@@ -84,6 +92,7 @@ class block_grid {
   // Calls f(first, length) for the runs of consecutive elements (row-major numbering) of one
   // parameter, in ascending order. Blocks at the end of an axis may be short.
   template <class F> void for_each_run_of(index_t parameter, F&& f) const {
+    if (extents_.size() == 0) return;
     const int rank = extents_.rank();
     const auto strides = row_major_strides(extents_);
     const auto grid_strides = row_major_strides(grid_);
