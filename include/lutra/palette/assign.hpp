@@ -16,6 +16,7 @@
 #include <lutra/core/executor.hpp>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/simd/arch.hpp>
+#include <lutra/simd/cache.hpp>
 #include <numeric>
 #include <span>
 #include <type_traits>
@@ -196,6 +197,7 @@ class nearest_entry {
     const table entries(table_, 0.0F);
     std::size_t i = 0;
     for (; i + floats::size <= n; i += floats::size) {
+      simd::read_ahead(x + i);
       const floats v = floats::load_unaligned(x + i);
       words code(0U);
       for (const std::uint32_t step : {8U, 4U, 2U, 1U}) {
