@@ -54,6 +54,18 @@ TEST_CASE("grouped_matrix: slices hold the weights and scales of their columns, 
   CHECK(good);
 }
 
+TEST_CASE("grouped_matrix: without rows, tables for every block of columns stand for nothing") {
+  random_stream r(3);
+  const shape s{0, 7, 2};
+  const auto p = test::random_palette(r, s, {.zero_points = true, .group_columns = 3});
+  REQUIRE(p.groups().grid() == shape{1, 3, 1});
+  const auto w = make_grouped_lut_matrix(p);
+  CHECK(w.weight_shape() == s);
+  CHECK(w.rows() == 0);
+  CHECK(w.depth() == 14);
+  CHECK(w.slices().size() == 1);
+}
+
 TEST_CASE("grouped_matrix: groups along other axes, bad streams and bad scales are errors") {
   random_stream r(2);
   const auto p = test::random_palette(r, shape{8, 12, 3}, {.group_columns = 5});

@@ -107,7 +107,12 @@ grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level,
   const bool cut = p.weight_shape.rank() > 1 && p.groups().grid()[1] > 1;
   if (!cut || p.weight_shape[0] == 0) {
     packed_palette whole = p;
-    if (cut) whole.block = whole.block.with(1, p.weight_shape[1]);  // no rows, no tables
+    if (cut) {  // no rows: the first table stands for all
+      whole.block = whole.block.with(1, p.weight_shape[1]);
+      whole.lut_codes.resize(static_cast<std::size_t>(p.entries()));
+      whole.scale.resize(1);
+      if (!whole.zero_point.empty()) whole.zero_point.resize(1);
+    }
     slices.push_back(make_lut_matrix(cut ? whole : p, level, options));
     return {p.weight_shape, std::move(slices)};
   }
