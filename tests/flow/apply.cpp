@@ -48,7 +48,7 @@ TEST_CASE("apply: insertion follows the plan, replacement leaves pairs in its pl
 TEST_CASE("apply: a fake-quant node that disappeared is an error") {
   toy::graph g = small_net();
   const auto indexed = index_of(g);
-  const final_parameters none{{std::nullopt}, {"no data was observed"}, {}};
+  const final_parameters none{{std::nullopt}, {reason::no_data}, {"no data was observed"}, {}};
   const std::vector<placed_fake_quant<toy::graph>> placed{{0, 0, 12345}};
   const error e = error_of([&] {
     edit_graph(g, [&](auto& edits) { replace_fake_quants(edits, indexed, placed, none); });
