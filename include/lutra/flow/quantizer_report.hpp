@@ -157,9 +157,9 @@ template <editable_graph G> class quantizer_reporter {
       give(record, {reason::not_folded, left->second});
     } else if (place != nullptr && active(*place)) {
       measure(record, data, fakes_[to_size(place->group)]);
-      count_bytes(record, v);
       give(record,
            why_read(v, [&](index_t use) { return plan_.operand_place[to_size(use)] >= 0; }));
+      count_bytes(record, v);
     } else {
       give(record, why_float(v));
     }
