@@ -32,4 +32,17 @@ TEST_CASE("lane_sum: exact for integers, and blocks are joined with compensation
   CHECK(lutra::sum_in_lanes(0, 4096 * 4097, term) >= 0x1p60 + 4096.0 * 4096.0 / 16);
 }
 
+TEST_CASE("lane_sum: several sums in one pass are the same as one by one") {
+  lutra::random_stream random(2);
+  std::vector<double> x(2 * 4096 + 77);
+  for (double& v : x) v = random.normal();
+  for (const std::size_t end : {std::size_t{0}, std::size_t{5}, std::size_t{64}, x.size()}) {
+    const auto both = lutra::sums_in_lanes<2>(0, end, [&](std::size_t i, std::array<double, 2>& t) {
+      t = {x[i], x[i] * x[i]};
+    });
+    CHECK(both[0] == lutra::sum_in_lanes(0, end, [&](std::size_t i) { return x[i]; }));
+    CHECK(both[1] == lutra::sum_in_lanes(0, end, [&](std::size_t i) { return x[i] * x[i]; }));
+  }
+}
+
 }  // namespace

@@ -221,4 +221,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("optimal_starts: gaps are not cut so short that their two sides cannot be told") {
+  const std::vector<double> exponent = {221.83, 221.83, 221.83, 32.62,  89.98, 89.98,
+                                        180.5,  159.5,  180.5,  159.5,  180.5, 159.5,
+                                        32.62,  89.98,  32.62,  221.83, 180.5};
+  lutra::atoms_1d atoms;
+  atoms.value = {-1,      -6.9e-13, -1.8e-17, -3.8e-20, -1.4e-31, -8.5e-40,
+                 5.4e-59, 1.1e-45,  1.5e-43,  2.6e-42,  2.6e-25,  3.8e-23,
+                 5.9e-15, 1.4e-13,  4.8e-5,   9.4e-5,   1};
+  for (const double e : exponent) atoms.weight.push_back(std::exp2(e));
+  lutra::exact_workspace<lutra::simd::native> work;
+  for (int k = 2; k < 17; ++k) {
+    double rounding = 0;
+    const auto starts = lutra::optimal_starts(atoms, k, std::size_t{1} << 22, work, &rounding);
+    const long double best = least_cost(atoms, k);
+    CAPTURE(k);
+    CHECK(cost_of_starts(atoms, starts) <= best * (1 + 1e-10L) + rounding);
+  }
+}
+
 }  // namespace

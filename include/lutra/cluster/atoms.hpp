@@ -25,6 +25,7 @@ namespace lutra::inline LUTRA_ABI {
 struct atoms_1d {
   std::vector<double> value;   // strictly ascending
   std::vector<double> weight;  // > 0
+  double error = 0;            // weights are off by no larger part
   index_t size() const noexcept { return static_cast<index_t>(value.size()); }
 };
 
@@ -78,23 +79,28 @@ void make_atoms(std::span<const T> values, std::span<const W> weights, atoms_1d&
   const auto merge = [&](std::size_t n, auto&& value, auto&& weight) {
     atoms.value.resize(n);
     atoms.weight.resize(n);
-    std::size_t last = 0;
+    std::size_t last = 0, run = 0, longest = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const auto x = static_cast<double>(value(i));
       const bool same = i > 0 && atoms.value[last] == x;
       last += i > 0 && !same ? 1 : 0;
+      run = same ? run + 1 : 1;
+      longest = std::max(longest, run);
       atoms.value[last] = x;
       atoms.weight[last] = weight(i) + (same ? atoms.weight[last] : 0.0);
     }
     atoms.value.resize(n == 0 ? 0 : last + 1);
     atoms.weight.resize(n == 0 ? 0 : last + 1);
+    return longest;
   };
   const std::size_t n = values.size();
+  atoms.error = 0;
   if (!weights.empty()) {
     const std::span<const weighted_sorter::pair> sorted = sorter.weighted(values, weights);
-    merge(
+    const std::size_t longest = merge(
         n, [&](std::size_t i) { return sorted[i].first; },
         [&](std::size_t i) { return sorted[i].second; });
+    atoms.error = 0x1p-53 * static_cast<double>(longest);
     sorter.weighted.release();
   } else if constexpr (std::same_as<T, float>) {
     const std::span<const float> sorted = sorter.floats(values);

@@ -101,7 +101,7 @@ template <class Level> class certified_solver {
       ++result_.levels;
       const bool finest = grid_.make(*line_, from_, to_, blocks);
       at_points = finest && line_->hi.empty();  // which are never cut
-      const double slack = at_points ? 0.0 : slack_(*line_, grid_, from_, to_, known());
+      const double slack = at_points ? 0.0 : slack_(*line_, grid_, from_, to_, at_most());
       renew(least_, size(grid_.rows()));
       renew(choice_, size(grid_.rows()));
       renew(base_, grid_.size() + 8);
@@ -131,6 +131,10 @@ template <class Level> class certified_solver {
 
   // Cost of the best clustering known, for the original values: at most this.
   double known() const noexcept { return line_->blurred_up(best_ + line_->within); }
+  // The same without what rounding may have hidden: cost(P) of (1) and Cauchy's inequality is no more.
+  double at_most() const noexcept {
+    return line_->blurred_up(best_ + cost_rounding(*line_, result_.starts) + line_->within);
+  }
   // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum.
   double limit_of(double slack) const noexcept {
     return line_->blurred_up(known()) + slack + 2 * errors_(k_, known() + slack);

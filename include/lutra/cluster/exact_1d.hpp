@@ -15,7 +15,7 @@
 
 #include <cmath>
 #include <lutra/cluster/atoms.hpp>
-#include <lutra/cluster/lane_sum.hpp>
+#include <lutra/cluster/interval_moments.hpp>
 #include <lutra/cluster/optimal_starts.hpp>
 #include <ranges>
 
@@ -55,32 +55,19 @@ inline std::vector<double> midpoints_of(std::span<const double> centroids) {
   return mids;
 }
 
-// Means and inertia of given intervals. Distances are taken from the mean as it is stored, where their rounding is
-// a part of each, and what the mean is off by is taken out again (two passes with a correction; Chan, Golub,
-// LeVeque 1983).
+// Means and inertia of given intervals, and what rounding may do to the latter.
 inline void measure(const atoms_1d& atoms, atom_clusters& clusters) {
   const std::size_t k = clusters.starts.size();
-  const double* const value = atoms.value.data();
-  const double* const weight = atoms.weight.data();
   clusters.centroids.resize(k);
   compensated_sum inertia;
+  clusters.rounding = 0;
   for (std::size_t c = 0; c < k; ++c) {
-    const auto begin = static_cast<std::size_t>(clusters.starts[c]);
-    const auto end =
-        c + 1 < k ? static_cast<std::size_t>(clusters.starts[c + 1]) : atoms.value.size();
-    const double origin = value[begin];
-    const double total = sum_in_lanes(begin, end, [=](std::size_t i) { return weight[i]; });
-    const double moment =
-        sum_in_lanes(begin, end, [=](std::size_t i) { return weight[i] * (value[i] - origin); });
-    const double mean = origin + moment / total;
-    const double missed =
-        sum_in_lanes(begin, end, [=](std::size_t i) { return weight[i] * (value[i] - mean); });
-    const double about_mean = sum_in_lanes(begin, end, [=](std::size_t i) {
-      const double d = value[i] - mean;
-      return weight[i] * d * d;
-    });
-    inertia.add(std::max(about_mean - missed * (missed / total), 0.0));
-    clusters.centroids[c] = mean;
+    const index_t end = c + 1 < k ? clusters.starts[c + 1] : atoms.size();
+    const interval_moments found = moments_of(atoms, static_cast<std::size_t>(clusters.starts[c]),
+                                              static_cast<std::size_t>(end));
+    inertia.add(found.inertia);
+    clusters.rounding += found.rounding;
+    clusters.centroids[c] = found.mean;
   }
   clusters.inertia = inertia.value();
 }
@@ -121,10 +108,7 @@ atom_clusters cluster_atoms(const atoms_1d& atoms, int k, exact_workspace<A>& wo
   clusters.starts = optimal_starts<A>(atoms, k, table_limit, work, &rounding, tolerance);
   measure(atoms, clusters);
   polish(atoms, clusters);
-  // All squares are positive; at most an eighth of the atoms are added one after the other. The correction is at most
-  // the sum of squares, and its error, through that of its sum, a few times as much of it.
-  clusters.rounding =
-      rounding + clusters.inertia * (0x1.0p-50 * (8 + static_cast<double>(atoms.size()) / 8));
+  clusters.rounding += rounding + 2 * atoms.error * clusters.inertia;
   return clusters;
 }
 

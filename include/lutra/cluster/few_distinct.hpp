@@ -109,7 +109,9 @@ std::optional<atoms_1d> few_distinct(const V& source, std::size_t limit) {
       weight->add(w[j]);
     }
   }
-  return table.atoms([](const compensated_sum& weight) { return weight.value(); });
+  atoms_1d atoms = table.atoms([](const compensated_sum& weight) { return weight.value(); });
+  atoms.error = 0x1p-52;
+  return atoms;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -31,9 +31,11 @@ struct fit_1d_result {
   double blur = 0;                // of the line, see line.hpp
   int passes = 0;                 // over the values
   double error = 0;               // of the line's weights
+  double off = 0;                 // centroids are no further from the means on the line
 
-  // No k centroids have less inertia than this, given the inertia of nearest assignment to ours.
-  double lower_bound(double measured) const noexcept {
+  // No k centroids have less inertia than this, given the inertia of nearest assignment to ours, of which `moved` is
+  // what it costs on the line that they are no means.
+  double lower_bound(double measured, double moved = 0) const noexcept {
     const auto down = [this](double x) {
       const double root = std::sqrt(std::max(0.0, x)) - blur;
       return root > 0 ? root * root : 0.0;
@@ -41,7 +43,7 @@ struct fit_1d_result {
     // Weights that are off by a part of them change every cost by no larger part.
     measured *= 1 - error;
     const double bound =
-        blur > 0 ? down(down(measured) - excess) : std::max(0.0, measured - excess);
+        blur > 0 ? down(down(measured) - moved - excess) : std::max(0.0, measured - moved - excess);
     return bound * (1 - error);
   }
   bool proven(double max_gap) const noexcept {
@@ -56,10 +58,13 @@ struct fit_1d_result {
 
 inline fit_1d_result fit_result(const line& l, const certified_clusters& clusters, int passes,
                                 const shorter_gaps& gaps = {}) {
-  fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes, l.error};
+  fit_1d_result r{{}, {}, clusters.inertia, clusters.excess, l.blur, passes, l.error, 0};
   for (std::size_t c = 0; c < clusters.starts.size(); ++c) {
     const index_t end = c + 1 < clusters.starts.size() ? clusters.starts[c + 1] : l.size();
-    r.centroids.push_back(gaps.restored(l.origin + l.mean(clusters.starts[c], end)));
+    const double mean = l.mean(clusters.starts[c], end);
+    r.centroids.push_back(gaps.restored(l.origin + mean));
+    r.off = std::max(
+        r.off, 0x1p-50 * (std::fabs(l.origin) + std::fabs(mean) + std::fabs(r.centroids.back())));
     r.weights.push_back(l.weight(clusters.starts[c], end));
   }
   if (gaps.spans(l, clusters.starts)) r.excess = std::numeric_limits<double>::infinity();
@@ -72,8 +77,9 @@ inline constexpr index_t small_table = 32;
 // Distinct values with weights, solved as points.
 template <class Level>
 fit_1d_result fit_atoms(const atoms_1d& atoms, index_t k, const fit_options& options) {
-  if (atoms.size() <= k) return {atoms.value, atoms.weight, 0, 0, 0, 1};
-  const line l = line_of_points<Level>(atoms.value, atoms.weight);
+  if (atoms.size() <= k) return {atoms.value, atoms.weight, 0, 0, 0, 1, 0, 0};
+  line l = line_of_points<Level>(atoms.value, atoms.weight);
+  l.error = atoms.error;
   if (options.exact || k <= small_table) return fit_result(l, certified_1d<Level>(l, k), 1);
   return fit_result(l, *priced_blocks<Level>(l, k, options.max_gap), 1);
 }
@@ -114,7 +120,7 @@ bucket_line line_without_gaps(const lattice& l, const Totals& totals, index_t k,
   std::vector<index_t> starts = equal_shares(found.atoms, k);
   const double cost = polish(found.atoms, starts, 8);
   if (!gaps.spans(found.atoms, starts)) {
-    bound = std::min(bound, upper(cost + line_rounding(found.atoms)(k, cost)));
+    bound = std::min(bound, upper(cost + cost_rounding(found.atoms, starts)));
   }
   if (!gaps.empty()) without({});
   gaps = shorter_gaps(found.atoms, bound);

@@ -5,8 +5,9 @@
 // weighted squared distance to their mean. With D[0][0] = 0 the programme is
 //   D[q][i] = min over j of D[q-1][j] + cost(j, i),
 // and the best j is monotone in i (the cost satisfies the quadrangle inequality), so a layer is solved
-// by divide and conquer on rows, bounded below by the best j of the layer before (Wu 1991; Groenlund
-// et al. 2017; Song and Zhong 2020). Ties go to the smallest j: the last interval is as long as
+// by divide and conquer on rows (Wu 1991; Groenlund et al. 2017). The best j of the layer before is a lower bound too
+// (Song and Zhong 2020), for exact costs: where they are rounded, each layer would add what both layers before it are
+// off by, and nothing could be proven of the result (line_rounding.hpp counts one). So it is not made use of. Ties go to the smallest j: the last interval is as long as
 // possible, then the one before it, and so on.
 //
 // Numeric contract: prefix sums are accumulated with compensation around a central value. Costs are
@@ -162,9 +163,7 @@ template <class S, class A> class interval_solver {
   // Layer q from layer q - 1. The last layer needs its last row only.
   void next_layer(std::size_t q, std::size_t layers) {
     previous_.swap(current_);
-    lower_.swap(best_);
     best_.assign(rows_, 0);
-    lower_.resize(rows_);
     const std::size_t first = q == layers ? rows_ - 1 : q;
     rows(first, rows_ - 1, q - 1, rows_ - 2);
   }
@@ -172,12 +171,11 @@ template <class S, class A> class interval_solver {
   void rows(std::size_t lo, std::size_t hi, std::size_t jlo, std::size_t jhi) {
     while (lo <= hi) {
       if (hi - lo < lanes8) {
-        row_block(lo, hi, std::max<std::size_t>(jlo, lower_[lo]), jhi);
+        row_block(lo, hi, jlo, jhi);
         return;
       }
       const std::size_t i = lo + (hi - lo) / 2;
-      const std::size_t at =
-          one_row(i, std::max<std::size_t>(jlo, lower_[i]), std::min(jhi, i - 1));
+      const std::size_t at = one_row(i, jlo, std::min(jhi, i - 1));
       rows(lo, i - 1, jlo, at);
       lo = i + 1;
       jlo = at;
@@ -245,7 +243,7 @@ template <class S, class A> class interval_solver {
   std::size_t begin_ = 0;
   std::size_t rows_ = 0;
   std::vector<double> previous_, current_;
-  std::vector<std::uint32_t> lower_, best_;
+  std::vector<std::uint32_t> best_;
 };
 
 inline constexpr std::size_t interval_table_limit = std::size_t{4} << 20;

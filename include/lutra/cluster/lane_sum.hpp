@@ -14,22 +14,38 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// f(begin) + ... + f(end - 1).
-template <class F> double sum_in_lanes(std::size_t begin, std::size_t end, F&& f) {
+// Several sums at once: f(i, term) sets the N terms of i in [begin, end). Each sum is that of sum_in_lanes.
+template <std::size_t N, class F>
+std::array<double, N> sums_in_lanes(std::size_t begin, std::size_t end, F&& f) {
   constexpr std::size_t lanes = 8;
   constexpr std::size_t block = 4096;
-  compensated_sum total;
+  std::array<compensated_sum, N> total;
   while (begin < end) {
     const std::size_t stop = std::min(end, begin + block);
-    std::array<double, lanes> sums{};
+    std::array<std::array<double, lanes>, N> sums{};
+    const auto add = [&](std::size_t i, std::size_t lane) {
+      std::array<double, N> term;
+      f(i, term);
+      for (std::size_t s = 0; s < N; ++s) sums[s][lane] += term[s];
+    };
     for (; begin + lanes <= stop; begin += lanes) {
-      for (std::size_t l = 0; l < lanes; ++l) sums[l] += f(begin + l);
+      for (std::size_t l = 0; l < lanes; ++l) add(begin + l, l);
     }
-    for (std::size_t l = 0; begin < stop; ++l, ++begin) sums[l] += f(begin);
-    total.add(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
-              ((sums[1] + sums[5]) + (sums[3] + sums[7])));
+    for (std::size_t l = 0; begin < stop; ++l, ++begin) add(begin, l);
+    for (std::size_t s = 0; s < N; ++s) {
+      const std::array<double, lanes>& x = sums[s];
+      total[s].add(((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])));
+    }
   }
-  return total.value();
+  std::array<double, N> found;
+  for (std::size_t s = 0; s < N; ++s) found[s] = total[s].value();
+  return found;
+}
+
+// f(begin) + ... + f(end - 1).
+template <class F> double sum_in_lanes(std::size_t begin, std::size_t end, F&& f) {
+  return sums_in_lanes<1>(begin, end,
+                          [&](std::size_t i, std::array<double, 1>& term) { term[0] = f(i); })[0];
 }
 
 }  // namespace lutra::inline LUTRA_ABI

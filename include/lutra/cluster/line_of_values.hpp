@@ -188,8 +188,10 @@ class line_builder {
       atom(x, x, of_point(x, weight));
     }
   }
-  // Values of this weight were moved by at most `distance`, beside what all are.
-  void blur(double distance, double weight) noexcept { moved_ += weight * (distance * distance); }
+  // Values of this weight were moved by at most `distance`, beside what all are; by the sum of two of them.
+  void blur(double distance, double weight) noexcept {
+    moved_ += 2 * weight * (distance * distance);
+  }
   // Every value was moved by at most `distance`.
   line finish(double distance) && {
     line_.blur = distance * std::sqrt(total_) + std::sqrt(moved_);
@@ -294,6 +296,7 @@ bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorte
     double weight = 1;
     if constexpr (weighted) weight = far.second;
     builder.blur(gaps.lost(x), weight);
+    if constexpr (weighted) builder.blur(totals.rounded * std::fabs(x), weight);
     builder.point(gaps.moved(x), weight);
   };
   auto far = totals.outside.begin();

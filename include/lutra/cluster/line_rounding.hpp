@@ -29,6 +29,10 @@
 // at most as many times more as there are pieces. Counted twice, once for the bound and once for the cost of the clustering that was found:
 //   (k (2 log2(n) + 4) + pieces) 16 u Q.
 //
+// A cost alone. The sums of a cluster of n atoms are off by at most (n + 4) u times twice their larger end, as |S| and Q
+// grow outwards. With the mean m that follows from them, whatever it is, the true cost is at most Q - 2 m S + m^2 W of
+// the true sums: cost_rounding() adds up (n + 8) 4 u (|Q| + 2 |m S| + m^2 |W|), the evaluation included.
+//
 // IEEE double, rounded up a little. Cost: 3 ns per atom, nothing for up to 16,384 points of whole weights.
 #pragma once
 
@@ -43,6 +47,27 @@
 LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
+
+// How much more than l.cost(i, j) says the true cost of these points may be, or that of the means of these atoms.
+// Infinite where the sums hold no weight.
+inline double cost_rounding(const line& l, index_t i, index_t j) noexcept {
+  const auto larger = [&](const std::vector<double>& sum) {
+    return std::max(std::fabs(sum[static_cast<std::size_t>(i)]),
+                    std::fabs(sum[static_cast<std::size_t>(j)]));
+  };
+  const double mean = std::fabs(l.mean(i, j));
+  const double sums = larger(l.q) + mean * (2 * larger(l.s) + mean * larger(l.w));
+  const double off = 0x1p-51 * static_cast<double>(j - i + 8) * sums;
+  return off >= 0 ? off : std::numeric_limits<double>::infinity();
+}
+// The same of a whole clustering, but no more than what all values in one cluster at the origin would cost.
+inline double cost_rounding(const line& l, std::span<const index_t> starts) noexcept {
+  double sum = 0;
+  for (std::size_t c = 0; c < starts.size(); ++c) {
+    sum += cost_rounding(l, starts[c], c + 1 < starts.size() ? starts[c + 1] : l.size());
+  }
+  return std::min(sum, (l.q.back() - l.q.front()) * (1 + 0x1p-20));
+}
 
 // Bounds for one line. Value type.
 class line_rounding {
@@ -104,9 +129,10 @@ class line_rounding {
   double operator()(index_t k, double known, index_t pieces = 0) const noexcept {
     const double comparisons = static_cast<double>(k) * links_ + static_cast<double>(pieces);
     const double programme = comparisons * (16 * one_) * squares_;
+    known = std::max(0.0, known) + comparisons * one_ * squares_;  // as it was rounded
     double data = infinity;
     for (const bounds& b : data_) {
-      const double root = 2 * std::sqrt(std::max(0.0, known) * b.root) + b.root;
+      const double root = 2 * std::sqrt(known * b.root) + b.root;
       data = std::min(data, root + 4 * b.part * known + b.lost);
     }
     return (programme + data) * (1 + 0x1.0p-20);

@@ -1,7 +1,8 @@
 // lutra: optimal_starts.hpp - the optimal cut of sorted atoms into intervals, by the quickest precise way.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clusters that are not long are found by prices (priced_line.hpp), others coarse to fine (certified_1d.hpp).
+// Clusters that are not long are found by prices (priced_line.hpp) and, where sums of all squares are too coarse, proven
+// by them (priced_proof.hpp); others are found coarse to fine (certified_1d.hpp).
 // Where the prefix sums are so large beside the result that rounding could hide the optimum - a huge outlier, two
 // narrow modes far apart - the windows of a second solve, which starts without those of prices, still name
 // boundaries that are settled. The atoms are cut there, and each part is solved alone, with sums of its own.
@@ -18,8 +19,9 @@
 #include <lutra/cluster/atoms.hpp>
 #include <lutra/cluster/certified_1d.hpp>
 #include <lutra/cluster/interval_dp.hpp>
-#include <lutra/cluster/lane_sum.hpp>
+#include <lutra/cluster/interval_moments.hpp>
 #include <lutra/cluster/priced_line.hpp>
+#include <lutra/cluster/priced_proof.hpp>
 #include <lutra/cluster/shorter_gaps.hpp>
 #include <lutra/cluster/window_programme.hpp>
 
@@ -34,6 +36,7 @@ template <class A> struct exact_workspace {
   line points;
   certified_solver<A> solver;
   priced_line<A> prices;
+  priced_proof proof;
 };
 
 // Solves atoms part by part; private to optimal_starts.
@@ -84,12 +87,16 @@ template <class A> class parted_solver {
         last = bound;
         if (quick(gaps, k, scale, bound, inertia, starts, begin)) return;
       }
-      inertia = std::max(scale, inertia);
+      inertia = std::max(scale, std::min(bound, inertia));
       // Prices come from the same sums, so they may miss the optimum.
       const certified_clusters found = work_.solver.solve(points, k, {.final_windows = true});
-      if (solve_in_windows(begin, end, k, scale, gaps, found, starts)) return;
+      if (solve_in_windows(begin, end, k, scale, gaps, found.windows, 0, starts)) return;
+      // The windows are those of the points as they were moved.
+      const double before = rounding_;
+      rounding_ += moved(gaps, begin, bound);
       if (solve_parts(begin, end, k, inertia, found, starts)) return;
-      if (solve_beside_gap(begin, end, k, inertia, found, starts)) return;
+      if (solve_beside_gap(begin, end, k, inertia, bound, found, starts)) return;
+      rounding_ = before;
     }
     plain(begin, end, k, scale, starts);
   }
@@ -122,14 +129,58 @@ template <class A> class parted_solver {
     const double most = std::max(scale, inertia);
     // Windows of prices may leave out what is better by four times as much.
     const double rounded = errors(k, inertia, found.pieces) * (windowed ? 5 : 1);
-    const double proven = std::max(rounded, excess) + moved(gaps, begin, inertia);
+    double proven = std::max(rounded, excess);
+    if (!gaps.empty()) proven += moved(gaps, begin, inertia + cost_rounding(points, found.starts));
     const double usual = std::max(excess - rounded, points.rounding());
     const bool possible = !gaps.spans(points, found.starts);
-    if (possible) bound = std::min(bound, inertia + rounded);
-    if (!(possible && usual <= precise * most && proven <= tolerable(k) * most)) return false;
-    rounding_ += proven;
-    for (const index_t s : found.starts) starts.push_back(begin + s);
-    return true;
+    if (possible && usual <= precise * most && proven <= tolerable(k) * most) {
+      rounding_ += proven;
+      for (const index_t s : found.starts) starts.push_back(begin + s);
+      return true;
+    }
+    if (prove_by_price(begin, k, scale, gaps, found, starts)) return true;
+    if (possible) {
+      for (index_t& s : found.starts) s += begin;
+      const interval_moments cost = cost_of(found.starts, begin + points.size());
+      bound = std::min(bound, cost.inertia + cost.rounding);
+    }
+    return false;
+  }
+
+  // What prices have found may be optimal although sums of all squares do not say so (priced_proof.hpp). Proofs are of
+  // the atoms as they are, whether the points of the workspace were moved or not; what the windows of two prices leave
+  // out costs at most twice as much less as each of the two costs too much for its price (priced_line.hpp).
+  bool prove_by_price(index_t begin, index_t k, double scale, const shorter_gaps& gaps,
+                      const priced_clusters& found, std::vector<index_t>& starts) {
+    constexpr double precise = 1e-10;
+    const index_t end = begin + work_.points.size();
+    const auto part = [&](const std::vector<double>& v) {
+      return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
+                                                static_cast<std::size_t>(end - begin));
+    };
+    // What a clustering costs too much for its price.
+    const auto excess = [&](std::span<const index_t> from, double price) {
+      std::vector<index_t> all(from.begin(), from.end());
+      for (index_t& s : all) s += begin;
+      const interval_moments cost = cost_of(all, end);
+      const double least =
+          work_.proof(part(atoms_.value), part(atoms_.weight), price, std::ssize(all));
+      return std::pair(cost.inertia + cost.rounding - least, cost.inertia);
+    };
+    if (found.price > 0) {
+      const auto [missed, cost] = excess(found.starts, found.price);
+      const double most = std::max(scale, cost);
+      if (!(missed <= std::min(precise, tolerable(k)) * most)) return false;
+      rounding_ += missed;
+      for (const index_t s : found.starts) starts.push_back(begin + s);
+      return true;
+    }
+    if (found.windows.empty()) return false;
+    double missed = 0;
+    for (const priced_clusters::side& side : found.sides) {
+      missed += 2 * excess(side.starts, side.price).first;
+    }
+    return solve_in_windows(begin, end, k, scale, gaps, found.windows, missed, starts);
   }
 
   // What may be lost of the difference of two costs, neither above `cost`, by moving the points of the workspace.
@@ -140,24 +191,25 @@ template <class A> class parted_solver {
       const double lost = gaps.lost(atoms_.value[static_cast<std::size_t>(i)]);
       blur += atoms_.weight[static_cast<std::size_t>(i)] * (lost * lost);
     }
-    return 4 * std::sqrt(cost * blur) + 2 * blur;
+    return 4 * std::sqrt(cost * blur) + 4 * blur;
   }
 
-  // In double-double, within the windows of a solve of the points of the workspace. false: they are wide, or that does
-  // not do.
+  // In double-double, within windows that hold a clustering of the points of the workspace which costs no more than
+  // `missed` above the least. false: they are wide, or that does not do.
   bool solve_in_windows(index_t begin, index_t end, index_t k, double scale,
-                        const shorter_gaps& gaps, const certified_clusters& found,
+                        const shorter_gaps& gaps,
+                        std::span<const std::pair<index_t, index_t>> windows, double missed,
                         std::vector<index_t>& starts) {
     constexpr double most_work = 1 << 22;
-    if (window_programme<A>::work(found.windows) > most_work) return false;
+    if (window_programme<A>::work(windows) > most_work) return false;
     const line& points = work_.points;
     const auto weight = std::span<const double>(atoms_.weight)
                             .subspan(static_cast<std::size_t>(begin), points.lo.size());
     const interval_sums<double_double, A> sums(points.lo, weight);
-    std::vector<index_t> best = window_programme<A>(sums, found.windows)();
+    std::vector<index_t> best = window_programme<A>(sums, windows)();
     if (best.empty() || gaps.spans(points, best)) return false;
     for (index_t& s : best) s += begin;
-    const double cost = cost_of(best, end);
+    const double cost = cost_of(best, end).inertia;
     double blur = 0;  // of distances from the origin, which are doubles
     for (std::size_t i = 0; i < weight.size(); ++i) {
       const double coarse = 0x1p-52 * points.lo[i];
@@ -165,7 +217,7 @@ template <class A> class parted_solver {
     }
     const line_rounding errors(points, weight, true, double_double_unit);
     const double most = errors(k, cost) + layers_in_double(k, cost) + moved(gaps, begin, cost) +
-                        4 * std::sqrt(cost * blur) + 2 * blur;
+                        4 * std::sqrt(cost * blur) + 4 * blur + missed;
     if (!(most <= tolerable(k) * std::max(scale, cost))) return false;
     rounding_ += most;
     starts.insert(starts.end(), best.begin(), best.end());
@@ -193,7 +245,7 @@ template <class A> class parted_solver {
       std::vector<index_t> found = optimal_intervals<A>(
           part(atoms_.value), part(atoms_.weight), static_cast<int>(k), table_limit_, in_double);
       for (index_t& s : found) s += begin;
-      const double cost = cost_of(found, end);
+      const double cost = cost_of(found, end).inertia;
       const double most = errors(k, cost) + (in_double ? 0.0 : layers_in_double(k, cost));
       const bool long_way = (end - begin) * k > most_rows;
       if (in_double && !long_way && !(most <= tolerable(k) * std::max(scale, cost))) continue;
@@ -231,8 +283,8 @@ template <class A> class parted_solver {
     return true;
   }
 
-  // false: no gap is wide enough, or there is too much to try.
-  bool solve_beside_gap(index_t begin, index_t end, index_t k, double scale,
+  // `bound`: of what an optimum costs. false: no gap is wide enough, or there is too much to try.
+  bool solve_beside_gap(index_t begin, index_t end, index_t k, double scale, double bound,
                         const certified_clusters& found, std::vector<index_t>& starts) {
     const double* const value = atoms_.value.data();
     index_t at = begin + 1;
@@ -243,7 +295,7 @@ template <class A> class parted_solver {
     const double left = atoms_.weight[static_cast<std::size_t>(at - 1)];
     const double right = atoms_.weight[static_cast<std::size_t>(at)];
     const double gap = value[at] - value[at - 1];
-    if (!(gap * gap * (left * right / (left + right)) > 4 * scale)) return false;
+    if (!(gap * gap * (left * right / (left + right)) > 2 * bound)) return false;
     std::vector<index_t> best;
     double least = std::numeric_limits<double>::infinity();
     for (index_t q = 1; q < k; ++q) {
@@ -255,7 +307,7 @@ template <class A> class parted_solver {
       std::vector<index_t> trial;
       solve(begin, at, q, scale, trial);
       solve(at, end, k - q, scale, trial);
-      const double cost = cost_of(trial, end);
+      const double cost = cost_of(trial, end).inertia;
       if (!(cost < least)) continue;
       least = cost;
       best.swap(trial);
@@ -264,25 +316,19 @@ template <class A> class parted_solver {
     return !best.empty();
   }
 
-  // Cost of the intervals from starts[0] to `end`, each with an origin of its own.
-  double cost_of(std::span<const index_t> starts, index_t end) const {
-    const double* const value = atoms_.value.data();
-    const double* const weight = atoms_.weight.data();
+  // Cost of the intervals from starts[0] to `end`, and what rounding may do to it.
+  interval_moments cost_of(std::span<const index_t> starts, index_t end) const {
     compensated_sum sum;
+    interval_moments all;
     for (std::size_t c = 0; c < starts.size(); ++c) {
-      const auto i = static_cast<std::size_t>(starts[c]);
-      const auto j = static_cast<std::size_t>(c + 1 < starts.size() ? starts[c + 1] : end);
-      const double origin = value[i];
-      const double total = sum_in_lanes(i, j, [=](std::size_t a) { return weight[a]; });
-      const double mean =
-          sum_in_lanes(i, j, [=](std::size_t a) { return weight[a] * (value[a] - origin); }) /
-          total;
-      sum.add(sum_in_lanes(i, j, [=](std::size_t a) {
-        const double d = (value[a] - origin) - mean;
-        return weight[a] * d * d;
-      }));
+      const index_t stop = c + 1 < starts.size() ? starts[c + 1] : end;
+      const interval_moments found =
+          moments_of(atoms_, static_cast<std::size_t>(starts[c]), static_cast<std::size_t>(stop));
+      sum.add(found.inertia);
+      all.rounding += found.rounding;
     }
-    return sum.value();
+    all.inertia = sum.value();
+    return all;
   }
 
   const atoms_1d& atoms_;

@@ -70,6 +70,10 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
   const line_rounding errors(l);
   window_grid grid;
   bool finest = false;
+  // Cost of the best clustering known, with what rounding may have hidden.
+  const auto at_most = [&] {
+    return l.blurred_up(cost + cost_rounding(l, best.starts) + l.within);
+  };
   for (double blocks = 256; !finest && blocks <= most_blocks; blocks *= 4) {
     ++best.levels;
     finest = grid.make(l, from, to, blocks * static_cast<double>(k));
@@ -77,7 +81,7 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
     best.excess = std::max(0.0, cost - floor);
     if (static_cast<index_t>(grid.size()) <= k + 1) continue;
     // Blocks that leave too much open are not worth a look, if there are others.
-    const double open = slack_anywhere(l, grid.positions(), k, best.inertia);
+    const double open = slack_anywhere(l, grid.positions(), k, at_most());
     if (open > max_gap * best.inertia && !finest && 4 * blocks <= most_blocks) continue;
     if (open > max_gap * best.inertia && may_give_up) return {};
     priced_clusters found = cluster_blocks<Level>(grid, k, cost);
@@ -89,7 +93,7 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
       }
     }
     best.inertia = l.blurred_up(cost + l.within);
-    const double slack = slack_anywhere(l, grid.positions(), k, best.inertia);
+    const double slack = slack_anywhere(l, grid.positions(), k, at_most());
     // Five times: windows of prices may leave out what is better by four times as much.
     const double rounded = 5 * errors(k, best.inertia + slack, found.pieces);
     floor = std::max(floor, found.floor - slack - rounded);

@@ -40,7 +40,14 @@ namespace lutra::inline LUTRA_ABI {
 // What prices find: the first atoms of the clusters of an optimal clustering, or else between which positions
 // boundary q = 1..k-1 of one lies, or nothing.
 struct priced_clusters {
+  // A clustering that is optimal at its price, of one number of clusters or another.
+  struct side {
+    double price = 0;
+    std::vector<index_t> starts;
+  };
   std::vector<index_t> starts;
+  double price = 0;         // of `starts`
+  std::vector<side> sides;  // what the windows were made of, where they were
   std::vector<std::pair<index_t, index_t>> windows;
   double floor = 0;    // no clustering into k costs less, but for rounding (line_rounding.hpp)
   index_t pieces = 0;  // in which rows were solved, at most
@@ -91,6 +98,7 @@ template <class Level> class priced_line {
       result.floor = std::max(result.floor, found.cost + price * static_cast<double>(clusters - k));
       if (clusters == k) {
         result.starts = std::move(found.starts);
+        result.price = price;
         return result;
       }
       const bool fewer = clusters < k;
@@ -101,6 +109,12 @@ template <class Level> class priced_line {
       price = next.price(few, many, k, fewer);
     }
     result.windows = windows(few, many, k);
+    if (result.windows.empty()) return result;
+    for (priced* const p : {&few, &many}) {
+      // One cluster of all and clusters of one point each are optimal whatever the price.
+      if (p->clusters() == 1 || p->clusters() == n_) continue;
+      result.sides.push_back({p->price, std::move(p->starts)});
+    }
     return result;
   }
 

@@ -9,7 +9,8 @@
 // cut down to a length for which spanning clusters cost 2 U, as a rule. Then
 //   optimum of the moved values <= optimum <= cost of any clustering found that does not span a gap (spans()),
 // and sums of squares become small enough for sums in double, beside outliers however far or between two narrow modes
-// (line_rounding.hpp). The stretch of values around the line's origin stays where it is. Every other one moves as a
+// (line_rounding.hpp). A gap stays longer than 2^-40 of where it lies then, so that what is on either side of it can be
+// told. The stretch of values around the line's origin stays where it is. Every other one moves as a
 // whole, by the distance to its value next to the gap: differences within it are formed first.
 //
 // Thread safety: a value type.
@@ -18,7 +19,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <lutra/cluster/line.hpp>
+#include <lutra/cluster/line_rounding.hpp>
 #include <span>
 #include <vector>
 
@@ -27,18 +28,12 @@ LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
 // An upper bound of the optimum on a line, whatever lies far away: one cluster of all but up to k - 1 atoms at the
-// ends, which are alone. Rounding of the sums, at most the number of atoms times that of the largest, is added.
+// ends, which are alone. Rounding of the sums is added.
 inline double cost_of_rest(const line& l, index_t k) {
   index_t i = 0, j = l.size();
   double least = std::numeric_limits<double>::infinity();
   for (index_t alone = 0; alone < k && i < j; ++alone) {
-    const auto larger = [&](const std::vector<double>& sum) {
-      return std::fabs(sum[static_cast<std::size_t>(i)]) +
-             std::fabs(sum[static_cast<std::size_t>(j)]);
-    };
-    const double mean = std::fabs(l.mean(i, j));
-    const double sums = larger(l.q) + mean * (2 * larger(l.s) + mean * larger(l.w));
-    least = std::min(least, l.cost(i, j) + 0x1p-51 * static_cast<double>(l.size() + 8) * sums);
+    least = std::min(least, l.cost(i, j) + cost_rounding(l, i, j));
     if (-l.least(i) > l.largest(j - 1)) {
       ++i;
     } else {
@@ -64,6 +59,8 @@ class shorter_gaps {
       const double gap = l.least(a) - l.largest(a - 1);
       const double most = std::min(l.weight(0, a), l.weight(a, l.size()));
       if (!(gap * gap * most > 128 * bound)) continue;
+      const double away = std::max(std::fabs(l.largest(a - 1)), std::fabs(l.least(a)));
+      if (!(gap > resolved * away)) continue;
       double enough = gap;  // halved while a cluster across it costs too much
       while (beside(l, a, enough / 8) * (enough * enough) > 128 * bound) enough /= 2;
       if (!(enough > 0x1p-480 && enough < gap)) continue;
@@ -113,11 +110,12 @@ class shorter_gaps {
     const translation t = at(x);
     return t.to + ((x - origin_) - t.from);
   }
-  // How far off the distance may be, within its stretch, of a value that is moved: its distance from the origin was
-  // rounded. Not that of the value beside the gap, from which the others are measured.
+  // How far off the distance may be, within its stretch, of a value that is moved: distances from the origin, from the
+  // value beside the gap and of the new place were rounded. Not that of the value beside the gap, from which the others
+  // are measured, whose own distance is counted with theirs.
   double lost(double x) const noexcept {
     const translation t = at(x);
-    return t.home || x - origin_ == t.from ? 0.0 : 0x1p-52 * std::fabs(x - origin_);
+    return t.home || x - origin_ == t.from ? 0.0 : 0x1p-51 * std::fabs(x - origin_);
   }
   // The value that was moved to y.
   double restored(double y) const noexcept {
@@ -129,6 +127,7 @@ class shorter_gaps {
   }
 
  private:
+  static constexpr double resolved = 0x1p-40;  // the shortest gap, as a part of where it lies
   // Relative to the origin: what lay at `from` goes to `to`.
   struct stretch {
     double from = 0, to = 0;
@@ -163,13 +162,15 @@ class shorter_gaps {
     const auto where = [](const stretch& s, double d) { return s.to + (d - s.from); };
     for (std::size_t s = home; s < n; ++s) {
       const double end = where(stretches_[s], l.largest(cuts[s] - 1));
-      new_gap_[s] = end + length[s] / 2;
-      stretches_[s + 1] = {l.least(cuts[s]), end + length[s]};
+      const double gap = std::max(length[s], resolved * std::fabs(end));
+      new_gap_[s] = end + gap / 2;
+      stretches_[s + 1] = {l.least(cuts[s]), end + gap};
     }
     for (std::size_t s = home; s > 0; --s) {
       const double end = where(stretches_[s], l.least(cuts[s - 1]));
-      new_gap_[s - 1] = end - length[s - 1] / 2;
-      stretches_[s - 1] = {l.largest(cuts[s - 1] - 1), end - length[s - 1]};
+      const double gap = std::max(length[s - 1], resolved * std::fabs(end));
+      new_gap_[s - 1] = end - gap / 2;
+      stretches_[s - 1] = {l.largest(cuts[s - 1] - 1), end - gap};
     }
   }
 

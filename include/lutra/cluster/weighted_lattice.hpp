@@ -27,6 +27,7 @@ struct weighted_totals {
   std::vector<double> weight, moment;              // by bucket
   std::vector<std::uint8_t> values;                // 0, 1, or 2 for more
   std::vector<std::pair<double, double>> outside;  // value and weight, ascending
+  double rounded = 0;                              // values are off by no larger part of them
   explicit weighted_totals(std::size_t buckets)
       : weight(buckets), moment(buckets), values(buckets) {}
 };
@@ -58,6 +59,7 @@ weighted_totals count_values(const lattice& l, const V& source, const Executor& 
   const auto n = static_cast<index_t>(source.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   weighted_totals totals(l.buckets());
+  if constexpr (requires { source.rounded(); }) totals.rounded = source.rounded();
   for (index_t first = 0; first < shards; first += at_once) {
     const index_t wave = std::min(at_once, shards - first);
     std::vector<weighted_totals> parts;

@@ -78,11 +78,12 @@ inline void prove(group_fit& fit, const fit_1d_result& found, const fit_group_op
   for (std::size_t c = 0; c < found.centroids.size(); ++c) {
     const double d =
         found.centroids[c] - static_cast<double>(static_cast<float>(found.centroids[c]));
-    moved += found.weights[c] * (d * d);
+    const double most = std::fabs(d) + found.off;
+    moved += found.weights[c] * (most * most);
   }
   // Sums over up to 2^30 values may be off by this part: beside a far entry that is rounded they say little.
   const double coarse = 0x1p-36 * (fit.inertia + moved);
-  fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - moved - coarse));
+  fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - coarse, moved));
   fit.rounding = std::min(moved, fit.inertia - fit.lower_bound);
   const bool near = fit.inertia - fit.rounding <= (1 + options.max_gap) * fit.lower_bound;
   fit.status = near ? palette_status::certified : palette_status::not_certified;

@@ -140,12 +140,29 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     fit.inertia = s.assign(fit.table, codes, executor);
     const double gap = how().max_gap;
     if (same_objective) {
-      prove_optimal(fit, std::ldexp(clusters.inertia, 2 * e), std::ldexp(clusters.rounding, 2 * e),
-                    gap);
+      double optimum = std::ldexp(clusters.inertia, 2 * e);
+      double rounding = std::ldexp(clusters.rounding, 2 * e);
+      if (scaled()) blur_quotients(atoms, optimum, rounding);
+      prove_optimal(fit, optimum, rounding, gap);
     } else if (!(clusters.rounding <= gap * clusters.inertia)) {
       fit.status = palette_status::not_certified;
     }
     return fit;
+  }
+
+  // Atoms are quotients by the row scale, each rounded by a part u = 2^-53 of itself, and so are their weights: in the
+  // space of all values a clustering is off by at most b = u sqrt(sum of w x^2), and its cost c lies between
+  // (sqrt(c) - b)^2 and (sqrt(c) + b)^2. `optimum` becomes the upper end of what it may be, the lower one stays below
+  // by `rounding`.
+  static void blur_quotients(const atoms_1d& atoms, double& optimum, double& rounding) {
+    const double squares = sum_in_lanes(0, atoms.value.size(), [&](std::size_t a) {
+      return atoms.weight[a] * atoms.value[a] * atoms.value[a];
+    });
+    const double blur = 0x1.01p-53 * std::sqrt(squares);
+    const double least = std::sqrt(std::max(0.0, optimum - rounding)) - blur;
+    const double most = std::sqrt(optimum) + blur;
+    optimum = most * most * (1 + 0x1p-50);
+    rounding = optimum - std::max(0.0, least) * least * (1 - 0x1p-50);
   }
 
   group_fit fit_as_reference(scratch& s, std::span<std::uint8_t> codes) const {

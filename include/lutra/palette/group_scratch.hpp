@@ -41,6 +41,8 @@ template <class T> struct group_source {
     const double row = squared && !scale.empty() ? static_cast<double>(scale[i]) : 1.0;
     return importance * (row * row);
   }
+  // Values are off by no larger part of themselves.
+  double rounded() const noexcept { return scale.empty() ? 0.0 : 0x1p-53; }
   void fill(std::size_t first, std::size_t n, double* x, double* w) const noexcept {
     fill_values(first, n, x);
     for (std::size_t i = 0; i < n; ++i) w[i] = weight(first + i);
