@@ -19,23 +19,29 @@ template <std::size_t N, class F>
 std::array<double, N> sums_in_lanes(std::size_t begin, std::size_t end, F&& f) {
   constexpr std::size_t lanes = 8;
   constexpr std::size_t block = 4096;
-  std::array<compensated_sum, N> total;
-  while (begin < end) {
-    const std::size_t stop = std::min(end, begin + block);
+  const auto sums_of_block = [&](std::size_t i, std::size_t stop) {
     std::array<std::array<double, lanes>, N> sums{};
-    const auto add = [&](std::size_t i, std::size_t lane) {
+    const auto add = [&](std::size_t at, std::size_t lane) {
       std::array<double, N> term;
-      f(i, term);
+      f(at, term);
       for (std::size_t s = 0; s < N; ++s) sums[s][lane] += term[s];
     };
-    for (; begin + lanes <= stop; begin += lanes) {
-      for (std::size_t l = 0; l < lanes; ++l) add(begin + l, l);
+    for (; i + lanes <= stop; i += lanes) {
+      for (std::size_t l = 0; l < lanes; ++l) add(i + l, l);
     }
-    for (std::size_t l = 0; begin < stop; ++l, ++begin) add(begin, l);
+    for (std::size_t l = 0; i < stop; ++l, ++i) add(i, l);
+    std::array<double, N> joined;
     for (std::size_t s = 0; s < N; ++s) {
       const std::array<double, lanes>& x = sums[s];
-      total[s].add(((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])));
+      joined[s] = ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
     }
+    return joined;
+  };
+  if (end - begin <= block) return sums_of_block(begin, end);
+  std::array<compensated_sum, N> total;
+  for (; begin < end; begin = std::min(end, begin + block)) {
+    const std::array<double, N> some = sums_of_block(begin, std::min(end, begin + block));
+    for (std::size_t s = 0; s < N; ++s) total[s].add(some[s]);
   }
   std::array<double, N> found;
   for (std::size_t s = 0; s < N; ++s) found[s] = total[s].value();
