@@ -18,8 +18,6 @@ namespace {
 
 using lutra::index_t;
 
-using oracle::pairs;
-using oracle::wide;
 // A tensor of one group, and what is clustered of it.
 struct sample {
   std::vector<double> value;
@@ -134,37 +132,39 @@ void check(std::uint64_t seed, const sample& s, lutra::palettize_mode mode, coun
   const auto p =
       lutra::palettize(w, {.n_bits = s.bits, .enable_per_channel_scale = s.row_scale}, options);
   const int k = 1 << s.bits;
-  pairs all;
-  std::vector<wide> weight(static_cast<std::size_t>(k), 0);
-  wide inertia = 0;
+  oracle::pairs all;
+  std::vector<oracle::wide> weight(static_cast<std::size_t>(k), 0);
+  oracle::wide inertia = 0;
   for (std::size_t i = 0; i < s.value.size(); ++i) {
-    const auto x = static_cast<wide>(lutra::widened(w.elements()[i]));
-    wide scale = 1;
+    const auto x = static_cast<oracle::wide>(lutra::widened(w.elements()[i]));
+    oracle::wide scale = 1;
     if (s.row_scale) {
-      scale = static_cast<wide>(
+      scale = static_cast<oracle::wide>(
           p.row_scale[static_cast<std::size_t>(static_cast<index_t>(i) / (n / s.rows))]);
     }
-    const wide v = s.importance.empty() ? wide{1} : static_cast<wide>(s.importance[i]);
-    const wide d = x - scale * static_cast<wide>(p.lut[p.codes[i]]);
+    const oracle::wide v =
+        s.importance.empty() ? oracle::wide{1} : static_cast<oracle::wide>(s.importance[i]);
+    const oracle::wide d = x - scale * static_cast<oracle::wide>(p.lut[p.codes[i]]);
     inertia += v * d * d;
     weight[p.codes[i]] += v * scale * scale;
     all.emplace_back(x / scale, v * scale * scale);
   }
   std::sort(all.begin(), all.end());
-  const wide best = oracle::least_cost(all, k);
+  const oracle::wide best = oracle::least_cost(all, k);
   // What rounding the entries to float can add.
-  wide rounded = 0;
+  oracle::wide rounded = 0;
   for (std::size_t c = 0; c < weight.size(); ++c) {
     const float entry = std::fabs(p.lut[c]);
-    const auto ulp =
-        static_cast<wide>(std::nextafter(entry, 2 * entry + 1.0F)) - static_cast<wide>(entry);
+    const auto ulp = static_cast<oracle::wide>(std::nextafter(entry, 2 * entry + 1.0F)) -
+                     static_cast<oracle::wide>(entry);
     rounded += weight[c] * ulp * ulp;
   }
   const double gap = options.gap_for(k);
   constexpr double nothing = 1e-300;  // squares of doubles may vanish
-  const auto part = [&](wide x) { return static_cast<double>(best > 0 ? x / best : x); };
-  const auto lower = static_cast<wide>(p.lower_bound[0]);
-  const auto told = static_cast<wide>(p.inertia[0]), rounding = static_cast<wide>(p.rounding[0]);
+  const auto part = [&](oracle::wide x) { return static_cast<double>(best > 0 ? x / best : x); };
+  const auto lower = static_cast<oracle::wide>(p.lower_bound[0]);
+  const auto told = static_cast<oracle::wide>(p.inertia[0]),
+             rounding = static_cast<oracle::wide>(p.rounding[0]);
   const bool claimed = p.status[0] == lutra::palette_status::optimal ||
                        p.status[0] == lutra::palette_status::certified;
   CAPTURE(seed);

@@ -11,29 +11,30 @@ namespace {
 
 using lutra::atoms_1d;
 using lutra::interval_moments;
-using oracle::wide;
 
 interval_moments all_of(const atoms_1d& atoms) {
   return lutra::moments_of(atoms, 0, atoms.value.size());
 }
 // The same in 113 bits.
 struct moments {
-  wide mean = 0, inertia = 0;
+  oracle::wide mean = 0, inertia = 0;
 };
 moments wide_moments(const atoms_1d& atoms) {
-  wide weight = 0;
+  oracle::wide weight = 0;
   moments m;
   for (std::size_t i = 0; i < atoms.value.size(); ++i) {
-    const auto w = static_cast<wide>(atoms.weight[i]);
-    const wide d = (static_cast<wide>(atoms.value[i]) - static_cast<wide>(atoms.value[0])) - m.mean;
+    const auto w = static_cast<oracle::wide>(atoms.weight[i]);
+    const oracle::wide d =
+        (static_cast<oracle::wide>(atoms.value[i]) - static_cast<oracle::wide>(atoms.value[0])) -
+        m.mean;
     m.inertia += d * d * (w / (weight + w)) * weight;
     weight += w;
     m.mean += d * (w / weight);
   }
-  m.mean += static_cast<wide>(atoms.value[0]);
+  m.mean += static_cast<oracle::wide>(atoms.value[0]);
   return m;
 }
-double magnitude(wide x) { return std::fabs(static_cast<double>(x)); }
+double magnitude(oracle::wide x) { return std::fabs(static_cast<double>(x)); }
 
 // Distinct values of one kind or another around an offset.
 atoms_1d draw(lutra::random_stream& r, std::size_t n, double offset, double spread, double apart) {
@@ -64,13 +65,13 @@ TEST_CASE(
           CAPTURE(spread);
           CAPTURE(apart);
           const double inertia = static_cast<double>(want.inertia);
-          CHECK(magnitude(static_cast<wide>(got.inertia) - want.inertia) <= got.rounding);
+          CHECK(magnitude(static_cast<oracle::wide>(got.inertia) - want.inertia) <= got.rounding);
           if (spread > 1e-9 || apart == 0) {
             CHECK(std::fabs(got.inertia - inertia) <= 1e-12 * inertia);
             CHECK(got.rounding <= 1e-12 * inertia);
           }
           const double range = atoms.value.back() - atoms.value.front();
-          CHECK(magnitude(static_cast<wide>(got.mean) - want.mean) <=
+          CHECK(magnitude(static_cast<oracle::wide>(got.mean) - want.mean) <=
                 1e-12 * range + 0x1p-52 * std::fabs(got.mean));
         }
       }
@@ -89,12 +90,13 @@ TEST_CASE(
   atoms = {{0, 1.0 / 3}, {0x1p-65, 0x1p65}};
   const interval_moments got = all_of(atoms);
   const moments want = wide_moments(atoms);
-  CHECK(magnitude(static_cast<wide>(got.inertia) - want.inertia) <= got.rounding);
+  CHECK(magnitude(static_cast<oracle::wide>(got.inertia) - want.inertia) <= got.rounding);
   CHECK(got.rounding <= 1e-6 * got.inertia);
   // 2^200 apart even that is lost, and it says so.
   atoms.weight = {0x1p-100, 0x1p100};
   const interval_moments lost = all_of(atoms);
-  CHECK(magnitude(static_cast<wide>(lost.inertia) - wide_moments(atoms).inertia) <= lost.rounding);
+  CHECK(magnitude(static_cast<oracle::wide>(lost.inertia) - wide_moments(atoms).inertia) <=
+        lost.rounding);
 }
 
 }  // namespace

@@ -240,11 +240,11 @@ TEST_CASE("palettize: the reference's exact mode leaves the lowest entries unuse
   CHECK(p.status[0] == lutra::palette_status::unproven);
   CHECK(lutra::restore(p).elements() == std::vector<float>{1, 1, 2, 2, 1, 2});
   // Below 0 the table is out of order; codes and, for elements left out, the nearest entry hold all the same.
-  const float infinite = std::numeric_limits<float>::infinity();
+  const float endless = std::numeric_limits<float>::infinity();
   auto ignoring = compat;
   ignoring.non_finite = lutra::non_finite_values::ignore;
   const palette<float> n =
-      palettize(tensor<float>({6}, {-1, -2, -2, -1, infinite, -infinite}), {.n_bits = 2}, ignoring);
+      palettize(tensor<float>({6}, {-1, -2, -2, -1, endless, -endless}), {.n_bits = 2}, ignoring);
   CHECK(n.lut == std::vector<float>{0, 0, -2, -1});
   CHECK(lutra::restore(n).elements() == std::vector<float>{-1, -2, -2, -1, 0, -2});
   // Of float16 weights it takes the distinct values.

@@ -57,8 +57,8 @@ inline double cost_rounding(const line& l, index_t i, index_t j) noexcept {
   };
   const double mean = std::fabs(l.mean(i, j));
   const double sums = larger(l.q) + mean * (2 * larger(l.s) + mean * larger(l.w));
-  const double off = 0x1p-51 * static_cast<double>(j - i + 8) * sums;
-  return off >= 0 ? off : std::numeric_limits<double>::infinity();
+  const double most = 0x1p-51 * static_cast<double>(j - i + 8) * sums;
+  return most >= 0 ? most : std::numeric_limits<double>::infinity();
 }
 // The same of a whole clustering, but no more than what all values in one cluster at the origin would cost.
 inline double cost_rounding(const line& l, std::span<const index_t> starts) noexcept {
