@@ -15,10 +15,10 @@ qparams parameters(std::vector<float> scale) {
   q.scale = std::move(scale);
   return q;
 }
-quantization_error exact(const tensor<float>& x, const qparams& q) {
+sampled_error exact(const tensor<float>& x, const qparams& q) {
   tensor<float> rounded(x.extents());
   fake_quantize(lutra::view(x), q, lutra::view(rounded));
-  quantization_error sum;
+  sampled_error sum;
   for (index_t i = 0; i < x.size(); ++i) {
     const double v = static_cast<double>(x[i]);
     const double d = v - static_cast<double>(rounded[i]);
@@ -28,7 +28,7 @@ quantization_error exact(const tensor<float>& x, const qparams& q) {
   }
   return sum;
 }
-double decibels(const quantization_error& e) { return 10.0 * std::log10(e.signal / e.error); }
+double decibels(const sampled_error& e) { return 10.0 * std::log10(e.signal / e.error); }
 }  // namespace
 
 TEST_CASE("value_sample: of few values all are kept") {
@@ -37,8 +37,8 @@ TEST_CASE("value_sample: of few values all are kept") {
   CHECK(s.error_of(parameters({0.1F})).count == 0);
   CHECK(s.extents() == shape{0});
   s.add(lutra::view(x), granularity::per_tensor());
-  const quantization_error made = s.error_of(parameters({0.1F}));
-  const quantization_error wanted = exact(x, parameters({0.1F}));
+  const sampled_error made = s.error_of(parameters({0.1F}));
+  const sampled_error wanted = exact(x, parameters({0.1F}));
   CHECK(made.count == 256);
   CHECK(made.signal == doctest::Approx(wanted.signal));
   CHECK(made.error == doctest::Approx(wanted.error));
@@ -47,16 +47,16 @@ TEST_CASE("value_sample: of few values all are kept") {
 
 TEST_CASE("value_sample: of many tensors it stays small, and its SQNR near the whole one") {
   value_sample s;
-  quantization_error whole;
+  sampled_error whole;
   const qparams q = parameters({0.05F});
   for (std::uint64_t i = 0; i < 100; ++i) {
     const tensor<float> x = random_tensor({37, 64}, i);
     s.add(lutra::view(x), granularity::per_tensor());
-    const quantization_error e = exact(x, q);
+    const sampled_error e = exact(x, q);
     whole.signal += e.signal;
     whole.error += e.error;
   }
-  const quantization_error made = s.error_of(q);
+  const sampled_error made = s.error_of(q);
   CHECK(made.count <= 8 * 256);
   CHECK(made.count >= 4 * 256);
   CHECK(std::abs(decibels(made) - decibels(whole)) < 0.6);
@@ -70,7 +70,7 @@ TEST_CASE("value_sample: channels are measured with their own parameters, and al
   const qparams q = parameters(scale);
   value_sample s;
   s.add(lutra::view(x), granularity::per_channel(1));
-  const quantization_error made = s.error_of(q);
+  const sampled_error made = s.error_of(q);
   CHECK(made.count == 256);  // of 512, whose rows are 8 long
   CHECK(std::abs(decibels(made) - decibels(exact(x, q))) < 1.0);
   // The largest channel has three quarters of the energy: it was not missed.

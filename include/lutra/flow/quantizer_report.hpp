@@ -95,7 +95,7 @@ template <editable_graph G> class quantizer_reporter {
   }
   static void measure(activation_record& record, const value_sample& sample, const qparams& q) {
     record.extents = sample.extents();
-    const quantization_error sum = sample.error_of(q);
+    const sampled_error sum = sample.error_of(q);
     record.signal = sum.signal;
     record.error = sum.error;
     record.measured = sum.count;

@@ -16,8 +16,8 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// Sums over sampled values, in double.
-struct quantization_error {
+// Sums over sampled values, in double (of all values: affine/error_report.hpp).
+struct sampled_error {
   double signal = 0;       // sum x^2
   double error = 0;        // sum (x - x')^2
   std::int64_t count = 0;  // 0: not measured
@@ -58,8 +58,8 @@ class value_sample {
   // Extents of the last tensor that was not empty; [0] before one.
   const shape& extents() const noexcept { return extents_; }
   // What `q`, of the granularity the sample was made for, does to it. Count 0 if it has another number of units.
-  quantization_error error_of(const qparams& q) const {
-    quantization_error sum;
+  sampled_error error_of(const qparams& q) const {
+    sampled_error sum;
     const auto units = static_cast<index_t>(q.scale.size());
     std::vector<std::vector<float>> values(q.scale.size());  // by unit
     for (const auto& part : parts_) {
