@@ -200,7 +200,8 @@ template <class A> class parted_solver {
                         const shorter_gaps& gaps,
                         std::span<const std::pair<index_t, index_t>> windows, double missed,
                         std::vector<index_t>& starts) {
-    constexpr double most_work = 1 << 22;
+    const double most_work =
+        (1 << 22) + 4 * static_cast<double>(end - begin);  // about what sorting took
     if (window_programme<A>::work(windows) > most_work) return false;
     const line& points = work_.points;
     const auto weight = std::span<const double>(atoms_.weight)
