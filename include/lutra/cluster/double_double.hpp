@@ -37,7 +37,7 @@ inline double_double exact_product(double a, double b) noexcept {
   return {p, ((ah * bh - p) + ah * bl + al * bh) + al * bl};
 }
 
-inline double_double operator+(double_double a, double_double b) noexcept {
+[[gnu::always_inline]] inline double_double operator+(double_double a, double_double b) noexcept {
   const double_double s = two_sum(a.hi, b.hi);
   const double_double t = two_sum(a.lo, b.lo);
   const double_double u = two_sum(s.hi, s.lo + t.hi);
