@@ -17,7 +17,6 @@ TEST_CASE("report: figures of a weight") {
   CHECK(weight_record{}.bits_per_weight() == 0.0);
   CHECK(name_of(tensor_status::compressed) == "compressed");
   CHECK(name_of(tensor_status::left_dense) == "left_dense");
-  CHECK(name_of(tensor_status::failed) == "failed");
 }
 
 TEST_CASE("report: figures of an activation") {

@@ -21,7 +21,7 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-enum class tensor_status : unsigned char { compressed, left_dense, failed };
+enum class tensor_status : unsigned char { compressed, left_dense };
 
 constexpr std::string_view name_of(tensor_status s) noexcept {
   switch (s) {
@@ -29,8 +29,6 @@ constexpr std::string_view name_of(tensor_status s) noexcept {
       return "compressed";
     case tensor_status::left_dense:
       return "left_dense";
-    case tensor_status::failed:
-      return "failed";
   }
   return "unknown";
 }
