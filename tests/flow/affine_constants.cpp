@@ -71,7 +71,7 @@ TEST_CASE("affine_constants: an adapter without them keeps floats, and the repor
 TEST_CASE(
     "affine_constants: a shared weight is stored once, with its floats if something reads on") {
   small_net net;
-  net.maker(net.l2).operands[1] = net.w1;
+  net.maker(net.l2).operands = {net.x, net.w1};
   const int loose = net.op("softmax", {net.w1});  // no registered op: it reads the floats
   toy::storing shared{net};
   const weight_record both = affine_record(affine_report(shared), "fc1.weight");
