@@ -2,19 +2,9 @@
 #include <algorithm>
 #include <lutra/core/text_layout.hpp>
 
-using namespace lutra;
+#include "text_lines.hpp"
 
-namespace {
-std::vector<std::string> lines_in(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = text.find('\n', at);
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
-}
-}  // namespace
+using namespace lutra;
 
 TEST_CASE("text_layout: columns are aligned") {
   CHECK(aligned_table({{"name", "n"}, {"a", "12"}, {"longer", "3"}}) ==
@@ -35,7 +25,7 @@ TEST_CASE("text_layout: names are shortened where the table would be too wide, e
       fitted_table({{"name", "n"}, {std::string(300, 'x') + ".weight", std::string(30, '7')}}, 60);
   CHECK(text.find("..") != std::string::npos);
   CHECK(text.find(".weight") != std::string::npos);
-  for (const std::string& line : lines_in(text)) CHECK(line.size() <= 60);
+  for (const std::string& line : lines_of(text)) CHECK(line.size() <= 60);
 }
 
 TEST_CASE("text_layout: sentences are wrapped, words longer than a line are cut, nothing is lost") {
@@ -47,7 +37,7 @@ TEST_CASE("text_layout: sentences are wrapped, words longer than a line are cut,
   const std::string all =
       wrapped("", "some words and " + std::string(500, 'y') + " more of them", 3, 20);
   std::size_t letters = 0;
-  for (const std::string& line : lines_in(all)) {
+  for (const std::string& line : lines_of(all)) {
     CHECK(line.size() <= 20);
     letters += static_cast<std::size_t>(std::count(line.begin(), line.end(), 'y'));
   }

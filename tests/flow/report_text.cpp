@@ -2,19 +2,9 @@
 #include <algorithm>
 #include <lutra/flow/report_text.hpp>
 
-using namespace lutra;
+#include "text_lines.hpp"
 
-namespace {
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = text.find('\n', at);
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
-}
-}  // namespace
+using namespace lutra;
 
 TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   compression_report r;

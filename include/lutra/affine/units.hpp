@@ -36,8 +36,8 @@ inline unit_source units_from(const qparams& p, index_t first) noexcept {
           minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
 }
 
-// Asks for the parameters of the units that come two registers of cache lines after unit i. A loop that writes around
-// the caches leaves the hardware no time to find these short reads between its long ones.
+// Asks for the parameters of the 512th unit after unit i. A loop that writes around the caches leaves
+// the hardware no time to find these short reads between its long ones.
 template <unit_offsets Kind>
 [[gnu::always_inline]] inline void ask_ahead(const unit_source& u, index_t i) noexcept {
   constexpr index_t ahead = 2048;  // bytes
