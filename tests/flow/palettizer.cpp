@@ -131,7 +131,7 @@ TEST_CASE("palettizer: a second palettizer leaves palettes alone") {
   const compression_report report = second.finalize();
   CHECK(g.same_as(before));
   int packed = 0;
-  for (const weight_record& w : report.weights) packed += w.reason == "already a palette" ? 1 : 0;
+  for (const weight_record& w : report.weights) packed += w.reason == "already compressed" ? 1 : 0;
   CHECK(packed == 2);
 }
 

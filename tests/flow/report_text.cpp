@@ -35,7 +35,7 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   w = {};
   w.name = "lut";
   w.why = reason::packed_state;
-  w.reason = "already a palette";
+  w.reason = "already compressed";
   r.weights.push_back(w);
   activation_record a;
   a.name = "relu";
@@ -76,7 +76,7 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
         "x                   uint8  2 scales                                  -  [4]\n"
         "[1] op_state_spec 'weight' of global\n"
         "[2] not chosen\n"
-        "[3] already a palette\n"
+        "[3] already compressed\n"
         "[4] quantized by its config\n"
         "[5] shared with the range of relu\n"
         "stay float:\n"

@@ -95,7 +95,7 @@ TEST_CASE("inspect: a plan adds the decision of every operand and result") {
   CHECK(fc1.outputs[0].decision == "inside the fused pattern that starts at linear");
   const inspected_op& fc2 = op_named(i, "linear_1");
   CHECK(fc2.inputs[1].state == "palette");
-  CHECK(fc2.inputs[1].decision == "already a palette");
+  CHECK(fc2.inputs[1].decision == "already compressed");
 }
 
 TEST_CASE("inspect: the text has a line for everything, indented by module") {
@@ -103,7 +103,7 @@ TEST_CASE("inspect: the text has a line for everything, indented by module") {
   CHECK(text.starts_with("<root>"));
   for (const char* part :
        {"linear: linear, can be targeted\n", "  in 0  input 0", "  in 1  fc1.weight", "(palette)",
-        "already a palette", ": dropout\n", "  out   relu"}) {
+        "already compressed", ": dropout\n", "  out   relu"}) {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }

@@ -116,7 +116,7 @@ TEST_CASE("weight_plan: palettes, integers and entries without effect") {
   g.outputs = {g.op("linear", {g.op("linear", {x, g.packed()}), w})};
   const palettization_plan p = plan(g, palettizer_config{.module_name_configs = {{"none", {}}}});
   REQUIRE(p.weights.size() == 2);
-  CHECK(p.weights[0].why == "already a palette");
+  CHECK(p.weights[0].why == "already compressed");
   CHECK(p.weights[1].why == "not floating point");
   CHECK(p.notes == std::vector<std::string>{"config entry name 'none' matches no module"});
 }

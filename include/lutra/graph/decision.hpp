@@ -27,7 +27,7 @@ enum class reason : unsigned char {
   no_matching_key,     // the spec map has entries, but none for this operand
   config_off,          // the op config or module config is off as a whole
   not_float,           // integers, booleans, unknown types
-  packed_state,        // already a palette
+  packed_state,        // already compressed
   inside_pattern,      // between or beside the ops of a fused pattern
   activation_alone,    // an activation or batch norm that follows no registered op
   chain_broken,        // ... that follows one whose result has another consumer

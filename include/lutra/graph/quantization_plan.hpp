@@ -113,7 +113,7 @@ struct quantization_plan {
       case reason::not_float:
         return "not floating point";
       case reason::packed_state:
-        return "already a palette";
+        return "already compressed";
       case reason::inside_pattern:
         return "inside the fused pattern that starts at " + who;
       case reason::activation_alone:

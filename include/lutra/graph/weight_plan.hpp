@@ -64,7 +64,7 @@ struct palettization_plan {
       case reason::no_matching_key:
         return "off: no key names it (config entry " + entry + ")";
       case reason::packed_state:
-        return "already a palette";
+        return "already compressed";
       case reason::not_float:
         return "not floating point";
       case reason::not_a_weight:
