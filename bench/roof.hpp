@@ -1,13 +1,16 @@
 // What the machine can do at a size, measured in the same run as what is judged by it: a read of everything,
-// a fill with a byte that is not zero (zero has a fast path), memcpy, and a copy that writes around the caches.
+// a fill with a byte that is not zero (zero has a fast path), memcpy, a copy that writes around the caches, and a sum of
+// two that does.
 // bytes_per_second counts what is read plus what is written, items_per_second the bytes of the named size. Include in
 // one file per executable.
 #pragma once
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <lutra/simd/cache.hpp>
 #include <lutra/simd/floats.hpp>
 #include <memory>
 #include <string>
@@ -26,6 +29,10 @@ template <class T> class aligned {
         size_(n) {
     while (reinterpret_cast<std::uintptr_t>(data_) % 64 != 0) ++data_;
   }
+  aligned(const aligned&) = delete;  // a copy would lie elsewhere
+  aligned& operator=(const aligned&) = delete;
+  aligned(aligned&&) = default;
+  aligned& operator=(aligned&&) = default;
   T* data() { return data_; }
   const T* data() const { return data_; }
   index_t size() const { return size_; }
@@ -36,6 +43,30 @@ template <class T> class aligned {
   std::vector<T> memory_;
   T* data_;
   index_t size_;
+};
+
+// Copies of an input, taken in turn, as many as the caches that the system tells of would hold and one more (at most
+// 16): so each pass over a large input reads it from memory, and not what the last one left in a cache that is shared
+// with other machines.
+template <class T> class in_turn {
+ public:
+  explicit in_turn(aligned<T> x) {
+    const index_t bytes = x.size() * static_cast<index_t>(sizeof(T));
+    const index_t most = 16, small = index_t{1} << 24;
+    const index_t told = lutra::simd::told_last_level_cache();
+    const index_t count = bytes < small ? 1 : std::min(most, told / bytes + 2);
+    for (index_t i = 1; i < count; ++i) {
+      copies_.emplace_back(x.size());
+      std::copy_n(x.data(), x.size(), copies_.back().data());
+    }
+    copies_.push_back(std::move(x));
+  }
+  const aligned<T>& first() const { return copies_.front(); }
+  const aligned<T>& next() { return copies_[turn_ = (turn_ + 1) % copies_.size()]; }
+
+ private:
+  std::vector<aligned<T>> copies_;
+  std::size_t turn_ = 0;
 };
 
 struct size_class {
@@ -55,9 +86,10 @@ inline void count_written(benchmark::State& state, index_t bytes) {
 inline void read_all(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
   constexpr index_t lanes = lutra::simd::lanes<V>;
-  const aligned<float> x(bytes / 4, 1.0F);
+  in_turn<float> inputs(aligned<float>(bytes / 4, 1.0F));
   V a(0.0F), b(0.0F), c(0.0F), d(0.0F);
   for (auto _ : state) {
+    const aligned<float>& x = inputs.next();
     for (index_t i = 0; i + 4 * lanes <= x.size(); i += 4 * lanes) {
       a = lutra::simd::max(a, lutra::simd::load<V>(x.data() + i));
       b = lutra::simd::max(b, lutra::simd::load<V>(x.data() + i + lanes));
@@ -83,10 +115,10 @@ inline void fill(benchmark::State& state, index_t bytes) {
   count_written(state, bytes);
 }
 inline void copy(benchmark::State& state, index_t bytes) {
-  const aligned<char> x(bytes, 1);
+  in_turn<char> inputs(aligned<char>(bytes, 1));
   aligned<char> out(bytes, 2);
   for (auto _ : state) {
-    std::memcpy(out.data(), x.data(), static_cast<std::size_t>(bytes));
+    std::memcpy(out.data(), inputs.next().data(), static_cast<std::size_t>(bytes));
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
@@ -95,9 +127,10 @@ inline void copy(benchmark::State& state, index_t bytes) {
 inline void nt_copy(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
   constexpr index_t lanes = lutra::simd::lanes<V>;
-  const aligned<float> x(bytes / 4, 1.0F);
+  in_turn<float> inputs(aligned<float>(bytes / 4, 1.0F));
   aligned<float> out(bytes / 4, 2.0F);
   for (auto _ : state) {
+    const aligned<float>& x = inputs.next();
     for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
       lutra::simd::stream(out.data() + i, lutra::simd::load<V>(x.data() + i));
     }
@@ -105,6 +138,26 @@ inline void nt_copy(benchmark::State& state, index_t bytes) {
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
+  state.SetItemsProcessed(state.iterations() * bytes);
+}
+// Two inputs, one output: what a backward pass moves.
+inline void nt_add(benchmark::State& state, index_t bytes) {
+  using V = lutra::simd::floats<lutra::simd::native>;
+  constexpr index_t lanes = lutra::simd::lanes<V>;
+  in_turn<float> left(aligned<float>(bytes / 4, 1.0F));
+  in_turn<float> right(aligned<float>(bytes / 4, 2.0F));
+  aligned<float> out(bytes / 4, 3.0F);
+  for (auto _ : state) {
+    const aligned<float>& x = left.next();
+    const aligned<float>& y = right.next();
+    for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
+      lutra::simd::stream(out.data() + i, V(lutra::simd::load<V>(x.data() + i) +
+                                            lutra::simd::load<V>(y.data() + i)));
+    }
+    lutra::simd::stream_fence();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 3 * bytes);
   state.SetItemsProcessed(state.iterations() * bytes);
 }
 
@@ -118,6 +171,7 @@ inline void add_roofs(std::initializer_list<size_class> sizes = {small, large}) 
     add("memset_nonzero", fill);
     add("memcpy", copy);
     add("nt_copy", nt_copy);
+    add("nt_add", nt_add);
   }
 }
 

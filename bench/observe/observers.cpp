@@ -16,7 +16,8 @@ using bench::aligned;
 constexpr index_t elements = bench::large.bytes / 4;
 
 void statistics_from_memory(benchmark::State& state) {
-  const aligned<float> x = bench::normal(elements);
+  bench::in_turn<float> inputs(bench::normal(elements));
+  const aligned<float>& x = inputs.first();
   double sum = 0;
   float lo = x[0];
   for (index_t i = 0; i < elements; ++i) {
@@ -31,7 +32,7 @@ void statistics_from_memory(benchmark::State& state) {
   }
   for (auto _ : state) {
     s.reset();
-    s.observe(bench::view_of(x, {elements}));
+    s.observe(bench::view_of(inputs.next(), {elements}));
     benchmark::DoNotOptimize(s.unit(0).min);
   }
   state.SetBytesProcessed(state.iterations() * elements * 4);
@@ -39,7 +40,8 @@ void statistics_from_memory(benchmark::State& state) {
 }
 
 void histogram_from_memory(benchmark::State& state) {
-  const aligned<float> x = bench::normal(elements);
+  bench::in_turn<float> inputs(bench::normal(elements));
+  const aligned<float>& x = inputs.first();
   histogram h;
   h.add(x.data(), elements);
   std::vector<std::uint64_t> counts(static_cast<std::size_t>(h.bins()));
@@ -50,7 +52,7 @@ void histogram_from_memory(benchmark::State& state) {
   if (!std::ranges::equal(counts, h.counts())) return state.SkipWithError("wrong answer");
   for (auto _ : state) {
     histogram fresh;
-    fresh.add(x.data(), elements);
+    fresh.add(inputs.next().data(), elements);
     benchmark::DoNotOptimize(fresh.finite());
   }
   state.SetBytesProcessed(state.iterations() * elements * 4);

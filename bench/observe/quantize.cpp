@@ -37,23 +37,24 @@ template <class F> bool every_element(const qparams& p, const shape& extents, F&
 
 void forward(benchmark::State& state, const shape& extents, const quantization_spec& spec,
              quotient q, bool with_mask) {
-  const aligned<float> x = bench::normal(extents.size());
+  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  const aligned<float>& x = inputs.first();
   aligned<float> y(extents.size());
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())));
   const qparams p = params_of(spec, x, extents);
   const tensor_view<float> out(y.data(), extents);
-  const auto run = [&] {
-    with_mask ? fake_quantize_with_mask(bench::view_of(x, extents), p, out, mask, q)
-              : fake_quantize(bench::view_of(x, extents), p, out, q);
+  const auto run = [&](const aligned<float>& in) {
+    with_mask ? fake_quantize_with_mask(bench::view_of(in, extents), p, out, mask, q)
+              : fake_quantize(bench::view_of(in, extents), p, out, q);
   };
-  run();
+  run(x);
   const bool right = every_element(p, extents, [&](index_t i, const unit_params& u) {
     return y[i] == fake_quantize_one(x[i], u, q) &&
            (!with_mask || bit_at(mask, i) == quantized_one(x[i], u, q).inside);
   });
   if (!right) return state.SkipWithError("wrong answer");
   for (auto _ : state) {
-    run();
+    run(inputs.next());
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * (8 * extents.size() + bytes_of(p)));
@@ -62,18 +63,19 @@ void forward(benchmark::State& state, const shape& extents, const quantization_s
 
 void straight(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  const aligned<float> dy = bench::normal(extents.size());
+  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  const aligned<float>& dy = inputs.first();
   aligned<float> dx(extents.size());
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())), 0xD7);
-  const auto run = [&] {
-    straight_through(bench::view_of(dy, extents), mask, tensor_view<float>(dx.data(), extents));
+  const auto run = [&](const aligned<float>& in) {
+    straight_through(bench::view_of(in, extents), mask, tensor_view<float>(dx.data(), extents));
   };
-  run();
+  run(dy);
   for (index_t i = 0; i < extents.size(); ++i) {
     if (dx[i] != (bit_at(mask, i) ? dy[i] : 0.0F)) return state.SkipWithError("wrong answer");
   }
   for (auto _ : state) {
-    run();
+    run(inputs.next());
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
@@ -82,16 +84,18 @@ void straight(benchmark::State& state, const size_class& size) {
 
 void learnable(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  const aligned<float> x = bench::normal(extents.size(), 1);
-  const aligned<float> dy = bench::normal(extents.size(), 2);
+  bench::in_turn<float> inputs(bench::normal(extents.size(), 1));
+  bench::in_turn<float> gradients(bench::normal(extents.size(), 2));
+  const aligned<float>& x = inputs.first();
+  const aligned<float>& dy = gradients.first();
   aligned<float> dx(extents.size());
   qparams p = params_of({}, x, extents);
   p.scale[0] *= 0.5F;  // so that some saturate
-  const auto run = [&] {
-    return learnable_backward(bench::view_of(x, extents), bench::view_of(dy, extents), p,
+  const auto run = [&](const aligned<float>& in, const aligned<float>& gradient) {
+    return learnable_backward(bench::view_of(in, extents), bench::view_of(gradient, extents), p,
                               tensor_view<float>(dx.data(), extents));
   };
-  const qparam_gradients g = run();
+  const qparam_gradients g = run(x, dy);
   double scale = 0;
   const bool right = every_element(p, extents, [&](index_t i, const unit_params& u) {
     const quantized_element e = quantized_one(x[i], u, quotient::exact);
@@ -102,7 +106,7 @@ void learnable(benchmark::State& state, const size_class& size) {
     return state.SkipWithError("wrong answer");
   }
   for (auto _ : state) {
-    benchmark::DoNotOptimize(run());
+    benchmark::DoNotOptimize(run(inputs.next(), gradients.next()));
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * 3 * size.bytes);
@@ -111,20 +115,21 @@ void learnable(benchmark::State& state, const size_class& size) {
 
 void to_int8(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  const aligned<float> x = bench::normal(extents.size());
+  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  const aligned<float>& x = inputs.first();
   aligned<std::int8_t> codes(extents.size());
   const qparams p = params_of({}, x, extents);
-  const auto run = [&] {
-    quantize(bench::view_of(x, extents), p, tensor_view<std::int8_t>(codes.data(), extents));
+  const auto run = [&](const aligned<float>& in) {
+    quantize(bench::view_of(in, extents), p, tensor_view<std::int8_t>(codes.data(), extents));
   };
-  run();
+  run(x);
   if (!every_element(p, extents, [&](index_t i, const unit_params& u) {
         return codes[i] == encode_one(x[i], u);
       })) {
     return state.SkipWithError("wrong answer");
   }
   for (auto _ : state) {
-    run();
+    run(inputs.next());
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));
@@ -161,14 +166,15 @@ void to_float(benchmark::State& state, const size_class& size, const quantizatio
 // Rows of 4096, as the integer kernels read their activations.
 void rows_to_int8(benchmark::State& state, const size_class& size) {
   const shape extents{size.bytes / 4 / 4096, 4096};
-  const aligned<float> x = bench::normal(extents.size());
+  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  const aligned<float>& x = inputs.first();
   aligned<std::int8_t> codes(extents.size());
   std::vector<quantized_row> rows(static_cast<std::size_t>(extents[0]));
-  const auto run = [&] {
-    quantize_rows(bench::view_of(x, extents), tensor_view<std::int8_t>(codes.data(), extents),
+  const auto run = [&](const aligned<float>& in) {
+    quantize_rows(bench::view_of(in, extents), tensor_view<std::int8_t>(codes.data(), extents),
                   rows);
   };
-  run();
+  run(x);
   for (index_t r = 0; r < extents[0]; ++r) {
     std::int32_t sum = 0;
     const quantized_row& row = rows[static_cast<std::size_t>(r)];
@@ -179,7 +185,7 @@ void rows_to_int8(benchmark::State& state, const size_class& size) {
     if (sum != row.sum) return state.SkipWithError("wrong answer");
   }
   for (auto _ : state) {
-    run();
+    run(inputs.next());
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));
@@ -235,7 +241,7 @@ const bool registered = [] {
   }
   bench::add("fake_quantize_backward/straight_through/f32/64MiB", "vs roof/nt_copy/64MiB",
              [](benchmark::State& s) { straight(s, bench::large); });
-  bench::add("fake_quantize_backward/learnable/f32/64MiB", "vs roof/nt_copy/64MiB",
+  bench::add("fake_quantize_backward/learnable/f32/64MiB", "vs roof/nt_add/64MiB",
              [](benchmark::State& s) { learnable(s, bench::large); });
   return true;
 }();

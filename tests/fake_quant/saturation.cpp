@@ -33,13 +33,15 @@ template <class V, lutra::unit_form Form, lutra::quotient_method Method>
 void compare(const std::vector<float>& x, const lutra::unit_params& u, lutra::quotient q) {
   constexpr auto lanes = static_cast<std::size_t>(lutra::simd::lanes<V>);
   const auto c = lutra::spread<V>(lutra::constants_of(u));
-  const auto ends = lutra::level_bounds_of(u);
-  const lutra::level_bounds<V> b{V(ends.lo), V(ends.hi)};
+  const auto b = lutra::saturation_bounds_of<Form, V>(u);
   for (std::size_t i = 0; i + lanes <= x.size(); i += lanes) {
-    const auto l = lutra::quantized<Form, Method>(lutra::simd::load<V>(x.data() + i), c, b);
-    const std::uint32_t inside = lutra::simd::mask_to_bits(lutra::is_inside(l));
+    const V values = lutra::simd::load<V>(x.data() + i);
+    const V quotient = lutra::quotient_of<Form, Method>(values, c, b);
+    const V level = lutra::level_of<Form>(quotient);
+    const V limited = lutra::limited_to(level, b);
+    const std::uint32_t inside = lutra::simd::mask_to_bits(lutra::simd::equal(level, limited));
     float slope[lanes];
-    lutra::simd::store(slope, V(l.rounded - l.quotient));
+    lutra::simd::store(slope, V(lutra::rounded_of<Form>(limited, values) - quotient));
     for (std::size_t k = 0; k < lanes; ++k) {
       CAPTURE(x[i + k]);
       const quantized_element e = lutra::quantized_one(x[i + k], u, q);

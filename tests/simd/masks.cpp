@@ -30,12 +30,14 @@ TEST_CASE("masks: comparisons, selection and bits, lane by lane, NaN included") 
       float kept[lanes];
       lutra::simd::store(kept, lutra::simd::keep_where(lutra::simd::mask_to_bits(above), x));
       const auto exact = lutra::simd::equal(x, y);
+      const auto differ = lutra::simd::differ(x, y);
       for (std::size_t k = 0; k < lanes; ++k) {
         const float p = a[i + k];
         const float q = b[i + k];
         CHECK(((lutra::simd::mask_to_bits(at_least) >> k) & 1U) == (p >= q ? 1U : 0U));
         CHECK(((lutra::simd::mask_to_bits(above) >> k) & 1U) == (p > q ? 1U : 0U));
         CHECK(((lutra::simd::mask_to_bits(exact) >> k) & 1U) == (p == q ? 1U : 0U));
+        CHECK(((lutra::simd::mask_to_bits(differ) >> k) & 1U) == (p < q || p > q ? 1U : 0U));
         if (p > q) {
           CHECK(selected[k] == p);
           CHECK(kept[k] == p);

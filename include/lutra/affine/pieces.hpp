@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   run     n elements of one unit
-//   blocks  consecutive units of equal length, a multiple of what the caller asks for; it makes their constants itself
+//   blocks  consecutive units of equal length, a multiple of what the caller asks for, regular or not; it makes their
+//           constants itself
 //   rows    short runs, with constants per element, the same in every row of `period` elements
 // Starting a loop costs about as much as 300 elements; the last two spare it where units are small. Units
-// that are not regular (lanes.hpp) only come as runs. The cut depends on shape and parameters alone.
+// that are not regular (lanes.hpp) never come as rows. The cut depends on shape and parameters alone.
 // Constants are made by whole registers, once per unit where rows share them, in tables that fit an L1 cache.
 #pragma once
 
@@ -114,8 +115,7 @@ void repeat_constants(const row_constants& units, index_t length, bool offsets, 
 template <class V, index_t Multiple, class Run, class Blocks, class Rows>
 void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run&& run,
                     Blocks&& blocks, Rows&& rows) {
-  constexpr index_t long_run = 1024;   // starting a loop does not matter here
-  constexpr index_t most_units = 128;  // of a piece of blocks
+  constexpr index_t long_run = 1024;  // starting a loop does not matter here
   constexpr index_t most_elements =
       1024;  // of a piece with constants per element: an L1 cache holds them
   constexpr index_t most_shared =
@@ -138,9 +138,7 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
       repeats && !by_blocks && !in_order && row_length % Multiple == 0 && row_length <= most_shared;
   const index_t together =
       repeats && !by_blocks && !shared ? std::max<index_t>(1, most_elements / row_length) : 1;
-  const index_t most = by_blocks ? most_units * length
-                       : shared  ? row_length
-                                 : most_elements / length * length;
+  const index_t most = by_blocks || shared ? row_length : most_elements / length * length;
   const index_t piece = std::min(most, row_length);
   unit_table<V> table(p, by_blocks ? 0 : (piece + length - 1) / length);
   const bool direct = length == 1 && together == 1;  // the table is what rows() wants
@@ -153,7 +151,6 @@ void for_each_piece(const qparams& p, const block_grid& units, bool offsets, Run
     const index_t in_row = std::min(n, piece);
     const index_t count = (in_row + length - 1) / length;
     if (by_blocks) {
-      if (!all_regular<V>(p.scale.data() + parameter, count)) return runs(first, n, parameter);
       blocks(first, length, n / length, parameter);
       if (n % length != 0) run(first + n / length * length, n % length, parameter + n / length);
       return;

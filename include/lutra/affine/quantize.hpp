@@ -87,22 +87,20 @@ void quantize_to(const tensor_view<const float>& x, const qparams& p, const tens
   on_dense(x, out, [&](const float* from, Code* codes) {
     auto* to = reinterpret_cast<std::uint8_t*>(codes);
     const quantize_kernels kernels = quantize_kernels_of<Level>(p, q);
+    const auto run = [&](index_t first, index_t n, index_t at) {
+      const unit_params u = unit_of(p, at);
+      if (is_regular(u.scale)) {
+        kernels.run(from + first, to + first, n, constants_of(u), stream);
+        return;
+      }
+      for (index_t i = first; i < first + n; ++i) {
+        to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
+      }
+    };
     for_each_piece<V, 4 * simd::lanes<V>>(
-        p, units, true,
-        [&](index_t first, index_t n, index_t at) {
-          const unit_params u = unit_of(p, at);
-          if (is_regular(u.scale)) {
-            kernels.run(from + first, to + first, n, constants_of(u), stream);
-            return;
-          }
-          for (index_t i = first; i < first + n; ++i) {
-            to[i] = static_cast<std::uint8_t>(encode_one(from[i], u, q));
-          }
-        },
+        p, units, true, run,
         [&](index_t first, index_t n, index_t count, index_t at) {
-          for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, constants_of(unit_of(p, at + k)), stream);
-          }
+          for (index_t k = 0; k < count; ++k) run(first + k * n, n, at + k);
         },
         [&](index_t first, index_t n, index_t period, const row_constants& constants) {
           kernels.rows(from + first, to + first, n, period, constants, stream);
@@ -122,15 +120,13 @@ void dequantize_to(const tensor_view<const Code>& q, const qparams& p,
   const bool stream = is_code_streamed(out.size());
   on_dense(q, out, [&](const Code* from, float* to) {
     const auto kernels = dequantize_kernels_of<Level, Code>(p);
+    const auto run = [&](index_t first, index_t n, index_t at) {
+      kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)), stream);
+    };
     for_each_piece<V, simd::lanes<V>>(
-        p, units, true,
-        [&](index_t first, index_t n, index_t at) {
-          kernels.run(from + first, to + first, n, constants_of(unit_of(p, at)), stream);
-        },
+        p, units, true, run,
         [&](index_t first, index_t n, index_t count, index_t at) {
-          for (index_t k = 0; k < count; ++k, first += n) {
-            kernels.run(from + first, to + first, n, constants_of(unit_of(p, at + k)), stream);
-          }
+          for (index_t k = 0; k < count; ++k) run(first + k * n, n, at + k);
         },
         [&](index_t first, index_t n, index_t period, const row_constants& constants) {
           kernels.rows(from + first, to + first, n, period, constants, stream);

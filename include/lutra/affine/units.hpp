@@ -21,19 +21,27 @@ constexpr unit_offsets offsets_of(unit_form form) noexcept {
                                      : unit_offsets::none;
 }
 
-// Where the parameters of consecutive units lie; those of offsets that they do not have are never read.
+// Where the parameters of consecutive units lie; those of offsets that they do not have are never read. `params` and
+// `first` say which units they are, for those that are not regular.
 struct unit_source {
   const float* scale;
   const std::int32_t* zero_point;
   const float* minval;
   float quant_min, quant_max;
+  const qparams* params = nullptr;
+  index_t first = 0;
 };
 // From unit `first` on.
 inline unit_source units_from(const qparams& p, index_t first) noexcept {
   const bool zero_point = !p.zero_point.empty();
   const bool minval = !p.minval.empty();
-  return {p.scale.data() + first, zero_point ? p.zero_point.data() + first : nullptr,
-          minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
+  return {p.scale.data() + first,
+          zero_point ? p.zero_point.data() + first : nullptr,
+          minval ? p.minval.data() + first : nullptr,
+          p.quant_min,
+          p.quant_max,
+          &p,
+          first};
 }
 
 // Asks for the parameters of the 512th unit after unit i. A loop that writes around the caches leaves
@@ -80,21 +88,21 @@ unit_constants<V> last_constants_from(const unit_source& u, index_t i, index_t n
   return constants_from<Kind, V>({scale, zero_point, minval, u.quant_min, u.quant_max}, 0);
 }
 
-// is_regular() of n scales.
+// Whether every lane is_regular().
+template <class V> [[gnu::always_inline]] inline bool all_regular(const V& scale) noexcept {
+  constexpr auto every = static_cast<std::uint32_t>((std::uint64_t{1} << simd::lanes<V>)-1);
+  const V least = simd::select(simd::equal(scale, simd::binade(scale)), V(0x1p-126F), V(0x1p-60F));
+  return (simd::mask_to_bits(simd::at_least(scale, least)) &
+          simd::mask_to_bits(simd::at_least(V(0x1p60F), scale))) == every;
+}
+// The same of n scales.
 template <class V> bool all_regular(const float* scale, index_t n) noexcept {
   constexpr index_t lanes = simd::lanes<V>;
-  constexpr auto every = static_cast<std::uint32_t>((std::uint64_t{1} << lanes) - 1);
-  std::uint32_t regular = every;
+  bool regular = true;
   index_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const V s = simd::load<V>(scale + i);
-    const V least = simd::select(simd::equal(s, simd::binade(s)), V(0x1p-126F), V(0x1p-60F));
-    regular &= simd::mask_to_bits(simd::at_least(s, least)) &
-               simd::mask_to_bits(simd::at_least(V(0x1p60F), s));
-  }
-  bool rest = true;
-  for (; i < n; ++i) rest = rest & is_regular(scale[i]);
-  return rest && regular == every;
+  for (; i + lanes <= n; i += lanes) regular &= all_regular<V>(simd::load<V>(scale + i));
+  for (; i < n; ++i) regular &= is_regular(scale[i]);
+  return regular;
 }
 
 }  // namespace lutra::inline LUTRA_ABI

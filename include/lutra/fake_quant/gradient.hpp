@@ -45,9 +45,11 @@ void for_each_chunk(float* out, index_t n, bool stream, Whole&& whole, Part&& pa
     if (stream) part(index_t{0}, i = head);
   }
   if (stream) {
-    for (; i + chunk <= n; i += chunk) whole(i, [](float* to, const V& v) { simd::stream(to, v); });
+    for (; i + chunk <= n; i += chunk)
+      whole(i, [](float* to, const V& v) { put_in_turn<true>(to, v); });
   } else {
-    for (; i + chunk <= n; i += chunk) whole(i, [](float* to, const V& v) { simd::store(to, v); });
+    for (; i + chunk <= n; i += chunk)
+      whole(i, [](float* to, const V& v) { put_in_turn<false>(to, v); });
   }
   if (i < n) part(i, n - i);
 }
@@ -59,20 +61,22 @@ void masked_loop(const float* x, float* out, index_t n, const unit_params& u, bo
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   const unit_constants<V> c = spread<V>(constants_of(u));
-  const level_bounds<float> ends = level_bounds_of(u);
-  const level_bounds<V> b{V(ends.lo), V(ends.hi)};
+  const auto b = saturation_bounds_of<Form, V>(u);
   bit_writer bits = writer;
   // 64 elements; their bits.
   const auto chunk = [&](const float* from, float* to, auto store) __attribute__((always_inline)) {
     std::uint64_t word = 0;
     for (index_t i = 0; i < 64; i += lanes) {
       simd::read_ahead(from + i);
-      const auto l = quantized<Form, Method>(simd::load<V>(from + i), c, b);
-      word |= static_cast<std::uint64_t>(simd::mask_to_bits(is_inside(l))) << i;
+      const V v = simd::load<V>(from + i);
+      const V level = level_of<Form>(quotient_of<Form, Method>(v, c, b));
+      const V limited = limited_to(level, b);
+      const V rounded = rounded_of<Form>(limited, v);
+      word |= static_cast<std::uint64_t>(simd::mask_to_bits(simd::equal(level, limited))) << i;
       if constexpr (Form == unit_form::minval) {
-        store(to + i, V(l.rounded * c.scale + c.float_offset));
+        store(to + i, V(rounded * c.scale + c.float_offset));
       } else {
-        store(to + i, V(l.rounded * c.scale));
+        store(to + i, V(rounded * c.scale));
       }
     }
     return word;
@@ -219,48 +223,39 @@ struct gradient_lanes {
 };
 
 // At most 2^14 elements of a regular unit.
-template <class Level, unit_form Form, quotient_method Method>
+template <class Level, unit_form Form, quotient_method Method, bool Stream>
 gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_t n,
-                              const unit_params& u, quotient q, bool stream) noexcept {
+                              const unit_params& u, quotient q) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   constexpr auto registers = static_cast<std::size_t>(gradient_lanes::count / lanes);
   const unit_constants<V> c = spread<V>(constants_of(u));
-  const level_bounds<float> ends = level_bounds_of(u);
-  const level_bounds<V> b{V(ends.lo), V(ends.hi)};
-  simd::double_sums<V> slopes[registers];
-  simd::double_sums<V> outside[registers];
+  const auto b = saturation_bounds_of<Form, V>(u);
+  simd::masked_sums<V> partial[registers];
   const index_t whole = n - n % gradient_lanes::count;
-  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
   for (index_t i = 0; i < whole; i += gradient_lanes::count) {
     for (std::size_t r = 0; r < registers; ++r) {
       const index_t at = i + static_cast<index_t>(r) * lanes;
-      if (stream) {
-        simd::read_ahead(dy + at);
-        simd::read_ahead(x + at);
-      }
-      const V g = simd::load<V>(dy + at);
-      const auto l = quantized<Form, Method>(simd::load<V>(x + at), c, b);
-      const auto inside = is_inside(l);
-      V slope = l.rounded - l.quotient;
-      V d = g;
-      if (simd::mask_to_bits(inside) != every_lane) {  // rare: elsewhere the sums beyond gain 0
-        const auto above = simd::above(l.level, b.hi);
-        const auto below = simd::above(b.lo, l.level);
-        const V zero(0.0F);
-        const V bound = simd::select(above, b.hi, simd::select(below, b.lo, zero));
-        outside[r].add(simd::select(above, g, simd::select(below, g, zero)));
-        slope = simd::select(inside, slope, bound);
-        d = simd::select(inside, g, zero);
-      }
-      slopes[r].add_product(g, slope);
-      stream ? simd::stream(dx + at, d) : simd::store(dx + at, d);
+      if constexpr (Stream) simd::read_ahead(dy + at);
+      if constexpr (Stream) simd::read_ahead(x + at);
+      const V v = simd::load<V>(x + at);
+      const V quotient = quotient_of<Form, Method>(v, c, b);
+      const V level = level_of<Form>(quotient);
+      const V limited = limited_to(level, b);
+      // No branch, though few saturate: those that do come unforeseen.
+      const auto inside = simd::equal(level, limited), beyond = simd::differ(level, limited);
+      const V zero(0.0F);
+      const V slope = simd::select(inside, V(rounded_of<Form>(limited, v) - quotient),
+                                   simd::select(beyond, limited, zero));
+      partial[r].add(dy + at, slope, beyond);
+      const V d = simd::select(inside, simd::load<V>(dy + at), zero);
+      put<Stream>(dx + at, d);
     }
   }
   gradient_lanes sums;
   for (std::size_t r = 0; r < registers; ++r) {
-    slopes[r].store(sums.slope.data() + static_cast<index_t>(r) * lanes);
-    outside[r].store(sums.beyond.data() + static_cast<index_t>(r) * lanes);
+    const auto at = static_cast<index_t>(r) * lanes;
+    partial[r].store(sums.slope.data() + at, sums.beyond.data() + at);
   }
   for (index_t i = whole; i < n; ++i) {
     const quantized_element e = quantized_one(x[i], u, q);
@@ -305,14 +300,15 @@ qparam_gradients learnable_backward(tensor_view<const float> x, tensor_view<cons
       units.for_each_run([&](index_t first, index_t n, index_t at) {
         const unit_params u = unit_of(p, at);
         const auto unit = static_cast<std::size_t>(at);
-        const bool regular = is_regular(u.scale) && n >= shortest_run;
         const bool stream =
             large && reinterpret_cast<std::uintptr_t>(to + first) % register_bytes == 0;
+        const auto sums_of = is_regular(u.scale) && n >= shortest_run
+                                 ? stream ? learnable_block<Level, form(), method(), true>
+                                          : learnable_block<Level, form(), method(), false>
+                                 : learnable_run;
         for (index_t i = first; i < first + n; i += block) {
           const index_t size = std::min(block, first + n - i);
-          const gradient_sums s = regular ? learnable_block<Level, form(), method()>(
-                                                values + i, from + i, to + i, size, u, q, stream)
-                                          : learnable_run(values + i, from + i, to + i, size, u, q);
+          const gradient_sums s = sums_of(values + i, from + i, to + i, size, u, q);
           sums.scale[unit] += s.slope;
           sums.offset[unit] += s.beyond;
         }

@@ -3,7 +3,7 @@
 //
 // The quotient and the rounding of affine/lanes.hpp, but with the unclamped level kept: backward needs to
 // know on which side of the bounds an element lies. quantized_one is the specification, for any
-// scale; quantized() gives the same for regular ones (affine/lanes.hpp).
+// scale; the functions of registers give the same for regular ones (affine/lanes.hpp).
 #pragma once
 
 #include <lutra/affine/lanes.hpp>
@@ -12,45 +12,48 @@
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// A register of elements, quantized: what both directions need.
-template <class V> struct quantized_lanes {
-  V quotient;  // q; beyond the bounds anything on the right side of them
-  V level;     // what the bounds apply to, likewise: m for integers, q for floats
-  V limited;   // level within the bounds
-  V rounded;   // m of limited: the quantized value less qo
-};
-
 template <unit_form Form>
 inline constexpr bool is_integer_form = Form == unit_form::zp || Form == unit_form::minval;
 
-// quant_min - qo and quant_max - qo.
-template <class V> struct level_bounds { V lo, hi; };
-inline level_bounds<float> level_bounds_of(const unit_params& u) noexcept {
-  return {u.quant_min - u.integer_offset, u.quant_max - u.integer_offset};
+// What a unit's values saturate at. Level: rounded quotient of integer forms, the quotient itself of float forms.
+template <class V> struct saturation_bounds {
+  V lo, hi;  // of levels: quant_min - qo and quant_max - qo
+  // Of x - fo, two levels beyond: far enough to tell which side, near enough for the exact quotient.
+  V nearest_below, nearest_above;
+};
+template <unit_form Form, class V>
+[[gnu::always_inline]] inline saturation_bounds<V> saturation_bounds_of(
+    const unit_params& u) noexcept {
+  const unit_constants<float> c = constants_of(u);
+  const float margin = is_integer_form<Form> ? 2.0F * c.scale : c.highest;
+  return {V(u.quant_min - u.integer_offset), V(u.quant_max - u.integer_offset),
+          V(c.lowest - margin), V(c.highest + margin)};
 }
 
+// The steps of quantizing a register, each from the one before: quotient (beyond the bounds anything on the right side
+// of them), level, level within the bounds, and that rounded: the quantized value less qo. One register each and no
+// struct of them, which g++ would write to memory.
 template <unit_form Form, quotient_method Method, class V>
-[[gnu::always_inline]] inline quantized_lanes<V> quantized(const V& x, const unit_constants<V>& c,
-                                                           const level_bounds<V>& b) noexcept {
-  // Clamped two levels beyond the bounds: far enough to tell, near enough for the exact quotient.
-  const V margin = is_integer_form<Form> ? V(2.0F) * c.scale : c.highest;
+[[gnu::always_inline]] inline V quotient_of(const V& x, const unit_constants<V>& c,
+                                            const saturation_bounds<V>& b) noexcept {
   const V shifted = Form == unit_form::minval ? V(x - c.float_offset) : x;
-  const V near = simd::min(V(c.highest + margin), simd::max(V(c.lowest - margin), shifted));
-  const V q = divided<Method>(near, c);
-  if constexpr (is_integer_form<Form>) {
-    const V m = (q + V(round_magic)) - V(round_magic);
-    const V limited = simd::min(b.hi, simd::max(b.lo, m));
-    return {q, m, limited, limited};
-  } else {
-    const V t = simd::min(b.hi, simd::max(b.lo, q));
-    if constexpr (Form == unit_form::e4m3fn) return {q, q, t, round_to_format<3, -6>(t, x)};
-    if constexpr (Form == unit_form::e5m2) return {q, q, t, round_to_format<2, -14>(t, x)};
-    if constexpr (Form == unit_form::e2m1fn) return {q, q, t, round_to_format<1, 0>(t, x)};
-  }
+  return divided<Method>(simd::min(b.nearest_above, simd::max(b.nearest_below, shifted)), c);
 }
+template <unit_form Form, class V>
+[[gnu::always_inline]] inline V level_of(const V& quotient) noexcept {
+  return is_integer_form<Form> ? V((quotient + V(round_magic)) - V(round_magic)) : quotient;
+}
+// Equal to `level` where it lies inside: nowhere for NaN.
 template <class V>
-[[gnu::always_inline]] inline auto is_inside(const quantized_lanes<V>& l) noexcept {
-  return simd::equal(l.level, l.limited);  // false for NaN
+[[gnu::always_inline]] inline V limited_to(const V& level, const saturation_bounds<V>& b) noexcept {
+  return simd::min(b.hi, simd::max(b.lo, level));
+}
+template <unit_form Form, class V>
+[[gnu::always_inline]] inline V rounded_of(const V& limited, const V& x) noexcept {
+  if constexpr (is_integer_form<Form>) return limited;
+  if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(limited, x);
+  if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(limited, x);
+  if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(limited, x);
 }
 
 // One element, any scale.

@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // double_sums<V> accumulates registers of V = floats<Level>. Widening is exact and so is the product
-// of two floats in double; only the additions round, the same way at every level.
+// of two floats in double; only the additions round, the same way at every level. masked_sums<V> has two sums per lane
+// that share the widening.
 #pragma once
 
-#include <lutra/simd/floats.hpp>
+#include <lutra/simd/masks.hpp>
 
 namespace lutra::inline LUTRA_ABI::simd {
 
@@ -113,6 +114,53 @@ template <class A> class double_sums<fbatch<A>> {
   static float64x2_t high(float32x4_t x) noexcept { return vcvt_high_f64_f32(x); }
   float64x2_t low_ = vdupq_n_f64(0.0);
   float64x2_t high_ = vdupq_n_f64(0.0);
+};
+#endif
+
+// The sum of x * y, and that of x where a mask is set, for x in memory.
+template <class V> class masked_sums {
+ public:
+  template <class Mask> void add(const float* x, const V& y, const Mask& where) noexcept {
+    const V loaded = load<V>(x);
+    products_.add_product(loaded, y);
+    chosen_.add(select(where, loaded, V(0.0F)));
+  }
+  void store(double* products, double* chosen) const noexcept {
+    products_.store(products);
+    chosen_.store(chosen);
+  }
+
+ private:
+  double_sums<V> products_, chosen_;
+};
+#if !LUTRA_PORTABLE && defined(__AVX512F__) && defined(__AVX512DQ__)
+// Two of the ten operations that all need the same execution port are spared by widening from memory, two by adding
+// under a mask.
+template <class A>
+requires(fbatch<A>::size == 16) class masked_sums<fbatch<A>> {
+ public:
+  void add(const float* x, const fbatch<A>& y, const lane_mask<A>& where) noexcept {
+    const __m512d low = _mm512_cvtps_pd(_mm256_loadu_ps(x));
+    const __m512d high = _mm512_cvtps_pd(_mm256_loadu_ps(x + 8));
+    const __m512 other = y;
+    const auto bits = static_cast<unsigned>(where.mask());
+    low_ = _mm512_fmadd_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(other)), low_);
+    high_ = _mm512_fmadd_pd(high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(other, 1)), high_);
+    chosen_low_ =
+        _mm512_mask_add_pd(chosen_low_, static_cast<__mmask8>(bits & 0xFFU), chosen_low_, low);
+    chosen_high_ =
+        _mm512_mask_add_pd(chosen_high_, static_cast<__mmask8>(bits >> 8U), chosen_high_, high);
+  }
+  void store(double* products, double* chosen) const noexcept {
+    _mm512_storeu_pd(products, low_);
+    _mm512_storeu_pd(products + 8, high_);
+    _mm512_storeu_pd(chosen, chosen_low_);
+    _mm512_storeu_pd(chosen + 8, chosen_high_);
+  }
+
+ private:
+  __m512d low_ = _mm512_setzero_pd(), high_ = _mm512_setzero_pd();
+  __m512d chosen_low_ = _mm512_setzero_pd(), chosen_high_ = _mm512_setzero_pd();
 };
 #endif
 

@@ -11,6 +11,8 @@ namespace lutra::inline LUTRA_ABI::simd {
 inline bool at_least(float a, float b) noexcept { return a >= b; }
 inline bool above(float a, float b) noexcept { return a > b; }
 inline bool equal(float a, float b) noexcept { return a == b; }
+// Neither equal nor NaN.
+inline bool differ(float a, float b) noexcept { return (a < b) | (a > b); }
 inline float select(bool m, float yes, float no) noexcept { return m ? yes : no; }
 // Lane i as bit i.
 inline std::uint32_t mask_to_bits(bool m) noexcept { return m ? 1U : 0U; }
@@ -29,6 +31,14 @@ template <class A> lane_mask<A> above(const fbatch<A>& a, const fbatch<A>& b) no
 }
 template <class A> lane_mask<A> equal(const fbatch<A>& a, const fbatch<A>& b) noexcept {
   return a == b;
+}
+template <class A> lane_mask<A> differ(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (fbatch<A>::size == 16) {
+    return lane_mask<A>::from_mask(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_OQ));
+  }
+#endif
+  return (a < b) | (a > b);
 }
 template <class A>
 fbatch<A> select(const lane_mask<A>& m, const fbatch<A>& yes, const fbatch<A>& no) noexcept {
