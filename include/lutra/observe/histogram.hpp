@@ -15,6 +15,7 @@
 #include <limits>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/observe/state.hpp>
+#include <lutra/simd/cache.hpp>
 #include <lutra/simd/lattice.hpp>
 #include <span>
 #include <vector>
@@ -312,6 +313,7 @@ void histogram::count_in(const float* x, index_t n, std::vector<Count>& to) cons
     const index_t size = std::min(chunk, n - at);
     index_t i = 0;
     for (; i + lanes <= size; i += lanes) {
+      simd::read_ahead(x + at + i, block * index_t{sizeof(float)});  // what ends_of() reads next
       simd::store_lattice_index(index + i, simd::load<V>(x + at + i), l);
     }
     for (; i < size; ++i) simd::store_lattice_index(index + i, x[at + i], l);

@@ -81,8 +81,8 @@ inline stores stores_for(index_t bytes) noexcept {
 // needed by the stores. (On one server core fake-quantization of one scale ran at 91 to 101 % of a copy's rate without,
 // at 96 to 117 with lines asked into the first-level cache, and at 112 to 130 like this, whether 2 or 8 KiB ahead; on
 // others it was not measured.)
-[[gnu::always_inline]] inline void read_ahead(const void* p) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(p) + 4096;
+[[gnu::always_inline]] inline void read_ahead(const void* p, index_t ahead = 4096) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(ahead);
   __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
 }
 // The same for lines that will be overwritten: stores that find their line in the first-level cache do not wait for
