@@ -45,16 +45,16 @@ template <class T> class aligned {
   index_t size_;
 };
 
-// Copies of an input, taken in turn, as many as the caches that the system tells of would hold and one more (at most
-// 16): so each pass over a large input reads it from memory, and not what the last one left in a cache that is shared
-// with other machines.
+// Copies of an input that is too large for the caches of this machine, taken in turn: half as many again as the caches
+// that the system tells of would hold, at most 16. So a pass reads from memory, and not what the last one left in a
+// cache that is shared with other machines.
 template <class T> class in_turn {
  public:
   explicit in_turn(aligned<T> x) {
     const index_t bytes = x.size() * static_cast<index_t>(sizeof(T));
-    const index_t most = 16, small = index_t{1} << 24;
-    const index_t told = lutra::simd::told_last_level_cache();
-    const index_t count = bytes < small ? 1 : std::min(most, told / bytes + 2);
+    const index_t most = 16, told = lutra::simd::told_last_level_cache();
+    const bool fits = bytes <= lutra::simd::stream_threshold();
+    const index_t count = fits ? 1 : std::min(most, 3 * told / (2 * bytes) + 1);
     for (index_t i = 1; i < count; ++i) {
       copies_.emplace_back(x.size());
       std::copy_n(x.data(), x.size(), copies_.back().data());

@@ -144,18 +144,19 @@ void to_float(benchmark::State& state, const size_class& size, const quantizatio
   aligned<float> y(extents.size());
   const qparams p = params_of(spec, x, extents);
   quantize(bench::view_of(x, extents), p, tensor_view<Code>(codes.data(), extents));
-  const auto run = [&] {
-    dequantize(tensor_view<const Code>(codes.data(), extents), p,
+  bench::in_turn<Code> inputs(std::move(codes));
+  const auto run = [&](const aligned<Code>& in) {
+    dequantize(tensor_view<const Code>(in.data(), extents), p,
                tensor_view<float>(y.data(), extents));
   };
-  run();
+  run(inputs.first());
   if (!every_element(p, extents, [&](index_t i, const unit_params& u) {
-        return y[i] == decode_one(codes[i], u);
+        return y[i] == decode_one(inputs.first()[i], u);
       })) {
     return state.SkipWithError("wrong answer");
   }
   for (auto _ : state) {
-    run();
+    run(inputs.next());
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * (size.bytes + size.bytes / 4));

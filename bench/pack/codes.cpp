@@ -21,6 +21,9 @@ constexpr size_class memory{"256MiB",
 std::span<std::uint8_t> all(aligned<std::uint8_t>& x) {
   return {x.data(), static_cast<std::size_t>(x.size())};
 }
+std::span<const std::uint8_t> all(const aligned<std::uint8_t>& x) {
+  return {x.data(), static_cast<std::size_t>(x.size())};
+}
 
 aligned<std::uint8_t> random_codes(index_t n, int bits) {
   random_stream random(1);
@@ -42,34 +45,34 @@ void count(benchmark::State& state, index_t elements, index_t bytes) {
 }
 
 void pack(benchmark::State& state, index_t n, int bits) {
-  auto codes = random_codes(n, bits);
-  auto expected = packed_plainly(codes, bits);
+  bench::in_turn<std::uint8_t> inputs(random_codes(n, bits));
+  auto expected = packed_plainly(inputs.first(), bits);
   aligned<std::uint8_t> stream(expected.size(), 1);
-  pack_bits(all(codes), bits, all(stream));
+  pack_bits(all(inputs.first()), bits, all(stream));
   if (!same(stream, expected)) return state.SkipWithError("wrong answer");
   for (auto _ : state) {
-    pack_bits(all(codes), bits, all(stream));
+    pack_bits(all(inputs.next()), bits, all(stream));
     benchmark::ClobberMemory();
   }
   count(state, n, n + stream.size());
 }
 void unpack(benchmark::State& state, index_t n, int bits) {
   auto expected = random_codes(n, bits);
-  auto stream = packed_plainly(expected, bits);
+  bench::in_turn<std::uint8_t> streams(packed_plainly(expected, bits));
   aligned<std::uint8_t> codes(n, 1);
-  unpack_bits(all(stream), bits, all(codes));
+  unpack_bits(all(streams.first()), bits, all(codes));
   if (!same(codes, expected)) return state.SkipWithError("wrong answer");
   for (auto _ : state) {
-    unpack_bits(all(stream), bits, all(codes));
+    unpack_bits(all(streams.next()), bits, all(codes));
     benchmark::ClobberMemory();
   }
-  count(state, n, n + stream.size());
+  count(state, n, n + streams.first().size());
 }
 void copy_unpacked(benchmark::State& state, index_t n) {
-  const aligned<std::uint8_t> x(n, 1);
+  bench::in_turn<std::uint8_t> inputs(aligned<std::uint8_t>(n, 1));
   aligned<std::uint8_t> out(n, 2);
   for (auto _ : state) {
-    std::memcpy(out.data(), x.data(), static_cast<std::size_t>(n));
+    std::memcpy(out.data(), inputs.next().data(), static_cast<std::size_t>(n));
     benchmark::ClobberMemory();
   }
   count(state, n, 2 * n);

@@ -263,6 +263,81 @@ TEST_CASE("gradient: scales at both ends of the exponent range, in place, stride
   CHECK(same_bits(dx, base));
 }
 
+TEST_CASE("gradient: written around the caches, the same bits at every level and misalignment") {
+  const index_t threshold = lutra::simd::stream_threshold();
+  const shape extents{3, (index_t{1} << 14) + 21};  // more than a block of sums, rows out of line
+  const auto n = static_cast<std::size_t>(extents.size());
+  const std::vector<float> x = mixed_data(extents.size(), 0.03F, 20);
+  const std::vector<float> dy = normal(extents.size(), 21);
+  for (const auto& spec : specs_of_every_form()) {
+    for (const bool channels : {false, true}) {
+      const qparams p = channels ? params_for(spec, granularity::per_channel(0), 3)
+                                 : params_for(spec, granularity::per_tensor(), 1);
+      CAPTURE(lutra::name_of(spec.dtype));
+      CAPTURE(channels);
+      std::vector<float> y(n), dx(n), through(n);
+      std::vector<std::uint8_t> mask(static_cast<std::size_t>(lutra::mask_bytes(extents.size())));
+      lutra::fake_quantize_with_mask(view(x.data(), extents), p, out_view(y.data(), extents), mask);
+      const auto g = lutra::learnable_backward(view(x.data(), extents), view(dy.data(), extents), p,
+                                               out_view(dx.data(), extents));
+      lutra::straight_through(view(dy.data(), extents), mask, out_view(through.data(), extents));
+      for_each_level([&](auto level) {
+        using Level = decltype(level);
+        for (const std::size_t shift : {0U, 1U, 4U, 8U, 16U}) {
+          std::vector<float> out(n + 48, 77.0F);
+          std::size_t at = shift;
+          while (reinterpret_cast<std::uintptr_t>(out.data() + at - shift) % 64 != 0) ++at;
+          const auto got = [&] { return std::span<const float>(out).subspan(at, n); };
+          const out_view to(out.data() + at, extents);
+          std::vector<std::uint8_t> bits(mask.size());
+          lutra::simd::set_stream_threshold(1);
+          lutra::fake_quantize_with_mask<Level>(view(x.data(), extents), p, to, bits);
+          CHECK(same_bits(got(), y));
+          CHECK(bits == mask);
+          const auto sums = lutra::learnable_backward<Level>(view(x.data(), extents),
+                                                             view(dy.data(), extents), p, to);
+          CHECK(same_bits(got(), dx));
+          CHECK(sums.scale == g.scale);
+          CHECK(sums.offset == g.offset);
+          lutra::straight_through<Level>(view(dy.data(), extents), mask, to);
+          CHECK(same_bits(got(), through));
+          lutra::simd::set_stream_threshold(threshold);
+          CHECK((out[at + n] == 77.0F && (at == 0 || out[at - 1] == 77.0F)));
+        }
+      });
+    }
+  }
+}
+
+TEST_CASE("gradient: NaN, infinite and zero gradients stay where they are") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  const qparams p = params_for({}, granularity::per_tensor(), 1);
+  const auto units = lutra::units_of(p, {64}, "test");
+  for (const float special : {nan, infinity, -infinity, -0.0F}) {
+    for (const float value : {0.5F, -1e9F, 1e9F, nan}) {  // inside, below, above
+      CAPTURE(special);
+      CAPTURE(value);
+      std::vector<float> x = normal(64, 22);
+      std::vector<float> dy = normal(64, 23);
+      x[37] = value;
+      dy[37] = special;
+      const expected_backward e = backward_by_definition(x, dy, p, units, quotient::exact);
+      for_each_level([&](auto level) {
+        std::vector<float> dx(64);
+        const auto g = lutra::learnable_backward<decltype(level)>(
+            view(x.data(), {64}), view(dy.data(), {64}), p, out_view(dx.data(), {64}));
+        CHECK(same_bits(dx, e.dx));
+        const auto alike = [](double a, double b) {
+          return (a != a && b != b) || a == b || std::abs(a - b) <= 1e-9 * std::abs(b);
+        };
+        CHECK(alike(g.scale[0], e.scale[0]));
+        CHECK(alike(g.offset[0], e.offset[0]));
+      });
+    }
+  }
+}
+
 #if defined(__SSE2__)
 TEST_CASE("gradient: flushing denormals to zero only makes denormals count as zero") {
   std::vector<float> x = normal(200, 12);

@@ -28,12 +28,15 @@ TEST_CASE("cache: a few cores do not have the cache of a whole machine") {
   CHECK(simd::believable_cache(8 * mib, -1) == 8 * mib);  // the system does not know how many
   const unsigned cpus = std::thread::hardware_concurrency();
   if (cpus > 0) CHECK(simd::detect_last_level_cache() <= index_t{cpus} * 32 * mib);
+  CHECK(simd::detect_last_level_cache() <= simd::told_last_level_cache());
 }
 
 TEST_CASE("cache: a prefetch of what does not exist does no harm") {
   const int x = 7;
   simd::prefetch(&x, index_t{1} << 40);
   simd::prefetch(nullptr, 0);
+  simd::read_ahead(&x, index_t{1} << 40);
+  simd::read_ahead(nullptr);
   simd::prefetch_for_write(&x, index_t{1} << 40);
   simd::prefetch_for_write(nullptr, 0);
   CHECK(x == 7);

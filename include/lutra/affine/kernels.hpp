@@ -47,12 +47,13 @@ template <class V, unit_form Form, class F> void with_source(const row_constants
   }
 }
 
-// x, out: n elements of one unit (run), `count` units of `length` elements (blocks), n elements with constants of their own that begin anew after every `period` (rows).
+// x, out: n elements of one unit (run), `count` units of `length` elements, those of p from
+// `at` on (blocks), n elements with constants of their own that begin anew after every `period` (rows).
 struct fake_quantize_kernels {
   void (*run)(const float* x, float* out, index_t n, const unit_constants<float>& unit,
               bool stream);
-  void (*blocks)(const float* x, float* out, index_t length, index_t count,
-                 const unit_source& units, bool stream);
+  void (*blocks)(const float* x, float* out, index_t length, index_t count, const qparams& p,
+                 index_t at, bool stream);
   void (*rows)(const float* x, float* out, index_t n, index_t period, const row_constants& units,
                bool stream);
 };
@@ -66,9 +67,9 @@ fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
         [](const float* x, float* out, index_t n, const unit_constants<float>& unit, bool stream) {
           fake_quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit), stream);
         },
-        [](const float* x, float* out, index_t length, index_t count, const unit_source& units,
-           bool stream) {
-          fake_quantize_blocks<Level, f, m>(x, out, length, count, units, stream);
+        [](const float* x, float* out, index_t length, index_t count, const qparams& units,
+           index_t at, bool stream) {
+          fake_quantize_blocks<Level, f, m>(x, out, length, count, units, at, stream);
         },
         [](const float* x, float* out, index_t n, index_t period, const row_constants& units,
            bool stream) {

@@ -11,7 +11,7 @@
 #include <lutra/affine/lanes.hpp>
 #include <lutra/affine/units.hpp>
 #include <lutra/simd/cache.hpp>
-#include <lutra/simd/lanes.hpp>
+#include <lutra/simd/each_lane.hpp>
 #include <lutra/simd/widen.hpp>
 #include <vector>
 
@@ -129,7 +129,7 @@ template <bool Stream, class V>
     simd::store(p, v);
   }
 }
-// The same for loops whose body handles several cache lines: nothing that follows is moved before a streamed store.
+// The same for loops whose body handles several cache lines: no read that follows is moved before a streamed store.
 // Compilers like to read two lines and then write two, which had 70 % of the rate of one after the other.
 template <bool Stream, class V>
 [[gnu::always_inline]] inline void put_in_turn(float* p, const V& v) noexcept {
@@ -183,10 +183,9 @@ void fake_quantize_pair(const float* x, float* out, index_t period, const Source
     const unit_constants<V> c = constants.at(i);
     if constexpr (Stream) simd::read_ahead(x + i);
     if constexpr (Stream) simd::read_ahead(x + period + i);
-    const V a = simd::load<V>(x + i);
-    const V b = simd::load<V>(x + period + i);
-    put_in_turn<Stream>(out + i, fake_quantize_lanes<Form, Method>(a, c));
-    put_in_turn<Stream>(out + period + i, fake_quantize_lanes<Form, Method>(b, c));
+    put_in_turn<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));
+    const V second = simd::load<V>(x + period + i);
+    put_in_turn<Stream>(out + period + i, fake_quantize_lanes<Form, Method>(second, c));
   }
 }
 // n elements in rows of `period`, which is a multiple of the register or at least n. The constants of long rows
@@ -208,29 +207,28 @@ void fake_quantize_rows(const float* x, float* out, index_t n, index_t period, c
   }
 }
 
-// Units `first` and following of `units`, n of `length` elements each, whatever their scales.
-template <quotient_method Method>
-void fake_quantize_one_by_one(const float* x, float* out, index_t length, index_t n,
-                              const unit_source& units, index_t first) noexcept {
+// n elements of one unit, whatever its scale.
+template <class Level, unit_form Form, quotient_method Method>
+void fake_quantize_unit(const float* x, float* out, index_t n, const unit_params& u) noexcept {
+  if (is_regular(u.scale)) {
+    const uniform_constants<simd::floats<Level>> constants(constants_of(u));
+    return fake_quantize_from<Level, Form, Method, false>(0, x, out, n, constants);
+  }
   constexpr quotient q =
       Method == quotient_method::multiply ? quotient::reciprocal : quotient::exact;
-  for (index_t u = 0; u < n; ++u) {
-    const unit_params params = unit_of(*units.params, units.first + first + u);
-    for (index_t i = u * length; i < (u + 1) * length; ++i)
-      out[i] = fake_quantize_one(x[i], params, q);
-  }
+  for (index_t i = 0; i < n; ++i) out[i] = fake_quantize_one(x[i], u, q);
 }
 
-// `count` units of `length` elements each, a multiple of the register. Their constants are made a register of units
-// at a time: between longer pauses memory would idle. Registers with a unit that is not regular are left to
-// element.hpp. Length: the usual one, known when compiling, or 0.
+// `count` units of `length` elements each, a multiple of the register, from unit `at` of p on. Their constants are made
+// a register of units at a time: between longer pauses memory would idle. Where one of these is not regular, they are
+// taken singly. Length: the usual one, known when compiling, or 0.
 template <class Level, unit_form Form, quotient_method Method, bool Stream, index_t Length>
 void fake_quantize_units(const float* x, float* out, index_t length, index_t count,
-                         const unit_source& units) noexcept {
+                         const qparams& p, index_t at) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   constexpr unit_offsets kind = offsets_of(Form);
-  const unit_source source = units;
+  const unit_source source = units_from(p, at);
   const index_t each = Length == 0 ? length : Length;
   for (index_t first = 0; first < count; first += lanes) {
     const index_t n = std::min(lanes, count - first);
@@ -238,9 +236,9 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
     const unit_constants<V> all = n == lanes ? constants_from<kind, V>(source, first)
                                              : last_constants_from<kind, V>(source, first, n);
     if (!all_regular(all.scale)) {
-      fake_quantize_one_by_one<Method>(x, out, each, n, source, first);
-      x += n * each;
-      out += n * each;
+      for (index_t u = 0; u < n; ++u, x += each, out += each) {
+        fake_quantize_unit<Level, Form, Method>(x, out, each, unit_of(p, at + first + u));
+      }
       continue;
     }
     const simd::each_lane<V> scale(all.scale), reciprocal(all.reciprocal), lowest(all.lowest),
@@ -257,13 +255,13 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
 }
 template <class Level, unit_form Form, quotient_method Method>
 void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
-                          const unit_source& units, bool stream) noexcept {
+                          const qparams& p, index_t at, bool stream) noexcept {
   if (!stream || elements_before_aligned<simd::floats<Level>>(out) != 0) {
-    fake_quantize_units<Level, Form, Method, false, 0>(x, out, length, count, units);
+    fake_quantize_units<Level, Form, Method, false, 0>(x, out, length, count, p, at);
   } else if (length == 32) {
-    fake_quantize_units<Level, Form, Method, true, 32>(x, out, length, count, units);
+    fake_quantize_units<Level, Form, Method, true, 32>(x, out, length, count, p, at);
   } else {
-    fake_quantize_units<Level, Form, Method, true, 0>(x, out, length, count, units);
+    fake_quantize_units<Level, Form, Method, true, 0>(x, out, length, count, p, at);
   }
 }
 

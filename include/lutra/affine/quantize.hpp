@@ -11,7 +11,7 @@
 // Infinities saturate. Signed integers live in int8, the rest in uint8: one value per byte, fp4 in the
 // low nibble. Views may be strided; in and out may be the same elements but must not overlap otherwise.
 // Cost: one read and one write of the tensor; a strided view is copied once. Outputs larger than the caches are written
-// around them, blocks and rows only if they begin at a multiple of 64 bytes.
+// around them, blocks and rows only if they begin at a multiple of a register.
 #pragma once
 
 #include <array>
@@ -171,7 +171,7 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
         for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
       },
       [&](index_t first, index_t n, index_t count, index_t at) {
-        kernels.blocks(from + first, to + first, n, count, units_from(p, at), stream);
+        kernels.blocks(from + first, to + first, n, count, p, at, stream);
       },
       [&](index_t first, index_t n, index_t period, const row_constants& constants) {
         kernels.rows(from + first, to + first, n, period, constants, stream);

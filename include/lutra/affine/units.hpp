@@ -21,27 +21,19 @@ constexpr unit_offsets offsets_of(unit_form form) noexcept {
                                      : unit_offsets::none;
 }
 
-// Where the parameters of consecutive units lie; those of offsets that they do not have are never read. `params` and
-// `first` say which units they are, for those that are not regular.
+// Where the parameters of consecutive units lie; those of offsets that they do not have are never read.
 struct unit_source {
   const float* scale;
   const std::int32_t* zero_point;
   const float* minval;
   float quant_min, quant_max;
-  const qparams* params = nullptr;
-  index_t first = 0;
 };
 // From unit `first` on.
 inline unit_source units_from(const qparams& p, index_t first) noexcept {
   const bool zero_point = !p.zero_point.empty();
   const bool minval = !p.minval.empty();
-  return {p.scale.data() + first,
-          zero_point ? p.zero_point.data() + first : nullptr,
-          minval ? p.minval.data() + first : nullptr,
-          p.quant_min,
-          p.quant_max,
-          &p,
-          first};
+  return {p.scale.data() + first, zero_point ? p.zero_point.data() + first : nullptr,
+          minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
 }
 
 // Asks for the parameters of the 512th unit after unit i. A loop that writes around the caches leaves

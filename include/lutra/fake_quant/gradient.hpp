@@ -4,7 +4,7 @@
 // With q = (x - fo) / scale, m = round(q) and the bounds lo = quant_min - qo, hi = quant_max - qo:
 //   inside (lo <= m <= hi)   dy/dx = 1   dy/dscale = m - q       dy/dminval = 0   dy/dzero_point = 0
 //   below or above           dy/dx = 0   dy/dscale = lo or hi    dy/dminval = 1   dy/dzero_point = -scale
-//   NaN                      all 0
+//   NaN                      all 0 (times dy: an infinite or NaN gradient there still shows in the sums)
 // fp8 and fp4: m = cast(q), inside means quant_min <= q <= quant_max, and there is no offset. The quotient is
 // that of quantize.hpp, so the mask is the reference's and, with `reciprocal`, torch's. Gradients of
 // parameters (LSQ, LSQ+) are sums of exact products, in double, 16 interleaved sums per block of 2^14

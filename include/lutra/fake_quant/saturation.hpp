@@ -6,6 +6,8 @@
 // scale; the functions of registers give the same for regular ones (affine/lanes.hpp).
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <lutra/affine/lanes.hpp>
 #include <lutra/simd/masks.hpp>
 
@@ -18,14 +20,16 @@ inline constexpr bool is_integer_form = Form == unit_form::zp || Form == unit_fo
 // What a unit's values saturate at. Level: rounded quotient of integer forms, the quotient itself of float forms.
 template <class V> struct saturation_bounds {
   V lo, hi;  // of levels: quant_min - qo and quant_max - qo
-  // Of x - fo, two levels beyond: far enough to tell which side, near enough for the exact quotient.
+  // Of x - fo, a little beyond: far enough to tell which side, near enough for the exact quotient.
   V nearest_below, nearest_above;
 };
 template <unit_form Form, class V>
 [[gnu::always_inline]] inline saturation_bounds<V> saturation_bounds_of(
     const unit_params& u) noexcept {
   const unit_constants<float> c = constants_of(u);
-  const float margin = is_integer_form<Form> ? 2.0F * c.scale : c.highest;
+  const float margin = is_integer_form<Form>
+                           ? 2.0F * c.scale
+                           : std::max(std::abs(c.lowest), std::abs(c.highest)) + c.scale;
   return {V(u.quant_min - u.integer_offset), V(u.quant_max - u.integer_offset),
           V(c.lowest - margin), V(c.highest + margin)};
 }

@@ -85,7 +85,9 @@ class histogram {
         cover(ends.min, ends.max);
       }
       finite_ += size;
-      tables ? count_in<Level>(x + at, size, table) : count_in<Level>(x + at, size, counts_);
+      const index_t more = n - at - size;
+      tables ? count_in<Level>(x + at, size, more, table)
+             : count_in<Level>(x + at, size, more, counts_);
       pending += size;
       if (pending >= flush_after) {
         flush(table);
@@ -172,7 +174,7 @@ class histogram {
   };
   template <class Level> static span_ends ends_of(const float* x, index_t n) noexcept;
   template <class Level, class Count>
-  void count_in(const float* x, index_t n, std::vector<Count>& to) const noexcept;
+  void count_in(const float* x, index_t n, index_t more, std::vector<Count>& to) const noexcept;
 
   void add_elements(const float* x, index_t n) {
     for (index_t i = 0; i < n; ++i) {
@@ -293,9 +295,10 @@ template <class Level> histogram::span_ends histogram::ends_of(const float* x, i
   return e;
 }
 
-// Every x[i] lies in the range.
+// Every x[i] lies in the range. Asks for the block that ends_of() reads next: `more` elements follow.
 template <class Level, class Count>
-void histogram::count_in(const float* x, index_t n, std::vector<Count>& to) const noexcept {
+void histogram::count_in(const float* x, index_t n, index_t more,
+                         std::vector<Count>& to) const noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   constexpr index_t chunk = 256;
@@ -313,7 +316,7 @@ void histogram::count_in(const float* x, index_t n, std::vector<Count>& to) cons
     const index_t size = std::min(chunk, n - at);
     index_t i = 0;
     for (; i + lanes <= size; i += lanes) {
-      simd::read_ahead(x + at + i, block * index_t{sizeof(float)});  // what ends_of() reads next
+      if (at + i < more) simd::read_ahead(x + at + i, block * index_t{sizeof(float)});
       simd::store_lattice_index(index + i, simd::load<V>(x + at + i), l);
     }
     for (; i < size; ++i) simd::store_lattice_index(index + i, x[at + i], l);

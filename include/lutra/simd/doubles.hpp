@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // double_sums<V> accumulates registers of V = floats<Level>. Widening is exact and so is the product
-// of two floats in double; only the additions round, the same way at every level. masked_sums<V> has two sums per lane
-// that share the widening.
+// of two floats in double; only the additions round, the same way at every level. masked_sums<V> has two sums per lane.
 #pragma once
 
 #include <lutra/simd/masks.hpp>

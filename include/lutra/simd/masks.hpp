@@ -38,6 +38,9 @@ template <class A> lane_mask<A> differ(const fbatch<A>& a, const fbatch<A>& b) n
     return lane_mask<A>::from_mask(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_OQ));
   }
 #endif
+#if defined(__AVX__)
+  if constexpr (fbatch<A>::size == 8) return lane_mask<A>(_mm256_cmp_ps(a, b, _CMP_NEQ_OQ));
+#endif
   return (a < b) | (a > b);
 }
 template <class A>

@@ -1,4 +1,4 @@
-// lutra: lanes.hpp - the lanes of a register, one after the other, each in all lanes of another.
+// lutra: each_lane.hpp - the lanes of a register, one after the other, each in all lanes of another.
 // SPDX-License-Identifier: Apache-2.0
 //
 // From the register itself where the level can choose a lane at run time. Elsewhere from memory, which a loop that

@@ -1,4 +1,4 @@
-#include <lutra/simd/lanes.hpp>
+#include <lutra/simd/each_lane.hpp>
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 
 #include "levels.hpp"
 
-TEST_CASE("lanes: each lane is spread over a register") {
+TEST_CASE("each_lane: each lane is spread over a register") {
   std::vector<float> x(16);
   for (std::size_t i = 0; i < 16; ++i) x[i] = static_cast<float>(3 * i) - 7.5F;
   for_each_level([&](auto level) {
