@@ -15,27 +15,37 @@ try() { # try NAME CMAKE_ARGUMENT...
   name=$1
   shift
   cmake -S "$here/$name" -B "$work/$name" --log-level=WARNING "$@"
-  cmake --build "$work/$name" > "$work/log" || { cat "$work/log"; return 1; }
+  cmake --build "$work/$name" --parallel 1 > "$work/$name/log" || { cat "$work/$name/log"; return 1; }
   "$work/$name/consumer"
   if [ -e "$work/$name/dispatched" ]; then "$work/$name/dispatched"; fi
   echo "install: $name works"
 }
 
+try_flags() { # try_flags NAME FLAG... - with the compiler alone
+  name=$1
+  shift
+  g++ -std=c++20 -O1 "$here/consumer.cpp" "$here/consumer_second.cpp" -o "$work/by_$name" "$@"
+  "$work/by_$name"
+  echo "install: $name works"
+}
+
 cmake -S "$top" -B "$work/build" --log-level=WARNING -DLUTRA_DEVELOPER=OFF
 cmake --install "$work/build" --prefix "$work/prefix" > /dev/null
+export PKG_CONFIG_PATH="$work/prefix/share/pkgconfig"
+version=$(pkg-config --modversion lutra)
+
+# Two at a time; each compiles one file after the other. (A shell of its own each, so that set -e counts.)
+(
+  set -e
+  try subdirectory -DLUTRA_SOURCE="$top"
+  try_flags plain -I"$work/prefix/include" -I/usr/include/eigen3 ${xsimd:+-I"$xsimd/include"}
+) > "$work/log" 2>&1 &
+second=$!
+status=0
 try find_package -DCMAKE_PREFIX_PATH="$work/prefix" -DLUTRA_XSIMD_ROOT="$xsimd"
-try subdirectory -DLUTRA_SOURCE="$top"
 try fetch_content -DLUTRA_SOURCE="$top"
-
-sources="$here/consumer.cpp $here/consumer_second.cpp"
-version=$(PKG_CONFIG_PATH=$work/prefix/share/pkgconfig pkg-config --modversion lutra)
-# shellcheck disable=SC2046,SC2086  # words on purpose
-g++ -std=c++20 -O1 "-DEXPECTED_VERSION=\"$version\"" $sources -o "$work/by_pkg_config" \
-  $(PKG_CONFIG_PATH=$work/prefix/share/pkgconfig pkg-config --cflags lutra)
-"$work/by_pkg_config"
-echo "install: pkg-config works"
-
-# shellcheck disable=SC2086
-g++ -std=c++20 -O1 $sources -o "$work/by_flags" -I"$work/prefix/include" -I/usr/include/eigen3 ${xsimd:+-I"$xsimd/include"}
-"$work/by_flags"
-echo "install: plain -I works"
+# shellcheck disable=SC2046  # words on purpose
+try_flags pkg-config "-DEXPECTED_VERSION=\"$version\"" $(pkg-config --cflags lutra)
+wait $second || status=1
+cat "$work/log"
+exit $status
