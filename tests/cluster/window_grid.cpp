@@ -76,6 +76,27 @@ TEST_CASE("window_grid: without an end to the blocks it holds every position") {
   CHECK(grid.last(1) == 5);
 }
 
+TEST_CASE("window_grid: windows that overlap lie between their first and last rows") {
+  lutra::random_stream random(4);
+  const lutra::line l = random_line(300, 5);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<index_t> from = {0}, to = {0};
+    for (int q = 1; q < 6; ++q) {
+      from.push_back(std::max(from.back(), static_cast<index_t>(random.below(260))));
+      to.push_back(std::max({to.back(), from.back(), static_cast<index_t>(random.below(300))}));
+    }
+    from.push_back(300);
+    to.push_back(300);
+    lutra::window_grid grid;
+    grid.make(l, from, to, 5.0 + static_cast<double>(random.below(60)));
+    for (index_t q = 0; q <= 6; ++q) {
+      const auto u = static_cast<std::size_t>(q);
+      CHECK(grid.positions()[static_cast<std::size_t>(grid.first(q))] <= from[u]);
+      CHECK(grid.positions()[static_cast<std::size_t>(grid.last(q))] >= to[u]);
+    }
+  }
+}
+
 TEST_CASE("window_grid: spreads of 0, not a number, or so small that a step is rounded") {
   const std::vector<index_t> from = {0, 1, 2, 500};
   const std::vector<index_t> to = {0, 498, 499, 500};

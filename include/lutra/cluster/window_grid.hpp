@@ -125,16 +125,16 @@ class window_grid {
     offset_.resize(size(k + 1));
     rows_ = 0;
     for (index_t q = 0; q <= k; ++q) {
-      first_[size(q)] = index_of(from[size(q)]);
-      last_[size(q)] = index_of(to[size(q)]);
+      // Where a window begins within the one before, no grid position need be: the block it begins in is its first.
+      first_[size(q)] = std::upper_bound(position_.begin(), position_.end(),
+                                         static_cast<std::uint32_t>(from[size(q)])) -
+                        position_.begin() - 1;
+      last_[size(q)] = std::lower_bound(position_.begin(), position_.end(),
+                                        static_cast<std::uint32_t>(to[size(q)])) -
+                       position_.begin();
       offset_[size(q)] = rows_ - first_[size(q)];
       rows_ += last_[size(q)] - first_[size(q)] + 1;
     }
-  }
-  index_t index_of(index_t position) const {
-    return std::lower_bound(position_.begin(), position_.end(),
-                            static_cast<std::uint32_t>(position)) -
-           position_.begin();
   }
 
   std::vector<std::uint32_t> position_;
