@@ -1,3 +1,4 @@
+#include <lutra/cluster/interval_dp.hpp>
 #include <lutra/cluster/window_slack.hpp>
 #include <lutra/core/random.hpp>
 
@@ -57,6 +58,60 @@ TEST_CASE("window_slack: whole blocks cost at most the slack more than the optim
   }
   CHECK(tightest < 50);  // not bounds that say nothing
   CHECK(tightest_anywhere < 50);
+}
+
+// The least cost of k clusters whose boundaries are rows of the layers.
+double best_of_rows(const lutra::line& l, const lutra::window_grid& grid, index_t q, index_t at) {
+  if (q == 0) return at == 0 ? 0.0 : std::numeric_limits<double>::infinity();
+  double best = std::numeric_limits<double>::infinity();
+  for (index_t g = grid.first(q - 1); g <= std::min(at, grid.last(q - 1)); ++g) {
+    const auto i = grid.positions()[static_cast<std::size_t>(g)];
+    const auto j = grid.positions()[static_cast<std::size_t>(at)];
+    best = std::min(best, best_of_rows(l, grid, q - 1, g) + l.cost(i, j));
+  }
+  return best;
+}
+
+TEST_CASE(
+    "window_slack: the same within windows that hold the optimum, whose centroids are within "
+    "reach") {
+  lutra::random_stream random(18);
+  double tightest = 1e300;
+  for (int trial = 0; trial < 600; ++trial) {
+    const std::size_t n = 8 + random.below(10);
+    std::vector<double> x, w;
+    for (std::size_t i = 0; i < n; ++i) {
+      x.push_back((x.empty() ? 0.0 : x.back()) + 0.001 + random.uniform());
+      w.push_back(static_cast<double>(1 + random.below(5)));
+    }
+    const lutra::line l = lutra::line_of_points(x, w);
+    const int k = 2 + static_cast<int>(random.below(4));
+    const auto starts = lutra::optimal_intervals(std::span<const double>(x), w, k);
+    std::vector<index_t> from(static_cast<std::size_t>(k) + 1, 0), to(from);
+    for (std::size_t q = 1; q < from.size(); ++q) {
+      const index_t at = q < starts.size() ? starts[q] : l.size();
+      const bool last = q == starts.size();
+      from[q] = std::max(from[q - 1], at - (last ? 0 : static_cast<index_t>(random.below(4))));
+      to[q] = std::max(to[q - 1],
+                       std::min(l.size(), at + (last ? 0 : static_cast<index_t>(random.below(4)))));
+    }
+    lutra::window_grid grid;
+    grid.make(l, from, to, 2.0 + static_cast<double>(random.below(8)));
+    const double optimum = oracle::optimum(x, w, k);
+    const double slack = lutra::window_slack()(l, grid, from, to, optimum);
+    const double blocks = best_of_rows(l, grid, k, grid.last(k));
+    CAPTURE(trial);
+    CHECK(blocks <= optimum + slack + 1e-12);
+    if (blocks > optimum + 1e-12) tightest = std::min(tightest, slack / (blocks - optimum));
+    for (std::size_t q = 1; q < starts.size(); ++q) {
+      const index_t end = q + 1 < starts.size() ? starts[q + 1] : l.size();
+      const double apart = l.mean(starts[q], end) - l.mean(starts[q - 1], starts[q]);
+      const double reach = lutra::reach(l, std::span<const index_t>(from).subspan(q - 1, 3),
+                                        std::span<const index_t>(to).subspan(q - 1, 3));
+      CHECK(apart <= reach * (1 + 1e-12));
+    }
+  }
+  CHECK(tightest < 20);
 }
 
 TEST_CASE("window_slack: nothing where every block is a point") {

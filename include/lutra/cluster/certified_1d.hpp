@@ -18,9 +18,11 @@
 // for the values left of a grid position g alone, with the centroids of P kept. Hence, if boundary q of
 // P lies between the neighbouring grid positions g and h,
 //   (2)  F_q(g) + G_(k-q)(h) - slack <= cost(P) <= cost of any clustering known,
-// and every block of window q that violates (2) is dropped. M_a is at most
+// and every block of window q that violates (2) is dropped. Costs on the line leave out what lies within atoms. That is
+// the same for all clusterings, but (2) also leaves out the block itself, of which it is at most
+// n_a (m_a - lo)(hi - m_a). M_a is at most
 // 2 n_a (m_a - lo)(hi - m_a)/(hi - lo), the two-point distribution. Three bounds of the D_l are used:
-// D_l is at most the distance between the ends of the windows l-1 and l+1; the D_l add up to the range of
+// D_l is bounded by the windows l-1, l and l+1 (window_slack.hpp); the D_l add up to the range of
 // the data; and if t_l is the only boundary in its block, all values of the block are at least D_l/2 - r_a away
 // from their centroids. If a block holds more, t_f to t_g, their centroids c_(f+1) to c_g lie between them, and
 //   sum over l = f..g of D_l = 2 (c_(f+1) - t_f) + (c_g - c_(f+1)) + 2 (t_g - c_g) <= 2 (t_g - t_f) <= 2 r_a.
@@ -50,6 +52,7 @@ struct certified_options {
   double max_gap = 0;           // stop as soon as inertia / lower_bound - 1 is proven to be below
   index_t row_limit = 1 << 25;  // give up refining above so many grid rows in one level
   bool final_windows = false;   // shrink the windows once more at the end
+  bool settle = false;          // and at the finest level again while that makes them narrower
   // Boundary q = 1..k-1 of an optimal clustering is known to lie between these positions; empty:
   // nothing is known.
   std::span<const std::pair<index_t, index_t>> windows{};
@@ -97,6 +100,7 @@ template <class Level> class certified_solver {
     double blocks = static_cast<double>(std::max<index_t>(k_ <= 16 ? 8 * k_ : 4 * k_, 64));
     if (options_.narrow) blocks = infinity;
     bool at_points = false;
+    double settled = infinity;  // positions in windows when the finest level was solved last
     for (;;) {
       ++result_.levels;
       const bool finest = grid_.make(*line_, from_, to_, blocks);
@@ -114,7 +118,13 @@ template <class Level> class certified_solver {
       if (!done || options_.final_windows) {
         shrink_windows(std::min(limit, limit_of(slack)), at_points);
       }
-      if (done) break;
+      if (done) {
+        if (!options_.settle || !finest || slack == 0) break;
+        const auto left = static_cast<double>(window_grid::rows_of(*line_, from_, to_, infinity));
+        if (!(left < 0.875 * settled)) break;
+        settled = left;
+        continue;
+      }
       const index_t finer = window_grid::rows_of(*line_, from_, to_, 4 * blocks);
       if (finer > options_.row_limit) break;
       // When windows hold hardly more positions than the finer grid, take them all at once.
@@ -135,9 +145,12 @@ template <class Level> class certified_solver {
   double at_most() const noexcept {
     return line_->blurred_up(best_ + cost_rounding(*line_, result_.starts) + line_->within);
   }
-  // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum.
+  // A clustering of whole blocks that costs more on the line is none that (1) makes of an optimum. What lies within
+  // atoms is in none of the costs on the line.
   double limit_of(double slack) const noexcept {
-    return line_->blurred_up(known()) + slack + 2 * errors_(k_, known() + slack);
+    const double hidden = std::min(line_->within, slack_.hidden());
+    return (line_->blurred_up(known()) - line_->within) + hidden + slack +
+           2 * errors_(k_, known() + slack);
   }
 
   // A first clustering: equal shares of the spread, then Lloyd steps. In narrow windows, their ends.
@@ -226,7 +239,7 @@ template <class Level> class certified_solver {
       while (a + block < r1 && left[a] + right[size(a + block)] > limit) ++a;
       index_t b = r1;
       while (b > a + block && left[b - block] + right[size(b)] > limit) --b;
-      from[size(q)] = grid_.positions()[size(a)];
+      from[size(q)] = std::max<index_t>(from_[size(q)], grid_.positions()[size(a)]);
       to[size(q)] = grid_.positions()[size(b)];
       c0 = a;
       c1 = b;

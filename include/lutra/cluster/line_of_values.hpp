@@ -23,10 +23,10 @@ LUTRA_STRICT_FP_BEGIN
 
 namespace lutra::inline LUTRA_ABI {
 
-// Calls f(x, weight) for about 16,384 values, one from each of as many equal stretches. Values: a span of
+// Calls f(x, weight) for about so many values, one from each of as many equal stretches. Values: a span of
 // numbers, which weigh 1, or a weighted_source.
-template <class Values, class F> void for_each_sample(const Values& values, F&& f) {
-  constexpr std::uint64_t samples = 16384;
+template <class Values, class F>
+void for_each_sample(const Values& values, F&& f, std::uint64_t samples = 16384) {
   const std::uint64_t n = values.size();
   const std::uint64_t stride = std::max<std::uint64_t>(1, n / samples);
   for (std::uint64_t i = 0; i + stride <= n; i += stride) {
@@ -279,12 +279,14 @@ inline double lattice_blur(const lattice& l, double steps) {
 }
 
 // One atom per bucket that holds something, and one per distinct value outside; what lies above gaps is moved.
+// `origin`: of the line, if it is not to be near the median.
 template <class Totals>
-bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorter_gaps& gaps = {}) {
+bucket_line line_of_buckets(const lattice& l, const Totals& totals, const shorter_gaps& gaps = {},
+                            std::optional<double> origin = {}) {
   constexpr bool weighted = std::same_as<Totals, weighted_totals>;
   std::size_t filled = 0;
   const double median = median_bucket(l, totals, filled);
-  line_builder builder(gaps.moved(median), filled + totals.outside.size());
+  line_builder builder(origin ? *origin : gaps.moved(median), filled + totals.outside.size());
   const auto value = [](const auto& far) {
     if constexpr (weighted)
       return far.first;

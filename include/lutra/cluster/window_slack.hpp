@@ -84,6 +84,33 @@ inline double slack_anywhere(const line& l, std::span<const std::uint32_t> grid,
   return std::min(by_range, by_cost) * (1 + 0x1.0p-30);
 }
 
+// What the mean of the original values of atoms i..j-1 may differ from that of the line: their sums are rounded
+// (line_rounding.hpp), values moved and weights off.
+inline double mean_error(const line& l, index_t i, index_t j) noexcept {
+  const auto larger = [&](const std::vector<double>& sum) {
+    return std::max(std::fabs(sum[static_cast<std::size_t>(i)]),
+                    std::fabs(sum[static_cast<std::size_t>(j)]));
+  };
+  const double lo = l.least(i), hi = l.largest(j - 1), weight = l.weight(i, j);
+  const double rounded =
+      larger(l.s) + (l.whole ? 0.0 : std::max(std::fabs(lo), std::fabs(hi)) * larger(l.w));
+  return 0x1.0p-51 * static_cast<double>(j - i + 9) * rounded / weight +
+         l.blur / std::sqrt(weight) + 2 * l.error * (hi - lo);
+}
+
+// The distance between the centroids left and right of a boundary, at most, by the windows of the boundary before, of
+// this one and of the next one. With its ends the mean of a cluster moves the same way, so that it lies between the means
+// from left end to left end and from right end to right end of the windows, where these hold anything.
+inline double reach(const line& l, std::span<const index_t> from, std::span<const index_t> to) {
+  double most = l.largest(std::max<index_t>(to[2], 1) - 1);
+  double least = l.least(std::min(from[0], l.size() - 1));
+  if (to[1] < to[2]) most = std::min(most, l.mean(to[1], to[2]) + mean_error(l, to[1], to[2]));
+  if (from[0] < from[1]) {
+    least = std::max(least, l.mean(from[0], from[1]) - mean_error(l, from[0], from[1]));
+  }
+  return std::max(0.0, most - least);
+}
+
 // One thread's scratch.
 class window_slack {
  public:
@@ -96,6 +123,7 @@ class window_slack {
     };
     std::vector<boundary> all;
     double squares = 0;
+    hidden_ = 0;
     index_t measured = 0;
     for (index_t q = 1; q + 1 < std::ssize(from); ++q) {
       measured = std::max(measured, grid.first(q));
@@ -108,8 +136,8 @@ class window_slack {
         b.square = std::max(b.square, square_[size(i)]);
       }
       if (b.deviation == 0) continue;
-      b.reach = std::max(0.0, l.largest(std::max<index_t>(to[size(q + 1)], 1) - 1) -
-                                  l.least(std::min(from[size(q - 1)], l.size() - 1)));
+      hidden_ = std::max(hidden_, b.own / 4);  // n (m - lo)(hi - m) = r M / 2
+      b.reach = reach(l, from.subspan(size(q - 1), 3), to.subspan(size(q - 1), 3));
       squares += b.square;
       all.push_back(b);
     }
@@ -140,6 +168,8 @@ class window_slack {
     }
     return std::min(slack, by_range) * (1 + 0x1.0p-30);
   }
+  // Then: what lies within the atoms of one block of a window, at most.
+  double hidden() const noexcept { return hidden_ * (1 + 0x1.0p-30); }
 
  private:
   static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
@@ -153,6 +183,7 @@ class window_slack {
     }
   }
 
+  double hidden_ = 0;
   std::vector<double> deviation_, own_, square_;  // by block: M_a, 2 r_a M_a, M_a^2 / n_a
 };
 

@@ -72,17 +72,20 @@ group_fit fit_sorted(std::span<const float> values, const fit_group_options& opt
 }
 
 // What a fit proves once every value has its nearest entry.
-inline void prove(group_fit& fit, const fit_1d_result& found, const fit_group_options& options) {
+inline void prove(group_fit& fit, const fit_1d_result& found, std::size_t values,
+                  const fit_group_options& options) {
   // Rounding the centroids, which are means, added this.
   double moved = 0;
   for (std::size_t c = 0; c < found.centroids.size(); ++c) {
     const double d =
         found.centroids[c] - static_cast<double>(static_cast<float>(found.centroids[c]));
-    const double most = std::fabs(d) + found.off;
+    const double most = std::fabs(d) + found.off[c];
     moved += found.weights[c] * (most * most);
   }
-  // Sums over up to 2^30 values may be off by this part: beside a far entry that is rounded they say little.
-  const double coarse = 0x1p-36 * (fit.inertia + moved);
+  // What sums of so many values may be off by (assign.hpp, group_scratch.hpp): beside a far entry that is rounded they say
+  // little.
+  const double part = 0x1p-53 * (1024 + static_cast<double>(values) / 4096);
+  const double coarse = part * (fit.inertia + moved);
   fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - coarse, moved));
   fit.rounding = std::min(moved, fit.inertia - fit.lower_bound);
   const bool near = fit.inertia - fit.rounding <= (1 + options.max_gap) * fit.lower_bound;
@@ -96,8 +99,6 @@ template <class A, executor Executor>
 std::optional<group_fit> fit_counted(std::span<const float> values,
                                      const fit_group_options& options,
                                      std::span<std::uint8_t> codes, const Executor& executor) {
-  // Of large tables sums in double did not prove the optimum to 1e-9 (normal weights, 256 entries: to 5e-7).
-  if (options.exact && options.entries > small_table && !sample_is_coarse(values)) return {};
   const fit_1d_result found =
       fit_1d<A>(values, std::span<const float>(), options.entries,
                 {.max_gap = options.max_gap, .exact = options.exact}, executor);
@@ -106,7 +107,7 @@ std::optional<group_fit> fit_counted(std::span<const float> values,
   fit.counted = true;
   fit.table = float_table(found.centroids);
   fit.inertia = assign_nearest<A>(values, std::span<const float>(fit.table), codes, executor);
-  prove(fit, found, options);
+  prove(fit, found, values.size(), options);
   return fit;
 }
 

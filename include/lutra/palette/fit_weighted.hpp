@@ -46,7 +46,7 @@ std::optional<group_fit> fit_counted(group_scratch<T, A>& s, const fit_group_opt
   fit.table = float_table(found->centroids);
   fit.inertia = s.assign(fit.table, codes, executor);
   if (same_objective) {
-    prove(fit, *found, options);
+    prove(fit, *found, source.size(), options);
   } else {
     fit.status = proven ? palette_status::certified : palette_status::not_certified;
   }

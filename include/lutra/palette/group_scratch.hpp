@@ -56,7 +56,7 @@ template <class T> struct group_source {
 // finer where values are dense. Empty: buckets do not fit the values.
 template <class Values, class Executor>
 std::optional<line> line_for_levels(const Values& values, const Executor& executor) {
-  const auto l = first_lattice(values, 256, {});
+  const auto l = first_lattice(values, 256);
   if (!l) return {};
   const auto totals = count_values(*l, values, executor);
   if (totals.outside.size() > values.size() / 64) return {};
