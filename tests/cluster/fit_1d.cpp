@@ -1,3 +1,4 @@
+#include <lutra/cluster/exact_1d.hpp>
 #include <lutra/cluster/fit_1d.hpp>
 
 #include <doctest/doctest.h>
@@ -64,6 +65,38 @@ TEST_CASE("fit_1d: 256 entries are optimal to 1e-4, with a proof to 1e-2") {
   }
 }
 
+// In several passes, in which windows overlap.
+TEST_CASE("fit_1d: the optimum of values that are counted is that of the values sorted") {
+  int solved = 0, tried = 0;
+  for (const std::string& name : samples::names()) {
+    const std::vector<float> x = samples::draw(name, many() / 2, 3);
+    const auto atoms = lutra::make_atoms(std::span<const float>(x), std::span<const float>());
+    for (const int k : {2, 16, 60, 256}) {
+      if (atoms.size() <= k) continue;
+      ++tried;
+      const auto got = lutra::fit_exactly<lutra::simd::native>(std::span<const float>(x), k,
+                                                               lutra::serial_executor{});
+      if (!got || !got->proven(1e-9)) continue;
+      ++solved;
+      lutra::exact_workspace<lutra::simd::native> work;
+      const auto want = lutra::cluster_atoms(atoms, k, work, 1e-9);
+      CAPTURE(name);
+      CAPTURE(k);
+      CHECK(got->inertia <= want.inertia * (1 + 1e-12) + got->excess);
+      CHECK(got->lower_bound(got->inertia) <= want.inertia * (1 + 1e-14));
+      REQUIRE(got->centroids.size() == want.centroids.size());
+      double apart = 0;
+      for (std::size_t c = 0; c < want.centroids.size(); ++c) {
+        apart = std::max(apart, std::fabs(got->centroids[c] - want.centroids[c]) /
+                                    (std::fabs(want.centroids[c]) + 1e-30));
+      }
+      CHECK(apart <= 1e-9);
+    }
+  }
+  MESSAGE("counted: " << solved << " of " << tried);
+  CHECK(10 * solved >= 6 * tried);
+}
+
 TEST_CASE("fit_1d: the same bits on every level") {
   const std::vector<float> x = samples::draw("student2", 100000);
   const fit_1d_result want = fit<lutra::simd::portable>(x, 16, {});
@@ -72,6 +105,13 @@ TEST_CASE("fit_1d: the same bits on every level") {
     CHECK(got.centroids == want.centroids);
     CHECK(got.inertia == want.inertia);
     CHECK(got.excess == want.excess);
+  });
+  const fit_1d_result optimum = fit<lutra::simd::portable>(x, 16, {.exact = true});
+  for_each_level([&]<class Level>(Level) {
+    const fit_1d_result got = fit<Level>(x, 16, {.exact = true});
+    CHECK(got.centroids == optimum.centroids);
+    CHECK(got.inertia == optimum.inertia);
+    CHECK(got.excess == optimum.excess);
   });
 }
 

@@ -15,7 +15,7 @@ using lutra::index_t;
 
 lutra::line line_of_sample(const std::vector<float>& x, index_t k) {
   const std::span<const float> values(x);
-  const auto l = lutra::first_lattice(values, k, {});
+  const auto l = lutra::first_lattice(values, k);
   REQUIRE(l);
   const auto totals = lutra::count_values(*l, values, lutra::serial_executor{});
   return lutra::line_of_buckets(*l, totals).atoms;
