@@ -142,7 +142,9 @@ void read_peak(benchmark::State& state, index_t bytes) {
 
 // Who computes the same: Eigen here, the others in peers.cpp.
 std::string peers(const std::string& what) {
-  return " peer/eigen/f32/" + what + " peer/openblas/f32/" + what + " peer/onednn/s8/" + what;
+  return " peer/eigen/f32/" + what + " peer/openblas/f32/" + what + " peer/onednn/s8/" + what +
+         " peer/ggml/iq4_nl/" + what + " peer/ggml/iq4_nl_vec_dot/" + what +
+         " peer/ggml/q4_0_mul_mat/" + what;
 }
 
 [[maybe_unused]] const bool registered = [] {
@@ -204,8 +206,9 @@ std::string peers(const std::string& what) {
         name + size + (one ? "/m:1" : "") + (groups > 0 ? "/groups:" + std::to_string(groups) : ""),
         [=](benchmark::State& state) {
           palette_floats(state, wide, m, groups, tolerance, make, multiply);
-          state.SetLabel("vs roof/dpbusd peer/eigen/f32/" +
-                         std::string(m == 1 ? "gemv/" : "gemm/") + size);
+          const std::string what = (m == 1 ? "gemv/" : "gemm/") + size;
+          state.SetLabel("vs roof/dpbusd peer/eigen/f32/" + what + " peer/ggml/iq4_nl_mul_mat/" +
+                         what);
         });
   };
   const auto weight_only = [](const auto& w, const auto& x, auto& out) {

@@ -1,11 +1,13 @@
-// What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, and
-// OpenBLAS in float. Weights are packed before the clock starts, as ours are; answers are checked before that.
+// What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, OpenBLAS in
+// float, and ggml (ggml.hpp). Weights are packed before the clock starts, as ours are; answers are checked before that.
 // Built with what is installed (scripts/peers.sh); the rest says "not available".
 #include <benchmark/benchmark.h>
 
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <string>
+
+#include "ggml.hpp"
 
 #if defined(LUTRA_BENCH_ONEDNN)
 #include <omp.h>
@@ -143,12 +145,26 @@ void openblas(benchmark::State& state, const shape&, index_t) {
                                  [=](benchmark::State& state) { onednn(state, s, m); });
     benchmark::RegisterBenchmark(("peer/openblas/f32/" + what).c_str(),
                                  [=](benchmark::State& state) { openblas(state, s, m); });
+    using bench::ggml_blocks, bench::ggml_way;
+    const auto add_ggml = [&](const char* name, ggml_blocks blocks, ggml_way way) {
+      benchmark::RegisterBenchmark(
+          ("peer/ggml/" + std::string(name) + '/' + what).c_str(),
+          [=](benchmark::State& state) { bench::ggml_product(state, blocks, way, s, m); });
+    };
+    if (m != 1 && m % 4 != 0) return;  // which ggml multiplies one by one
+    add_ggml("iq4_nl", ggml_blocks::iq4_nl, ggml_way::kernel);
+    if (m == 1) add_ggml("iq4_nl_vec_dot", ggml_blocks::iq4_nl, ggml_way::vec_dot);
+    add_ggml("iq4_nl_mul_mat", ggml_blocks::iq4_nl, ggml_way::product);
+    add_ggml("q4_0_mul_mat", ggml_blocks::q4_0, ggml_way::product);
   };
 #if defined(LUTRA_BENCH_OPENBLAS)
   benchmark::AddCustomContext("peer/openblas", openblas_get_corename());
 #endif
 #if defined(LUTRA_BENCH_ONEDNN)
   benchmark::AddCustomContext("peer/onednn", isa_of_onednn());
+#endif
+#if defined(LUTRA_BENCH_GGML)
+  benchmark::AddCustomContext("peer/ggml", bench::isa_of_ggml());
 #endif
   for (const index_t n : {1024, 4096, 16384}) add({n, n}, 1);
   for (const index_t m : {2, 3, 4, 8}) {
