@@ -119,39 +119,39 @@ inline constexpr int dot_sums = 4 * dot_columns;
 }
 inline void dot_peak(benchmark::State& state) {
   constexpr int repeats = 1000;
-  const std::vector<std::int8_t> data(256, 3);
-  for (auto _ : state) benchmark::DoNotOptimize(many_dots(repeats, data.data()));
+  alignas(64) std::int8_t data[256];  // or loads across two lines are what is measured
+  std::fill(std::begin(data), std::end(data), std::int8_t{3});
+  for (auto _ : state) benchmark::DoNotOptimize(many_dots(repeats, data));
   state.SetItemsProcessed(state.iterations() * repeats * dot_sums *
                           simd::vector_size<simd::native>);
 }
 
-// The mix of instructions of matrix times vector, without a matrix: the same step of four strips again and again.
-[[gnu::noinline]] inline std::int32_t many_lookups(int repeats, const std::uint8_t* data) {
+// The mix of instructions of a matrix times one or four vectors, without a matrix: the same step of four strips again
+// and again, by what the kernel calls for each step.
+template <int Columns>
+[[gnu::noinline]] std::int32_t many_lookups(int repeats, const std::uint8_t* data) {
   using A = simd::native;
   if constexpr (has_byte_lookup(A{})) {
     using codes = packed_codes<4, simd::one_table>;
-    const auto tables = codes::load_tables<A>(data);
-    decltype(as_sum(splat_ints(0, A{}), A{})) sum[2][4];
-    simd::unroll<8>([&](auto i) __attribute__((always_inline)) {
-      sum[i / 4][i % 4] = as_sum(splat_ints(i, A{}), A{});
+    constexpr std::size_t chains = Columns == 1 ? 2 : 1;
+    constexpr auto columns = static_cast<std::size_t>(Columns);
+    const typename codes::template tables<A> tables[] = {codes::load_tables<A>(data)};
+    decltype(as_sum(splat_ints(0, A{}), A{})) sum[chains][columns][4];
+    simd::unroll<int{chains} * Columns * 4>([&](auto i) __attribute__((always_inline)) {
+      sum[i / 4 / Columns][i / 4 % Columns][i % 4] = as_sum(splat_ints(i, A{}), A{});
     });
     for (int repeat = 0; repeat < repeats; ++repeat) {
+      simd::bytes_of<A> held[4];
+      hold_codes<A, codes, 4>(data, held);
       simd::unroll<2>([&](auto g) __attribute__((always_inline)) {
         const auto* x = reinterpret_cast<const std::int8_t*>(data) + 4 * g;
-        const auto four = simd::activations(x, promise{}, A{});
-        simd::unroll<4>([&](auto s) __attribute__((always_inline)) {
-          const auto w = codes::read<g, A>(data + 64 * s, tables);
-          auto& total = sum[g][s];
-          total = as_sum(
-              dot(as_ints(total, A{}), simd::weights(w, promise{}, A{}), four, promise{}, A{}),
-              A{});
-        });
+        add_group<g, A, codes, promise, 4, Columns>(data, held, tables, x, 64, sum[g % chains]);
       });
       __asm__ volatile("" ::: "memory");  // the data may be others now
     }
     auto all = splat_ints(0, A{});
-    simd::unroll<8>([&](auto i) __attribute__((always_inline)) {
-      all = add(all, as_ints(sum[i / 4][i % 4], A{}), A{});
+    simd::unroll<int{chains} * Columns * 4>([&](auto i) __attribute__((always_inline)) {
+      all = add(all, as_ints(sum[i / 4 / Columns][i / 4 % Columns][i % 4], A{}), A{});
     });
     std::int32_t out[static_cast<std::size_t>(simd::int_lanes<A>)];
     store_ints(out, all, A{});
@@ -159,12 +159,14 @@ inline void dot_peak(benchmark::State& state) {
   }
   return repeats + *data;
 }
-inline void lookup_dot_peak(benchmark::State& state) {
+template <int Columns = 1> void lookup_dot_peak(benchmark::State& state) {
   if (!has_byte_lookup(simd::native{})) return state.SkipWithError("no look-ups at this level");
   constexpr int repeats = 1000;
-  const std::vector<std::uint8_t> data(320, 3);
-  for (auto _ : state) benchmark::DoNotOptimize(many_lookups(repeats, data.data()));
-  state.SetItemsProcessed(state.iterations() * repeats * 8 * simd::vector_size<simd::native>);
+  alignas(64) std::uint8_t data[320];
+  std::fill(std::begin(data), std::end(data), std::uint8_t{3});
+  for (auto _ : state) benchmark::DoNotOptimize(many_lookups<Columns>(repeats, data));
+  state.SetItemsProcessed(state.iterations() * repeats * 8 * Columns *
+                          simd::vector_size<simd::native>);
 }
 
 }  // namespace bench

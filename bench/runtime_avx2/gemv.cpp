@@ -9,7 +9,7 @@ using namespace bench;
 
 [[maybe_unused]] const bool registered = [] {
   add_benchmark("roof/avx2/dot", dot_peak);
-  add_benchmark("roof/avx2/lookup_dot", lookup_dot_peak);
+  add_benchmark("roof/avx2/lookup_dot", lookup_dot_peak<1>);
   const auto product = [](const std::string& name, const shape& s, index_t m, int lowest) {
     const bool usual = lowest == -127;
     const std::string peer = "peer/ggml_avx2/iq4_nl/" + name;

@@ -116,14 +116,22 @@ template <int Bits, class Tables> struct packed_codes {
   template <int G, class A>
   [[gnu::always_inline]] static simd::bytes_of<A> read(const std::uint8_t* w, const tables<A>& t) {
     constexpr int bit = G * Bits;
-    if constexpr (Bits == 4 && G == 1) {
-      return lookup_high(t.table[0], load_bytes(w, A{}), Tables{}, A{});
-    } else if constexpr (layout.vectors == 1) {
-      return look_up<bit, A>(load_bytes(w, A{}), t);
+    if constexpr (layout.vectors == 1) {
+      return read<G, A>(load_bytes(w, A{}), t);
     } else if constexpr (bit < 18) {
       return look_up<bit % 6, A>(load_bytes(w + bit / 6 * simd::vector_size<A>, A{}), t);
     } else {
       return look_up<bit % 6, A>(last_field<A>(w), t);
+    }
+  }
+  // The same from the one vector of a layout that has no more.
+  template <int G, class A>
+  [[gnu::always_inline]] static simd::bytes_of<A> read(simd::bytes_of<A> v, const tables<A>& t) {
+    static_assert(layout.vectors == 1);
+    if constexpr (Bits == 4 && G == 1) {
+      return lookup_high(t.table[0], v, Tables{}, A{});
+    } else {
+      return look_up<G * Bits, A>(v, t);
     }
   }
 

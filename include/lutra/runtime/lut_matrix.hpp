@@ -54,10 +54,8 @@ class lut_matrix {
   bool table_per_strip() const noexcept { return table_per_strip_; }
   bool small_weights() const noexcept { return small_weights_; }  // every table entry >= -127
   bool has_zero_points() const noexcept { return has_zero_points_; }
-  index_t steps() const noexcept {
-    return (depth_ + layout_.step_depth() - 1) / layout_.step_depth();
-  }
-  index_t strips() const noexcept { return (rows_ + lanes_ - 1) / lanes_; }
+  index_t steps() const noexcept { return steps_; }
+  index_t strips() const noexcept { return strips_; }
   index_t strips_of(index_t panel) const noexcept {
     return std::min(panel_strips, strips() - panel * panel_strips);
   }
@@ -96,6 +94,8 @@ class lut_matrix {
   index_t rows_ = 0;
   index_t depth_ = 0;
   index_t lanes_ = 4;
+  index_t strips_ = 0;
+  index_t steps_ = 0;
   index_t largest_weight_ = 128;
   int n_bits_ = 4;
   int bias_ = 0;
@@ -226,12 +226,14 @@ template <class A> class lut_matrix_builder {
     m_.rows_ = palette_.weight_shape[0];
     m_.depth_ = palette_.weight_shape.product(1, palette_.weight_shape.rank());
     m_.lanes_ = simd::int_lanes<A>;
+    m_.strips_ = (m_.rows_ + m_.lanes_ - 1) / m_.lanes_;
     m_.n_bits_ = palette_.n_bits;
     m_.bias_ = weight_bias(A{});
     m_.level_ = A::name;
     m_.row_sum_.resize(static_cast<std::size_t>(m_.strips() * m_.lanes_));
     m_.zero_point_.resize(m_.row_sum_.size());
     m_.layout_ = smallest_layout();
+    m_.steps_ = (m_.depth_ + m_.layout_.step_depth() - 1) / m_.layout_.step_depth();
     m_.table_per_strip_ = m_.layout_.bits < 8 && !one_group();
     for (const std::uint8_t byte : palette_.lut_codes) {
       if (static_cast<std::int8_t>(byte) == -128) m_.small_weights_ = false;

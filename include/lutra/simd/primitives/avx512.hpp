@@ -19,6 +19,11 @@ constexpr int vector_registers(avx512bw) { return 32; }
 [[gnu::always_inline]] inline __m512i load_bytes(const void* p, avx512bw) {
   return _mm512_loadu_si512(p);
 }
+// v, which the compiler will not read from memory once more where it is used.
+[[gnu::always_inline]] inline __m512i in_register(__m512i v, avx512bw) {
+  __asm__("" : "+v"(v));
+  return v;
+}
 [[gnu::always_inline]] inline void store_bytes(void* p, __m512i v, avx512bw) {
   _mm512_storeu_si512(p, v);
 }
