@@ -11,16 +11,16 @@ namespace {
 using lutra::index_t;
 using lutra::windowed_values;
 
-struct problem {
+struct centred_problem {
   std::vector<double> x, w;  // all of them
   windowed_values v;
   std::vector<double> centre;
 };
 
 // Values of which a few runs outside of the windows are joined, at a distance from zero.
-problem draw(std::uint64_t seed, index_t k, double mean) {
+centred_problem draw(std::uint64_t seed, index_t k, double mean) {
   lutra::random_stream random(seed);
-  problem p;
+  centred_problem p;
   const std::size_t n = static_cast<std::size_t>(k) + 1 + random.below(30);
   for (std::size_t i = 0; i < n; ++i) {
     const double gap = random.below(5) == 0 ? 4 * random.uniform() : random.uniform();
@@ -66,7 +66,7 @@ problem draw(std::uint64_t seed, index_t k, double mean) {
 }
 
 // The best clustering of the atoms, joined ones in one piece.
-double best_of_atoms(const problem& p, std::size_t k) {
+double best_of_atoms(const centred_problem& p, std::size_t k) {
   std::vector<oracle::point> all;
   for (std::size_t i = 0; i < p.x.size(); ++i) all.push_back({p.x[i], p.w[i]});
   std::vector<std::size_t> cut = {0};
@@ -97,7 +97,7 @@ TEST_CASE(
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const auto k = static_cast<index_t>(1 + seed % 6);
     for (const double mean : {0.0, 1e6}) {
-      const problem p = draw(seed, k, mean);
+      const centred_problem p = draw(seed, k, mean);
       if (p.v.size() < k) continue;
       const double best = best_of_atoms(p, static_cast<std::size_t>(k));
       for (const double bound :
@@ -153,7 +153,7 @@ TEST_CASE("centred_programme: clusters that alone cost more than an optimum are 
 
 TEST_CASE("centred_programme: the same bits on every level") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    const problem p = draw(seed, 5, 3.0);
+    const centred_problem p = draw(seed, 5, 3.0);
     if (p.v.size() <= 5) continue;
     const auto want = lutra::centred_programme<lutra::simd::portable>()(p.v, p.centre);
     for_each_level([&]<class Level>(Level) {

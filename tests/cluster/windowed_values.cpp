@@ -15,7 +15,7 @@ using lutra::index_t;
 using lutra::lattice;
 using lutra::line;
 
-struct line_solution {
+struct counted_line {
   lattice l;
   lutra::lattice_totals totals;
   lutra::bucket_line buckets;
@@ -23,7 +23,7 @@ struct line_solution {
   std::vector<std::uint8_t> inside;
 };
 
-line_solution solve(const std::vector<float>& x, index_t k) {
+counted_line counted_line_of(const std::vector<float>& x, index_t k) {
   const auto range = lutra::sample_range(std::span<const float>(x));
   const lattice l(range->first, range->second, 2);
   auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
@@ -34,8 +34,8 @@ line_solution solve(const std::vector<float>& x, index_t k) {
 }
 
 template <class Executor>
-lutra::windowed_values read(const line_solution& s, const std::vector<float>& x,
-                            const Executor& executor) {
+lutra::windowed_values read_windows(const counted_line& s, const std::vector<float>& x,
+                                    const Executor& executor) {
   return lutra::values_in_windows(s.l, s.totals, std::span<const float>(x),
                                   std::span<const std::uint8_t>(s.inside), s.clusters.windows,
                                   executor);
@@ -48,8 +48,8 @@ TEST_CASE("windowed_values: the values of the windows give the exact optimum") {
         lutra::make_atoms(std::span<const float>(x), std::span<const float>());
     const line all = lutra::line_of_points(atoms.value, atoms.weight);
     for (const index_t k : {2, 16}) {
-      const line_solution s = solve(x, k);
-      const auto v = read(s, x, lutra::serial_executor{});
+      const counted_line s = counted_line_of(x, k);
+      const auto v = read_windows(s, x, lutra::serial_executor{});
       CAPTURE(name);
       CAPTURE(k);
       REQUIRE(v.windows.size() == static_cast<std::size_t>(k - 1));
@@ -77,9 +77,9 @@ TEST_CASE("windowed_values: the values of the windows give the exact optimum") {
 TEST_CASE("windowed_values: sums of what no boundary cuts, whoever adds them up") {
   std::vector<float> x = samples::draw("student2", 700000);
   x[77] = -1e6F;  // outside of the lattice
-  const line_solution s = solve(x, 8);
-  const auto v = read(s, x, lutra::serial_executor{});
-  const auto again = read(s, x, test::backward_executor{});
+  const counted_line s = counted_line_of(x, 8);
+  const auto v = read_windows(s, x, lutra::serial_executor{});
+  const auto again = read_windows(s, x, test::backward_executor{});
   CHECK(again.value == v.value);
   CHECK(again.weight == v.weight);
   std::sort(x.begin(), x.end());
