@@ -65,6 +65,7 @@ if [ -f $ggml/ggml/ggml.pc.in ] || fetch_ggml; then
     [ "$build $(uname -m)" = "avx2 aarch64" ] || build_ggml $build -DGGML_NATIVE=$on || say "ggml, $build: not built"
   done
 fi
+[ -f $ggml/native/src/libggml-cpu.a ] || ggml_version="not available"
 say "ggml $ggml_version"
 
 for module in numpy scikit-learn faiss torch kmeans1d flash1dkmeans coremltools onnxruntime; do

@@ -142,9 +142,13 @@ void read_peak(benchmark::State& state, index_t bytes) {
 
 // Who computes the same: Eigen here, the others in peers.cpp.
 std::string peers(const std::string& what) {
-  return " peer/eigen/f32/" + what + " peer/openblas/f32/" + what + " peer/onednn/s8/" + what +
-         " peer/ggml/iq4_nl/" + what + " peer/ggml/iq4_nl_vec_dot/" + what +
-         " peer/ggml/q4_0_mul_mat/" + what;
+  const bool vector = what.starts_with("gemv");
+  const bool few = what.ends_with("/m:2") || what.ends_with("/m:3");  // ggml's kernels take four
+  std::string all =
+      " peer/eigen/f32/" + what + " peer/openblas/f32/" + what + " peer/onednn/s8/" + what;
+  if (!few) all += " peer/ggml/iq4_nl/" + what + " peer/ggml/q4_0_mul_mat/" + what;
+  if (vector) all += " peer/ggml/iq4_nl_vec_dot/" + what;
+  return all;
 }
 
 [[maybe_unused]] const bool registered = [] {

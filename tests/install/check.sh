@@ -42,10 +42,14 @@ version=$(pkg-config --modversion lutra)
 ) > "$work/log" 2>&1 &
 second=$!
 status=0
-try find_package -DCMAKE_PREFIX_PATH="$work/prefix" -DLUTRA_XSIMD_ROOT="$xsimd"
-try fetch_content -DLUTRA_SOURCE="$top"
-# shellcheck disable=SC2046  # words on purpose
-try_flags pkg-config "-DEXPECTED_VERSION=\"$version\"" $(pkg-config --cflags lutra)
+(
+  set -e
+  try find_package -DCMAKE_PREFIX_PATH="$work/prefix" -DLUTRA_XSIMD_ROOT="$xsimd"
+  try fetch_content -DLUTRA_SOURCE="$top"
+  # shellcheck disable=SC2046  # words on purpose
+  try_flags pkg-config "-DEXPECTED_VERSION=\"$version\"" $(pkg-config --cflags lutra)
+) &
+wait $! || status=1
 wait $second || status=1
 cat "$work/log"
 exit $status
