@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "backward_executor.hpp"
 #include "levels.hpp"
 #include "samples.hpp"
 
@@ -95,6 +96,26 @@ TEST_CASE("fit_1d: the optimum of values that are counted is that of the values 
   }
   MESSAGE("counted: " << solved << " of " << tried);
   CHECK(10 * solved >= 6 * tried);
+}
+
+TEST_CASE("fit_1d: counted optima have the same bits on every level and executor") {
+  const std::vector<float> x = samples::draw("normal", many(), 5);
+  for (const int k : {16, 60}) {
+    const auto want = lutra::fit_exactly<lutra::simd::portable>(std::span<const float>(x), k,
+                                                                lutra::serial_executor{});
+    REQUIRE(want);
+    const auto check = [&](const std::optional<fit_1d_result>& got) {
+      REQUIRE(got);
+      CHECK(got->centroids == want->centroids);
+      CHECK(got->inertia == want->inertia);
+      CHECK(got->excess == want->excess);
+      CHECK(got->off == want->off);
+    };
+    for_each_level([&]<class Level>(Level) {
+      check(lutra::fit_exactly<Level>(std::span<const float>(x), k, lutra::serial_executor{}));
+      check(lutra::fit_exactly<Level>(std::span<const float>(x), k, test::backward_executor{}));
+    });
+  }
 }
 
 TEST_CASE("fit_1d: the same bits on every level") {

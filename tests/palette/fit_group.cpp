@@ -5,6 +5,7 @@
 
 #include "backward_executor.hpp"
 #include "cluster/samples.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -47,6 +48,35 @@ TEST_CASE("fit_group: as good as the optimum, proven, for groups in one piece an
       CHECK(loss == doctest::Approx(got.inertia[0] + got.inertia[1]).epsilon(1e-10));
     }
   }
+}
+
+// Such groups are counted; what is sorted finds the same.
+TEST_CASE("fit_group: the exact optimum of a million values and 256 entries") {
+  if (test::quick()) return;
+  const std::vector<float> x = samples::draw("normal", std::size_t{1} << 20);
+  const lutra::fit_group_options options{.entries = 256, .exact = true, .max_gap = 1e-9};
+  std::vector<std::uint8_t> codes(x.size()), sorted_codes(x.size()), other_codes(x.size());
+  const std::span<const float> values(x);
+  const auto got = lutra::fit_counted<lutra::simd::native>(
+      values, options, std::span<std::uint8_t>(codes), lutra::serial_executor{});
+  REQUIRE(got);
+  CHECK(got->counted);
+  CHECK(got->status == lutra::palette_status::optimal);
+  lutra::exact_workspace<lutra::simd::native> work;
+  const auto want = lutra::fit_sorted<lutra::simd::native>(
+      values, options, std::span<std::uint8_t>(sorted_codes), work);
+  CHECK(want.status == lutra::palette_status::optimal);
+  CHECK(got->table == want.table);
+  CHECK(codes == sorted_codes);
+  CHECK(got->inertia == doctest::Approx(want.inertia).epsilon(1e-12));
+  CHECK(got->lower_bound <= want.inertia * (1 + 1e-14));
+  const auto other = lutra::fit_counted<lutra::simd::portable>(
+      values, options, std::span<std::uint8_t>(other_codes), test::backward_executor{});
+  REQUIRE(other);
+  CHECK(other->table == got->table);
+  CHECK(other->inertia == got->inertia);
+  CHECK(other->lower_bound == got->lower_bound);
+  CHECK(other_codes == codes);
 }
 
 TEST_CASE("fit_group: any executor, same bits") {

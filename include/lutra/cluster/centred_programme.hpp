@@ -144,7 +144,8 @@ template <class Level> class centred_programme {
                                      std::fabs(v.value[size(r_last - 1)] - centre));
     if (!(weight * (furthest * furthest) > bound)) return;
     const index_t begin = c_first;
-    const double wrong = load(v, begin, r_last, centre).of_value(0);
+    const magnitudes all = load(v, begin, r_last, centre);
+    const double wrong = all.of_value(0) + all.of_joined(v.error);
     const auto too_dear = [&](index_t i, index_t j) {
       const std::size_t a = size(i - begin), b = size(j - begin);
       const double moment = s_[b] - s_[a];

@@ -220,8 +220,7 @@ std::optional<lattice> first_exact_lattice(std::span<const T> values, index_t k,
 template <class Level>
 std::optional<fit_1d_result> fit_in_windows(const windowed_values& values,
                                             const fit_1d_result& about) {
-  const bool measured = about.excess < std::numeric_limits<double>::infinity();
-  const double bound = measured ? about.inertia : about.excess;
+  const double bound = about.inertia + about.excess;  // rounding of both is part of the latter
   centred_clusters found = centred_programme<Level>()(values, about.centroids, bound);
   if (found.starts.empty()) return {};
   fit_1d_result r;
@@ -296,6 +295,11 @@ std::optional<fit_1d_result> fit_exactly(std::span<const T> values, index_t k,
   return {};
 }
 
+// Whether the optimum of so many values is found sooner by sorting them than by counting.
+constexpr bool is_sorted_quicker(std::size_t values, index_t k) noexcept {
+  return k > small_table && values < std::size_t{1} << 20;
+}
+
 // k centroids of at least k values, none NaN or infinite; `weights` empty or one positive weight per
 // value.
 template <class Level, class T, class W, executor Executor>
@@ -309,9 +313,9 @@ fit_1d_result fit_1d(std::span<const T> values, std::span<const W> weights, inde
         return fit_atoms<Level>(*atoms, k, options);
     }
     if (options.exact) {
-      constexpr std::size_t sorted_quicker = std::size_t{1} << 20;
-      const bool sort = k > small_table && values.size() < sorted_quicker;
-      const auto result = sort ? std::nullopt : fit_exactly<Level>(values, k, executor);
+      const auto result = is_sorted_quicker(values.size(), k)
+                              ? std::nullopt
+                              : fit_exactly<Level>(values, k, executor);
       if (result) return *result;
     } else {
       const auto result = fit_many<Level>(values, k, options, executor);

@@ -131,12 +131,6 @@ lattice_totals count_values(const lattice& l, std::span<const T> values, const E
 // Sums over values, relative to an origin; `square` of buckets counts their means only.
 struct mass {
   double weight = 0, moment = 0, square = 0;
-  mass& operator+=(const mass& m) noexcept {
-    weight += m.weight;
-    moment += m.moment;
-    square += m.square;
-    return *this;
-  }
 };
 
 // Builds a line from atoms given in ascending order of their values.

@@ -99,6 +99,10 @@ template <class A, executor Executor>
 std::optional<group_fit> fit_counted(std::span<const float> values,
                                      const fit_group_options& options,
                                      std::span<std::uint8_t> codes, const Executor& executor) {
+  if (options.exact && is_sorted_quicker(values.size(), options.entries) &&
+      !sample_is_coarse(values)) {
+    return {};
+  }
   const fit_1d_result found =
       fit_1d<A>(values, std::span<const float>(), options.entries,
                 {.max_gap = options.max_gap, .exact = options.exact}, executor);
