@@ -232,9 +232,7 @@ TEST_CASE("peak_heap: four threads on groups as large as can be sorted, and coun
   }
 }
 
-TEST_CASE(
-    "peak_heap: mode exact takes one weight up to four bits, and 33 for eight where values are "
-    "sorted") {
+TEST_CASE("peak_heap: mode exact takes one weight up to four bits, 56 for eight if it must sort") {
   const auto share = [](std::size_t rows, int bits) {
     const lutra::tensor<float> w({static_cast<index_t>(rows), 1024},
                                  samples::draw("normal", rows * 1024));
@@ -242,6 +240,7 @@ TEST_CASE(
   };
   CHECK(share(1024, 4) <= 1.25);
   CHECK(share(128, 8) <= 56.0);
+  if (!test::quick()) CHECK(share(512, 8) <= 40.0);
 }
 
 // From 2^20 values on windows are read; four at a time keep four tables of counts.
