@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "counted_line.hpp"
 #include "samples.hpp"
 
 namespace {
@@ -11,27 +12,9 @@ using lutra::index_t;
 using lutra::lattice;
 using lutra::line;
 
-struct line_solution {
-  lattice l;
-  lutra::lattice_totals totals;
-  lutra::bucket_line buckets;
-  lutra::certified_clusters clusters;
-  std::vector<std::uint8_t> inside;
-};
-
-line_solution solve(const std::vector<float>& x, index_t k) {
-  const auto range = lutra::sample_range(std::span<const float>(x));
-  const lattice l(range->first, range->second, 2);
-  auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
-  auto buckets = lutra::line_of_buckets(l, totals);
-  auto clusters = lutra::certified_1d(buckets.atoms, k, {.final_windows = true});
-  auto inside = lutra::atoms_in_windows(buckets.atoms.size(), clusters.windows);
-  return {l, std::move(totals), std::move(buckets), std::move(clusters), std::move(inside)};
-}
-
 TEST_CASE("refine_line: windows keep their values on another line") {
   const std::vector<float> x = samples::draw("normal", 60000);
-  const line_solution s = solve(x, 8);
+  const counted_line s = counted_line_of(x, 8);
   const lattice fine = lutra::finer_lattice(s.l, s.totals, s.buckets.leading, s.inside, 100000);
   CHECK(fine.buckets() > s.l.buckets());
   const auto totals =

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "backward_executor.hpp"
+#include "counted_line.hpp"
 #include "samples.hpp"
 
 namespace {
@@ -14,24 +15,6 @@ namespace {
 using lutra::index_t;
 using lutra::lattice;
 using lutra::line;
-
-struct counted_line {
-  lattice l;
-  lutra::lattice_totals totals;
-  lutra::bucket_line buckets;
-  lutra::certified_clusters clusters;
-  std::vector<std::uint8_t> inside;
-};
-
-counted_line counted_line_of(const std::vector<float>& x, index_t k) {
-  const auto range = lutra::sample_range(std::span<const float>(x));
-  const lattice l(range->first, range->second, 2);
-  auto totals = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
-  auto buckets = lutra::line_of_buckets(l, totals);
-  auto clusters = lutra::certified_1d(buckets.atoms, k, {.final_windows = true});
-  auto inside = lutra::atoms_in_windows(buckets.atoms.size(), clusters.windows);
-  return {l, std::move(totals), std::move(buckets), std::move(clusters), std::move(inside)};
-}
 
 template <class Executor>
 lutra::windowed_values read_windows(const counted_line& s, const std::vector<float>& x,
