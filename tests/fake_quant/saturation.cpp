@@ -71,7 +71,8 @@ TEST_CASE("saturation: registers agree with single elements at every level, form
         bounds.push_back(narrow);
       }
     }
-    for (const auto& [from, to] : bounds) {
+    for (const auto& ends : bounds) {
+      const float from = ends.first, to = ends.second;
       p.quant_min = from;
       p.quant_max = to;
       CAPTURE(from);
