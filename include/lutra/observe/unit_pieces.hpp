@@ -1,8 +1,8 @@
 // lutra: unit_pieces.hpp - the elements of a tensor, unit by unit, as dense pieces of useful length.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Long runs are handed out as they lie in memory, in ascending order. Short ones (a channel on the last
-// axis is a run of 1) are gathered from tiles of rows first. The cut depends on the shape alone.
+// Long runs, and those that are whole units, are handed out as they lie in memory, in ascending order. Short ones (a
+// channel on the last axis is a run of 1) are gathered from tiles of rows first. The cut depends on the shape alone.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,8 @@ template <class F> void for_each_dense_piece(const float* x, const block_grid& u
   constexpr index_t tile_elements = index_t{1} << 16;
   const index_t run = units.run_length();
   const index_t row = units.row_length();
-  if (run >= long_run || run >= row) {
+  const index_t runs = row == 0 ? 0 : units.extents().size() / row * ((row + run - 1) / run);
+  if (run >= long_run || run >= row || runs == units.count()) {
     units.for_each_run([&](index_t first, index_t n, index_t unit) { f(x + first, n, unit); });
     return;
   }

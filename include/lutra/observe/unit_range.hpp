@@ -14,6 +14,7 @@
 #include <lutra/observe/unit_pieces.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/simd/floats.hpp>
+#include <lutra/simd/masks.hpp>
 #include <lutra/tensor/view.hpp>
 #include <vector>
 
@@ -42,48 +43,56 @@ struct span_range {
   }
 };
 
-// Blocks are read four registers at a time, assuming everything is finite; the sum of x - x is NaN where
-// that was wrong, and the block is read again element by element.
+// Blocks are read four registers at a time, what is left register by register, assuming everything is finite; the sum of
+// x - x is NaN where that was wrong, and the block is read again element by element.
 template <class Level = simd::native> span_range range_of_span(const float* x, index_t n) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
   constexpr index_t stride = 4 * lanes;
   constexpr index_t block = 64 * stride;
+  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
+  const V zero(0.0F);
   span_range r;
   index_t i = 0;
-  for (; i + stride <= n;) {
+  const auto step = [](const float* p, V& lo, V& hi, V& bad) {
+    const V v = simd::load<V>(p);
+    lo = simd::min(v, lo);
+    hi = simd::max(v, hi);
+    bad = bad + (v - v);
+  };
+  const auto take = [&](index_t begin, const V& lo, const V& hi, const V& bad) {  // [begin, i)
+    if (simd::mask_to_bits(simd::equal(bad, zero)) == every_lane) {
+      r.lo = std::min(r.lo, simd::smallest(lo));
+      r.hi = std::max(r.hi, simd::largest(hi));
+    } else {
+      for (index_t k = begin; k < i; ++k) r.add(x[k]);
+    }
+  };
+  const V none(r.lo), least(r.hi);
+  while (i + stride <= n) {
     const index_t end = std::min(n - stride + 1, i + block);
     const index_t begin = i;
-    const V none(r.lo), least(r.hi), zero(0.0F);
     V lo0 = none, lo1 = none, lo2 = none, lo3 = none;
     V hi0 = least, hi1 = least, hi2 = least, hi3 = least;
     V bad0 = zero, bad1 = zero, bad2 = zero, bad3 = zero;
-    const auto step = [&](const float* p, V& lo, V& hi, V& bad) {
-      simd::read_ahead(p);
-      const V v = simd::load<V>(p);
-      lo = simd::min(v, lo);
-      hi = simd::max(v, hi);
-      bad = bad + (v - v);
-    };
     for (; i < end; i += stride) {
+      for (index_t at = 0; at < stride; at += lanes) simd::read_ahead(x + i + at);
       step(x + i, lo0, hi0, bad0);
       step(x + i + lanes, lo1, hi1, bad1);
       step(x + i + 2 * lanes, lo2, hi2, bad2);
       step(x + i + 3 * lanes, lo3, hi3, bad3);
     }
-    float lo[static_cast<std::size_t>(lanes)], hi[static_cast<std::size_t>(lanes)],
-        bad[static_cast<std::size_t>(lanes)];
-    simd::store(lo, simd::min(simd::min(lo0, lo1), simd::min(lo2, lo3)));
-    simd::store(hi, simd::max(simd::max(hi0, hi1), simd::max(hi2, hi3)));
-    simd::store(bad, (bad0 + bad1) + (bad2 + bad3));
-    float any_bad = 0;
-    for (const float b : bad) any_bad += b;
-    if (any_bad == 0.0F) {
-      for (const float v : lo) r.lo = v < r.lo ? v : r.lo;
-      for (const float v : hi) r.hi = v > r.hi ? v : r.hi;
-    } else {
-      for (index_t k = begin; k < i; ++k) r.add(x[k]);
+    take(begin, simd::min(simd::min(lo0, lo1), simd::min(lo2, lo3)),
+         simd::max(simd::max(hi0, hi1), simd::max(hi2, hi3)), (bad0 + bad1) + (bad2 + bad3));
+  }
+  if (lanes > 1 && i + lanes <= n) {
+    const index_t begin = i;
+    V lo = none, hi = least, bad = zero;
+    for (; i + lanes <= n; i += lanes) {
+      simd::read_ahead(x + i);
+      step(x + i, lo, hi, bad);
     }
+    take(begin, lo, hi, bad);
   }
   for (; i < n; ++i) r.add(x[i]);
   r.lo += 0.0F;  // -0 would depend on the order of reading

@@ -55,6 +55,9 @@ noexcept { return *p; }
 inline void store(float* p, float v) noexcept { *p = v; }
 inline float max(float a, float b) noexcept { return a > b ? a : b; }
 inline float min(float a, float b) noexcept { return a < b ? a : b; }
+// The smallest and the largest lane; no lane is NaN.
+inline float smallest(float v) noexcept { return v; }
+inline float largest(float v) noexcept { return v; }
 inline float magnitude(float v) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & 0x7FFFFFFFU);
 }
@@ -136,6 +139,8 @@ template <class A> fbatch<A> min(const fbatch<A>& a, const fbatch<A>& b) noexcep
   return xsimd::min(a, b);
 #endif
 }
+template <class A> float smallest(const fbatch<A>& v) noexcept { return xsimd::reduce_min(v); }
+template <class A> float largest(const fbatch<A>& v) noexcept { return xsimd::reduce_max(v); }
 template <class V>
 requires is_float_batch<V> V words(std::uint32_t w)
 noexcept { return V(std::bit_cast<float>(w)); }
