@@ -157,6 +157,7 @@ std::string peers(const std::string& what) {
   add_benchmark("roof/lookup_dot/m:4", lookup_dot_peak<4>);
   add_benchmark("roof/memcpy/8MiB", [](benchmark::State& s) { copy(s, medium.bytes); });
   add_benchmark("roof/read/1MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 20); });
+  add_benchmark("roof/read/8MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 23); });
   add_benchmark("roof/read/128MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 27); });
   const auto gemv = [](const shape& s, int bits, const std::string& roof, int lowest = -127) {
     const std::string name =
@@ -175,7 +176,7 @@ std::string peers(const std::string& what) {
   gemv(square, 4, "roof/lookup_dot roof/dpbusd");
   gemv(square, 4, "roof/dpbusd", -128);
   eigen(square, 1);
-  gemv(wide, 4, "roof/lookup_dot roof/dpbusd");
+  gemv(wide, 4, "roof/lookup_dot roof/dpbusd roof/read/8MiB");
   for (const int bits : {2, 3, 6, 8}) gemv(wide, bits, "roof/dpbusd");
   // Three bits as they are read from memory (lut_matrix_options), below that size and above it.
   add_benchmark("gemv/p3a8/4096x4096/as_three_bits", [=](benchmark::State& state) {
