@@ -199,16 +199,15 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   return out;
 }
 
-// Whether is(value) is 1, else 0, for any value. Parameters of many blocks come from memory: a page is asked for while
-// the one before is looked at.
-template <class T, class F> bool any_of_many(const std::vector<T>& values, F&& is) noexcept {
-  constexpr index_t line = 64 / sizeof(T), page = 64 * line;
-  const T* const from = values.data();
-  const auto n = static_cast<index_t>(values.size());
+// Whether is(values...) is 1, else 0, anywhere in arrays of n words. Parameters of many blocks come from memory: all
+// arrays are read in one pass, a page ahead.
+template <class F, class... T> bool any_of_many(index_t n, F&& is, const T*... from) noexcept {
+  constexpr index_t line = 16, step = 16 * line;
   int any = 0;
-  for (index_t first = 0; first < n; first += page) {
-    for (index_t i = first; i < std::min(first + page, n); i += line) simd::read_ahead(from + i);
-    for (index_t i = first; i < std::min(first + page, n); ++i) any |= is(from[i]);
+  for (index_t first = 0; first < n; first += step) {
+    const index_t end = std::min(first + step, n);
+    for (index_t i = first; i < end; i += line) (simd::read_ahead(from + i), ...);
+    for (index_t i = first; i < end; ++i) any |= is(from[i]...);
   }
   return any != 0;
 }
@@ -244,18 +243,21 @@ inline void check(const qparams& p, std::string_view where) {
           text_of(static_cast<index_t>(n)), text_of(static_cast<index_t>(p.scale.size())));
   }
   // Blocks are many: all at once first, one by one only to say what is wrong.
-  bool wrong = any_of_many(p.scale, [](float scale) {
+  const auto bad_scale = [](float scale) {
     return (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
-  });
-  if (zp) {
-    wrong |= any_of_many(p.zero_point, [&](std::int32_t zero) {
-      const auto z = static_cast<float>(zero);
-      return (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
-    });
-  }
-  if (minval) {
-    wrong |= any_of_many(p.minval, [](float v) { return v - v == 0.0F ? 0 : 1; });
-  }
+  };
+  const auto bad_integer = [&](float scale, std::int32_t zero) {
+    const auto z = static_cast<float>(zero);
+    return bad_scale(scale) | (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
+  };
+  const auto bad_minval = [&](float scale, float v) {
+    return bad_scale(scale) | (v - v == 0.0F ? 0 : 1);
+  };
+  const float* const scales = p.scale.data();
+  const auto count = static_cast<index_t>(p.scale.size());
+  const bool wrong = zp       ? any_of_many(count, bad_integer, scales, p.zero_point.data())
+                     : minval ? any_of_many(count, bad_minval, scales, p.minval.data())
+                              : any_of_many(count, bad_scale, scales);
   if (!wrong) return;
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
     if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
