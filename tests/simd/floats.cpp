@@ -53,6 +53,11 @@ TEST_CASE("floats: every operation gives the bits of the portable one, lane by l
       check(simd::nan_to(va, vb), [](float x, float y) { return simd::nan_to(x, y); });
       check(simd::with_sign_of(simd::magnitude(va), vb),
             [](float x, float y) { return simd::with_sign_of(simd::magnitude(x), y); });
+      simd::store(out.data(), simd::larger_magnitude(va, vb));
+      for (std::size_t i = 0; i < n; ++i) {
+        if (std::isnan(a[i]) || std::isnan(b[i])) continue;
+        wrong += !same(out[i], simd::larger_magnitude(a[i], b[i]));
+      }
       simd::store(out.data(), simd::divide(va, vb));
       for (std::size_t i = 0; i < n; ++i) {
         const float expected = simd::divide(a[i], b[i]);

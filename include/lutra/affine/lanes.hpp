@@ -95,14 +95,21 @@ template <class V>
 
 // The value of a format with Significand stored bits and smallest normal 2^MinExponent that is nearest to
 // |t|, with the sign of `sign`; t is within the format's range. Adding a large power of two leaves
-// just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway.
+// just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway. Where one
+// instruction gives it, the power has the sign of t, which saves the magnitude; only zeros then need `sign`.
 template <int Significand, int MinExponent, bool Fused = false, class V>
 [[gnu::always_inline]] inline V round_to_format(const V& t, const V& sign) noexcept {
   constexpr auto power = [](int e) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
   };
-  const V unit = simd::max(V(power(MinExponent)), simd::binade(t));
   const V bits = V(power(23 - Significand));
+  if constexpr (Fused && simd::has_larger_magnitude<V>) {
+    const V unit = simd::and_words(simd::larger_magnitude(t, V(power(MinExponent))),
+                                   simd::words<V>(0xFF800000U));
+    const V sum = simd::fma(unit, bits, t);
+    return simd::with_sign_of(simd::fnma(unit, bits, sum), sign);
+  }
+  const V unit = simd::max(V(power(MinExponent)), simd::binade(t));
   if constexpr (Fused) {
     const V sum = simd::fma(unit, bits, simd::magnitude(t));
     return simd::with_sign_of(simd::fnma(unit, bits, sum), sign);

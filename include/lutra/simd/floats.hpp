@@ -70,6 +70,11 @@ inline float with_sign_of(float m, float s) noexcept {
 inline float binade(float v) noexcept {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & 0x7F800000U);
 }
+// The larger magnitude of both, with the sign of a; neither is NaN. In one instruction where has_larger_magnitude.
+inline float larger_magnitude(float a, float b) noexcept {
+  return with_sign_of(max(magnitude(a), magnitude(b)), a);
+}
+template <class V> inline constexpr bool has_larger_magnitude = false;
 inline float divide(float a, float b) noexcept { return a / b; }
 inline float nan_to(float v, float replacement) noexcept { return v == v ? v : replacement; }
 // Registers as 32-bit words: sum modulo 2^32, bitwise and, or, logical shifts; `a` where v is NaN, else b.
@@ -160,6 +165,16 @@ template <class A> fbatch<A> with_sign_of(const fbatch<A>& m, const fbatch<A>& s
 template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
   return v & words<fbatch<A>>(0x7F800000U);
 }
+template <class A> fbatch<A> larger_magnitude(const fbatch<A>& a, const fbatch<A>& b) noexcept {
+#if defined(__AVX512DQ__)
+  if constexpr (fbatch<A>::size == 16) return _mm512_range_ps(a, b, 0x03);
+#endif
+  return with_sign_of(xsimd::max(magnitude(a), magnitude(b)), a);
+}
+#if defined(__AVX512DQ__)
+template <class A>
+requires(fbatch<A>::size == 16) inline constexpr bool has_larger_magnitude<fbatch<A>> = true;
+#endif
 template <class A> fbatch<A> divide(const fbatch<A>& a, const fbatch<A>& b) noexcept {
 #if defined(__aarch64__)
   if constexpr (sizeof(fbatch<A>) == sizeof(float32x4_t)) return fbatch<A>(vdivq_f32(a, b));
