@@ -71,10 +71,14 @@ inline stores stores_for(index_t bytes) noexcept {
   return bytes > stream_threshold() ? stores::streaming : stores::cached;
 }
 
+// The address `bytes` after p, which may lie outside of what p points into.
+[[gnu::always_inline]] inline const void* address_after(const void* p, index_t bytes) noexcept {
+  return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
+                                       static_cast<std::uintptr_t>(bytes));
+}
 // Asks for the cache line `ahead` bytes after p, which need not exist.
 [[gnu::always_inline]] inline void prefetch(const void* p, index_t ahead) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(ahead);
-  __builtin_prefetch(reinterpret_cast<const void*>(address));
+  __builtin_prefetch(address_after(p, ahead));
 }
 // For each register that a loop reads from end to end: a loop that also works on it, or writes around the caches, does
 // not look as far ahead as it should. Into the second-level cache: the first's few buffers for lines on their way are
@@ -82,14 +86,12 @@ inline stores stores_for(index_t bytes) noexcept {
 // at 96 to 117 with lines asked into the first-level cache, and at 112 to 130 like this, whether 2 or 8 KiB ahead; on
 // others it was not measured.)
 [[gnu::always_inline]] inline void read_ahead(const void* p, index_t ahead = 4096) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(ahead);
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
+  __builtin_prefetch(address_after(p, ahead), 0, 2);
 }
 // The same for lines that will be overwritten: stores that find their line in the first-level cache do not wait for
 // the next. Worth it where a loop does little more than store.
 [[gnu::always_inline]] inline void prefetch_for_write(const void* p, index_t ahead) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(ahead);
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 1);
+  __builtin_prefetch(address_after(p, ahead), 1);
 }
 
 }  // namespace lutra::inline LUTRA_ABI::simd
