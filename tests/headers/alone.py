@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""alone.py CLANG [FLAG...] - compiles every header of include/lutra alone, as check.sh does, several times as fast.
+"""alone.py CLANG [FLAG...] - compiles every header of include/lutra alone, for less than one by one.
 
 A header's own code always comes after everything that it includes. So for the question whether it stands alone the
 headers in it may as well come precompiled, one of them with all that is in that: the one that reaches most. That one is
