@@ -94,8 +94,8 @@ template <class V>
 }
 
 // The value of a format with Significand stored bits and smallest normal 2^MinExponent that is nearest to
-// |t|, with the sign of `sign`; t is within the format's range. Adding a large power of two leaves
-// just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway. Where one
+// |t|, with the sign of `sign`, which t has too unless it is zero; t is within the format's range. Adding a large power
+// of two leaves just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway. Where one
 // instruction gives it, the power has the sign of t, which saves the magnitude; only zeros then need `sign`.
 template <int Significand, int MinExponent, bool Fused = false, class V>
 [[gnu::always_inline]] inline V round_to_format(const V& t, const V& sign) noexcept {
@@ -130,19 +130,23 @@ template <unit_form Form, quotient_method Method, class V>
     const V m = (divided<Method>(shifted, c) + V(round_magic)) - V(round_magic);
     return m * c.scale + c.float_offset;
   } else {
-    const V t = divided<Method>(saturated(x, c), c);
+    const V limited = saturated(x, c);
+    const V t = divided<Method>(limited, c);
     constexpr bool fused = Method == quotient_method::correct;
-    if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6, fused>(t, x) * c.scale;
-    if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14, fused>(t, x) * c.scale;
-    if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0, fused>(t, x) * c.scale;
+    if constexpr (Form == unit_form::e4m3fn)
+      return round_to_format<3, -6, fused>(t, limited) * c.scale;
+    if constexpr (Form == unit_form::e5m2)
+      return round_to_format<2, -14, fused>(t, limited) * c.scale;
+    if constexpr (Form == unit_form::e2m1fn)
+      return round_to_format<1, 0, fused>(t, limited) * c.scale;
   }
 }
 
-// Its code, in the low byte of the word; NaN gives NanCode. With r = |t| rounded as above to a multiple of
+// The code of t, what remains of `limited` divided, in the low byte of the word; NaN gives NanCode. With r = |t| rounded as above to a multiple of
 // unit / 2^Significand, the low bits of the sum count those multiples, and every binade above the
 // smallest normal adds 2^Significand codes.
 template <int Significand, int MinExponent, std::uint32_t Sign, std::uint32_t NanCode, class V>
-[[gnu::always_inline]] inline V encode_format(const V& t, const V& x) noexcept {
+[[gnu::always_inline]] inline V encode_format(const V& t, const V& limited) noexcept {
   constexpr auto power = [](int e) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23);
   };
@@ -153,9 +157,9 @@ template <int Significand, int MinExponent, std::uint32_t Sign, std::uint32_t Na
   const V sum = simd::magnitude(t) + unit * V(power(23 - Significand));
   const V binades =
       simd::add_words(simd::shift_words<23 - Significand>(unit), simd::words<V>(0U - below_normal));
-  const V sign = simd::and_words(simd::shift_words<sign_shift>(x), simd::words<V>(Sign));
+  const V sign = simd::and_words(simd::shift_words<sign_shift>(limited), simd::words<V>(Sign));
   const V nan = NanCode == 0 ? simd::words<V>(0) : simd::add_words(sign, simd::words<V>(NanCode));
-  return simd::where_nan(x, nan, simd::add_words(simd::add_words(sum, binades), sign));
+  return simd::where_nan(limited, nan, simd::add_words(simd::add_words(sum, binades), sign));
 }
 
 // A word whose low byte is the stored code. NaN gives the integer of zero (zp), quant_min (minval), the NaN
@@ -166,10 +170,11 @@ template <unit_form Form, quotient_method Method, class V>
     const V shifted = simd::nan_to(Form == unit_form::minval ? V(x - c.float_offset) : x, V(0.0F));
     return (divided<Method>(saturated(shifted, c), c) + V(round_magic)) + c.integer_offset;
   } else {
-    const V t = divided<Method>(saturated(x, c), c);
-    if constexpr (Form == unit_form::e4m3fn) return encode_format<3, -6, 0x80, 0x7F>(t, x);
-    if constexpr (Form == unit_form::e5m2) return encode_format<2, -14, 0x80, 0x7F>(t, x);
-    if constexpr (Form == unit_form::e2m1fn) return encode_format<1, 0, 0x08, 0>(t, x);
+    const V limited = saturated(x, c);
+    const V t = divided<Method>(limited, c);
+    if constexpr (Form == unit_form::e4m3fn) return encode_format<3, -6, 0x80, 0x7F>(t, limited);
+    if constexpr (Form == unit_form::e5m2) return encode_format<2, -14, 0x80, 0x7F>(t, limited);
+    if constexpr (Form == unit_form::e2m1fn) return encode_format<1, 0, 0x08, 0>(t, limited);
   }
 }
 

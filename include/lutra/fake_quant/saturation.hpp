@@ -53,11 +53,11 @@ template <class V>
   return simd::min(b.hi, simd::max(b.lo, level));
 }
 template <unit_form Form, class V>
-[[gnu::always_inline]] inline V rounded_of(const V& limited, const V& x) noexcept {
+[[gnu::always_inline]] inline V rounded_of(const V& limited) noexcept {
   if constexpr (is_integer_form<Form>) return limited;
-  if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(limited, x);
-  if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(limited, x);
-  if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(limited, x);
+  if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(limited, limited);
+  if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(limited, limited);
+  if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(limited, limited);
 }
 
 // One element, any scale.
