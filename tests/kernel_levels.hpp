@@ -24,6 +24,9 @@ template <class F> void for_each_kernel_level(F&& f) {
   f(lutra::simd::avx512bw{});
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
   f(lutra::simd::avx512vnni_vbmi{});
+#if LUTRA_AMX_INT8
+  f(lutra::simd::amx_int8{});
+#endif
 #endif
 #endif
 #elif !LUTRA_PORTABLE && defined(__aarch64__)

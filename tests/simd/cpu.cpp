@@ -20,9 +20,11 @@ simd::cpu_words everything() {
           .leaf1_edx = all,
           .leaf7_ebx = all,
           .leaf7_ecx = all,
+          .leaf7_edx = all,
           .leaf7_1_eax = all,
           .extended1_ecx = all,
           .xcr0 = ~std::uint64_t{0},
+          .permissions = all,
           .hwcap = ~std::uint64_t{0},
           .hwcap2 = ~std::uint64_t{0}};
 }
@@ -70,6 +72,10 @@ TEST_CASE("cpu: each level needs each of its bits, and the levels it extends") {
   CHECK(without(&cpu_words::leaf7_ecx, 1, simd::avx512vnni_vbmi{}));   // VBMI
   CHECK(without(&cpu_words::leaf7_ecx, 11, simd::avx512vnni_vbmi{}));  // VNNI
   CHECK(without(&cpu_words::leaf7_ebx, 21, simd::avx512vnni_vbmi{}));  // IFMA
+  CHECK(without(&cpu_words::leaf7_edx, 24, simd::amx_int8{}));         // AMX-TILE
+  CHECK(without(&cpu_words::leaf7_edx, 25, simd::amx_int8{}));         // AMX-INT8
+  CHECK(without(&cpu_words::leaf7_ecx, 11, simd::amx_int8{}));         // VNNI
+  CHECK(without(&cpu_words::permissions, 0, simd::amx_int8{}));        // the system refused
   CHECK(without(&cpu_words::hwcap, 1, simd::neon64{}));
   CHECK(without(&cpu_words::hwcap, 20, simd::neon64_dotprod{}));
   CHECK(without(&cpu_words::hwcap2, 13, simd::neon64_i8mm{}));
@@ -78,6 +84,11 @@ TEST_CASE("cpu: each level needs each of its bits, and the levels it extends") {
 
 TEST_CASE("cpu: registers that the system does not save are not used") {
   simd::cpu_words c = everything();
+  for (const int tiles : {17, 18}) {  // their shapes, their contents
+    c.xcr0 = ~(std::uint64_t{1} << tiles);
+    CHECK(runs_on(c, simd::avx512vnni_vbmi{}));
+    CHECK(!runs_on(c, simd::amx_int8{}));
+  }
   c.xcr0 = 0x7;  // x87, xmm, ymm
   CHECK(runs_on(c, simd::avx2{}));
   CHECK(!runs_on(c, simd::avx512bw{}));
@@ -103,6 +114,7 @@ TEST_CASE("cpu: the system says the same of this CPU") {
   CHECK(runs_on(here, simd::avxvnni{}) == (v3 && all({"avx_vnni"})));
   const bool v4 = v3 && all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"});
   CHECK(runs_on(here, simd::avx512bw{}) == v4);
+  if (runs_on(here, simd::amx_int8{})) CHECK(all({"amx_tile", "amx_int8"}));
   CHECK(runs_on(here, simd::avx512vnni_vbmi{}) ==
         (v4 && all({"avx512vbmi", "avx512_vnni", "avx512ifma", "avx512_vbmi2", "avx512_bitalg",
                     "avx512_vpopcntdq", "gfni", "vaes", "vpclmulqdq"})));

@@ -41,6 +41,14 @@
 #define LUTRA_PORTABLE 0
 #endif
 
+// The compiler's flags allow AMX with int8; clang 14 spells its macros without the last underscores.
+#if defined(__x86_64__) && (defined(__AMX_TILE__) || defined(__AMXTILE__)) && \
+    (defined(__AMX_INT8__) || defined(__AMXINT8__))
+#define LUTRA_AMX_INT8 1
+#else
+#define LUTRA_AMX_INT8 0
+#endif
+
 // Under -ffast-math NaN tests and rounding tricks are compiled away; strict_fp.hpp refuses it unless
 // LUTRA_ALLOW_FAST_MATH is defined, which voids section "numeric contract" of the README.
 #if defined(__FAST_MATH__) && !defined(LUTRA_ALLOW_FAST_MATH)

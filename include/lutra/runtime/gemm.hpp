@@ -45,7 +45,8 @@ template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
 template <class A, class E, class X, class Finish>
 void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
               const Finish& finish) {
-  constexpr index_t chunk_bytes = 256 * 1024, at_once = 8;
+  constexpr index_t chunk_bytes = 256 * 1024, at_once = has_tiles(A{}) ? tiled_columns : 8;
+  constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t columns = x.extent(0);
   if (columns == 0 || w.rows() == 0) return;
   activation_rows<A> rows(w.depth(), w.layout().step_depth());
@@ -55,20 +56,17 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
     const index_t count = std::min(chunk, columns - first);
     rows.prepare(x, first, count);
     ex.bulk(w.panels(), [&](index_t panel) {
-      alignas(64) std::int32_t
-          sums[static_cast<std::size_t>(block_columns * panel_strips * simd::int_lanes<A>)];
-      for (index_t at = 0; at < count; at += block_columns) {
-        const index_t block = std::min(block_columns, count - at);
-        if (std::int32_t* to = finish.in_place(panel, first + at); to != nullptr) {
-          multiply_panel<A>(w, panel, rows, at, block, to, finish.out_stride());
-          continue;
-        }
-        multiply_panel<A>(w, panel, rows, at, block, sums);
-        for (index_t c = 0; c < block; ++c) {
-          finish(panel, first + at + c, rows.sum(at + c),
-                 sums + c * panel_strips * simd::int_lanes<A>);
-        }
+      if (std::int32_t* to = finish.in_place(panel, first); to != nullptr) {
+        multiply_panel<A>(w, panel, rows, 0, count, {to, finish.out_stride(), true}, nothing_to_do);
+        return;
       }
+      alignas(64) std::int32_t sums[static_cast<std::size_t>(block_columns<A> * width)];
+      multiply_panel<A>(w, panel, rows, 0, count, {sums, width, false},
+                        [&](index_t at, index_t block) {
+                          for (index_t c = 0; c < block; ++c) {
+                            finish(panel, first + at + c, rows.sum(at + c), sums + c * width);
+                          }
+                        });
     });
   }
 }

@@ -24,6 +24,7 @@ struct avx2 : sse4_1                     { static constexpr std::string_view nam
 struct avxvnni : avx2                    { static constexpr std::string_view name = "avxvnni"; };
 struct avx512bw : avx2                   { static constexpr std::string_view name = "avx512bw"; };
 struct avx512vnni_vbmi : avx512bw        { static constexpr std::string_view name = "avx512vnni_vbmi"; };
+struct amx_int8 : avx512vnni_vbmi        { static constexpr std::string_view name = "amx_int8"; };
 struct neon64 : portable                 { static constexpr std::string_view name = "neon64"; };
 struct neon64_dotprod : neon64           { static constexpr std::string_view name = "neon64_dotprod"; };
 struct neon64_i8mm : neon64_dotprod      { static constexpr std::string_view name = "neon64_i8mm"; };
@@ -34,7 +35,11 @@ struct neon64_i8mm : neon64_dotprod      { static constexpr std::string_view nam
 using native = portable;
 #elif defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) && \
     defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if LUTRA_AMX_INT8
+using native = amx_int8;
+#else
 using native = avx512vnni_vbmi;
+#endif
 #elif defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 using native = avx512bw;
 #elif defined(__AVXVNNI__) && defined(__AVX2__)
@@ -69,6 +74,7 @@ template <> struct xsimd_arch<avx2> { using type = xsimd::avx2; };
 template <> struct xsimd_arch<avxvnni> { using type = xsimd::avx2; };
 template <> struct xsimd_arch<avx512bw> { using type = xsimd::avx512bw; };
 template <> struct xsimd_arch<avx512vnni_vbmi> { using type = xsimd::avx512bw; };
+template <> struct xsimd_arch<amx_int8> { using type = xsimd::avx512bw; };
 template <> struct xsimd_arch<neon64> { using type = xsimd::neon64; };
 template <> struct xsimd_arch<neon64_dotprod> { using type = xsimd::neon64; };
 template <> struct xsimd_arch<neon64_i8mm> { using type = xsimd::neon64; };

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <lutra/simd/arch.hpp>
+#include <lutra/simd/tile_permission.hpp>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -18,16 +19,27 @@
 namespace lutra::inline LUTRA_ABI::simd {
 
 // What decides: words of CPUID (named by leaf, or leaf and subleaf) and XCR0 on x86, of the kernel's hardware
-// capabilities on aarch64. All zero: nothing but plain code.
+// capabilities on aarch64; and what the process may do. All zero: nothing but plain code.
 struct cpu_words {
   std::uint32_t leaf1_ecx = 0, leaf1_edx = 0;
-  std::uint32_t leaf7_ebx = 0, leaf7_ecx = 0;
+  std::uint32_t leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0;
   std::uint32_t leaf7_1_eax = 0;
   std::uint32_t extended1_ecx = 0;  // leaf 0x80000001
   std::uint64_t xcr0 = 0;           // registers that the system saves
+  std::uint32_t permissions = 0;    // bit 0: the system lets this process use tiles
   std::uint64_t hwcap = 0, hwcap2 = 0;
 };
 
+// All of the numbered bits are set.
+template <class Word, class... Bits> constexpr bool has_bits(Word word, Bits... bits) noexcept {
+  return (... && ((word >> bits & 1) != 0));
+}
+// AMX: the instructions and registers exist, and the system saves both kinds of these.
+constexpr bool has_tile_registers(const cpu_words& c) noexcept {
+  return has_bits(c.leaf7_edx, 24, 25) && has_bits(c.xcr0, 17, 18);
+}
+
+// Where there are tiles this asks the system for leave to use them (tile_permission.hpp).
 inline cpu_words read_cpu() {
   cpu_words c;
 #if defined(__x86_64__) || defined(__i386__)
@@ -40,6 +52,7 @@ inline cpu_words read_cpu() {
     const std::uint32_t subleaves = eax;
     c.leaf7_ebx = ebx;
     c.leaf7_ecx = ecx;
+    c.leaf7_edx = edx;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) c.leaf7_1_eax = eax;
   }
   if (__get_cpuid(0x80000001U, &eax, &ebx, &ecx, &edx) != 0) c.extended1_ecx = ecx;
@@ -48,16 +61,12 @@ inline cpu_words read_cpu() {
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     c.xcr0 = std::uint64_t{high} << 32 | low;
   }
+  if (has_tile_registers(c) && tiles_permitted()) c.permissions = 1;
 #elif defined(__aarch64__) && __has_include(<sys/auxv.h>)
   c.hwcap = ::getauxval(AT_HWCAP);
   c.hwcap2 = ::getauxval(AT_HWCAP2);
 #endif
   return c;
-}
-
-// All of the numbered bits are set.
-template <class Word, class... Bits> constexpr bool has_bits(Word word, Bits... bits) noexcept {
-  return (... && ((word >> bits & 1) != 0));
 }
 
 constexpr bool runs_on(const cpu_words&, portable) noexcept { return true; }
@@ -88,6 +97,9 @@ constexpr bool runs_on(const cpu_words& c, avx512bw) noexcept {
 constexpr bool runs_on(const cpu_words& c, avx512vnni_vbmi) noexcept {
   return runs_on(c, avx512bw{}) && has_bits(c.leaf7_ebx, 21) &&
          has_bits(c.leaf7_ecx, 1, 6, 8, 9, 10, 11, 12, 14);
+}
+constexpr bool runs_on(const cpu_words& c, amx_int8) noexcept {
+  return runs_on(c, avx512vnni_vbmi{}) && has_tile_registers(c) && has_bits(c.permissions, 0);
 }
 
 constexpr bool runs_on(const cpu_words& c, neon64) noexcept { return has_bits(c.hwcap, 1); }

@@ -5,7 +5,7 @@
 // unqualified with A{} as the last argument.
 #pragma once
 
-#include <lutra/simd/primitives/avx512.hpp>
+#include <lutra/simd/primitives/amx.hpp>
 #include <lutra/simd/primitives/neon.hpp>
 
 namespace lutra::inline LUTRA_ABI::simd {

@@ -4,19 +4,26 @@
 // A kernel reads whole steps of int8, so rows are padded with zeros; uint8 becomes int8 by
 // subtracting 128. Rows that already lie that way are used in place. The sum of each row corrects for
 // weight biases and zero points.
+//
+// For tiles (tiles.hpp) rows are cut into blocks, of tiled_columns or fewer, and lie block by block; in a block in parts
+// of tile_depth positions, each padded with zeros and part_of_block bytes long, row after row.
 #pragma once
 
 #include <cstring>
-#include <lutra/runtime/layout.hpp>
+#include <lutra/runtime/gemm/tiles.hpp>
+#include <lutra/simd/tile_permission.hpp>
 #include <lutra/tensor/view.hpp>
+#include <memory>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
 // Copies n elements to `out` as int8 (out may be null: then nothing is written) and returns their sum
-// after that conversion. Reads exactly n elements.
+// after that conversion. Reads exactly n elements. Vectors are written out_step bytes apart; the last one whole, with
+// zeros behind, if they are not one behind the other.
 template <class A, class X>
-std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t* out) {
+std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t* out,
+                              index_t out_step = simd::vector_size<A>) {
   constexpr index_t size = simd::vector_size<A>;
   constexpr bool flip = std::is_unsigned_v<X>;
   auto sum = splat_ints(0, A{});
@@ -32,7 +39,7 @@ std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t
   if (stride == 1) {
     for (; at + size <= n; at += size) {
       const auto v = add_vector(x + at, flip);
-      if (out != nullptr) store_bytes(out + at, v, A{});
+      if (out != nullptr) store_bytes(out + at / size * out_step, v, A{});
     }
   }
   std::int8_t rest[static_cast<std::size_t>(size)];
@@ -43,7 +50,10 @@ std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t
       rest[i] = static_cast<std::int8_t>(x[(at + i) * stride] - (flip ? 128 : 0));
     }
     add_vector(rest, false);
-    if (out != nullptr) std::memcpy(out + at, rest, static_cast<std::size_t>(count));
+    if (out != nullptr) {
+      const index_t written = out_step == size ? count : size;
+      std::memcpy(out + at / size * out_step, rest, static_cast<std::size_t>(written));
+    }
     at += count;
   }
   return total(sum, vectors, A{});
@@ -52,9 +62,9 @@ std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t
 // Rows [first, first + count) of x, prepared. Holds a buffer: make one, prepare chunk after chunk.
 template <class A> class activation_rows {
  public:
-  // For a matrix of that depth whose steps have step_depth positions.
-  activation_rows(index_t depth, index_t step_depth)
-      : depth_(depth), padded_((depth + step_depth - 1) / step_depth * step_depth) {}
+  // For a matrix of that depth whose steps have step_depth positions; block: rows of one block of tiles.
+  activation_rows(index_t depth, index_t step_depth, index_t block = tiled_columns)
+      : depth_(depth), padded_((depth + step_depth - 1) / step_depth * step_depth), block_(block) {}
 
   index_t padded_depth() const noexcept { return padded_; }
   const std::int8_t* row(index_t i) const noexcept { return rows_ + i * stride_; }
@@ -63,8 +73,23 @@ template <class A> class activation_rows {
   // What a product of row i starts with, and of those after it: minus what weight_bias(A) adds.
   const std::int32_t* start(index_t i) const noexcept { return start_.data() + i; }
 
+  // Rows lie in tiles, not as row(i): then products are those of multiply_tiles.
+  bool in_tiles() const noexcept { return in_tiles_; }
+  index_t block_rows() const noexcept { return block_; }
+  index_t block_bytes() const noexcept {
+    return (depth_ + tile_depth - 1) / tile_depth * part_of_block;
+  }
+  // The block that begins with row i.
+  const std::int8_t* block(index_t i) const noexcept {
+    return tiles_.get()->byte + i / block_ * block_bytes();
+  }
+
   template <class X> void prepare(const tensor_view<const X>& x, index_t first, index_t count) {
     sums_.resize(static_cast<std::size_t>(count));
+    if constexpr (has_tiles(A{})) {
+      in_tiles_ = tiles_pay(std::min(count, block_), depth_) && simd::tiles_permitted();
+      if (in_tiles_) return prepare_tiles(x, first, count);
+    }
     start_.resize(sums_.size());
     const X* from = x.data() + first * x.stride(0);
     const bool in_place = std::is_signed_v<X> && padded_ == depth_ && x.stride(1) == 1;
@@ -88,8 +113,31 @@ template <class A> class activation_rows {
   }
 
  private:
+  struct alignas(4096) page {
+    std::int8_t byte[4096];
+  };
+  template <class X>
+  void prepare_tiles(const tensor_view<const X>& x, index_t first, index_t count) {
+    static_assert(simd::vector_size<A> == tile_depth);
+    const index_t bytes = (count + block_ - 1) / block_ * block_bytes();
+    const index_t pages = (bytes + index_t{sizeof(page)} - 1) / index_t{sizeof(page)};
+    if (pages > pages_) {
+      tiles_.reset(new page[static_cast<std::size_t>(pages)]);  // what is not written is not read
+      pages_ = pages;
+    }
+    for (index_t i = 0; i < count; ++i) {
+      std::int8_t* out = tiles_.get()->byte + i / block_ * block_bytes() + i % block_ * tile_depth;
+      sums_[static_cast<std::size_t>(i)] = copy_activations<A>(
+          x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out, part_of_block);
+    }
+  }
+
   index_t depth_;
   index_t padded_;
+  index_t block_;
+  bool in_tiles_ = false;
+  index_t pages_ = 0;
+  std::unique_ptr<page[]> tiles_;
   const std::int8_t* rows_ = nullptr;
   index_t stride_ = 0;
   std::vector<std::int8_t> buffer_;

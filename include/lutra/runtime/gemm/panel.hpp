@@ -1,10 +1,10 @@
-// lutra: panel.hpp - one panel of a lut_matrix times a block of activation rows.
+// lutra: panel.hpp - one panel of a lut_matrix times activation rows.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the instance of multiply.hpp: how the weights are stored, what is promised about them, and
-// as many strips and columns at once as the registers hold. All down to multiply_strips is inlined: operands handed on
-// by value are copied in wider pieces than they were just written in, which waits until those are in the cache, and no
-// panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on an Intel core).
+// Chooses the instance of multiply.hpp or tiles.hpp: how the weights are stored, what is promised about them, and
+// as many strips and columns at once as the registers hold. Without tiles all down to multiply_strips is inlined: operands
+// handed on by value are copied in wider pieces than they were just written in, which waits until those are in the cache,
+// and no panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on an Intel core).
 #pragma once
 
 #include <lutra/runtime/gemm/activations.hpp>
@@ -13,7 +13,19 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-inline constexpr index_t block_columns = 24;  // most columns of one call
+// Most columns of one call.
+template <class A> inline constexpr index_t block_columns = has_tiles(A{}) ? tiled_columns : 24;
+
+// Where the products of a panel go: [columns][panel_strips * lanes], the columns `stride` apart; without
+// every_column those of one block only, each over the one before.
+struct panel_output {
+  std::int32_t* first = nullptr;
+  index_t stride = 0;
+  bool every_column = true;
+  std::int32_t* at(index_t column) const noexcept {
+    return every_column ? first + column * stride : first;
+  }
+};
 
 // Strips strips starting at operand o, columns [0, columns). The widths are those whose sums, weights
 // and activations fit the registers: 4 x 4 of 32 (4 x 6 without look-ups), 4 x 2 of 16; a lone strip takes eight.
@@ -95,26 +107,91 @@ template <class A, class Codes, class Weight>
   }
 }
 
-// out [columns][panel_strips * lanes]: products with the rows `first`.. of x, out_stride apart.
-template <class A>
-void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
-                    index_t columns, std::int32_t* out,
-                    index_t out_stride = panel_strips * simd::int_lanes<A>) {
-  multiply_operands o;
-  o.x = x.row(first);
-  o.x_stride = x.stride();
-  o.out = out;
-  o.out_stride = out_stride;
-  o.start = x.start(first);
-  with_codes_of<A>(w, [&](auto codes) {
-    using Codes = decltype(codes);
-    if constexpr (has_small_weight_dot(A{})) {
-      if (w.small_weights()) {
-        multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, columns);
-        return;
+// x.in_tiles(): the columns `first`.. of x, which begin a block.
+template <class A, class Codes>
+void multiply_panel_in_tiles(const lut_matrix& w, index_t panel, const activation_rows<A>& x,
+                             index_t first, index_t columns, const panel_output& out,
+                             const columns_done& done) {
+  // From memory weights come fastest if they are read front to back; half of the strips at a time wait less for what
+  // they have decoded.
+  constexpr index_t in_cache = 1 << 20;
+  const index_t strips = w.strips_of(panel), block = x.block_rows();
+  using std::integral_constant;
+  // `count` columns from `at` on, which the tiles are configured for, by strips from `from` on.
+  const auto multiply = [&](index_t at, index_t count, index_t blocks, index_t from, index_t to,
+                            auto width, auto tiles, const columns_done& then) {
+    tile_operands o;
+    o.weights = w.weights(panel * panel_strips + from);
+    o.step_bytes = w.step_bytes(panel);
+    o.tables = w.table(panel * panel_strips + from);
+    o.strips = to - from;
+    o.steps = w.steps();
+    o.x = x.block(first + at);
+    o.x_block = x.block_bytes();
+    o.blocks = blocks;
+    o.columns = count;
+    o.first_column = at;
+    o.out = out.at(at) + from * simd::int_lanes<A>;
+    o.out_stride = out.stride;
+    o.out_block = out.every_column ? block * out.stride : 0;
+    multiply_tiles<A, Codes, width, tiles>(o, then);
+  };
+  const auto take = [&](index_t at, index_t count, index_t blocks, auto tiles) {
+    constexpr integral_constant<int, 2> two;
+    configure_tiles_for<A, tiles>(count);
+    if constexpr (tiles == 1) {
+      if (strips == panel_strips && w.bytes() > in_cache) {
+        return multiply(at, count, blocks, 0, strips, integral_constant<int, 4>{}, tiles, done);
       }
     }
-    multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, columns);
+    if (strips % 2 == 0) return multiply(at, count, blocks, 0, strips, two, tiles, done);
+    for (index_t b = 0; b < blocks; ++b) {
+      const index_t from = at + b * block;
+      if (strips > 1) multiply(from, count, 1, 0, strips - 1, two, tiles, nothing_to_do);
+      multiply(from, count, 1, strips - 1, strips, integral_constant<int, 1>{}, tiles, done);
+    }
+  };
+  const auto take_columns = [&](index_t at, index_t count, index_t blocks) {
+    if (count > tile_rows) {
+      take(at, count, blocks, integral_constant<int, 2>{});
+    } else {
+      take(at, count, blocks, integral_constant<int, 1>{});
+    }
+  };
+  const index_t whole = columns / block * block;
+  if (whole > 0) take_columns(0, block, whole / block);
+  if (whole < columns) take_columns(whole, columns - whole, 1);
+  release_tiles(A{});
+}
+
+// Products with the rows [first, first + columns) of x. done(i, n) follows when those of first + i and n - 1 after it
+// are where out says; n is at most block_columns.
+template <class A>
+void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
+                    index_t columns, const panel_output& out, const columns_done& done) {
+  with_codes_of<A>(w, [&](auto codes) {
+    using Codes = decltype(codes);
+    if constexpr (has_tiles(A{})) {
+      if (x.in_tiles()) {
+        return multiply_panel_in_tiles<A, Codes>(w, panel, x, first, columns, out, done);
+      }
+    }
+    for (index_t at = 0; at < columns; at += block_columns<A>) {
+      const index_t count = std::min(block_columns<A>, columns - at);
+      multiply_operands o;
+      o.x = x.row(first + at);
+      o.x_stride = x.stride();
+      o.out = out.at(at);
+      o.out_stride = out.stride;
+      o.start = x.start(first + at);
+      bool small = false;
+      if constexpr (has_small_weight_dot(A{})) {
+        small = w.small_weights();
+        if (small) multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, count);
+      }
+      if (!small) multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, count);
+      done(at, count);
+    }
   });
 }
 

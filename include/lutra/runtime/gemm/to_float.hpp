@@ -72,7 +72,8 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
     for (const lut_matrix& w : slices_) {
       const tensor_view<const X> part(x.data() + begin * x.stride(1), shape{x.extent(0), w.depth()},
                                       x.strides());
-      columns_.emplace_back(w.depth(), w.layout().step_depth()).prepare(part, 0, x.extent(0));
+      columns_.emplace_back(w.depth(), w.layout().step_depth(), block_rows * Digits)
+          .prepare(part, 0, x.extent(0));
       begin += w.depth();
     }
     // Slices lie apart in memory: some panels of each are read in one go.
@@ -95,8 +96,11 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
   static constexpr index_t width = panel_strips * simd::int_lanes<A>;
   static constexpr auto digit_count = static_cast<std::size_t>(Digits);
   static constexpr index_t read_bytes = 16 * 1024;
-  static constexpr index_t most_panels = 8;
-  static constexpr index_t block_rows = Digits == 1 ? 8 : 4;  // of x at once
+  static constexpr index_t most_panels = has_tiles(A{}) ? 4 : 8;
+  // Rows of x at once: what tiles hold, or registers.
+  static constexpr index_t block_rows = has_tiles(A{}) ? tiled_columns / Digits
+                                        : Digits == 1  ? 8
+                                                       : 4;
 
   void run_block(index_t panel, index_t end, index_t row, index_t first,
                  std::span<const float> scale) const {
@@ -109,7 +113,7 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
       const lut_matrix& w = slices_[g];
       const activation_rows<A>& x = columns_[g];
       for (index_t p = panel; p < end; ++p) {
-        multiply_panel<A>(w, p, x, row * Digits, rows * Digits, raw);
+        multiply_panel<A>(w, p, x, row * Digits, rows * Digits, {raw, width, true}, nothing_to_do);
         for (index_t i = 0; i < rows; ++i) {
           std::array<std::int32_t, digit_count> x_sum;
           for (int d = 0; d < Digits; ++d)

@@ -359,6 +359,10 @@ requires(Size > 1 && !has_wide_lookup<Size, Bits>) struct code_lookup<avx512vnni
 
   byte_table<Bits> plane_[static_cast<std::size_t>(Size)];
 };
+template <int Size, int Bits>
+struct code_lookup<amx_int8, Size, Bits> : code_lookup<avx512vnni_vbmi, Size, Bits> {
+  using code_lookup<avx512vnni_vbmi, Size, Bits>::code_lookup;
+};
 
 }  // namespace lutra::inline LUTRA_ABI::simd
 #endif

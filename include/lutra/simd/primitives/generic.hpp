@@ -11,6 +11,7 @@
 //   dot        lanes are rows: four weights per lane, four activations broadcast     (gemm)
 //   pair_dot   lanes are two rows times two columns, eight weights and activations   (gemm, some levels)
 //   panel_dot  lanes are columns: activations per lane, weights broadcast            (convolution)
+//   tile_dot   16 rows by 16 columns by 64 positions                                 (gemm, some levels)
 // All are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
 // weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
 // weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
@@ -75,9 +76,10 @@ constexpr bool lookups_delay_dots(portable) {
 constexpr bool has_pair_dot(portable) {
   return false;
 }  // row_pair, column_pair, splat_pair, pair_dot and column_sums exist
-constexpr int weight_bias(portable) { return 0; }    // 0 or 128
-constexpr int panel_bias(portable) { return 0; }     // 0 or 128
-constexpr int panel_vectors(portable) { return 4; }  // vectors of one panel group, 4 or 8
+constexpr bool has_tiles(portable) { return false; }  // tile_dot and what it needs exist
+constexpr int weight_bias(portable) { return 0; }     // 0 or 128
+constexpr int panel_bias(portable) { return 0; }      // 0 or 128
+constexpr int panel_vectors(portable) { return 4; }   // vectors of one panel group, 4 or 8
 constexpr int vector_registers(portable) { return 16; }
 
 // ---- memory --------------------------------------------------------------------------------------
@@ -189,6 +191,24 @@ template <class Ints, class A> [[gnu::always_inline]] inline Ints as_ints(Ints v
                                                       std::array<std::int8_t, 4> w, portable) {
   return dot(sum, x, w, any_weight{}, portable{});
 }
+
+// ---- tiles -----------------------------------------------------------------------------------------
+// For levels with has_tiles: registers 0 to 7 of a matrix each, of up to 16 rows of up to 64 bytes. Between
+// configure_tiles and release_tiles, on one thread, of a process that may use them (tile_permission.hpp).
+struct alignas(64) tile_shapes {
+  std::uint8_t palette = 1, start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+void configure_tiles(const tile_shapes&, portable) = delete;
+void release_tiles(portable) = delete;
+template <int Tile> void tile_zero(portable) = delete;
+// Rows lie `stride` bytes apart.
+template <int Tile> void tile_load(const void* p, index_t stride, portable) = delete;
+template <int Tile> void tile_store(void* p, index_t stride, portable) = delete;
+// sum[m][n] += x[m][4k + j] * w[k][4n + j], summed over k and j: int8 to int32, modulo 2^32.
+template <int Sum, int X, int W> void tile_dot(portable) = delete;
 
 // ---- sums of int8 ----------------------------------------------------------------------------------
 // Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).
