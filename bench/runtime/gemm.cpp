@@ -153,6 +153,7 @@ std::string peers(const std::string& what) {
 
 [[maybe_unused]] const bool registered = [] {
   add_benchmark("roof/dpbusd", dot_peak);
+  add_benchmark("roof/amx_dot", tile_dot_peak<simd::native>);
   add_benchmark("roof/lookup_dot", lookup_dot_peak<1>);
   add_benchmark("roof/lookup_dot/m:4", lookup_dot_peak<4>);
   add_benchmark("roof/memcpy/8MiB", [](benchmark::State& s) { copy(s, medium.bytes); });
@@ -192,7 +193,7 @@ std::string peers(const std::string& what) {
       const std::string name = size_of(s) + "/m:" + std::to_string(m);
       add_benchmark("gemm/p4a8/" + name, [=](benchmark::State& state) {
         palette_gemm(state, s, 4, m, -127);
-        state.SetLabel(std::string("vs roof/dpbusd") + (m == 4 ? " roof/lookup_dot/m:4" : "") +
+        state.SetLabel(std::string("vs roof/dpbusd roof/amx_dot") + (m == 4 ? " roof/lookup_dot/m:4" : "") +
                        peers("gemm/" + name));
       });
       eigen(s, m);

@@ -126,6 +126,31 @@ inline void dot_peak(benchmark::State& state) {
                           simd::vector_size<simd::native>);
 }
 
+// The same for tiles: four sums of 16 x 16, from tiles of random bytes.
+template <class A> void tile_dot_peak(benchmark::State& state) {
+  if constexpr (has_tiles(A{})) {
+    if (!simd::tiles_permitted()) return state.SkipWithError("the system allows no tiles");
+    constexpr int repeats = 1000;
+    const auto data = random_activations({4, tile_bytes});
+    configure_tiles_for<A, 2>(tiled_columns);
+    simd::unroll<4>([&](auto i) {
+      simd::tile_zero<i>(A{});
+      simd::tile_load<4 + i>(data.data() + i * tile_bytes, tile_depth, A{});
+    });
+    for (auto _ : state) {
+      for (int repeat = 0; repeat < repeats; ++repeat) {
+        simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+          simd::tile_dot<i, 4 + i / 2, 6 + i % 2>(A{});
+        });
+      }
+    }
+    release_tiles(A{});
+    state.SetItemsProcessed(state.iterations() * repeats * 4 * tile_bytes * tile_rows);
+  } else {
+    state.SkipWithError("no tiles at this level");
+  }
+}
+
 // The mix of instructions of a matrix times one or four vectors, without a matrix: the same step of four strips again
 // and again, by what the kernel calls for each step.
 template <int Columns>
