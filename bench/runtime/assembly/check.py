@@ -10,6 +10,7 @@ nothing is left.
 
 A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
 strip of rows. "conv" is run_channels of runtime/conv/worker.hpp: CHANNELSx4 vectors of positions, per product only.
+Of amx_int8 there is the loop of runtime/gemm/tiles.hpp alone, STRIPSxTILES; all else is that of avx512vnni_vbmi.
 """
 import argparse
 import concurrent.futures
@@ -30,6 +31,7 @@ LEVELS = {
     "avxvnni": (32, True, ["any_weight"]),
     "avx512bw": (64, True, ["any_weight", "small_weight"]),
     "avx512vnni_vbmi": (64, True, ["any_weight"]),
+    "amx_int8": (64, True, ["any_weight"]),
     "neon64": (16, True, ["any_weight", "small_weight"]),
     "neon64_dotprod": (16, True, ["any_weight"]),
     "neon64_i8mm": (16, True, ["any_weight"]),
@@ -45,6 +47,7 @@ ADDING = ("avxvnni", "avx512vnni_vbmi", "neon64_dotprod", "neon64_i8mm")
 # Spills that are known, at most so many; what is not here has none.
 KNOWN = {
     ("clang++-14", "avxvnni", "4", 4, 2): 6,
+    ("clang++-14", "amx_int8", "8", 2, 1): 1,  # what flips signs is read from there
     ("g++", "neon64_dotprod", "4", 4, 4): 4,
 }
 
@@ -53,13 +56,15 @@ def kinds_of(level):
     """How codes may be stored: bits, or 4s for 4 bits with a table per strip."""
     if not LEVELS[level][1]:
         return ["8"]
-    return ["2", "3", "4", "4s", "8"] + (["6"] if level == "avx512vnni_vbmi" else [])
+    return ["2", "3", "4", "4s", "8"] + (["6"] if level in ("avx512vnni_vbmi", "amx_int8") else [])
 
 
 def must_fit(level, codes, promise, strips, columns):
     """Matrix times vector at every level, matrix times matrix and convolution where one instruction multiplies and
     adds; 4 bits or decoded; tables in [-127, 127], one per weight."""
     adds = level in ADDING
+    if level == "amx_int8":
+        return codes in ("4", "8")
     if codes == "conv":
         return adds
     return strips > 1 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
@@ -67,6 +72,8 @@ def must_fit(level, codes, promise, strips, columns):
 
 def expected(level, codes, promise, strips, columns):
     """Instructions of one step that do the work; mnemonics without their leading v and element sizes."""
+    if level == "amx_int8":  # of a part; a compiler may unroll the steps of it or not
+        return {"tdpbssd": strips * columns}
     if codes == "conv":  # four taps times so many channels and vectors of positions
         dots = strips * columns
         if level in ADDING:
@@ -110,9 +117,11 @@ def expected(level, codes, promise, strips, columns):
 
 NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
                   r"), .*?(any_weight|small_weight), (\d), (\d+)>")
+TILES = re.compile(r"multiply_tiles<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
+                   r"), (\d), (\d)>")
 CONV = re.compile(r"conv_worker<.*?::run_channels<(\d), 1>")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
-VECTOR = re.compile(r"\b([xyz]mm\d+|[vq]\d+(\.\w+)?)\b")
+VECTOR = re.compile(r"\b([xyzt]mm\d+|[vq]\d+(\.\w+)?)\b")
 
 
 def functions(text):
@@ -120,10 +129,13 @@ def functions(text):
     found, body = [], None
     for line in text.splitlines():
         if line.endswith(">:"):
-            match, conv = NAME.search(line), CONV.search(line)
-            body = [] if match or conv else None
+            match, conv, tiles = NAME.search(line), CONV.search(line), TILES.search(line)
+            body = [] if match or conv or tiles else None
             if conv:
                 found.append((("conv", "any_weight", int(conv[1]), 4), body))
+            elif tiles:
+                codes = (tiles[2] or "8") + ("s" if tiles[3] == "line_tables" else "")
+                found.append(((codes, "any_weight", int(tiles[4]), int(tiles[5])), body))
             elif match:
                 codes = (match[2] or "8") + ("s" if match[3] == "line_tables" else "")
                 found.append(((codes, match[4], int(match[5]), int(match[6])), body))
@@ -164,7 +176,7 @@ def check(compiler, level, kernel, body):
     """A row of the table, and what is wrong."""
     codes, promise, strips, columns = kernel
     work = expected(level, codes, promise, strips, columns)
-    loop = inner_loop(body, work)
+    loop = inner_loop(body, [*work, "tileloadd"])
     frame = r"\[(rsp|sp" + ("|rbp" if any(o == "rbp,rsp" for _, _, o in body) else "") + r")\b"
     spills = [f"{m} {o}" for _, m, o in loop if is_vector(o) and re.search(frame, o)]
     copies = [f"{m} {o}" for _, m, o in loop
@@ -182,13 +194,18 @@ def check(compiler, level, kernel, body):
     for name, n in work.items():
         if counts.get(name, 0) != n * steps:
             problems.append(f"{name}: {counts.get(name, 0)} instead of {n * steps} in {steps} steps")
+    # Where every second part has other sums a branch of its own has their products, but none of the loads; of a loop in
+    # pieces that jump to each other one may be taken.
+    if level == "amx_int8" and counts.get("tileloadd", 0) > strips + columns:
+        problems.append(f"tileloadd: {counts['tileloadd']} instead of {strips + columns}")
     vector = LEVELS[level][0]
     if codes == "conv":
         products = steps * 4 * strips * columns * vector // 4
         per_weight = " " * 18
     else:
-        weights = steps * strips * vector * GROUPS[codes[0]]
-        products = weights * columns
+        tiles = level == "amx_int8"
+        weights = strips * vector * (16 if tiles else steps * GROUPS[codes[0]])
+        products = weights * columns * (16 if tiles else 1)
         per_weight = f"{len(loop) / weights:7.4f} per weight"
     mix = " ".join(f"{n} {name}" for name, n in work.items())
     row = (f"{compiler:10} {level:15} {codes + ' bits' if codes != 'conv' else codes:7} {promise:12} {strips}x{columns}  {per_weight}"
@@ -259,7 +276,8 @@ def main():
         for (level, compiler), text in zip(jobs, texts):
             kernels = functions(text)
             wanted = {(codes, promise) for codes in kinds_of(level) for promise in LEVELS[level][2]}
-            wanted.add(("conv", "any_weight"))
+            if level != "amx_int8":
+                wanted.add(("conv", "any_weight"))
             if {kernel[:2] for kernel, _ in kernels} != wanted:
                 print(f"VIOLATED {compiler} {level}: the kernels are not those of {sorted(wanted)}")
                 wrong += 1

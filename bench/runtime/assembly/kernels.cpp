@@ -1,12 +1,29 @@
 // What check.py disassembles: the inner loop of the integer kernels (runtime/gemm/multiply.hpp) at the level of the
 // compiler's flags, in the widths that runtime/gemm/panel.hpp takes; and that of the convolution (runtime/conv/worker.hpp).
+// Where there are tiles, their loop alone (runtime/gemm/tiles.hpp).
 #include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
+#include <lutra/runtime/gemm/tiles.hpp>
 
 namespace {
 
 using namespace lutra;
 using A = simd::native;
+
+// A level without look-ups has decoded weights only, one without long ones no codes of 6 bits.
+template <int Bits, class Tables = simd::one_table>
+using packed = std::conditional_t<has_byte_lookup(A{}) && (Bits < 6 || has_long_lookup(A{})),
+                                  packed_codes<Bits, Tables>, decoded_weights>;
+
+#if LUTRA_AMX_INT8
+using kernel = void (*)(const tile_operands&, const columns_done&);
+
+template <class Codes>
+constexpr kernel list[] = {&multiply_tiles<A, Codes, 1, 1>, &multiply_tiles<A, Codes, 2, 1>,
+                           &multiply_tiles<A, Codes, 4, 1>, &multiply_tiles<A, Codes, 1, 2>,
+                           &multiply_tiles<A, Codes, 2, 2>};
+template <class Codes> constexpr const kernel* lists[] = {list<Codes>};
+#else
 using kernel = void (*)(const multiply_operands&);
 
 template <class Codes, class Weight> struct widths {
@@ -33,20 +50,18 @@ constexpr const kernel* lists[] = {
     widths<Codes, simd::any_weight>::list,
     widths<Codes, std::conditional_t<has_small_weight_dot(A{}), simd::small_weight,
                                      simd::any_weight>>::list};
-
-// A level without look-ups has decoded weights only, one without long ones no codes of 6 bits.
-template <int Bits, class Tables = simd::one_table>
-using packed = std::conditional_t<has_byte_lookup(A{}) && (Bits < 6 || has_long_lookup(A{})),
-                                  packed_codes<Bits, Tables>, decoded_weights>;
+#endif
 
 }  // namespace
 
+#if !LUTRA_AMX_INT8
 // Channels at once: what the worker takes, and the rest.
 template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<
     vector_registers(A{}) >= 32 ? 4 : 2, 1>(index_t, std::int8_t*, index_t);
 template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<1, 1>(index_t,
                                                                                  std::int8_t*,
                                                                                  index_t);
+#endif
 
 // Their addresses, so that they are compiled, each as a function.
 extern const kernel* const* const inner_loops[];

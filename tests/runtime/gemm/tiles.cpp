@@ -1,10 +1,11 @@
 #include <doctest/doctest.h>
 
-#include <lutra/runtime/gemm.hpp>
+#include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 
 #include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
+#include "threads/thread_executor.hpp"
 
 using namespace lutra;
 
@@ -86,6 +87,60 @@ TEST_CASE("tiles: extreme values") {
     CHECK(agrees(p, x));
     CHECK(agrees(p, u));
   }
+}
+
+// Blocks are taken away one by one, or rows have several digits; slices that are too small for tiles are among others.
+TEST_CASE("tiles: epilogues and float products have the bits of the level without tiles") {
+  random_stream r(4);
+  using V = simd::avx512vnni_vbmi;
+  for (const index_t m : {6, 11, 16, 17, 32, 33, 40, 75}) {
+    const index_t rows = 130 + m, depth = 70 + 300 * (m % 2);
+    CAPTURE(m);
+    const auto p = test::random_palette(r, shape{rows, depth}, {});
+    const auto x = test::random_tensor<std::uint8_t>(r, shape{m, depth});
+    requantize e;
+    e.multiplier.assign(static_cast<std::size_t>(rows), 0.0003F);
+    e.zero_point = 3;
+    tensor<std::int8_t> narrow(shape{m, rows}), narrow_without(shape{m, rows});
+    gemm(make_lut_matrix(p, A{}), x, e, narrow, A{});
+    gemm(make_lut_matrix(p, V{}), x, e, narrow_without, V{});
+    CHECK(narrow == narrow_without);
+    const auto sliced = test::random_palette(
+        r, shape{rows, depth}, {.group_rows = 1, .zero_points = true, .group_columns = depth / 2});
+    tensor<float> f(shape{m, depth});
+    for (float& v : f.elements()) v = static_cast<float>(r.uniform() - 0.5);
+    tensor<float> out(shape{m, rows}), without(shape{m, rows});
+    gemm_float(make_grouped_lut_matrix(sliced, A{}), f, {}, out, A{});
+    gemm_float(make_grouped_lut_matrix(sliced, V{}), f, {}, without, V{});
+    CHECK(out == without);
+    gemm_dynamic(make_grouped_lut_matrix(sliced, A{}), f, {}, out, A{});
+    gemm_dynamic(make_grouped_lut_matrix(sliced, V{}), f, {}, without, V{});
+    CHECK(out == without);
+  }
+}
+
+TEST_CASE("tiles: each thread has its own") {
+  random_stream r(5);
+  const auto p = test::random_palette(r, shape{700, 260}, {});
+  const auto w = make_lut_matrix(p, A{});
+  const auto x = test::random_tensor<std::int8_t>(r, shape{45, 260});
+  tensor<std::int32_t> expected(shape{45, 700});
+  reference::gemm<std::int8_t>(view(reference::integer_weights(p)), view(x), view(expected));
+  for (int round = 0; round < 20; ++round) {
+    tensor<std::int32_t> out(expected.extents());
+    gemm(test::thread_executor{2}, w, x, out, A{});
+    CHECK(out == expected);
+  }
+  std::array<bool, 4> good{};
+  test::in_threads([&](int t) {  // of other shapes at once
+    const index_t m = 6 + 13 * t;
+    const tensor_view<const std::int8_t> some(x.data(), shape{m, 260});
+    tensor<std::int32_t> out(shape{m, 700});
+    gemm(w, some, out, A{});
+    good[static_cast<std::size_t>(t)] =
+        std::equal(out.elements().begin(), out.elements().end(), expected.elements().begin());
+  });
+  for (const bool g : good) CHECK(g);
 }
 #endif
 
