@@ -193,8 +193,8 @@ std::string peers(const std::string& what) {
       const std::string name = size_of(s) + "/m:" + std::to_string(m);
       add_benchmark("gemm/p4a8/" + name, [=](benchmark::State& state) {
         palette_gemm(state, s, 4, m, -127);
-        state.SetLabel(std::string("vs roof/dpbusd roof/amx_dot") + (m == 4 ? " roof/lookup_dot/m:4" : "") +
-                       peers("gemm/" + name));
+        state.SetLabel(std::string("vs roof/dpbusd roof/amx_dot") +
+                       (m == 4 ? " roof/lookup_dot/m:4" : "") + peers("gemm/" + name));
       });
       eigen(s, m);
     }
