@@ -25,7 +25,7 @@ inline constexpr index_t part_of_block = 2 * tile_bytes;
 // Whether products of that many columns, all in all and at a time, are faster with tiles than without. Few products do
 // not make up for the time it takes to begin and to end.
 constexpr bool tiles_pay(index_t columns, index_t depth) noexcept {
-  return columns >= 6 && columns * depth >= 1024;
+  return columns >= 5 && columns * depth >= 1024;
 }
 
 // Calls f(first, count), which the caller keeps, when products of columns are where they belong. A pointer, so that
