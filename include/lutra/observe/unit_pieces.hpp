@@ -23,8 +23,8 @@ template <class F> void for_each_dense_piece(const float* x, const block_grid& u
     units.for_each_run([&](index_t first, index_t n, index_t unit) { f(x + first, n, unit); });
     return;
   }
-  const index_t tile_rows = std::max(long_run, tile_elements / row);
-  std::vector<float> buffer(static_cast<std::size_t>(tile_rows * run));
+  const index_t rows_at_once = std::max(long_run, tile_elements / row);
+  std::vector<float> buffer(static_cast<std::size_t>(rows_at_once * run));
   index_t begin = 0;  // of the tile
   index_t rows = 0;
   index_t unit_of_tile = 0;
@@ -37,7 +37,7 @@ template <class F> void for_each_dense_piece(const float* x, const block_grid& u
     }
   };
   units.for_each_row([&](index_t first, index_t unit) {
-    if (rows == tile_rows || (rows != 0 && unit != unit_of_tile)) {
+    if (rows == rows_at_once || (rows != 0 && unit != unit_of_tile)) {
       hand_out();
       rows = 0;
     }

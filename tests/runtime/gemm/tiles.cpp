@@ -145,8 +145,8 @@ TEST_CASE("tiles: each thread has its own") {
 #endif
 
 TEST_CASE("tiles: few products are left to the vectors") {
-  CHECK(!tiles_pay(5, 100000));
+  CHECK(!tiles_pay(4, 100000));
   CHECK(!tiles_pay(32, 31));
   CHECK(tiles_pay(32, 32));
-  CHECK(tiles_pay(6, 1024));
+  CHECK(tiles_pay(5, 1024));
 }

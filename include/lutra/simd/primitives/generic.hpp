@@ -139,8 +139,9 @@ constexpr int vector_registers(portable) { return 16; }
 
 // A sum on its way round a loop has the vector type that the dot product takes: g++ 12 copies the register
 // in every round if it changes its type on the way.
-template <class Ints, class A> [[gnu::always_inline]] inline Ints as_sum(Ints v, A) { return v; }
-template <class Ints, class A> [[gnu::always_inline]] inline Ints as_ints(Ints v, A) { return v; }
+// Not for any level by template: that would be taken before what a level inherits.
+template <class Ints> [[gnu::always_inline]] inline Ints as_sum(Ints v, portable) { return v; }
+template <class Ints> [[gnu::always_inline]] inline Ints as_ints(Ints v, portable) { return v; }
 
 // ---- rows in lanes: four weights per lane, four activations for all lanes --------------------------
 // Prepares weight bytes / four activations for dot; done once per use in several dots.
