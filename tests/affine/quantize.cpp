@@ -230,25 +230,29 @@ TEST_CASE(
   std::vector<float> x(131);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = (static_cast<float>(i) - 65) / 8;
   x[3] = -0.0F;
+  x[4] = std::numeric_limits<float>::denorm_min();
+  x[5] = -x[4];
   for (const dtype d : {dtype::float8_e4m3fn, dtype::float8_e5m2, dtype::float4_e2m1fn}) {
     for (const auto& [lo, hi] :
          {std::pair{-6.0F, -1.0F}, {0.5F, 4.0F}, {0.0F, 6.0F}, {-6.0F, -0.0F}}) {
-      const qparams p{d, qformulation::zp, lo, hi, granularity::per_tensor(), {0.75F}, {}, {}};
-      const unit_params u = unit_of(p, 0);
-      for (const quotient q : {quotient::exact, quotient::reciprocal}) {
-        for_each_level([&](auto level) {
-          using Level = decltype(level);
-          INFO(std::string(name_of(d)), ", ", lo, "..", hi, ", level ", std::string(Level::name));
-          std::vector<float> out(x.size());
-          std::vector<std::uint8_t> codes(x.size());
-          fake_quantize<Level>({x.data(), extents}, p, {out.data(), extents}, q);
-          quantize_bytes<Level>({x.data(), extents}, p, codes.data(), q);
-          for (std::size_t i = 0; i < x.size(); ++i) {
-            CHECK(std::bit_cast<std::uint32_t>(out[i]) ==
-                  std::bit_cast<std::uint32_t>(fake_quantize_one(x[i], u, q)));
-            CHECK(codes[i] == encode_one(x[i], u, q));
-          }
-        });
+      for (const float scale : {0.75F, 2.0F, 0x1p60F}) {
+        const qparams p{d, qformulation::zp, lo, hi, granularity::per_tensor(), {scale}, {}, {}};
+        const unit_params u = unit_of(p, 0);
+        for (const quotient q : {quotient::exact, quotient::reciprocal}) {
+          for_each_level([&](auto level) {
+            using Level = decltype(level);
+            INFO(std::string(name_of(d)), ", ", lo, "..", hi, ", level ", std::string(Level::name));
+            std::vector<float> out(x.size());
+            std::vector<std::uint8_t> codes(x.size());
+            fake_quantize<Level>({x.data(), extents}, p, {out.data(), extents}, q);
+            quantize_bytes<Level>({x.data(), extents}, p, codes.data(), q);
+            for (std::size_t i = 0; i < x.size(); ++i) {
+              CHECK(std::bit_cast<std::uint32_t>(out[i]) ==
+                    std::bit_cast<std::uint32_t>(fake_quantize_one(x[i], u, q)));
+              CHECK(codes[i] == encode_one(x[i], u, q));
+            }
+          });
+        }
       }
     }
   }

@@ -45,8 +45,9 @@ std::set<std::string> flags_of_the_system() {
 
 TEST_CASE(
     "cpu: what was compiled for this CPU runs on it, and what extends nothing runs anywhere") {
-  const simd::cpu_words here = simd::read_cpu();
-  CHECK(runs_on(here, simd::native{}));
+  const simd::cpu_words here = simd::with_permissions(simd::read_cpu());
+  const bool refused = std::is_same_v<simd::native, simd::amx_int8> && !simd::tiles_permitted();
+  CHECK((refused || runs_on(here, simd::native{})));
   CHECK(runs_on(simd::cpu_words{}, simd::portable{}));
   CHECK(!runs_on(simd::cpu_words{}, simd::sse2{}));
   CHECK(!runs_on(simd::cpu_words{}, simd::neon64{}));
@@ -107,7 +108,7 @@ TEST_CASE("cpu: the system says the same of this CPU") {
     return std::all_of(names.begin(), names.end(),
                        [&](const char* n) { return flags.contains(n); });
   };
-  const simd::cpu_words here = simd::read_cpu();
+  const simd::cpu_words here = simd::with_permissions(simd::read_cpu());
   CHECK(runs_on(here, simd::sse4_1{}) == all({"ssse3", "sse4_1"}));
   const bool v3 = all({"avx2", "bmi1", "bmi2", "fma", "f16c", "movbe", "abm"});
   CHECK(runs_on(here, simd::avx2{}) == v3);

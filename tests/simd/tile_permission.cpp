@@ -17,7 +17,8 @@ TEST_CASE("tile_permission: what was granted once stays so, and errno is the cal
 }
 
 TEST_CASE("tile_permission: the CPU is said to have tiles only where they may be used") {
-  const simd::cpu_words here = simd::read_cpu();
+  CHECK(simd::read_cpu().permissions == 0);
+  const simd::cpu_words here = simd::with_permissions(simd::read_cpu());
   const bool usable = simd::has_tile_registers(here) && simd::tiles_permitted();
   CHECK(simd::has_bits(here.permissions, 0) == usable);
 }

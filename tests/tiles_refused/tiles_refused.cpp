@@ -29,7 +29,7 @@ bool use_small_signal_stack() {
 TEST_CASE("tiles_refused: the CPU is said to lack them, and products have the same bits") {
   REQUIRE(use_small_signal_stack());
   CHECK(!simd::tiles_permitted());
-  const simd::cpu_words here = simd::read_cpu();
+  const simd::cpu_words here = simd::with_permissions(simd::read_cpu());
   CHECK(!simd::runs_on(here, simd::amx_int8{}));
   random_stream r(1);
   const auto p = test::random_palette(r, shape{150, 300}, {});

@@ -59,6 +59,15 @@ inline float unclamped_one(float x, const unit_params& u, quotient q) noexcept {
   return round_half_even(divided_one(x - u.float_offset, u.scale, q)) + u.integer_offset;
 }
 
+// Clamped to quant_min..quant_max. An element of a float dtype beyond a bound of zero is that zero, with its sign, also
+// where the quotient underflows to one of its own.
+inline float clamped_one(float x, const unit_params& u, quotient q) noexcept {
+  const float t = clamp_keeping_nan(unclamped_one(x, u, q), u.quant_min, u.quant_max);
+  if (u.integer || t != 0.0F) return t;
+  if (x < 0.0F && u.quant_min == 0.0F) return u.quant_min;
+  return x > 0.0F && u.quant_max == 0.0F ? u.quant_max : t;
+}
+
 // Nearest value of a float dtype to t, as float; NaN stays NaN.
 inline float cast_to_float_dtype(float t, lutra::dtype d) noexcept {
   if (!(t == t)) return t;
@@ -69,8 +78,7 @@ inline float cast_to_float_dtype(float t, lutra::dtype d) noexcept {
 
 // Quantized value as stored: the integer, or the code byte of a float dtype.
 inline int encode_one(float x, const unit_params& u, quotient method = quotient::exact) noexcept {
-  const float t = unclamped_one(x, u, method);
-  const float q = clamp_keeping_nan(t, u.quant_min, u.quant_max);
+  const float q = clamped_one(x, u, method);
   if (u.integer) return static_cast<int>(q == q ? q : u.integer_offset);
   if (u.dtype == dtype::float8_e4m3fn) return float8_e4m3fn(q).bits;
   if (u.dtype == dtype::float8_e5m2) return float8_e5m2(q).bits;
@@ -93,7 +101,7 @@ inline float decode_one(int code, const unit_params& u) noexcept {
 
 inline float fake_quantize_one(float x, const unit_params& u,
                                quotient method = quotient::exact) noexcept {
-  const float q = clamp_keeping_nan(unclamped_one(x, u, method), u.quant_min, u.quant_max);
+  const float q = clamped_one(x, u, method);
   if (!u.integer) return cast_to_float_dtype(q, u.dtype) * u.scale;
   return (q - u.integer_offset) * u.scale + u.float_offset;
 }

@@ -26,7 +26,8 @@ struct cpu_words {
   std::uint32_t leaf7_1_eax = 0;
   std::uint32_t extended1_ecx = 0;  // leaf 0x80000001
   std::uint64_t xcr0 = 0;           // registers that the system saves
-  std::uint32_t permissions = 0;    // bit 0: the system lets this process use tiles
+  std::uint32_t permissions =
+      0;  // bit 0: the system lets this process use tiles (with_permissions)
   std::uint64_t hwcap = 0, hwcap2 = 0;
 };
 
@@ -39,7 +40,7 @@ constexpr bool has_tile_registers(const cpu_words& c) noexcept {
   return has_bits(c.leaf7_edx, 24, 25) && has_bits(c.xcr0, 17, 18);
 }
 
-// Where there are tiles this asks the system for leave to use them (tile_permission.hpp).
+// What the CPU has; nothing is asked of the system.
 inline cpu_words read_cpu() {
   cpu_words c;
 #if defined(__x86_64__) || defined(__i386__)
@@ -61,11 +62,16 @@ inline cpu_words read_cpu() {
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     c.xcr0 = std::uint64_t{high} << 32 | low;
   }
-  if (has_tile_registers(c) && tiles_permitted()) c.permissions = 1;
 #elif defined(__aarch64__) && __has_include(<sys/auxv.h>)
   c.hwcap = ::getauxval(AT_HWCAP);
   c.hwcap2 = ::getauxval(AT_HWCAP2);
 #endif
+  return c;
+}
+
+// Where there are tiles, asks the system for leave to use them, which has a price (tile_permission.hpp).
+inline cpu_words with_permissions(cpu_words c) {
+  if (has_tile_registers(c) && tiles_permitted()) c.permissions = 1;
   return c;
 }
 

@@ -23,15 +23,22 @@
 #include <lutra/core/error.hpp>
 #include <lutra/simd/cpu.hpp>
 #include <string>
+#include <type_traits>
 
 namespace lutra::inline LUTRA_ABI::simd {
 
 // Levels that were compiled, the better ones later.
 template <class... Levels> struct level_list {};
 
+// This CPU, with leave to use tiles only if a level of the list needs it.
+template <class... Levels> cpu_words cpu_for() {
+  const cpu_words c = read_cpu();
+  return (... || std::is_same_v<Levels, amx_int8>) ? with_permissions(c) : c;
+}
+
 // Calls f(level) for every level of the list that runs on this CPU, in the list's order.
 template <class... Levels, class F>
-void for_each_runnable(level_list<Levels...>, F&& f, const cpu_words& cpu = read_cpu()) {
+void for_each_runnable(level_list<Levels...>, F&& f, const cpu_words& cpu = cpu_for<Levels...>()) {
   const auto call = [&](auto level) {
     if (runs_on(cpu, level)) f(level);
   };
@@ -42,7 +49,7 @@ void for_each_runnable(level_list<Levels...>, F&& f, const cpu_words& cpu = read
 // that runs here. Raises unsupported if the one asked for was not compiled or does not run here, or if none does.
 template <class... Levels>
 std::string_view choose_level(level_list<Levels...> levels, std::string_view wanted = {},
-                              const cpu_words& cpu = read_cpu()) {
+                              const cpu_words& cpu = cpu_for<Levels...>()) {
   const char* where = "dispatch";
   if (const char* variable = std::getenv("LUTRA_LEVEL"); wanted.empty() && variable != nullptr) {
     wanted = variable;

@@ -3,7 +3,8 @@
 //
 // Linux saves the 8 KiB of tiles on a task switch only for processes that asked (5.16 and later); the first tile
 // instruction of any other ends it. Asked once, for all threads of the process and those it starts later. It is refused
-// where a signal stack is in use that could not hold the tiles, and by sandboxes.
+// where a signal stack is in use that could not hold the tiles, and by sandboxes. Once it is given, sigaltstack refuses
+// such stacks in the whole process.
 #pragma once
 
 #include <lutra/core/config.hpp>

@@ -81,7 +81,7 @@ template <class A> class activation_rows {
   }
   // The block that begins with row i.
   const std::int8_t* block(index_t i) const noexcept {
-    return tiles_.get()->byte + i / block_ * block_bytes();
+    return tile_memory() + i / block_ * block_bytes();
   }
 
   template <class X> void prepare(const tensor_view<const X>& x, index_t first, index_t count) {
@@ -116,6 +116,7 @@ template <class A> class activation_rows {
   struct alignas(4096) page {
     std::int8_t byte[4096];
   };
+  std::int8_t* tile_memory() const noexcept { return reinterpret_cast<std::int8_t*>(tiles_.get()); }
   template <class X>
   void prepare_tiles(const tensor_view<const X>& x, index_t first, index_t count) {
     static_assert(simd::vector_size<A> == tile_depth);
@@ -126,7 +127,7 @@ template <class A> class activation_rows {
       pages_ = pages;
     }
     for (index_t i = 0; i < count; ++i) {
-      std::int8_t* out = tiles_.get()->byte + i / block_ * block_bytes() + i % block_ * tile_depth;
+      std::int8_t* out = tile_memory() + i / block_ * block_bytes() + i % block_ * tile_depth;
       sums_[static_cast<std::size_t>(i)] = copy_activations<A>(
           x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out, part_of_block);
     }
