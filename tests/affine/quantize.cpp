@@ -233,15 +233,23 @@ TEST_CASE(
   x[4] = std::numeric_limits<float>::denorm_min();
   x[5] = -x[4];
   for (const dtype d : {dtype::float8_e4m3fn, dtype::float8_e5m2, dtype::float4_e2m1fn}) {
-    for (const auto& [lo, hi] :
+    for (const auto& bounds :
          {std::pair{-6.0F, -1.0F}, {0.5F, 4.0F}, {0.0F, 6.0F}, {-6.0F, -0.0F}}) {
       for (const float scale : {0.75F, 2.0F, 0x1p60F}) {
-        const qparams p{d, qformulation::zp, lo, hi, granularity::per_tensor(), {scale}, {}, {}};
+        const qparams p{d,
+                        qformulation::zp,
+                        bounds.first,
+                        bounds.second,
+                        granularity::per_tensor(),
+                        {scale},
+                        {},
+                        {}};
         const unit_params u = unit_of(p, 0);
         for (const quotient q : {quotient::exact, quotient::reciprocal}) {
           for_each_level([&](auto level) {
             using Level = decltype(level);
-            INFO(std::string(name_of(d)), ", ", lo, "..", hi, ", level ", std::string(Level::name));
+            INFO(std::string(name_of(d)), ", ", bounds.first, "..", bounds.second, ", level ",
+                 std::string(Level::name));
             std::vector<float> out(x.size());
             std::vector<std::uint8_t> codes(x.size());
             fake_quantize<Level>({x.data(), extents}, p, {out.data(), extents}, q);
