@@ -10,64 +10,12 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
-#include <lutra/simd/cache.hpp>
 #include <lutra/simd/floats.hpp>
-#include <memory>
 #include <string>
-#include <vector>
+
+#include "buffers.hpp"
 
 namespace bench {
-
-using lutra::index_t;
-
-// n elements at a multiple of 64 bytes, touched.
-template <class T> class aligned {
- public:
-  explicit aligned(index_t n, T value = {})
-      : memory_(static_cast<std::size_t>(n) + 64 / sizeof(T), value),
-        data_(memory_.data()),
-        size_(n) {
-    while (reinterpret_cast<std::uintptr_t>(data_) % 64 != 0) ++data_;
-  }
-  aligned(const aligned&) = delete;  // a copy would lie elsewhere
-  aligned& operator=(const aligned&) = delete;
-  aligned(aligned&&) = default;
-  aligned& operator=(aligned&&) = default;
-  T* data() { return data_; }
-  const T* data() const { return data_; }
-  index_t size() const { return size_; }
-  T& operator[](index_t i) { return data_[i]; }
-  const T& operator[](index_t i) const { return data_[i]; }
-
- private:
-  std::vector<T> memory_;
-  T* data_;
-  index_t size_;
-};
-
-// Copies of an input that is too large for the caches of this machine, taken in turn: half as many again as the caches
-// that the system tells of would hold, at most 16. So a pass reads from memory, and not what the last one left in a
-// cache that is shared with other machines.
-template <class T> class in_turn {
- public:
-  explicit in_turn(aligned<T> x) {
-    const index_t bytes = x.size() * static_cast<index_t>(sizeof(T));
-    const index_t most = 16, told = lutra::simd::told_last_level_cache();
-    const bool fits = bytes <= lutra::simd::stream_threshold();
-    const index_t count = fits ? 1 : std::min(most, 3 * told / (2 * bytes) + 1);
-    for (index_t i = 1; i < count; ++i) {
-      copies_.emplace_back(x.size());
-      std::copy_n(x.data(), x.size(), copies_.back().data());
-    }
-    copies_.push_back(std::move(x));
-  }
-  const aligned<T>& first() const { return copies_.front(); }
-  const aligned<T>& next() { return copies_[turn_ = (turn_ + 1) % copies_.size()]; }
-
- private:
-  std::vector<aligned<T>> copies_;
-  std::size_t turn_ = 0;
-};
 
 struct size_class {
   const char* name;
@@ -86,7 +34,7 @@ inline void count_written(benchmark::State& state, index_t bytes) {
 inline void read_all(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
   constexpr index_t lanes = lutra::simd::lanes<V>;
-  in_turn<float> inputs(aligned<float>(bytes / 4, 1.0F));
+  in_turn<float>& inputs = normals_in_turn(bytes / 4);
   V a(0.0F), b(0.0F), c(0.0F), d(0.0F);
   for (auto _ : state) {
     const aligned<float>& x = inputs.next();
@@ -127,8 +75,8 @@ inline void copy(benchmark::State& state, index_t bytes) {
 inline void nt_copy(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
   constexpr index_t lanes = lutra::simd::lanes<V>;
-  in_turn<float> inputs(aligned<float>(bytes / 4, 1.0F));
-  aligned<float> out(bytes / 4, 2.0F);
+  in_turn<float>& inputs = normals_in_turn(bytes / 4);
+  aligned<float>& out = output_of(bytes / 4);
   for (auto _ : state) {
     const aligned<float>& x = inputs.next();
     for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
@@ -144,9 +92,9 @@ inline void nt_copy(benchmark::State& state, index_t bytes) {
 inline void nt_add(benchmark::State& state, index_t bytes) {
   using V = lutra::simd::floats<lutra::simd::native>;
   constexpr index_t lanes = lutra::simd::lanes<V>;
-  in_turn<float> left(aligned<float>(bytes / 4, 1.0F));
-  in_turn<float> right(aligned<float>(bytes / 4, 2.0F));
-  aligned<float> out(bytes / 4, 3.0F);
+  in_turn<float>& left = normals_in_turn(bytes / 4);
+  in_turn<float>& right = normals_in_turn(bytes / 4, 2);
+  aligned<float>& out = output_of(bytes / 4);
   for (auto _ : state) {
     const aligned<float>& x = left.next();
     const aligned<float>& y = right.next();

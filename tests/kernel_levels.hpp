@@ -1,6 +1,6 @@
 // for_each_kernel_level(f): calls f(level) for every level with primitives of its own
 // (lutra/simd/primitives) that these compiler flags can instantiate, so that one program compares them.
-// LUTRA_TEST_FEW_LEVELS as in levels.hpp.
+// LUTRA_TEST_FEW_LEVELS leaves out those that differ from a wider one in few instructions (levels.hpp says why).
 #pragma once
 
 #include <lutra/simd/primitives.hpp>
@@ -17,11 +17,13 @@ template <class F> void for_each_kernel_level(F&& f) {
 #ifdef __AVX2__
   f(lutra::simd::avx2{});
 #endif
-#ifdef __AVXVNNI__
+#if defined(__AVXVNNI__) && !defined(LUTRA_TEST_FEW_LEVELS)
   f(lutra::simd::avxvnni{});
 #endif
 #if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if !defined(LUTRA_TEST_FEW_LEVELS) || !defined(__AVX512VNNI__) || !defined(__AVX512VBMI__)
   f(lutra::simd::avx512bw{});
+#endif
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
   f(lutra::simd::avx512vnni_vbmi{});
 #if LUTRA_AMX_INT8

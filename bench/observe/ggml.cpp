@@ -21,8 +21,8 @@ constexpr index_t depth = 4096;  // of a row
 // Ranges, scales and fake-quantization of blocks of 32.
 void mxfp4(benchmark::State& state, const size_class& size) {
   const shape extents{size.bytes / 4 / depth, depth};
-  bench::in_turn<float> inputs(bench::normal(extents.size()));
-  aligned<float> y(extents.size());
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
+  aligned<float>& y = bench::output_of(extents.size());
   const quantization_spec spec{.dtype = dtype::float4_e2m1fn,
                                .granularity = granularity::per_block(32, 1)};
   const auto run = [&](const aligned<float>& x) {
@@ -51,8 +51,8 @@ void mxfp4(benchmark::State& state, const size_class& size) {
 // `back`: decoded too.
 void ggml_rows(benchmark::State& state, const size_class& size, ggml_type type, bool back) {
   const index_t rows = size.bytes / 4 / depth;
-  bench::in_turn<float> inputs(bench::normal(rows * depth));
-  aligned<float> y(rows * depth);
+  bench::in_turn<float>& inputs = bench::normals_in_turn(rows * depth);
+  aligned<float>& y = bench::output_of(rows * depth);
   std::vector<char> codes(ggml_row_size(type, depth) * static_cast<std::size_t>(rows));
   ggml_cpu_init();
   const auto encode = ggml_get_type_traits_cpu(type)->from_float;

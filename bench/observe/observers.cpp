@@ -16,7 +16,7 @@ using bench::aligned;
 constexpr index_t elements = bench::large.bytes / 4;
 
 void statistics_from_memory(benchmark::State& state) {
-  bench::in_turn<float> inputs(bench::normal(elements));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(elements);
   const aligned<float>& x = inputs.first();
   double sum = 0;
   float lo = x[0];
@@ -40,7 +40,7 @@ void statistics_from_memory(benchmark::State& state) {
 }
 
 void histogram_from_memory(benchmark::State& state) {
-  bench::in_turn<float> inputs(bench::normal(elements));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(elements);
   const aligned<float>& x = inputs.first();
   histogram h;
   h.add(x.data(), elements);

@@ -37,9 +37,9 @@ template <class F> bool every_element(const qparams& p, const shape& extents, F&
 
 void forward(benchmark::State& state, const shape& extents, const quantization_spec& spec,
              quotient q, bool with_mask) {
-  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
   const aligned<float>& x = inputs.first();
-  aligned<float> y(extents.size());
+  aligned<float>& y = bench::output_of(extents.size());
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())));
   const qparams p = params_of(spec, x, extents);
   const tensor_view<float> out(y.data(), extents);
@@ -63,9 +63,9 @@ void forward(benchmark::State& state, const shape& extents, const quantization_s
 
 void straight(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
   const aligned<float>& dy = inputs.first();
-  aligned<float> dx(extents.size());
+  aligned<float>& dx = bench::output_of(extents.size());
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(mask_bytes(extents.size())), 0xD7);
   const auto run = [&](const aligned<float>& in) {
     straight_through(bench::view_of(in, extents), mask, tensor_view<float>(dx.data(), extents));
@@ -84,11 +84,11 @@ void straight(benchmark::State& state, const size_class& size) {
 
 void learnable(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  bench::in_turn<float> inputs(bench::normal(extents.size(), 1));
-  bench::in_turn<float> gradients(bench::normal(extents.size(), 2));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
+  bench::in_turn<float>& gradients = bench::normals_in_turn(extents.size(), 2);
   const aligned<float>& x = inputs.first();
   const aligned<float>& dy = gradients.first();
-  aligned<float> dx(extents.size());
+  aligned<float>& dx = bench::output_of(extents.size());
   qparams p = params_of({}, x, extents);
   p.scale[0] *= 0.5F;  // so that some saturate
   const auto run = [&](const aligned<float>& in, const aligned<float>& gradient) {
@@ -115,7 +115,7 @@ void learnable(benchmark::State& state, const size_class& size) {
 
 void to_int8(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
-  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
   const aligned<float>& x = inputs.first();
   aligned<std::int8_t> codes(extents.size());
   const qparams p = params_of({}, x, extents);
@@ -167,7 +167,7 @@ void to_float(benchmark::State& state, const size_class& size, const quantizatio
 // Rows of 4096, as the integer kernels read their activations.
 void rows_to_int8(benchmark::State& state, const size_class& size) {
   const shape extents{size.bytes / 4 / 4096, 4096};
-  bench::in_turn<float> inputs(bench::normal(extents.size()));
+  bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
   const aligned<float>& x = inputs.first();
   aligned<std::int8_t> codes(extents.size());
   std::vector<quantized_row> rows(static_cast<std::size_t>(extents[0]));
