@@ -70,8 +70,8 @@ inline aligned<float> normal(index_t n, std::uint64_t seed = 1) {
   for (index_t i = period; i < n; ++i) x[i] = x[i - period];
   return x;
 }
-// n of them in turn and an output, the same for every benchmark and roof, since some pages of memory are slower than
-// others by a sixth; and what fills gigabytes where the system tells of a large cache is made once.
+// n of them in turn and an output, the same for every benchmark and roof: what is compared meets the same pages of
+// memory, and what fills gigabytes where the system tells of a large cache is made once.
 inline in_turn<float>& normals_in_turn(index_t n, std::uint64_t seed = 1) {
   static std::map<std::pair<index_t, std::uint64_t>, in_turn<float>> made;
   const std::pair key(n, seed);

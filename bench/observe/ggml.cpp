@@ -1,5 +1,5 @@
 // ggml quantizing rows, as it does to activations (q8_0: a scale per 32) and to fp4 weights (mxfp4, there and back),
-// beside ours: `rows` finds a scale and the sum of each row too, `mxfp4` the same e8m0 scale per 32.
+// beside ours: quantize_rows (quantize.cpp), which finds a scale and the sum of each row, and the same from our parts.
 #include <lutra/affine/quantize.hpp>
 #include <lutra/observe/unit_range.hpp>
 
@@ -57,13 +57,23 @@ void ggml_rows(benchmark::State& state, const size_class& size, ggml_type type, 
   ggml_cpu_init();
   const auto encode = ggml_get_type_traits_cpu(type)->from_float;
   const auto decode = ggml_get_type_traits(type)->to_float;
-  for (auto _ : state) {
-    const aligned<float>& x = inputs.next();
+  const auto run = [&](const aligned<float>& x, bool decoded) {
     for (index_t r = 0; r < rows; ++r) {
       char* row = codes.data() + ggml_row_size(type, depth) * static_cast<std::size_t>(r);
       encode(x.data() + r * depth, row, depth);
-      if (back) decode(row, y.data() + r * depth, depth);
+      if (decoded) decode(row, y.data() + r * depth, depth);
     }
+  };
+  run(inputs.first(), true);
+  double error = 0, power = 0;
+  for (index_t i = 0; i < rows * depth; ++i) {
+    const double x = inputs.first()[i];
+    error += (y[i] - x) * (y[i] - x);
+    power += x * x;
+  }
+  if (!(error < (back ? 0.03 : 1e-4) * power)) return state.SkipWithError("wrong answer");
+  for (auto _ : state) {
+    run(inputs.next(), back);
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * size.bytes);

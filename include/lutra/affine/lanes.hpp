@@ -95,8 +95,9 @@ template <class V>
 
 // The value of a format with Significand stored bits and smallest normal 2^MinExponent that is nearest to
 // |t|, with the sign of `sign`, which t has too unless it is zero; t is within the format's range. Adding a large power
-// of two leaves just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact anyway. Where one
-// instruction gives it, the power has the sign of t, which saves the magnitude; only zeros then need `sign`.
+// of two leaves just the bits the format has. NaN stays NaN. Fused saves a multiplication; that product is exact
+// anyway. Where one instruction gives it, the power has the sign of t, which saves the magnitude; only zeros then need
+// `sign`.
 template <int Significand, int MinExponent, bool Fused = false, class V>
 [[gnu::always_inline]] inline V round_to_format(const V& t, const V& sign) noexcept {
   constexpr auto power = [](int e) {
@@ -142,7 +143,8 @@ template <unit_form Form, quotient_method Method, class V>
   }
 }
 
-// The code of t, what remains of `limited` divided, in the low byte of the word; NaN gives NanCode. With r = |t| rounded as above to a multiple of
+// The code of t, which is `limited` divided, in the low byte of the word; NaN gives NanCode. With r = |t| rounded as
+// above to a multiple of
 // unit / 2^Significand, the low bits of the sum count those multiples, and every binade above the
 // smallest normal adds 2^Significand codes.
 template <int Significand, int MinExponent, std::uint32_t Sign, std::uint32_t NanCode, class V>
