@@ -167,7 +167,11 @@ template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
 }
 template <class A> fbatch<A> larger_magnitude(const fbatch<A>& a, const fbatch<A>& b) noexcept {
 #if defined(__AVX512DQ__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored \
+    "-Wsign-conversion"  // in g++'s macro of that name, used without optimisation
   if constexpr (fbatch<A>::size == 16) return _mm512_range_ps(a, b, 0x03);
+#pragma GCC diagnostic pop
 #endif
   return with_sign_of(xsimd::max(magnitude(a), magnitude(b)), a);
 }
