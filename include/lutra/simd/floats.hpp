@@ -167,9 +167,9 @@ template <class A> fbatch<A> binade(const fbatch<A>& v) noexcept {
 }
 template <class A> fbatch<A> larger_magnitude(const fbatch<A>& a, const fbatch<A>& b) noexcept {
 #if defined(__AVX512DQ__)
+  // Without optimisation g++ has a macro of that name, which converts a sign.
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored \
-    "-Wsign-conversion"  // in g++'s macro of that name, used without optimisation
+#pragma GCC diagnostic ignored "-Wsign-conversion"
   if constexpr (fbatch<A>::size == 16) return _mm512_range_ps(a, b, 0x03);
 #pragma GCC diagnostic pop
 #endif
