@@ -1,11 +1,9 @@
-#include <lutra/cluster/exact_1d.hpp>
 #include <lutra/cluster/fit_1d.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cstdlib>
 
-#include "backward_executor.hpp"
 #include "levels.hpp"
 #include "samples.hpp"
 
@@ -63,58 +61,6 @@ TEST_CASE("fit_1d: 256 entries are optimal to 1e-4, with a proof to 1e-2") {
     CHECK(ours <= best * (1 + 1e-4));
     CHECK(ours <= (1 + 1e-2) * got.lower_bound(ours));
     CHECK(best >= got.lower_bound(ours) * (1 - 1e-12));
-  }
-}
-
-// In several passes, in which windows overlap.
-TEST_CASE("fit_1d: the optimum of values that are counted is that of the values sorted") {
-  int solved = 0, tried = 0;
-  for (const std::string& name : samples::names()) {
-    const std::vector<float> x = samples::draw(name, many() / 2, 3);
-    const auto atoms = lutra::make_atoms(std::span<const float>(x), std::span<const float>());
-    for (const int k : {2, 16, 60, 256}) {
-      if (atoms.size() <= k) continue;
-      ++tried;
-      const auto got = lutra::fit_exactly<lutra::simd::native>(std::span<const float>(x), k,
-                                                               lutra::serial_executor{});
-      if (!got || !got->proven(1e-9)) continue;
-      ++solved;
-      lutra::exact_workspace<lutra::simd::native> work;
-      const auto want = lutra::cluster_atoms(atoms, k, work, 1e-9);
-      CAPTURE(name);
-      CAPTURE(k);
-      CHECK(got->inertia <= want.inertia * (1 + 1e-12) + got->excess);
-      CHECK(got->lower_bound(got->inertia) <= want.inertia * (1 + 1e-14));
-      REQUIRE(got->centroids.size() == want.centroids.size());
-      double apart = 0;
-      for (std::size_t c = 0; c < want.centroids.size(); ++c) {
-        apart = std::max(apart, std::fabs(got->centroids[c] - want.centroids[c]) /
-                                    (std::fabs(want.centroids[c]) + 1e-30));
-      }
-      CHECK(apart <= 1e-9);
-    }
-  }
-  MESSAGE("counted: " << solved << " of " << tried);
-  CHECK(10 * solved >= 6 * tried);
-}
-
-TEST_CASE("fit_1d: counted optima have the same bits on every level and executor") {
-  const std::vector<float> x = samples::draw("normal", many(), 5);
-  for (const int k : {16, 60}) {
-    const auto want = lutra::fit_exactly<lutra::simd::portable>(std::span<const float>(x), k,
-                                                                lutra::serial_executor{});
-    REQUIRE(want);
-    const auto check = [&](const std::optional<fit_1d_result>& got) {
-      REQUIRE(got);
-      CHECK(got->centroids == want->centroids);
-      CHECK(got->inertia == want->inertia);
-      CHECK(got->excess == want->excess);
-      CHECK(got->off == want->off);
-    };
-    for_each_level([&]<class Level>(Level) {
-      check(lutra::fit_exactly<Level>(std::span<const float>(x), k, lutra::serial_executor{}));
-      check(lutra::fit_exactly<Level>(std::span<const float>(x), k, test::backward_executor{}));
-    });
   }
 }
 

@@ -1,5 +1,5 @@
 #include <lutra/cluster/exact_1d.hpp>
-#include <lutra/cluster/fit_1d.hpp>
+#include <lutra/cluster/fit_many.hpp>
 #include <lutra/cluster/priced_blocks.hpp>
 
 #include <doctest/doctest.h>

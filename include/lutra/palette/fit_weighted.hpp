@@ -7,6 +7,7 @@
 // Cost: about 3 ns per value and pass, one pass as a rule, and as much for the codes; a few MiB.
 #pragma once
 
+#include <lutra/cluster/fit_many.hpp>
 #include <lutra/palette/fit_group.hpp>
 #include <lutra/palette/group_scratch.hpp>
 
