@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <lutra/core/random.hpp>
 
 #include "levels.hpp"
@@ -98,4 +99,45 @@ TEST_CASE("unit_range: strided views and units without a finite element") {
   CHECK(r.hi[0] == 2.0F);
   CHECK(r.lo[1] > r.hi[1]);
   CHECK(r.nonfinite == 3);
+}
+
+TEST_CASE("unit_range: blocks in order, with and without elements that are not finite") {
+  random_stream random(5);
+  for (const index_t length : {4, 8, 12, 16, 32, 48, 256, 272}) {
+    const shape extents{3, 65 * length};  // more than are read together
+    const auto n = static_cast<std::size_t>(extents.size());
+    for (int round = 0; round < 3; ++round) {
+      std::vector<float> x(n);
+      for (float& e : x) e = static_cast<float>(random.normal());
+      for (std::size_t i = 0; i < n; i += 3) x[i] = i % 2 == 0 ? -0.0F : 0.0F;
+      for (int k = 0; k < 5 * round; ++k) {
+        x[random.below(n)] = k % 2 == 0 ? std::numeric_limits<float>::quiet_NaN()
+                                        : -std::numeric_limits<float>::infinity();
+      }
+      // A block without any finite element.
+      if (round == 2)
+        std::fill_n(x.begin() + 7 * length, length, std::numeric_limits<float>::infinity());
+      for (const index_t units_along : {length, 65 * length}) {
+        const block_grid units(extents, shape{1, units_along});
+        for_each_level([&](auto level) {
+          const unit_ranges got =
+              ranges_of<decltype(level)>(tensor_view<const float>(x.data(), extents), units);
+          REQUIRE(static_cast<index_t>(got.lo.size()) == units.count());
+          std::int64_t nonfinite = 0;
+          bool right = true;
+          for (index_t u = 0; u < units.count(); ++u) {
+            const auto from = x.begin() + u * units_along;
+            const span_range want = one_by_one({from, from + units_along});
+            const auto at = static_cast<std::size_t>(u);
+            right = right && got.lo[at] == want.lo && got.hi[at] == want.hi;
+            right = right && !(got.lo[at] == 0.0F && std::signbit(got.lo[at]));
+            right = right && !(got.hi[at] == 0.0F && std::signbit(got.hi[at]));
+            nonfinite += want.nonfinite;
+          }
+          CHECK(right);
+          CHECK(got.nonfinite == nonfinite);
+        });
+      }
+    }
+  }
 }

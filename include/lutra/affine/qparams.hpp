@@ -1,22 +1,10 @@
-// lutra: qparams.hpp - scale, zero point and minval of one tensor, and how a range becomes them.
+// lutra: qparams.hpp - scale, zero point and minval of one tensor, and those that its units' ranges become.
 // SPDX-License-Identifier: Apache-2.0
 //
-// With n = min(lo, 0), p = max(hi, 0), M = max(-n, p) and the bounds of the scheme:
-//   symmetric, symmetric_with_clipping  scale = M / ((quant_max - quant_min) / 2)
-//   asymmetric                          scale = (p - n) / (quant_max - quant_min)
-//   e8m0 scales                         scale = 2^(floor(log2 M) - log2 of the format's largest power of two)
-// The first two are floored at 2^-23, the third at 2^-126. spec.scale_rules changes that:
-//   no_clipping     scale = max(n / (quant_min - zp), p / (quant_max - zp)), so neither end saturates
-//   relative floor  2^-23 of the tensor's largest scale, so that tensors of tiny values use their range
-//   scale_type      rounded to what will be stored, before the zero point is derived; e8m0: scale_rules.hpp
-// and float8_e4m3fn scales are products of two levels (two_level.hpp). All steps are rounded f32 operations
-// in this order, so the results are the same bits everywhere. O(parameters).
+// range_rule.hpp has the formulas. O(parameters).
 #pragma once
 
-#include <lutra/affine/scale_rules.hpp>
-#include <lutra/core/strict_fp.hpp>
-#include <lutra/number/float8.hpp>
-#include <lutra/number/rounding.hpp>
+#include <lutra/affine/range_rule.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <span>
@@ -43,123 +31,6 @@ struct qparams {
   friend bool operator==(const qparams&, const qparams&) = default;
 };
 
-inline constexpr float min_scale = 0x1p-23F;
-
-// Compatibility: the reference derives parameters in the type of the observed tensor, so those of
-// float16 and bfloat16 tensors are coarse. float32 is right for every input type.
-struct qparams_options {
-  dtype arithmetic = dtype::float32;  // or float16, bfloat16
-  bool infinite_levels = false;       // let the outermost levels of very wide ranges overflow
-};
-
-// The parameters of one unit; zero_point and minval mean nothing for float dtypes.
-struct unit_values {
-  float scale = 0;
-  std::int32_t zero_point = 0;
-  float minval = 0;
-};
-
-// Two-level scales of float4: the float for the tensor whose largest magnitude is `largest` (it makes the largest
-// unit's code 448), and the code of a unit: the nearest to what it needs, at least the smallest positive one.
-inline float two_level_tensor_scale(float largest) noexcept {
-  return std::max(largest / (6.0F * 448.0F), 0x1p-110F);
-}
-inline float8_e4m3fn two_level_code(float max_abs, float tensor_scale) noexcept {
-  const float needed = max_abs / 6.0F + 0.0F;  // never -0
-  const float8_e4m3fn code(std::min(needed / tensor_scale, 448.0F));
-  return code.bits == 0 ? float8_e4m3fn::from_bits(1) : code;
-}
-
-// How one range becomes the parameters of its unit, for one spec (which is valid).
-class range_rule {
- public:
-  explicit range_rule(const quantization_spec& spec, const qparams_options& options = {})
-      : bounds_(bounds_of(spec)),
-        rules_(spec.scale_rules),
-        dtype_(spec.dtype),
-        arithmetic_(options.arithmetic),
-        scale_dtype_(scale_dtype_of(spec)),
-        integer_(is_integer(spec.dtype)),
-        asymmetric_(spec.qscheme == qscheme::asymmetric),
-        fixed_zero_(
-            static_cast<float>(static_cast<int>((bounds_.max + bounds_.min + 1.0F) / 2.0F))),
-        least_(rules_.floor == scale_floor::absolute ? min_scale : 0x1p-126F) {}
-
-  // What depends on all units of a tensor: a relative floor, and the upper of two levels. A single unit needs
-  // neither.
-  void fit_tensor(std::span<const float> lo, std::span<const float> hi) noexcept {
-    if (rules_.floor == scale_floor::absolute && scale_dtype_ != dtype::float8_e4m3fn) return;
-    float largest = 0;
-    float largest_scale = 0;
-    for (std::size_t i = 0; i < lo.size(); ++i) {
-      const float n = std::min(lo[i], 0.0F);
-      const float p = std::max(hi[i], 0.0F);
-      largest = std::max({largest, -n, p});
-      largest_scale = std::max(largest_scale, plain_scale(n, p));
-    }
-    if (rules_.floor == scale_floor::relative) least_ = std::max(largest_scale * 0x1p-23F, least_);
-    tensor_scale_ = two_level_tensor_scale(largest);
-  }
-
-  // Raises non_finite for a NaN or infinite end, a width that overflows or a scale that its type cannot hold,
-  // invalid_argument for lo > hi.
-  unit_values operator()(float lo, float hi) const {
-    const char* where = "qparams_from_range";
-    if (!(lo - lo == 0.0F) || !(hi - hi == 0.0F)) {
-      raise(errc::non_finite, "range is not finite", where, range_text(lo, hi), "finite");
-    }
-    if (lo > hi) {
-      raise(errc::invalid_argument, "range is reversed", where, range_text(lo, hi), "lo <= hi");
-    }
-    const float n = rounded(std::min(lo, 0.0F));
-    const float p = rounded(std::max(hi, 0.0F));
-    const float largest = std::max(-n, p);
-    unit_values u;
-    if (scale_dtype_ == dtype::float8_e8m0fnu) {
-      u.scale = e8m0_scale(dtype_, largest, rules_.e8m0);
-    } else if (scale_dtype_ == dtype::float8_e4m3fn && tensor_scale_ > 0.0F) {
-      u.scale = static_cast<float>(two_level_code(largest, tensor_scale_)) * tensor_scale_;
-    } else {
-      u.scale = std::max(plain_scale(n, p), least_);
-      if (u.scale - u.scale == 0.0F) u.scale = stored_scale(u.scale, rules_.scale_type);
-    }
-    if (!(u.scale - u.scale == 0.0F)) {
-      raise(errc::non_finite, "range is too wide for its type of scales", where, range_text(lo, hi),
-            "hi - lo below 2^128, a scale within " + std::string(name_of(rules_.scale_type)));
-    }
-    if (!integer_) return u;
-    const quant_bounds q = bounds_;
-    const float zero =
-        asymmetric_ ? rounded(q.min - round_half_even(rounded(n / u.scale))) : fixed_zero_;
-    u.zero_point = static_cast<std::int32_t>(std::min(std::max(zero, q.min), q.max));
-    u.minval = asymmetric_ ? n : rules_.no_clipping ? (q.min - fixed_zero_) * u.scale : -largest;
-    return u;
-  }
-
- private:
-  // Before floors; n <= 0 <= p.
-  float plain_scale(float n, float p) const noexcept {
-    const quant_bounds q = bounds_;
-    if (asymmetric_) return rounded(rounded(p - n) / (q.max - q.min));
-    if (rules_.no_clipping) {
-      return rounded(std::max(n / (q.min - fixed_zero_), p / (q.max - fixed_zero_)));
-    }
-    return rounded(std::max(-n, p) / ((q.max - q.min) / 2.0F));
-  }
-  float rounded(float x) const noexcept {  // to the type the arithmetic runs in
-    if (arithmetic_ == dtype::bfloat16) return static_cast<float>(bfloat16(x));
-    if (arithmetic_ == dtype::float16) return static_cast<float>(half(x));
-    return x;
-  }
-  quant_bounds bounds_;
-  scale_rules rules_;
-  dtype dtype_, arithmetic_, scale_dtype_;
-  bool integer_, asymmetric_;
-  float fixed_zero_;  // of the symmetric schemes
-  float least_;
-  float tensor_scale_ = 0;  // 0: not fitted
-};
-
 // Whether all levels of a unit are finite floats: those of a range near the largest float may not be.
 inline bool levels_are_finite(const unit_values& u, quant_bounds q, qformulation form) noexcept {
   const auto zero = static_cast<float>(u.zero_point);
@@ -184,17 +55,24 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   rule.fit_tensor(lo, hi);
   const quant_bounds q = bounds_of(spec);
   qparams out{spec.dtype, spec.qformulation, q.min, q.max, spec.granularity, {}, {}, {}};
-  out.scale.reserve(lo.size());
+  const std::size_t offsets = is_integer(spec.dtype) ? lo.size() : 0;
+  out.scale.resize(lo.size());
+  out.zero_point.resize(offsets);
+  out.minval.resize(offsets);
+  if (rule.fill(lo, hi, spec.qformulation, out.scale.data(), out.zero_point.data(),
+                out.minval.data())) {
+    return out;
+  }
   for (std::size_t i = 0; i < lo.size(); ++i) {
     const unit_values u = rule(lo[i], hi[i]);
     if (!options.infinite_levels && !levels_are_finite(u, q, spec.qformulation)) {
       raise(errc::non_finite, "range is so wide that its outermost levels overflow", where,
             range_text(lo[i], hi[i]), "levels below 2^128");
     }
-    out.scale.push_back(u.scale);
-    if (!is_integer(spec.dtype)) continue;
-    out.zero_point.push_back(u.zero_point);
-    out.minval.push_back(u.minval);
+    out.scale[i] = u.scale;
+    if (offsets == 0) continue;
+    out.zero_point[i] = u.zero_point;
+    out.minval[i] = u.minval;
   }
   return out;
 }

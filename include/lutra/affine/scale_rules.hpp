@@ -18,40 +18,49 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// `max_abs` is finite. By `floor`, values just below 2^(k+1) may exceed the format's maximum after division and
-// saturate.
-inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule = e8m0_rule::floor) {
+// What a format and a rule come to. Adding `round_up` to the bits of a magnitude carries into its exponent just where
+// the rule takes one more.
+struct e8m0_exponents {
   int largest = 0;  // exponent of the format's largest power of two
-  int stored = 0;   // significand bits
+  std::uint32_t round_up = 0;
+};
+inline e8m0_exponents e8m0_exponents_of(dtype d, e8m0_rule rule) {
+  e8m0_exponents e;
+  int stored = 0;  // significand bits
   if (d == dtype::float4_e2m1fn) {
-    largest = 2, stored = 1;
+    e.largest = 2, stored = 1;
   } else if (d == dtype::float8_e4m3fn) {
-    largest = 8, stored = 3;
+    e.largest = 8, stored = 3;
   } else if (d == dtype::float8_e5m2) {
-    largest = 15, stored = 2;
+    e.largest = 15, stored = 2;
   } else {
     raise(errc::invalid_argument, "dtype takes no e8m0 scale", "e8m0_scale",
           std::string(name_of(d)), "float8_e4m3fn, float8_e5m2, float4_e2m1fn");
   }
-  const auto bits = std::bit_cast<std::uint32_t>(max_abs);
-  const std::uint32_t significand = bits & 0x007FFFFFU;
-  bool more = false;
   switch (rule) {
     case e8m0_rule::floor:
       break;
     case e8m0_rule::ceil:
-      more = significand != 0;
+      e.round_up = 0x007FFFFFU;
       break;
     case e8m0_rule::even:
-      more = significand + (std::uint32_t{1} << (22 - stored)) >= 0x00800000U;
+      e.round_up = std::uint32_t{1} << (22 - stored);
       break;
     case e8m0_rule::up:
-      more = significand > (std::bit_cast<std::uint32_t>(info(d).quant_max) & 0x007FFFFFU);
+      e.round_up = 0x007FFFFFU - (std::bit_cast<std::uint32_t>(info(d).quant_max) & 0x007FFFFFU);
       break;
   }
-  // Subnormal magnitudes end at the smallest scale by any rule.
-  const int exponent = static_cast<int>((bits >> 23) & 0xFFU) - largest + (more ? 1 : 0);
+  return e;
+}
+// `max_abs` is finite. By `floor`, values just below 2^(k+1) may exceed the format's maximum after division
+// and saturate. Subnormal magnitudes end at the smallest scale by any rule.
+inline float e8m0_scale(const e8m0_exponents& e, float max_abs) noexcept {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(max_abs) & 0x7FFFFFFFU;
+  const int exponent = static_cast<int>((bits + e.round_up) >> 23) - e.largest;
   return std::bit_cast<float>(static_cast<std::uint32_t>(std::max(exponent, 1)) << 23);
+}
+inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule = e8m0_rule::floor) {
+  return e8m0_scale(e8m0_exponents_of(d, rule), max_abs);
 }
 
 // A scale as a type stores it, at least the smallest normal number of that type.

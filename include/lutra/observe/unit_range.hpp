@@ -100,12 +100,62 @@ template <class Level = simd::native> span_range range_of_span(const float* x, i
   return r;
 }
 
+// Longer blocks are read as spans, which have more of them under way at a time.
+inline constexpr index_t longest_block = 256;
+
+// The ranges of `count` units of `length` elements each, a multiple of the register, one after the other. False, and
+// what was written is of no use, if some element is not finite.
+template <class Level>
+bool ranges_of_blocks(const float* x, index_t length, index_t count, float* lo,
+                      float* hi) noexcept {
+  using V = simd::floats<Level>;
+  constexpr index_t lanes = simd::lanes<V>;
+  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
+  const V zero(0.0F);
+  V bad = zero;
+  for (index_t u = 0; u < count; ++u, x += length) {
+    simd::read_ahead(x);
+    const V first = simd::load<V>(x);
+    V least = first, most = first;
+    bad = bad + (first - first);
+    for (index_t i = lanes; i < length; i += lanes) {
+      simd::read_ahead(x + i);
+      const V v = simd::load<V>(x + i);
+      least = simd::min(v, least);
+      most = simd::max(v, most);
+      bad = bad + (v - v);
+    }
+    lo[u] = simd::smallest(least) + 0.0F;  // never -0
+    hi[u] = simd::largest(most) + 0.0F;
+  }
+  return simd::mask_to_bits(simd::equal(bad, zero)) == every_lane;
+}
+
 // One range per parameter of `units` (row-major over its grid).
 template <class Level = simd::native>
 unit_ranges ranges_of(const tensor_view<const float>& x, const block_grid& units) {
   const auto count = static_cast<std::size_t>(units.count());
   const span_range none;
   unit_ranges r{std::vector<float>(count, none.lo), std::vector<float>(count, none.hi), 0};
+  const index_t length = units.run_length();
+  if (x.is_contiguous() && length > 0 && length <= longest_block &&
+      length % simd::lanes<simd::floats<Level>> == 0 && units.row_length() % length == 0 &&
+      units.count() * length == x.size()) {
+    constexpr index_t together = 64;
+    for (index_t u = 0; u < units.count(); u += together) {
+      const index_t n = std::min(together, units.count() - u);
+      const float* const from = x.data() + u * length;
+      if (ranges_of_blocks<Level>(from, length, n, r.lo.data() + u, r.hi.data() + u)) continue;
+      for (index_t k = u; k < u + n; ++k) {
+        const span_range s = range_of_span<Level>(x.data() + k * length, length);
+        const auto at = static_cast<std::size_t>(k);
+        r.lo[at] = s.lo;
+        r.hi[at] = s.hi;
+        r.nonfinite += s.nonfinite;
+      }
+    }
+    return r;
+  }
   for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t at) {
     const span_range s = range_of_span<Level>(piece, n);
     const auto u = static_cast<std::size_t>(at);
