@@ -230,11 +230,18 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
   constexpr unit_offsets kind = offsets_of(Form);
   const unit_source source = units_from(p, at);
   const index_t each = Length == 0 ? length : Length;
+  // Those of the next register are made before this one's elements: their division takes no time then.
+  const auto made = [&](index_t from) __attribute__((always_inline)) {
+    return from + lanes <= count
+               ? constants_from<kind, V>(source, from)
+               : last_constants_from<kind, V>(source, from, std::max<index_t>(count - from, 0));
+  };
+  unit_constants<V> next = made(0);
   for (index_t first = 0; first < count; first += lanes) {
     const index_t n = std::min(lanes, count - first);
     ask_ahead<kind>(source, first);
-    const unit_constants<V> all = n == lanes ? constants_from<kind, V>(source, first)
-                                             : last_constants_from<kind, V>(source, first, n);
+    const unit_constants<V> all = next;
+    next = made(first + lanes);
     if (!all_regular(all.scale)) {
       for (index_t u = 0; u < n; ++u, x += each, out += each) {
         fake_quantize_unit<Level, Form, Method>(x, out, each, unit_of(p, at + first + u));
