@@ -158,7 +158,7 @@ template <int Columns>
   using A = simd::native;
   if constexpr (has_byte_lookup(A{})) {
     using codes = packed_codes<4, simd::one_table>;
-    constexpr std::size_t chains = Columns == 1 ? 2 : 1;
+    constexpr std::size_t chains = has_adding_dot(A{}) && Columns == 1 ? 2 : 1;
     constexpr auto columns = static_cast<std::size_t>(Columns);
     const typename codes::template tables<A> tables[] = {codes::load_tables<A>(data)};
     decltype(as_sum(splat_ints(0, A{}), A{})) sum[chains][columns][4];
@@ -169,7 +169,8 @@ template <int Columns>
       simd::bytes_of<A> held[4];
       hold_codes<A, codes, 4>(data, held);
       simd::unroll<2>([&](auto g) __attribute__((always_inline)) {
-        const auto* x = reinterpret_cast<const std::int8_t*>(data) + 4 * g;
+        const auto* x =
+            reinterpret_cast<const std::int8_t*>(data) + 4 * simd::activation_bytes<A> * g;
         add_group<g, A, codes, promise, 4, Columns>(data, held, tables, x, 64, sum[g % chains]);
       });
       __asm__ volatile("" ::: "memory");  // the data may be others now

@@ -54,21 +54,33 @@ TEST_CASE("primitives: dot adds four products per lane, whatever the values") {
         typename B::bytes w = B::random_bytes(r, lowest);
         std::array<std::int8_t, 4> a;
         for (auto& x : a) x = static_cast<std::int8_t>(r.below(256));
-        if (t < 8) {  // extremes: every combination of signs
-          w.fill(static_cast<std::int8_t>(t & 1 ? lowest : 127));
+        if (t < 32) {  // extremes: every combination of signs
+          const int high = t & 8 ? -127 : 127;
+          w.fill(static_cast<std::int8_t>(t & 1 ? lowest : high));
           a.fill(static_cast<std::int8_t>(t & 2 ? -128 : 127));
           if (t & 4) a[1] = a[3] = static_cast<std::int8_t>(t & 2 ? 127 : -128);
+          for (std::size_t i = 1; t & 16 && i < w.size(); i += 2) {
+            w[i] = static_cast<std::int8_t>(t & 1 ? 127 : lowest);
+          }
         }
         typename B::bytes stored = w;
         for (auto& x : stored) x = static_cast<std::int8_t>(x + weight_bias(level));
         const auto start = static_cast<std::int32_t>(r.next());
         const auto rows = simd::weights(load_bytes(stored.data(), level), promise, level);
-        const auto four = simd::activations(a.data(), promise, level);
+        typename B::bytes activations{};
+        std::ranges::copy(a, activations.end() - 4);  // the last group
+        std::array<std::int8_t, B::size * simd::activation_bytes<A>> prepared;
+        simd::store_activations(prepared.data(), load_bytes(activations.data(), level), level);
+        const auto four = simd::activations(
+            prepared.data() + prepared.size() - 4 * simd::activation_bytes<A>, promise, level);
         const auto sums = B::store(simd::dot(splat_ints(start, level), rows, four, promise, level));
         for (std::size_t i = 0; i < B::lanes; ++i) {
           auto expected = static_cast<std::uint32_t>(start);
           for (std::size_t j = 0; j < 4; ++j) {
             expected += static_cast<std::uint32_t>((w[4 * i + j] + weight_bias(level)) * a[j]);
+            if (splits_activations(level)) {
+              expected += static_cast<std::uint32_t>(std::min(int{a[j]}, 0));
+            }
           }
           good = good && sums[i] == static_cast<std::int32_t>(expected);
         }

@@ -26,10 +26,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 # Level: bytes of a vector, whether codes are looked up, which promises about the weights have code of their own.
 LEVELS = {
     "sse2": (16, False, ["any_weight"]),
-    "sse4_1": (16, True, ["any_weight", "small_weight"]),
-    "avx2": (32, True, ["any_weight", "small_weight"]),
+    "sse4_1": (16, True, ["any_weight"]),
+    "avx2": (32, True, ["any_weight"]),
     "avxvnni": (32, True, ["any_weight"]),
-    "avx512bw": (64, True, ["any_weight", "small_weight"]),
+    "avx512bw": (64, True, ["any_weight"]),
     "avx512vnni_vbmi": (64, True, ["any_weight"]),
     "amx_int8": (64, True, ["any_weight"]),
     "neon64": (16, True, ["any_weight", "small_weight"]),
@@ -61,7 +61,7 @@ def kinds_of(level):
 
 def must_fit(level, codes, promise, strips, columns):
     """Matrix times vector at every level, matrix times matrix and convolution where one instruction multiplies and
-    adds; 4 bits or decoded; tables in [-127, 127], one per weight."""
+    adds; 4 bits or decoded; with the strongest promise about tables, one per weight."""
     adds = level in ADDING
     if level == "amx_int8":
         return codes in ("4", "8")
@@ -106,10 +106,8 @@ def expected(level, codes, promise, strips, columns):
     elif level == "neon64":
         add(smull=2 * dots, addp=dots)
         add(**({"sadalp": dots} if promise == "small_weight" else {"saddlp": 2 * dots, "add": dots}))
-    elif promise == "small_weight":
-        add(pmaddubsw=dots, pmaddwd=dots, paddd=dots, pabsb=groups * columns)
-        if level != "avx512bw":  # which has no psignb; compilers negate in several ways
-            add(psignb=dots)
+    elif LEVELS[level][1]:  # weights of negative activations are inverted
+        add(pmaddubsw=dots, pmaddwd=dots, paddd=dots, **{"pxord" if level == "avx512bw" else "pxor": dots})
     else:
         add(pmaddwd=2 * dots, paddd=2 * dots)
     return count

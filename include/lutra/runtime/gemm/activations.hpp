@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A kernel reads whole steps of int8, so rows are padded with zeros; uint8 becomes int8 by
-// subtracting 128. Rows that already lie that way are used in place. The sum of each row corrects for
+// subtracting 128. Rows that already lie that way are used in place; some levels
+// keep magnitudes and signs instead. The sum of each row corrects for
 // weight biases and zero points.
 //
 // For tiles (tiles.hpp) rows are cut into blocks, of tiled_columns or fewer, and lie block by block; in a block in parts
@@ -18,28 +19,39 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// Copies n elements to `out` as int8 (out may be null: then nothing is written) and returns their sum
-// after that conversion. Reads exactly n elements. Vectors are written out_step bytes apart; the last one whole, with
-// zeros behind, if they are not one behind the other.
+// Sums of a row as int8: all of it, and what is negative (0 where no kernel needs it).
+struct activation_sums {
+  std::int32_t all = 0;
+  std::int32_t negative = 0;
+};
+
+// Copies n elements to `out` as int8, as store_activations does (out may be null: then nothing is written), and returns
+// their sums after that conversion. Reads exactly n elements. Vectors are written out_step bytes apart; the last one
+// whole, with zeros behind, if they are not one behind the other.
 template <class A, class X>
-std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t* out,
-                              index_t out_step = simd::vector_size<A>) {
+activation_sums copy_activations(const X* x, index_t stride, index_t n, std::int8_t* out,
+                                 index_t out_step = simd::activation_bytes<A> *
+                                                    simd::vector_size<A>) {
   constexpr index_t size = simd::vector_size<A>;
+  constexpr index_t stored = simd::activation_bytes<A> * size;
   constexpr bool flip = std::is_unsigned_v<X>;
-  auto sum = splat_ints(0, A{});
+  auto sum = splat_ints(0, A{}), negative = sum;
   index_t at = 0;
   index_t vectors = 0;
   const auto add_vector = [&](const void* from, bool flipped) {
     auto v = load_bytes(from, A{});
     if (flipped) v = flip_sign(v, A{});
     sum = add_bytes(sum, v, A{});
+    if constexpr (splits_activations(A{})) {
+      negative = add_bytes(negative, negative_part(v, A{}), A{});
+    }
     ++vectors;
     return v;
   };
   if (stride == 1) {
     for (; at + size <= n; at += size) {
       const auto v = add_vector(x + at, flip);
-      if (out != nullptr) store_bytes(out + at / size * out_step, v, A{});
+      if (out != nullptr) simd::store_activations(out + at / size * out_step, v, A{});
     }
   }
   std::int8_t rest[static_cast<std::size_t>(size)];
@@ -49,14 +61,19 @@ std::int32_t copy_activations(const X* x, index_t stride, index_t n, std::int8_t
     for (index_t i = 0; i < count; ++i) {
       rest[i] = static_cast<std::int8_t>(x[(at + i) * stride] - (flip ? 128 : 0));
     }
-    add_vector(rest, false);
+    const auto v = add_vector(rest, false);
     if (out != nullptr) {
-      const index_t written = out_step == size ? count : size;
-      std::memcpy(out + at / size * out_step, rest, static_cast<std::size_t>(written));
+      std::int8_t last[static_cast<std::size_t>(stored)];
+      simd::store_activations(last, v, A{});
+      const index_t groups = (count + 3) / 4;  // rows end with whole groups
+      const index_t written = out_step == stored ? 4 * simd::activation_bytes<A> * groups : stored;
+      std::memcpy(out + at / size * out_step, last, static_cast<std::size_t>(written));
     }
     at += count;
   }
-  return total(sum, vectors, A{});
+  activation_sums sums{total(sum, vectors, A{})};
+  if constexpr (splits_activations(A{})) sums.negative = total(negative, vectors, A{});
+  return sums;
 }
 
 // Rows [first, first + count) of x, prepared. Holds a buffer: make one, prepare chunk after chunk.
@@ -66,11 +83,11 @@ template <class A> class activation_rows {
   activation_rows(index_t depth, index_t step_depth, index_t block = tiled_columns)
       : depth_(depth), padded_((depth + step_depth - 1) / step_depth * step_depth), block_(block) {}
 
-  index_t padded_depth() const noexcept { return padded_; }
+  index_t row_bytes() const noexcept { return padded_ * simd::activation_bytes<A>; }
   const std::int8_t* row(index_t i) const noexcept { return rows_ + i * stride_; }
   index_t stride() const noexcept { return stride_; }
   std::int32_t sum(index_t i) const noexcept { return sums_[static_cast<std::size_t>(i)]; }
-  // What a product of row i starts with, and of those after it: minus what weight_bias(A) adds.
+  // What a product of row i starts with, and of those after it: minus what dot adds (generic.hpp).
   const std::int32_t* start(index_t i) const noexcept { return start_.data() + i; }
 
   // Rows lie in tiles, not as row(i): then products are those of multiply_tiles.
@@ -92,14 +109,18 @@ template <class A> class activation_rows {
     }
     start_.resize(sums_.size());
     const X* from = x.data() + first * x.stride(0);
-    const bool in_place = std::is_signed_v<X> && padded_ == depth_ && x.stride(1) == 1;
-    if (!in_place) buffer_.resize(static_cast<std::size_t>(count * padded_));
+    const bool in_place =
+        std::is_signed_v<X> && !splits_activations(A{}) && padded_ == depth_ && x.stride(1) == 1;
+    if (!in_place) buffer_.resize(static_cast<std::size_t>(count * row_bytes()));
     for (index_t i = 0; i < count; ++i) {
-      std::int8_t* out = in_place ? nullptr : buffer_.data() + i * padded_;
+      std::int8_t* out = in_place ? nullptr : buffer_.data() + i * row_bytes();
       const auto at = static_cast<std::size_t>(i);
-      sums_[at] = copy_activations<A>(from + i * x.stride(0), x.stride(1), depth_, out);
+      const activation_sums sums =
+          copy_activations<A>(from + i * x.stride(0), x.stride(1), depth_, out);
+      sums_[at] = sums.all;
       start_[at] = static_cast<std::int32_t>(-static_cast<std::uint32_t>(weight_bias(A{})) *
-                                             static_cast<std::uint32_t>(sums_[at]));
+                                                 static_cast<std::uint32_t>(sums.all) -
+                                             static_cast<std::uint32_t>(sums.negative));
     }
     if constexpr (std::is_signed_v<X>) {
       if (in_place) {
@@ -108,8 +129,8 @@ template <class A> class activation_rows {
         return;
       }
     }
-    rows_ = buffer_.data();  // the bytes between depth and padded_depth are 0 since resize
-    stride_ = padded_;
+    rows_ = buffer_.data();  // the bytes behind depth are 0 since resize
+    stride_ = row_bytes();
   }
 
  private:
@@ -128,8 +149,10 @@ template <class A> class activation_rows {
     }
     for (index_t i = 0; i < count; ++i) {
       std::int8_t* out = tile_memory() + i / block_ * block_bytes() + i % block_ * tile_depth;
-      sums_[static_cast<std::size_t>(i)] = copy_activations<A>(
-          x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out, part_of_block);
+      sums_[static_cast<std::size_t>(i)] =
+          copy_activations<A>(x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out,
+                              part_of_block)
+              .all;
     }
   }
 

@@ -72,28 +72,26 @@ struct avx_pairs {
   std::memcpy(&group, four, 4);
   return _mm256_set1_epi32(group);
 }
-[[gnu::always_inline]] inline avx_pairs weights(__m256i w, any_weight, avx2 a) {
-  return widen(w, a);
-}
-[[gnu::always_inline]] inline avx_pairs activations(const std::int8_t* four, any_weight, avx2 a) {
-  return widen(splat_group(four, a), a);
-}
-[[gnu::always_inline]] inline __m256i dot(__m256i sum, avx_pairs w, avx_pairs a, any_weight, avx2) {
-  return _mm256_add_epi32(_mm256_add_epi32(sum, _mm256_madd_epi16(w.even, a.even)),
-                          _mm256_madd_epi16(w.odd, a.odd));
-}
 struct avx_signed {
-  __m256i value, magnitude;
+  __m256i magnitude, sign;  // as sse_signed
 };
-[[gnu::always_inline]] inline __m256i weights(__m256i w, small_weight, avx2) { return w; }
-[[gnu::always_inline]] inline avx_signed activations(const std::int8_t* four, small_weight,
-                                                     avx2 a) {
-  const __m256i value = splat_group(four, a);
-  return {value, _mm256_abs_epi8(value)};
+[[gnu::always_inline]] inline __m256i negative_part(__m256i v, avx2) {
+  return _mm256_min_epi8(v, _mm256_setzero_si256());
 }
-[[gnu::always_inline]] inline __m256i dot(__m256i sum, __m256i w, avx_signed a, small_weight,
-                                          avx2) {
-  const __m256i pairs = _mm256_maddubs_epi16(a.magnitude, _mm256_sign_epi8(w, a.value));
+[[gnu::always_inline]] inline void store_split(std::int8_t* out, __m256i v, avx2 a) {
+  const __m256i magnitude = _mm256_abs_epi8(v);
+  const __m256i sign = _mm256_cmpgt_epi8(_mm256_setzero_si256(), v);
+  const __m256i low = _mm256_unpacklo_epi32(magnitude, sign);
+  const __m256i high = _mm256_unpackhi_epi32(magnitude, sign);
+  store_bytes(out, _mm256_permute2x128_si256(low, high, 0x20), a);
+  store_bytes(out + 32, _mm256_permute2x128_si256(low, high, 0x31), a);
+}
+[[gnu::always_inline]] inline __m256i weights(__m256i w, any_weight, avx2) { return w; }
+[[gnu::always_inline]] inline avx_signed activations(const std::int8_t* group, any_weight, avx2 a) {
+  return {splat_group(group, a), splat_group(group + 4, a)};
+}
+[[gnu::always_inline]] inline __m256i dot(__m256i sum, __m256i w, avx_signed a, any_weight, avx2) {
+  const __m256i pairs = _mm256_maddubs_epi16(a.magnitude, _mm256_xor_si256(w, a.sign));
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
@@ -199,7 +197,7 @@ struct avx_limits {
 }
 
 #ifdef __AVXVNNI__
-constexpr bool has_small_weight_dot(avxvnni) { return false; }
+constexpr bool splits_activations(avxvnni) { return false; }
 constexpr bool has_adding_dot(avxvnni) { return true; }
 constexpr int weight_bias(avxvnni) { return 128; }
 constexpr int panel_bias(avxvnni) { return 128; }
@@ -213,7 +211,6 @@ typedef std::int32_t avxvnni_sum __attribute__((vector_size(32)));
   return std::bit_cast<__m256i>(v);
 }
 
-[[gnu::always_inline]] inline __m256i weights(__m256i w, any_weight, avxvnni) { return w; }
 [[gnu::always_inline]] inline __m256i activations(const std::int8_t* four, any_weight, avxvnni a) {
   return splat_group(four, a);
 }

@@ -85,33 +85,24 @@ struct avx512_pairs {
   std::memcpy(&group, four, 4);
   return _mm512_set1_epi32(group);
 }
-[[gnu::always_inline]] inline avx512_pairs weights(__m512i w, any_weight, avx512bw a) {
-  return widen(w, a);
-}
-[[gnu::always_inline]] inline avx512_pairs activations(const std::int8_t* four, any_weight,
-                                                       avx512bw a) {
-  return widen(splat_group(four, a), a);
-}
-[[gnu::always_inline]] inline __m512i dot(__m512i sum, avx512_pairs w, avx512_pairs a, any_weight,
-                                          avx512bw) {
-  return _mm512_add_epi32(_mm512_add_epi32(sum, _mm512_madd_epi16(w.even, a.even)),
-                          _mm512_madd_epi16(w.odd, a.odd));
-}
-// There is no vpsignb here: negative activations negate the weight under a mask.
 struct avx512_signed {
-  __m512i magnitude;
-  __mmask64 negative;
+  __m512i magnitude, sign;  // as sse_signed
 };
-[[gnu::always_inline]] inline __m512i weights(__m512i w, small_weight, avx512bw) { return w; }
-[[gnu::always_inline]] inline avx512_signed activations(const std::int8_t* four, small_weight,
-                                                        avx512bw a) {
-  const __m512i value = splat_group(four, a);
-  return {_mm512_abs_epi8(value), _mm512_movepi8_mask(value)};
+[[gnu::always_inline]] inline __m512i negative_part(__m512i v, avx512bw) {
+  return _mm512_min_epi8(v, _mm512_setzero_si512());
 }
-[[gnu::always_inline]] inline __m512i dot(__m512i sum, __m512i w, avx512_signed a, small_weight,
+[[gnu::always_inline]] inline void store_split(std::int8_t* out, __m512i v, avx512bw) {
+  store_split(out, _mm512_castsi512_si256(v), avx2{});
+  store_split(out + 64, _mm512_extracti64x4_epi64(v, 1), avx2{});
+}
+[[gnu::always_inline]] inline __m512i weights(__m512i w, any_weight, avx512bw) { return w; }
+[[gnu::always_inline]] inline avx512_signed activations(const std::int8_t* group, any_weight,
+                                                        avx512bw a) {
+  return {splat_group(group, a), splat_group(group + 4, a)};
+}
+[[gnu::always_inline]] inline __m512i dot(__m512i sum, __m512i w, avx512_signed a, any_weight,
                                           avx512bw) {
-  const __m512i signed_w = _mm512_mask_sub_epi8(w, a.negative, _mm512_setzero_si512(), w);
-  const __m512i pairs = _mm512_maddubs_epi16(a.magnitude, signed_w);
+  const __m512i pairs = _mm512_maddubs_epi16(a.magnitude, _mm512_xor_si512(w, a.sign));
   return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 
@@ -233,7 +224,7 @@ inline constexpr auto every_other = [] {
 }();
 
 constexpr bool has_long_lookup(avx512vnni_vbmi) { return true; }
-constexpr bool has_small_weight_dot(avx512vnni_vbmi) { return false; }
+constexpr bool splits_activations(avx512vnni_vbmi) { return false; }
 constexpr bool has_adding_dot(avx512vnni_vbmi) { return true; }
 // Intel: vpdpbusd on the ports 0 and 5, vpermb on 5, shifts on 0.
 constexpr bool lookups_delay_dots(avx512vnni_vbmi) { return true; }
@@ -257,7 +248,6 @@ typedef std::int32_t avx512_sum __attribute__((vector_size(64)));
                                                   avx512vnni_vbmi) {
   return _mm512_permutexvar_epi8(_mm512_srli_epi16(codes, 4), table);
 }
-[[gnu::always_inline]] inline __m512i weights(__m512i w, any_weight, avx512vnni_vbmi) { return w; }
 [[gnu::always_inline]] inline __m512i activations(const std::int8_t* four, any_weight,
                                                   avx512vnni_vbmi a) {
   return splat_group(four, a);

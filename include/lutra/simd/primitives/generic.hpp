@@ -16,7 +16,8 @@
 // weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
 // weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
 // is too large by weight_bias * (sum of the activations). panel_bias is the same for panel_dot: the
-// sum is too large by panel_bias * (sum of the weights).
+// sum is too large by panel_bias * (sum of the weights). Where splits_activations(level), dot reads them as
+// store_activations writes them, and its sum is too large by the sum of the negative ones.
 //
 // always_inline keeps one copy per caller: objects built with other flags share none of this code.
 #pragma once
@@ -67,6 +68,9 @@ constexpr bool has_long_lookup(portable) {
 constexpr bool has_small_weight_dot(portable) {
   return false;
 }  // small_weight differs from any_weight
+constexpr bool splits_activations(portable) {
+  return false;
+}  // dot reads activations as magnitude and sign, twice as many bytes; negative_part exists
 constexpr bool has_adding_dot(portable) {
   return false;
 }  // dot ends in one instruction that multiplies and adds: its latency asks for more sums
@@ -151,6 +155,15 @@ template <class Ints> [[gnu::always_inline]] inline Ints as_ints(Ints v, portabl
 [[gnu::always_inline]] inline std::array<std::int8_t, 4> activations(const std::int8_t* four,
                                                                      any_weight, portable) {
   return {four[0], four[1], four[2], four[3]};
+}
+// A vector of activations as `activations` reads them; groups lie one behind the other.
+template <class Bytes, class A>
+[[gnu::always_inline]] inline void store_activations(std::int8_t* out, Bytes v, A a) {
+  if constexpr (splits_activations(a)) {
+    store_split(out, v, a);
+  } else {
+    store_bytes(out, v, a);
+  }
 }
 [[gnu::always_inline]] inline portable_ints dot(portable_ints sum, portable_bytes w,
                                                 std::array<std::int8_t, 4> a, any_weight,

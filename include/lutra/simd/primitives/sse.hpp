@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // sse2 has no byte look-up: weights are kept decoded there, and widened to int16 for pmaddwd.
-// sse4_1 (with SSSE3) looks up with pshufb; for |w| <= 127 it multiplies |a| by w * sign(a) with
-// pmaddubsw, whose pair sums of at most 2 * 128 * 127 fit int16. The sign goes to the weight and the
-// magnitude to the activation, because sign(-128) has no int8 value.
+// sse4_1 (with SSSE3) looks up with pshufb and multiplies with pmaddubsw, which takes |a| and, where a is negative,
+// ~w = -w - 1 instead of w: a * w = |a| * ~w + |a|, and what is missing depends on the activations alone. No pair of
+// products leaves int16: |a| = 128 meets ~w only, at the least 2 * 128 * -128; other |a| are at most 127. The sign
+// goes to the weight because that of a = -128 has no int8 value, and not by psignb because -w has none for w = -128.
 #pragma once
 
 #include <lutra/simd/primitives/generic.hpp>
@@ -166,7 +167,7 @@ struct sse_limits {
 
 #if defined(__SSE4_1__) && defined(__SSSE3__)
 constexpr bool has_byte_lookup(sse4_1) { return true; }
-constexpr bool has_small_weight_dot(sse4_1) { return true; }
+constexpr bool splits_activations(sse4_1) { return true; }
 
 [[gnu::always_inline]] inline __m128i multiply(__m128i a, __m128i b, sse4_1) {
   return _mm_mullo_epi32(a, b);
@@ -196,17 +197,25 @@ template <int Count> [[gnu::always_inline]] inline __m128i shift_codes(__m128i v
   return _mm_or_si128(_mm_and_si128(m, a), _mm_andnot_si128(m, b));
 }
 struct sse_signed {
-  __m128i value, magnitude;
+  __m128i magnitude, sign;  // sign: bytes 0 or -1
 };
-[[gnu::always_inline]] inline __m128i weights(__m128i w, small_weight, sse4_1) { return w; }
-[[gnu::always_inline]] inline sse_signed activations(const std::int8_t* four, small_weight,
-                                                     sse4_1 a) {
-  const __m128i value = splat_group(four, a);
-  return {value, _mm_abs_epi8(value)};
+[[gnu::always_inline]] inline __m128i negative_part(__m128i v, sse4_1) {
+  return _mm_min_epi8(v, _mm_setzero_si128());
 }
-[[gnu::always_inline]] inline __m128i dot(__m128i sum, __m128i w, sse_signed a, small_weight,
+// Groups of four magnitudes, each with its four signs behind it.
+[[gnu::always_inline]] inline void store_split(std::int8_t* out, __m128i v, sse4_1 a) {
+  const __m128i magnitude = _mm_abs_epi8(v), sign = _mm_cmpgt_epi8(_mm_setzero_si128(), v);
+  store_bytes(out, _mm_unpacklo_epi32(magnitude, sign), a);
+  store_bytes(out + 16, _mm_unpackhi_epi32(magnitude, sign), a);
+}
+[[gnu::always_inline]] inline __m128i weights(__m128i w, any_weight, sse4_1) { return w; }
+[[gnu::always_inline]] inline sse_signed activations(const std::int8_t* group, any_weight,
+                                                     sse4_1 a) {
+  return {splat_group(group, a), splat_group(group + 4, a)};
+}
+[[gnu::always_inline]] inline __m128i dot(__m128i sum, __m128i w, sse_signed a, any_weight,
                                           sse4_1) {
-  const __m128i pairs = _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(w, a.value));
+  const __m128i pairs = _mm_maddubs_epi16(a.magnitude, _mm_xor_si128(w, a.sign));
   return _mm_add_epi32(sum, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
 }
 #endif
