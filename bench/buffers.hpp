@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <lutra/core/random.hpp>
 #include <lutra/simd/cache.hpp>
+#include <lutra/tensor/tensor.hpp>
 #include <map>
 #include <utility>
 #include <vector>
@@ -36,6 +37,25 @@ template <class T> class aligned {
   std::vector<T> memory_;
   T* data_;
   index_t size_;
+};
+
+// A tensor at a multiple of 64 bytes, where engines put theirs; a large lutra::tensor begins 16 bytes behind one.
+template <class T> class aligned_tensor {
+ public:
+  explicit aligned_tensor(const lutra::shape& s) : memory_(s.size()), extents_(s) {}
+  explicit aligned_tensor(const lutra::tensor<T>& x) : aligned_tensor(x.extents()) {
+    std::copy_n(x.data(), x.size(), memory_.data());
+  }
+  T* data() { return memory_.data(); }
+  const T* data() const { return memory_.data(); }
+  index_t extent(int axis) const { return extents_[axis]; }
+  const T& operator[](index_t i) const { return memory_[i]; }
+  lutra::tensor_view<T> view() { return {data(), extents_}; }
+  lutra::tensor_view<const T> view() const { return {data(), extents_}; }
+
+ private:
+  aligned<T> memory_;
+  lutra::shape extents_;
 };
 
 // Copies of an input that is too large for the caches of this machine, taken in turn: half as many again as the caches

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "../buffers.hpp"
+
 namespace bench {
 
 using namespace lutra;
@@ -46,8 +48,8 @@ inline tensor<std::int8_t> random_activations(const shape& s) {
 }
 
 // Every output of up to 64 rows spread over the matrix.
-inline bool right(const packed_palette& p, const tensor<std::int8_t>& x,
-                  const tensor<std::int32_t>& got) {
+inline bool right(const packed_palette& p, const aligned_tensor<std::int8_t>& x,
+                  const aligned_tensor<std::int32_t>& got) {
   const index_t rows = p.weight_shape[0], depth = p.weight_shape[1];
   for (index_t sample = 0; sample < std::min<index_t>(rows, 64); ++sample) {
     const index_t row = rows <= 64 ? sample : sample * (rows - 1) / 63;
@@ -69,12 +71,12 @@ inline void palette_gemm(benchmark::State& state, const shape& s, int bits, inde
   packed_palette p = normal_palette(s, bits);
   if (lowest < -127) p.lut_codes[0] = 0x80;
   const lut_matrix w = make_lut_matrix(p, simd::native{}, options);
-  const auto x = random_activations({m, s[1]});
-  tensor<std::int32_t> out(shape{m, s[0]});
-  gemm(w, x, out);
+  const aligned_tensor<std::int8_t> x(random_activations({m, s[1]}));
+  aligned_tensor<std::int32_t> out(shape{m, s[0]});
+  gemm(w, x.view(), out.view());
   if (!right(p, x, out)) state.SkipWithError("wrong answer");
   for (auto _ : state) {
-    gemm(w, x, out);
+    gemm(w, x.view(), out.view());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }

@@ -7,6 +7,7 @@
 #include <lutra/tensor/tensor.hpp>
 #include <string>
 
+#include "../buffers.hpp"
 #include "ggml.hpp"
 
 #if defined(LUTRA_BENCH_ONEDNN)
@@ -25,8 +26,8 @@ using lutra::shape;
 
 // Sums of 64 rows spread over the matrix, w [rows, depth], x and got [m, ...].
 template <class T, class Sum>
-[[maybe_unused]] bool right(const lutra::tensor<T>& w, const lutra::tensor<T>& x,
-                            const lutra::tensor<Sum>& got, double tolerance) {
+[[maybe_unused]] bool right(const lutra::tensor<T>& w, const bench::aligned_tensor<T>& x,
+                            const bench::aligned_tensor<Sum>& got, double tolerance) {
   const index_t rows = w.extent(0), depth = w.extent(1);
   for (index_t sample = 0; sample < 64; ++sample) {
     const index_t row = sample * (rows - 1) / 63;
@@ -70,8 +71,8 @@ void onednn(benchmark::State& state, const shape& s, index_t m) {
   engine cpu(engine::kind::cpu, 0);
   stream queue(cpu);
   const auto w = random_matrix<std::int8_t>(s, 3);
-  const auto x = random_matrix<std::int8_t>({m, s[1]}, 4);
-  lutra::tensor<std::int32_t> out(shape{m, s[0]});
+  const bench::aligned_tensor<std::int8_t> x(random_matrix<std::int8_t>({m, s[1]}, 4));
+  bench::aligned_tensor<std::int32_t> out(shape{m, s[0]});
   using type = memory::data_type;
   using tag = memory::format_tag;
   // oneDNN multiplies [m, depth] by [depth, rows]; our rows lie transposed.
@@ -111,8 +112,8 @@ void onednn(benchmark::State& state, const shape&, index_t) {
 void openblas(benchmark::State& state, const shape& s, index_t m) {
   openblas_set_num_threads(1);
   const auto w = random_matrix<float>(s, 3);
-  const auto x = random_matrix<float>({m, s[1]}, 4);
-  lutra::tensor<float> out(shape{m, s[0]});
+  const bench::aligned_tensor<float> x(random_matrix<float>({m, s[1]}, 4));
+  bench::aligned_tensor<float> out(shape{m, s[0]});
   const auto rows = static_cast<int>(s[0]), depth = static_cast<int>(s[1]);
   const auto run = [&] {
     if (m == 1) {
