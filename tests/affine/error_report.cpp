@@ -110,6 +110,9 @@ TEST_CASE("error_report: no error, no signal, no elements, no fit") {
   const std::vector<float> zeros(3);
   CHECK(lutra::error_of(float_view(zeros.data(), {3}), p).sqnr_db() == 0.0);
   CHECK(lutra::error_of(float_view(nullptr, {0}), p).elements == 0);
+  const lutra::quantization_error lost{.mse = std::numeric_limits<double>::infinity(), .signal = 1};
+  CHECK(lost.sqnr_db() == -std::numeric_limits<double>::infinity());
+  CHECK(lost.effective_bits() == -std::numeric_limits<double>::infinity());
   p.scale = {0.5F, 0.5F};
   p.zero_point = {0, 0};
   p.granularity = granularity::per_channel(0);

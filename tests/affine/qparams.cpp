@@ -178,6 +178,8 @@ TEST_CASE("qparams: check names the field that is wrong") {
   p = good;
   p.quant_max = 255;
   CHECK_ERROR(check(p, "test"), invalid_argument, "quant_min..quant_max", "-128..255");
+  p.quant_max = 126.5F;  // which no code is
+  CHECK_ERROR(check(p, "test"), invalid_argument, "quant_min..quant_max", "-128..126.5", "whole");
   p = good;
   p.dtype = dtype::bfloat16;
   CHECK_ERROR(check(p, "test"), invalid_argument, "dtype", "bfloat16");

@@ -115,6 +115,13 @@ TEST_CASE("scale_rules: scales stored as float16 and bfloat16") {
     CHECK(p.scale[0] == doctest::Approx(4.2 / 255.0).epsilon(0.005));
     CHECK(static_cast<float>(p.zero_point[0]) == lutra::round_half_even(1.3F / p.scale[0]));
   }
+  // Below the normal numbers of float16 its resolution is that of the floor, and with a relative one never zero.
+  CHECK(derive(spec, 0.0F, 3.1e-3F, {.scale_type = dtype::float16}).scale[0] ==
+        static_cast<float>(lutra::half(3.1e-3F / 255.0F)));
+  CHECK(derive(spec, 0.0F, 0.0F, {.scale_type = dtype::float16}).scale[0] == 0x1p-23F);
+  CHECK(derive(spec, 0.0F, 1e-8F,
+               {.floor = lutra::scale_floor::relative, .scale_type = dtype::float16})
+            .scale[0] == 0x1p-24F);
   CHECK_ERROR(derive(spec, 0.0F, 1e30F, {.scale_type = dtype::float16}), non_finite, "too wide",
               "float16");
   CHECK_ERROR(derive(spec, 0.0F, 1.0F, {.scale_type = dtype::int8}), invalid_argument, "scale_type",

@@ -1,4 +1,5 @@
-// Parameters of every form, and data that meets them everywhere: inside, on ties, at and beyond the bounds, NaN.
+// Parameters of every form, and data that meets them everywhere: inside, on ties, at and beyond the bounds, zeros of
+// both signs, NaN.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
@@ -40,6 +41,9 @@ inline std::vector<float> mixed_data(lutra::index_t n, float scale, std::uint64_
       case 3:
         v = r.below(3) == 0 ? std::numeric_limits<float>::quiet_NaN()
                             : (r.below(2) == 0 ? infinity : -infinity);
+        break;
+      case 4:
+        v = r.below(2) == 0 ? 0.0F : -0.0F;
         break;
       default:
         v = scale * static_cast<float>(80.0 * r.normal());

@@ -43,7 +43,7 @@ void compare(const std::vector<float>& x, const lutra::unit_params& u, lutra::qu
     const std::uint32_t beyond = lutra::simd::mask_to_bits(lutra::simd::differ(level, limited));
     float slope[lanes], bound[lanes];
     lutra::simd::store(bound, limited);
-    lutra::simd::store(slope, V(lutra::rounded_of<Form>(limited) - quotient));
+    lutra::simd::store(slope, V(lutra::rounded_of<Form>(limited, limited) - quotient));
     for (std::size_t k = 0; k < lanes; ++k) {
       CAPTURE(x[i + k]);
       const quantized_element e = lutra::quantized_one(x[i + k], u, q);

@@ -24,10 +24,11 @@ struct quantization_error {
   double saturation_rate = 0;   // share of the finite elements beyond quant_min..quant_max
   double bits_per_element = 0;  // stored: codes, scales and offsets over all elements
 
-  // 10 log10(signal / mse); infinite without error, 0 without signal.
+  // 10 log10(signal / mse); infinite without error, 0 without signal, -infinite if the error is.
   double sqnr_db() const noexcept {
     if (signal == 0.0) return 0.0;
     if (mse == 0.0) return std::numeric_limits<double>::infinity();
+    if (!(mse - mse == 0.0)) return -std::numeric_limits<double>::infinity();
     return 3.0102999566398119521 * (log2_of(signal) - log2_of(mse));  // 10 log10(2)
   }
   // Bits of an ideal uniform quantizer of a full-scale sine with this ratio (the figure data sheets give).

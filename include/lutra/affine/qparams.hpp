@@ -104,6 +104,10 @@ inline void check(const qparams& p, std::string_view where) {
     bad("quant_min..quant_max outside the dtype", range_text(p.quant_min, p.quant_max),
         range_text(d.quant_min, d.quant_max));
   }
+  if (d.integer && !(p.quant_min == round_half_even(p.quant_min) &&
+                     p.quant_max == round_half_even(p.quant_max))) {
+    bad("quant_min..quant_max are no codes", range_text(p.quant_min, p.quant_max), "whole numbers");
+  }
   const bool zp = d.integer && p.qformulation == qformulation::zp;
   const bool minval = d.integer && p.qformulation == qformulation::minval;
   if (!d.integer && p.qformulation != qformulation::zp) {

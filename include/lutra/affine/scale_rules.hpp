@@ -63,9 +63,10 @@ inline float e8m0_scale(dtype d, float max_abs, e8m0_rule rule = e8m0_rule::floo
   return e8m0_scale(e8m0_exponents_of(d, rule), max_abs);
 }
 
-// A scale as a type stores it, at least the smallest normal number of that type.
+// A scale as a type stores it, never zero: at least the smallest float16, 2^-24, which is below the absolute floor of
+// scales, and the smallest normal bfloat16.
 inline float stored_scale(float x, dtype type) noexcept {
-  if (type == dtype::float16) return std::max(static_cast<float>(half(x)), 0x1p-14F);
+  if (type == dtype::float16) return std::max(static_cast<float>(half(x)), 0x1p-24F);
   if (type == dtype::bfloat16) return std::max(static_cast<float>(bfloat16(x)), 0x1p-126F);
   return x;
 }

@@ -71,7 +71,7 @@ void masked_loop(const float* x, float* out, index_t n, const unit_params& u, bo
       const V v = simd::load<V>(from + i);
       const V level = level_of<Form>(quotient_of<Form, Method>(v, c, b));
       const V limited = limited_to(level, b);
-      const V rounded = rounded_of<Form>(limited);
+      const V rounded = rounded_of<Form>(limited, saturated(v, c));
       word |= static_cast<std::uint64_t>(simd::mask_to_bits(simd::equal(level, limited))) << i;
       if constexpr (Form == unit_form::minval) {
         store(to + i, V(rounded * c.scale + c.float_offset));
@@ -245,7 +245,7 @@ gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_
       // No branch, though few saturate: those that do come unforeseen.
       const auto inside = simd::equal(level, limited), beyond = simd::differ(level, limited);
       const V zero(0.0F);
-      const V slope = simd::select(inside, V(rounded_of<Form>(limited) - quotient),
+      const V slope = simd::select(inside, V(rounded_of<Form>(limited, limited) - quotient),
                                    simd::select(beyond, limited, zero));
       partial[r].add(dy + at, slope, beyond);
       const V d = simd::select(inside, simd::load<V>(dy + at), zero);

@@ -52,12 +52,13 @@ template <class V>
 [[gnu::always_inline]] inline V limited_to(const V& level, const saturation_bounds<V>& b) noexcept {
   return simd::min(b.hi, simd::max(b.lo, level));
 }
+// Float zeros get their sign from `sign`: a quotient may have lost it.
 template <unit_form Form, class V>
-[[gnu::always_inline]] inline V rounded_of(const V& limited) noexcept {
+[[gnu::always_inline]] inline V rounded_of(const V& limited, const V& sign) noexcept {
   if constexpr (is_integer_form<Form>) return limited;
-  if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(limited, limited);
-  if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(limited, limited);
-  if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(limited, limited);
+  if constexpr (Form == unit_form::e4m3fn) return round_to_format<3, -6>(limited, sign);
+  if constexpr (Form == unit_form::e5m2) return round_to_format<2, -14>(limited, sign);
+  if constexpr (Form == unit_form::e2m1fn) return round_to_format<1, 0>(limited, sign);
 }
 
 // One element, any scale.
