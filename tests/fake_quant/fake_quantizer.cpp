@@ -200,6 +200,15 @@ TEST_CASE("fake_quantizer: granularity can change until the first tensor") {
               "granularity cannot change", "per_tensor");
 }
 
+TEST_CASE("fake_quantizer: a granularity that the observer refuses changes nothing") {
+  fake_quantizer f({.qparam_calculator = "torch_histogram"}, target::activation);
+  CHECK_ERROR(f.set_granularity(granularity::per_channel(0)), unsupported, "per tensor only");
+  CHECK(f.spec().granularity == granularity::per_tensor());
+  const tensor<float> x = sample(shape{4, 8}, 3);
+  const tensor<float> out = forward(f, x);
+  CHECK(out == quantized(x, f.params()));
+}
+
 TEST_CASE("fake_quantizer: two pinned ends are never moved") {
   fake_quantizer f({.qscheme = qscheme::asymmetric, .float_range = {-1.0F, 3.0F}},
                    target::activation);

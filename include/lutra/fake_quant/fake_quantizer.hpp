@@ -137,14 +137,16 @@ class fake_quantizer {
   lutra::target target() const noexcept { return target_; }
   const any_observer& statistics() const noexcept { return observer_; }
 
-  // Raises invalid_state after the first tensor.
+  // Raises invalid_state after the first tensor, and what make_observer raises; nothing is changed then.
   void set_granularity(const granularity& g) {
     if (initialized()) {
       raise(errc::invalid_state, "granularity cannot change after the first tensor",
             "fake_quantizer::set_granularity", text_of(g), text_of(spec_.granularity));
     }
-    spec_.granularity = g;
-    observer_ = fresh_observer();
+    quantization_spec changed = spec_;
+    changed.granularity = g;
+    observer_ = make_observer(observer_key_of(changed, target_), changed);
+    spec_ = changed;
   }
   // Adds the statistics of `other` (same spec): exact in any order for mergeable observers.
   void merge(const fake_quantizer& other) { combine(other, true, "fake_quantizer::merge"); }
