@@ -137,7 +137,7 @@ TEST_CASE("fake_quantizer: parameters are derived when they are needed, once") {
   wide.observe(view(ends));
   CHECK_ERROR(wide.params(), non_finite, "too wide");
   CHECK_ERROR(forward(wide, ends), non_finite, "too wide");
-  CHECK(wide.samples() == 4);
+  CHECK(wide.samples() == 2);  // a failing forward() adds nothing
 }
 
 TEST_CASE("fake_quantizer: without data there are no parameters") {
@@ -188,6 +188,29 @@ TEST_CASE("fake_quantizer: other misfits are errors and change nothing") {
   tensor<float> small(shape{2});
   const tensor<float> x = sample(shape{3, 3}, 7);
   CHECK_ERROR(f.forward(view(x), view(small)), shape_mismatch, "shapes differ");
+}
+
+TEST_CASE("fake_quantizer: a tensor too wide for a scale leaves statistics and parameters alone") {
+  const tensor<float> good = sample(shape{4, 8}, 4);
+  const tensor<float> wide(shape{2}, {-3e38F, 3e38F});
+  for (const std::string_view key : {"static", "global_minmax", "histogram_percentile"}) {
+    CAPTURE(key);
+    fake_quantizer f({.qscheme = qscheme::asymmetric, .qparam_calculator = key},
+                     target::activation);
+    CHECK_ERROR(forward(f, wide), non_finite, "wide");
+    CHECK_FALSE(f.initialized());
+    const tensor<float> out = forward(f, good);
+    const qparams p = f.params();
+    const auto bytes = f.save();
+    CHECK_ERROR(forward(f, wide), non_finite, "wide");
+    const tensor<double> wide_doubles(shape{2}, {-3e38, 3e38});
+    tensor<double> doubles(shape{2});
+    CHECK_ERROR(f.forward(view(wide_doubles), view(doubles)), non_finite, "wide");
+    CHECK(f.save() == bytes);
+    CHECK(f.params() == p);
+    f.enable_observer(false);
+    CHECK(forward(f, good) == out);
+  }
 }
 
 TEST_CASE("fake_quantizer: granularity can change until the first tensor") {
