@@ -175,6 +175,40 @@ TEST_CASE("fake_quantizer: blocks that do not divide disable it for good, with a
   CHECK(good.params().scale.size() == 6);
 }
 
+TEST_CASE(
+    "fake_quantizer: blocks that do not divide disable it whatever is switched on or pinned") {
+  const tensor<float> whole = sample(shape{4, 64}, 5);
+  const tensor<float> part = sample(shape{4, 60}, 6);
+  const quantization_spec free{.dtype = dtype::int4, .granularity = granularity::per_block(32, 1)};
+  quantization_spec pinned = free;
+  pinned.float_range = {-1.0F, 1.0F};
+  for (const quantization_spec& s : {free, pinned}) {
+    for (const bool observing : {false, true}) {
+      fake_quantizer f(s, target::weight);
+      f.observe(view(whole));
+      f.enable_observer(observing);
+      CHECK_FALSE(forward(f, whole) == whole);
+      CHECK(forward(f, part) == part);
+      CHECK(f.disabled());
+      CHECK(f.disabled_reason().find("[4, 60]") != std::string::npos);
+      fake_quantizer g(s, target::weight);
+      g.observe(view(whole));
+      g.enable_observer(observing);
+      tensor<double> x(shape{4, 60});
+      for (double& e : x.elements()) e = 0.3;
+      tensor<double> y(shape{4, 60});
+      g.forward(view(std::as_const(x)), view(y));
+      CHECK(y == x);
+      CHECK(g.disabled());
+    }
+    fake_quantizer transparent(s, target::weight);
+    transparent.observe(view(whole));
+    transparent.set_switches(false, false);
+    CHECK(forward(transparent, part) == part);
+    CHECK_FALSE(transparent.disabled());
+  }
+}
+
 TEST_CASE("fake_quantizer: other misfits are errors and change nothing") {
   fake_quantizer f({.granularity = granularity::per_channel(1)}, target::weight);
   CHECK_ERROR(forward(f, sample(shape{5}, 6)), invalid_argument, "axis out of bounds");

@@ -6,8 +6,8 @@
 //   on        on           training: statistics, then x quantized with the parameters just computed
 //   off       on           evaluation with frozen parameters
 //   off       off          transparent
-// A tensor whose extents the blocks do not divide disables the fake-quantizer for good: output is x, and
-// disabled_reason() says why. Every other error leaves switches, statistics and parameters as they were: a forward()
+// A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good: output
+// is x, and disabled_reason() says why. Every other error leaves switches, statistics and parameters as they were: a forward()
 // that needs parameters learns from a tensor only if they can be derived.
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
@@ -47,7 +47,7 @@ class fake_quantizer {
   // number of units than before, invalid_state if parameters are needed and none were computed.
   void forward(tensor_view<const float> in, tensor_view<float> out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
-    if (observer_enabled_) learn(in);
+    learn(in);
     if (passes_on(in)) return copy<float>(in, out);
     fake_quantize(in, ready_params(), out);
   }
@@ -56,14 +56,14 @@ class fake_quantizer {
   void forward(const tensor_view<X>& in, const tensor_view<std::remove_const_t<X>>& out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
     tensor<float> x = as_float(in);
-    if (observer_enabled_) learn(view(x));
+    learn(view(x));
     if (passes_on(view(x))) return copy<std::remove_const_t<X>>(in, out);
     fake_quantize(view(x), ready_params(), view(x));
     from_float(x, out);
   }
   // The statistics half of forward(), whatever observer_enabled() says.
   void observe(tensor_view<const float> x) {
-    if (!takes(x)) return;
+    if (!fits(x) || settled()) return;
     observer_.observe(x);
     params_.reset();
   }
@@ -230,22 +230,26 @@ class fake_quantizer {
   any_observer fresh_observer() const {
     return make_observer(observer_key_of(spec_, target_), spec_);
   }
-  // Whether x adds to the statistics. If its blocks do not fit, it disables.
-  bool takes(const tensor_view<const float>& x) {
-    if (disabled() || x.empty() || (initialized() && pinned())) return false;
+  // Two pinned ends are all there is to know, once the units are.
+  bool settled() const { return initialized() && spec_.float_range.lo && spec_.float_range.hi; }
+  // Whether there is anything to observe or to quantize. Where the blocks do not fit, it is disabled.
+  bool fits(const tensor_view<const float>& x) {
+    if (disabled() || x.empty()) return false;
     mismatch_ = mismatch(x.extents());
     return !disabled();
   }
-  // Statistics and the parameters about to be needed, or neither: a range may be too wide for a scale.
+  // What forward() does first, according to the switches. Statistics and the parameters about to be needed, or
+  // neither: a range may be too wide for a scale.
   void learn(const tensor_view<const float>& x) {
+    if (!observer_enabled_ && !fake_quant_enabled_) return;
+    if (!fits(x) || !observer_enabled_) return;
     if (!fake_quant_enabled_) return observe(x);
-    if (!takes(x)) return;
+    if (settled()) return;
     any_observer after = observer_;
     after.observe(x);
     params_ = params_of(after);
     observer_ = std::move(after);
   }
-  bool pinned() const noexcept { return spec_.float_range.lo && spec_.float_range.hi; }
 
   // Why the blocks do not fit a tensor of this shape; empty if they do. Other misfits raise.
   std::optional<block_mismatch> mismatch(const shape& extents) const {
