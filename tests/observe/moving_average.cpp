@@ -148,6 +148,32 @@ TEST_CASE("moving_average: count-aware, small constants and the largest values")
   }
 }
 
+TEST_CASE("moving_average: the largest values stay finite in every type of state") {
+  constexpr float most = std::numeric_limits<float>::max();
+  for (const averaging kind : {averaging::from_first, averaging::count_aware}) {
+    for (const running_type type :
+         {running_type::float64, running_type::float32, running_type::bfloat16}) {
+      for (const float c : {0.01F, 0.37F, 1.0F}) {
+        CAPTURE(c);
+        CAPTURE(static_cast<int>(type));
+        quantization_spec s;
+        s.averaging_constant = c;
+        moving_average o(s, type, kind);
+        for (int batch = 0; batch < 4; ++batch) {
+          o.observe(view(std::vector<float>{-most, most}));
+          moving_average twice = o;
+          twice.append(o);
+          for (const moving_average& m : {o, twice}) {
+            CHECK(range_of(m).first[0] <= -0.98F * most);
+            CHECK(range_of(m).second[0] >= 0.98F * most);
+            check_save_load(m, moving_average(s, type, kind));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("moving_average: numbers of batches and samples that would overflow are refused") {
   const std::vector<std::uint8_t> good = saved_bytes(seen({}, {{1, -2}}));
   const auto load = [&](std::size_t at, std::uint64_t count) {

@@ -78,10 +78,9 @@ class moving_average {
     for (std::size_t u = 0; u < state_.size(); ++u) {
       const unit& s = state_[u];
       const bool whole = averaging_ == averaging::from_first || s.batches == 0;
-      constexpr double most = 0x1.fffffep127;  // narrow states may round beyond it
       const double weights = whole ? 1.0 : weights_of(s.batches);
-      lo[u] = static_cast<float>(std::max(s.lo / weights, -most));
-      hi[u] = static_cast<float>(std::min(s.hi / weights, most));
+      lo[u] = static_cast<float>(std::max(s.lo / weights, -largest));
+      hi[u] = static_cast<float>(std::min(s.hi / weights, largest));
     }
   }
   void save(state_writer& w) const {
@@ -124,29 +123,27 @@ class moving_average {
     double first_lo = 0, first_hi = 0;  // of the first batch, for append()
     std::int64_t batches = 0;
   };
+  static constexpr double largest = 0x1.fffffep127;  // of float
   std::uint8_t kind() const noexcept {
     return static_cast<std::uint8_t>(static_cast<int>(type_) +
                                      (averaging_ == averaging::count_aware ? 16 : 0));
   }
   static bool valid(double lo, double hi) {
-    constexpr double limit = 0x1.fffffep127;
-    return lo <= 0.0 && lo >= -limit && hi >= 0.0 && hi <= limit;
+    return lo <= 0.0 && lo >= -largest && hi >= 0.0 && hi <= largest;
   }
+  // Rounded to the type, at most its largest finite value: what is rounded beyond it would be infinite.
   double stored(double x) const noexcept {
-    switch (type_) {
-      case running_type::float64:
-        return x;
-      case running_type::float32:
-        return static_cast<double>(static_cast<float>(x));
-      case running_type::bfloat16:
-        break;
-    }
-    return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x))));
+    const double most = type_ == running_type::bfloat16 ? 0x1.fep127 : largest;
+    const double within = std::clamp(x, -most, most);
+    if (type_ == running_type::float64) return within;
+    const auto narrow = static_cast<float>(within);
+    if (type_ == running_type::float32) return static_cast<double>(narrow);
+    return static_cast<double>(static_cast<float>(bfloat16(narrow)));
   }
   // Products rounded separately. The narrow types multiply by c and 1 - c rounded to float.
   double average(double fresh, double running) const noexcept {
     const double c = static_cast<double>(constant_);
-    if (type_ == running_type::float64) return c * fresh + (1.0 - c) * running;
+    if (type_ == running_type::float64) return stored(c * fresh + (1.0 - c) * running);
     const double kept = static_cast<double>(static_cast<float>(1.0 - c));
     return stored(stored(c * fresh) + stored(kept * running));
   }
