@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "observe/check_merge.hpp"
 #include "observe/distributions.hpp"
+#include "observe/range_of.hpp"
 
 namespace {
 
@@ -98,19 +102,60 @@ TEST_CASE("torch_histogram: constants, non-finite values, nothing") {
   CHECK(hi >= 2.9F);
 }
 
-TEST_CASE(
-    "torch_histogram: the whole range of floats") {  // its width overflows; -fsanitize=float-cast-overflow
+TEST_CASE("torch_histogram: a width beyond float32 is an error that changes nothing") {
+  constexpr float most = std::numeric_limits<float>::max();
+  const auto observe = [](torch_histogram& o, const std::vector<float>& x) {
+    o.observe(view(x.data(), {static_cast<lutra::index_t>(x.size())}));
+  };
   for (const auto release : {torch_release::v1_13, torch_release::v2}) {
     torch_histogram o({}, release, 64);
-    const float most = std::numeric_limits<float>::max();
-    const std::vector<float> x = {-most, most, 0.0F, 1.0F};
-    o.observe(view(x.data(), {4}));
-    o.observe(view(x.data(), {4}));
-    CHECK(o.samples() == 8);
-    std::uint64_t counted = 0;
-    for (const float c : o.bins().counts())
-      counted += c >= 0.0F ? static_cast<std::uint64_t>(c) : 100;
-    CHECK(counted <= 8);
+    for (int batch = 0; batch < 3; ++batch) {
+      const std::vector<std::uint8_t> before = saved_bytes(o);
+      CHECK_ERROR(observe(o, {-most, most, 0.0F, 1.0F}), non_finite, "histogram", "2^128");
+      CHECK_ERROR(observe(o, {-3e38F, 3e38F}), non_finite, "histogram", "2^128");
+      CHECK(saved_bytes(o) == before);
+      observe(o, {-1.0F, 1.0F, 2.0F});
+      CHECK(o.samples() == 3 * (batch + 1));
+      const auto [lo, hi] = range_of(o);
+      CHECK(lo[0] >= -1.1F);
+      CHECK(lo[0] < 0.0F);
+      CHECK(hi[0] > 0.0F);
+      CHECK(hi[0] <= 2.2F);
+    }
+    torch_histogram large({}, release, 65);
+    observe(large, {0.0F, most});
+    CHECK(range_of(large).second[0] > 0.0F);
+    CHECK(std::isfinite(range_of(large).second[0]));
+    CHECK_ERROR(observe(large, {-3e38F}), non_finite, "histogram", "2^128");
+    check_save_load(large, torch_histogram({}, release, 65));
+  }
+}
+
+TEST_CASE("torch_histogram: bins too narrow for float32 are an error, not a NaN") {
+  for (const float tiny : {1e-40F, 1e-38F, std::numeric_limits<float>::denorm_min()}) {
+    CAPTURE(tiny);
+    for (const auto release : {torch_release::v1_13, torch_release::v2}) {
+      torch_histogram o({}, release, 64);
+      const std::vector<float> narrow = {0.0F, tiny};
+      o.observe(view(narrow.data(), {2}));
+      const std::vector<std::uint8_t> before = saved_bytes(o);
+      if (tiny == std::numeric_limits<float>::denorm_min()) {
+        CHECK_ERROR(range_of(o), non_finite, "narrow");
+      } else {
+        CHECK(range_of(o).second[0] > 0.0F);
+      }
+      const std::vector<float> wide = {-1.0F, 1.0F, 2.0F};
+      if (release == torch_release::v1_13) {  // which divides by the old width
+        CHECK_ERROR(o.observe(view(wide.data(), {3})), non_finite, "narrow");
+        CHECK(saved_bytes(o) == before);
+      } else {
+        o.observe(view(wide.data(), {3}));
+        CHECK(range_of(o).second[0] > 1.0F);
+      }
+      if (before != saved_bytes(o) || tiny > 1e-44F) {
+        check_save_load(o, torch_histogram({}, release, 64));
+      }
+    }
   }
 }
 

@@ -7,7 +7,8 @@
 // the mass at a time and stops at the first step that does not pay. v1_13 truncates the ends of the histogram
 // to integers and drops what lies beyond. Results agree with torch's up to the order in which it adds
 // float32 norms (it depends on the instruction set); v2 also up to torch.linspace's rounding.
-// NaN and infinities are left out and counted (torch fails or warns). Per tensor only.
+// NaN and infinities are left out and counted (torch fails or warns). A histogram wider than float32, or with bins too
+// narrow for it, raises non_finite (torch goes on with NaN). Per tensor only.
 // Prefer "histogram_mse"; this is for comparisons like for like. One thread at a time.
 #pragma once
 
@@ -26,10 +27,12 @@ class torch_bins {
   torch_bins(index_t bins, torch_release release)
       : counts_(static_cast<std::size_t>(bins)), release_(release) {}
 
-  // x is finite and not empty.
+  // x is finite and not empty. Raises non_finite, and counts nothing, if the width of the histogram would overflow
+  // float32 or that of its bins underflows.
   void add(std::span<const float> x) {
     const auto [lo, hi] = std::ranges::minmax(x);
     const bool fresh = empty_ || (release_ == torch_release::v1_13 && min_ == max_);
+    check_width(fresh ? lo : std::min(lo, min_), fresh ? hi : std::max(hi, max_));
     if (fresh) {
       counts_ = histc(x, end_of(lo), end_of(hi));
       min_ = lo;
@@ -42,6 +45,12 @@ class torch_bins {
     }
   }
   bool empty() const noexcept { return empty_; }
+  // Raises non_finite if the width of [lo, hi] overflows.
+  static void check_width(float lo, float hi) {
+    if (hi - lo <= std::numeric_limits<float>::max()) return;
+    raise(errc::non_finite, "range of a histogram is too wide for float32", "torch_histogram",
+          range_text(lo, hi), "max - min below 2^128");
+  }
   float min() const noexcept { return min_; }
   float max() const noexcept { return max_; }
   const std::vector<float>& counts() const noexcept { return counts_; }
@@ -105,7 +114,13 @@ class torch_bins {
     constexpr float upsample = 128;
     const float fine = (max_ - min_) / (real_bins() * upsample);
     const float downsample = std::ceil((hi - lo) / (real_bins() * fine));
+    if (!(downsample <= std::numeric_limits<float>::max())) {
+      raise(errc::non_finite, "bins of a histogram are too narrow for its new range",
+            "torch_histogram", range_text(lo, hi),
+            "below 2^128 times " + text_of(real_bins() * fine));
+    }
     hi = hi + (downsample * (real_bins() * fine) - (hi - lo));
+    check_width(lo, hi);
     const double start = std::nearbyint(static_cast<double>((min_ - lo) / fine));
     std::vector<float> counts = histc(x, end_of(lo), end_of(hi));
     const bool same = lo == min_ && hi == max_;
@@ -195,7 +210,14 @@ class torch_search {
       cumulative_.push_back(static_cast<float>(sum));
     }
   }
+  // Raises non_finite if the width of the histogram overflows float32 or that of its bins underflows.
   std::pair<float, float> ends() const {
+    torch_bins::check_width(bins_.min(), bins_.max());
+    const float width = (bins_.max() - bins_.min()) / static_cast<float>(cumulative_.size());
+    if (width == 0.0F && bins_.min() != bins_.max()) {
+      raise(errc::non_finite, "bins of a histogram are too narrow for float32", "torch_histogram",
+            range_text(bins_.min(), bins_.max()), "a width of a bin above 0");
+    }
     const auto count = static_cast<index_t>(cumulative_.size());
     const auto total = static_cast<double>(cumulative_.back());
     const auto mass = [&](index_t i) { return cumulative_[static_cast<std::size_t>(i)]; };
@@ -228,9 +250,9 @@ class torch_search {
       start = next_start;
       end = next_end;
     }
-    const float width = (bins_.max() - bins_.min()) / static_cast<float>(count);
+    constexpr float most = std::numeric_limits<float>::max();  // the product may be rounded beyond
     return {bins_.min() + width * static_cast<float>(start),
-            bins_.min() + width * static_cast<float>(end + 1)};
+            bins_.min() + std::min(width * static_cast<float>(end + 1), most)};
   }
 
  private:
