@@ -2,6 +2,9 @@
 
 #include "../errors.hpp"
 
+#include <cmath>
+#include <limits>
+#include <lutra/observe/saved.hpp>
 #include <lutra/tensor/tensor.hpp>
 
 #include "range_of.hpp"
@@ -94,4 +97,41 @@ TEST_CASE("any_observer: a registered observer is found, re-registering replaces
   o.observe(view(std::vector<float>{1}));
   o.observe(view(std::vector<float>{-1}));
   CHECK(range_of(o) == ends{{-1}, {0}});
+}
+
+TEST_CASE("any_observer: a pinned end is that constant in units without finite data too") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const tensor<float> x(shape{2, 3}, {nan, nan, -INFINITY, nan, -2, 3});
+  const tensor<float> none(shape{4}, {nan, nan, nan, nan});
+  for (const std::string_view key :
+       {"static", "moving_average", "moving_average_count_aware", "global_minmax", "statistics",
+        "histogram_percentile", "histogram_mse", "histogram_entropy", "torch_histogram"}) {
+    CAPTURE(key);
+    for (const float_range_t pinned :
+         {float_range_t{-1.5F, {}}, float_range_t{{}, 2.5F}, float_range_t{-1.5F, 2.5F}}) {
+      const bool both = pinned.lo && pinned.hi;
+      quantization_spec s{.float_range = pinned};
+      any_observer o = make_observer(key, s);
+      for (int batch = 0; batch < 2; ++batch) {
+        o.observe(view(none));
+        CHECK(range_of(o) == ends{{pinned.lo.value_or(0.0F)}, {pinned.hi.value_or(0.0F)}});
+        CHECK(o.nonfinite() == (both ? 0 : 4 * (batch + 1)));
+      }
+      if (key == "torch_histogram") continue;  // per tensor only
+      s.granularity = granularity::per_channel(0);
+      any_observer rows = make_observer(key, s);
+      rows.observe(view(x));
+      const auto [lo, hi] = range_of(rows);
+      CHECK(lo[0] == pinned.lo.value_or(0.0F));
+      CHECK(hi[0] == pinned.hi.value_or(0.0F));
+      CHECK(lo[1] == pinned.lo.value_or(lo[1]));
+      CHECK(hi[1] == pinned.hi.value_or(hi[1]));
+      CHECK((both || lo[1] < 0.0F || hi[1] > 0.0F));
+      CHECK(rows.nonfinite() == (both ? 0 : 4));
+      if (!key.starts_with("histogram")) check_save_load(rows, make_observer(key, s));
+      any_observer again = make_observer(key, s);
+      load_observer(again, save_observer(rows, key, s), key, s);
+      CHECK(range_of(again) == range_of(rows));
+    }
+  }
 }

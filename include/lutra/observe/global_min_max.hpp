@@ -34,8 +34,10 @@ class global_min_max {
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
     input_.check_room(lo, hi);
-    std::ranges::copy(all_.lo, lo.begin());
-    std::ranges::copy(all_.hi, hi.begin());
+    for (std::size_t u = 0; u < all_.lo.size(); ++u) {
+      lo[u] = input_.low_end(all_.lo[u]);
+      hi[u] = input_.high_end(all_.hi[u]);
+    }
   }
   void save(state_writer& w) const {
     input_.save(w);

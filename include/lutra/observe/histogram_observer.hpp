@@ -89,7 +89,7 @@ template <range_selection Selection> class histogram_observer {
       samples += n;
       nonfinite += h.nan() + h.infinite();
     }
-    if (samples != input.samples() || nonfinite != input.nonfinite()) {
+    if (!input.counted(samples, nonfinite)) {
       r.corrupt("counts of the units do not add up", text_of(samples), text_of(input.samples()));
     }
     unit_ = std::move(units);

@@ -77,7 +77,12 @@ class moving_average {
     input_.check_room(lo, hi);
     for (std::size_t u = 0; u < state_.size(); ++u) {
       const unit& s = state_[u];
-      const bool whole = averaging_ == averaging::from_first || s.batches == 0;
+      if (s.batches == 0) {
+        lo[u] = input_.low_end(0.0F);
+        hi[u] = input_.high_end(0.0F);
+        continue;
+      }
+      const bool whole = averaging_ == averaging::from_first;
       const double weights = whole ? 1.0 : weights_of(s.batches);
       lo[u] = static_cast<float>(std::max(s.lo / weights, -largest));
       hi[u] = static_cast<float>(std::min(s.hi / weights, largest));

@@ -24,7 +24,12 @@ class range_input {
 
   index_t units() const noexcept { return units_; }
   std::int64_t samples() const noexcept { return samples_; }
-  std::int64_t nonfinite() const noexcept { return nonfinite_; }
+  // 0 where both ends are pinned, also of observers that read elements for more than the range.
+  std::int64_t nonfinite() const noexcept { return pinned_.lo && pinned_.hi ? 0 : nonfinite_; }
+  // Whether counts kept per unit add up to those kept here.
+  bool counted(std::int64_t samples, std::int64_t nonfinite) const noexcept {
+    return samples == samples_ && nonfinite == nonfinite_;
+  }
 
   // The units of a tensor. Raises shape_mismatch if there are not as many as before.
   block_grid units_of(const shape& extents) const {

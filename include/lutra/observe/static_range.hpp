@@ -49,8 +49,10 @@ class static_range {
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {
     input_.check_room(lo, hi);
-    std::ranges::copy(last_.lo, lo.begin());
-    std::ranges::copy(last_.hi, hi.begin());
+    for (std::size_t u = 0; u < last_.lo.size(); ++u) {
+      lo[u] = input_.low_end(last_.lo[u]);
+      hi[u] = input_.high_end(last_.hi[u]);
+    }
   }
   void save(state_writer& w) const {
     input_.save(w);

@@ -85,7 +85,7 @@ class statistics {
       samples += m.finite + m.nan + m.infinite;
       nonfinite += m.nan + m.infinite;
     }
-    if (samples != input.samples() || nonfinite != input.nonfinite()) {
+    if (!input.counted(samples, nonfinite)) {
       r.corrupt("counts of the units do not add up", text_of(samples), text_of(input.samples()));
     }
     unit_ = std::move(units);
