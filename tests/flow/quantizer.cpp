@@ -490,3 +490,27 @@ TEST_CASE("quantizer: refused, failed and cancelled calls leave the graph as it 
   CHECK_THROWS_AS(q.prepare(), error);
   CHECK(g.same_as(finalized));
 }
+
+TEST_CASE("quantizer: observers are known when it is made, those of one's own too") {
+  const auto named = [](std::string_view key) {
+    return quantizer_config{
+        .global_config = {.op_state_spec = {},
+                          .op_input_spec = {{"*", quantization_spec{.qparam_calculator = key}}},
+                          .op_output_spec = {}}};
+  };
+  toy::graph g = small_net();
+  try {
+    quantizer q(g, named("observer of a tset"));
+    FAIL("no error");
+  } catch (const error& e) {
+    CHECK(e.code() == errc::invalid_argument);
+    CHECK(e.value() == "'observer of a tset'");
+  }
+  const quantizer_config config = named("observer of a test");
+  register_observer("observer of a test",
+                    [](const quantization_spec& s) { return any_observer(global_min_max(s)); });
+  quantizer q(g, config);
+  q.prepare();
+  q.calibrate(std::vector<tensor<float>>{batch(0)});
+  CHECK(q.fake_quantizers()[0].initialized());
+}

@@ -60,3 +60,34 @@ TEST_CASE("check_config: module specs in global, short type names, double keys, 
   const palettizer_config q{.global_config = {.module_state_spec = {{"weight", {}}}}};
   CHECK(config_error(q).where() == "module_state_spec");
 }
+
+TEST_CASE("check_config: a config that is used names observers that are registered") {
+  const quantization_spec wrong{.qparam_calculator = "histogram_mes"};
+  const auto refused = [](const quantizer_config& c, const char* where) {
+    check(c);  // may be registered later
+    try {
+      check_to_use(c);
+      FAIL("no error");
+    } catch (const error& e) {
+      CHECK(e.code() == errc::invalid_argument);
+      CHECK(e.where() == where);
+      CHECK(e.value() == "'histogram_mes'");
+      CHECK(e.allowed().ends_with("did you mean 'histogram_mse'?"));
+    }
+  };
+  refused(global({.op_input_spec = {{"*", wrong}}}),
+          "quantizer_config.global_config.op_input_spec['*'].qparam_calculator");
+  refused(global({.op_name_config = {{"x", {.op_output_spec = {{0, wrong}}}}}}),
+          "quantizer_config.global_config.op_name_config[x].op_output_spec[0].qparam_calculator");
+  refused({.module_name_configs = {{"no such module", {.module_state_spec = {{"w", wrong}}}}}},
+          "quantizer_config.module_name_configs[no such "
+          "module].module_state_spec['w'].qparam_calculator");
+  quantization_spec unused = wrong;
+  unused.enabled = false;
+  check_to_use(global({.op_input_spec = {{"*", unused}}}));
+  check_to_use(quantizer_config{});
+  observer_keys::instance().add("registered by this test");
+  check_to_use(
+      global({.op_input_spec = {
+                  {"*", quantization_spec{.qparam_calculator = "registered by this test"}}}}));
+}

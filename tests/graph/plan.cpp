@@ -149,3 +149,17 @@ TEST_CASE("plan: sequences of shared ranges do not recurse, ladders do not explo
   CHECK(ladder.groups.size() == 1);
   CHECK(ladder.places.size() == 3 * static_cast<std::size_t>(length) + 1);
 }
+
+TEST_CASE("plan: a misspelled observer is an error, though no tensor would use it") {
+  const quantizer_config wrong{
+      .module_name_configs = {
+          {"head", {.op_input_spec = {{"*", quantization_spec{.qparam_calculator = "statc"}}}}}}};
+  try {
+    plan(mnist(), wrong);
+    FAIL("no error");
+  } catch (const error& e) {
+    CHECK(e.code() == errc::invalid_argument);
+    CHECK(e.value() == "'statc'");
+    CHECK(e.allowed().ends_with("did you mean 'static'?"));
+  }
+}

@@ -50,9 +50,10 @@ template <editable_graph G> class quantizer {
  public:
   using traits = graph_traits<G>;
 
+  // Raises what check_to_use(config) does: observers of one's own are registered before.
   explicit quantizer(G& graph, quantizer_config config = {}, quantizer_options options = {})
       : graph_(graph), config_(std::move(config)), options_(std::move(options)) {
-    check(config_);
+    check_to_use(config_);
   }
   quantizer(const quantizer&) = delete;
   quantizer& operator=(const quantizer&) = delete;

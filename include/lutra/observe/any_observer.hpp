@@ -8,10 +8,10 @@
 // observer's defaults).
 #pragma once
 
-#include <lutra/number/suggestion.hpp>
 #include <lutra/observe/global_min_max.hpp>
 #include <lutra/observe/histogram_observer.hpp>
 #include <lutra/observe/moving_average.hpp>
+#include <lutra/observe/observer_keys.hpp>
 #include <lutra/observe/static_range.hpp>
 #include <lutra/observe/statistics.hpp>
 #include <lutra/observe/torch_histogram.hpp>
@@ -133,20 +133,17 @@ class observer_registry {
   }
   bool add(std::string_view key, observer_factory make) {
     const std::lock_guard lock(mutex_);
-    return !factories_.insert_or_assign(std::string(key), make).second;
+    const bool replaced = !factories_.insert_or_assign(std::string(key), make).second;
+    observer_keys::instance().add(key);
+    return replaced;
   }
   observer_factory find(std::string_view key) {
-    const std::lock_guard lock(mutex_);
-    const auto it = factories_.find(key);
-    if (it != factories_.end()) return it->second;
-    std::string keys;
-    std::vector<std::string_view> names;
-    for (const auto& [name, make] : factories_) {
-      keys += (keys.empty() ? "" : ", ") + name;
-      names.push_back(name);
+    {
+      const std::lock_guard lock(mutex_);
+      const auto it = factories_.find(key);
+      if (it != factories_.end()) return it->second;
     }
-    raise(errc::invalid_argument, "no observer under this key", "make_observer", text_of(key),
-          keys + did_you_mean(key, names));
+    observer_keys::instance().refuse(key, "make_observer");
   }
 
  private:
@@ -157,6 +154,7 @@ class observer_registry {
     return any_observer(moving_average(s, running_type::float64, averaging::count_aware));
   }
   std::mutex mutex_;
+  // The built-in keys are those of observer_keys.
   std::map<std::string, observer_factory, std::less<>> factories_{
       {"static", &fresh<static_range>},
       {"moving_average", &fresh<moving_average>},
