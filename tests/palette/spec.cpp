@@ -59,6 +59,13 @@ TEST_CASE("spec: refuses the first wrong field by name") {
               "lut_qspec.qformulation");
   CHECK_ERROR(check({.lut_qspec = {.scale_rules = {.scale_type = dtype::float16}}}),
               invalid_argument, "lut_qspec.scale_rules.scale_type", "float16");
+  for (const char* key : {"nonsense", "moving_average", ""}) {
+    CHECK_ERROR(check({.lut_qspec = {.qparam_calculator = key}}), invalid_argument,
+                "lut_qspec.qparam_calculator", key, "default, static");
+  }
+  CHECK_ERROR(check({.lut_qspec = {.qparam_calculator = "sttaic"}}), invalid_argument,
+              "did you mean 'static'?");
+  check({.lut_qspec = {.qparam_calculator = "static"}});
   CHECK_ERROR(
       check({.lut_qspec = {.dtype = dtype::float8_e5m2, .qscheme = lutra::qscheme::asymmetric}}),
       invalid_argument, "symmetric");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lutra/affine/spec.hpp>
+#include <lutra/number/suggestion.hpp>
 #include <lutra/palette/outliers.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -49,6 +50,13 @@ inline void check(const palettization_spec& s, std::string_view where) {
     return;
   }
   check(s.lut_qspec, at);
+  // A table is seen once, whole: the range is that of its entries, and nothing is observed.
+  const std::string_view observer = s.lut_qspec.qparam_calculator;
+  if (observer != "default" && observer != "static") {
+    static constexpr std::string_view allowed[] = {"default", "static"};
+    raise(errc::invalid_argument, "lut_qspec.qparam_calculator is not one of a table", at,
+          text_of(observer), "default, static" + did_you_mean(observer, allowed));
+  }
   if (bits_of(s.lut_qspec.dtype) != 8) {
     raise(errc::invalid_argument, "lut_qspec.dtype is not an 8-bit type", at,
           std::string(name_of(s.lut_qspec.dtype)), "int8, uint8, float8_e4m3fn, float8_e5m2");
