@@ -45,6 +45,11 @@ TEST_CASE("reader: every granularity, there and back") {
         granularity::per_grouped_channel(7, 1)}) {
     CHECK(read_as<granularity>(json_writer::write(g).dump()) == g);
   }
+  // An axis where there is none.
+  CHECK(read_as<granularity>(R"({"type": "per_tensor", "axis": null})") ==
+        granularity::per_tensor());
+  CHECK(read_as<granularity>(R"({"type": "per_block", "block_size": [-1, 4], "axis": null})") ==
+        granularity::per_block({-1, 4}));
 }
 
 TEST_CASE("reader: scale rules, there and back") {
@@ -96,8 +101,12 @@ TEST_CASE("reader: errors name the path, the value and what is allowed") {
            {R"({"granularity": "per_tensor"})", "root.granularity", "\"per_tensor\"", "'type'"},
            {R"({"granularity": {"type": "per_chanel"}})", "root.granularity.type", "'per_chanel'",
             "did you mean 'per_channel'?"},
-           {R"({"granularity": {"type": "per_tensor", "axis": 0}})", "root.granularity", "'axis'",
-            "type"},
+           {R"({"granularity": {"type": "per_tensor", "axis": 0}})", "root.granularity.axis", "0",
+            "null, or absent"},
+           {R"({"granularity": {"type": "per_tensor", "axis": "0"}})", "root.granularity.axis",
+            "\"0\"", "an integer"},
+           {R"({"granularity": {"type": "per_tensor", "axes": null}})", "root.granularity",
+            "'axes'", "did you mean 'axis'?"},
            {R"({"granularity": {"type": "per_grouped_channel"}})", "root.granularity", "none",
             "group_size"},
            {R"({"granularity": {"type": "per_grouped_channel", "group_size": 0}})",

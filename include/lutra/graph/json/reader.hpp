@@ -118,6 +118,10 @@ class json_reader {
     std::optional<int> axis;
     switch (static_cast<granularity_kind>(fields.inside(".type").one_of(type, types))) {
       case granularity_kind::per_tensor:
+        fields("axis", axis);
+        if (axis) {
+          fields.inside(".axis").bad("per_tensor has no axis", text_of(*axis), "null, or absent");
+        }
         g = granularity::per_tensor();
         break;
       case granularity_kind::per_channel:
