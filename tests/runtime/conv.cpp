@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/reference.hpp>
 
@@ -362,6 +363,43 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
               invalid_argument, "out overlaps x", "conv2d");
   tensor<std::int8_t> q(shape{1, 4, 3, 3});
   CHECK_ERROR(conv2d(w, x, {}, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "conv2d");
+}
+
+TEST_CASE("conv: windows that need memory without bounds are refused") {
+  random_stream r(11);
+  const tensor<std::int8_t> x(shape{1, 1, 1, 1});
+  // Every field is in range, and so are the extents of the output; sizes of the planes are not.
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{1, 1, 4, 4}, {}));
+  constexpr index_t third = 1431655765, half = index_t{1} << 31;
+  const window2d wraps{
+      .padding = {half, half}, .padding_end = {half - 1, half - 1}, .dilation = {third, third}};
+  tensor<std::int32_t> out(shape{1, 1, 1, 1});
+  const auto refused = [&](auto&& call) {
+    CHECK_ERROR(call(), size_overflow, "dilation", "conv2d", "4294967296");
+  };
+  refused([&] { conv2d(w, x, {.window = wraps}, out); });
+  refused([&] {
+    conv2d(w, x, {.window = wraps}, dequantize_rows{{1.0F}, {}}, tensor<float>(out.extents()));
+  });
+  // Far from the range of an integer.
+  constexpr index_t far = index_t{1} << 22;
+  const lut_matrix three = make_lut_matrix(test::random_palette(r, shape{1, 1, 3, 3}, {}));
+  const window2d wide = window2d::symmetric({1, 1}, {far, far}, {far, far});
+  refused([&] { conv2d(three, x, {.window = wide}, out); });
+  window2d pairs = wide;
+  pairs.padding_end = {far + 1, far + 1};
+  tensor<std::int8_t> pooled(shape{1, 1, 1, 1});
+  refused([&] {
+    conv2d(three, x, {.window = pairs, .pool = true}, requantize{{1.0F}, {}}, pooled);
+  });
+  // One axis may reach so far.
+  const window2d row = window2d::symmetric({1, 1}, {1, far}, {1, far});
+  conv2d(three, tensor<std::int8_t>(shape{1, 1, 1, 1}), {.window = row}, out);
+  CHECK(out[0] == 0);
+  // A kernel without input channels has any extents.
+  const lut_matrix none = make_lut_matrix(test::random_palette(r, shape{1, 0, 1, 1 << 18}, {}));
+  CHECK_ERROR(conv2d(none, tensor<std::int8_t>(shape{1, 0, 1, 1 << 18}), {}, out), unsupported,
+              "kernel", "conv2d", "262144", "131072");
 }
 
 TEST_CASE("conv: out is aligned and does not overlap itself") {

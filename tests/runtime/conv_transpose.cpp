@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/reference.hpp>
 #include <lutra/runtime/scaled_conv.hpp>
@@ -304,6 +305,29 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(conv_transpose2d(deep, tensor<std::uint8_t>(shape{0, 65794, 1, 1}), {},
                                tensor<std::int32_t>(shape{0, 1, 1, 1})),
               unsupported, "65794", "65793", "conv_transpose2d");
+}
+
+TEST_CASE("conv_transpose: windows that need memory without bounds are refused") {
+  random_stream r(10);
+  const lut_matrix w =
+      make_lut_matrix(transposed_palette(palette_of(r, shape{1, 1, 3, 3}, 0, 4), 1));
+  const tensor<std::int8_t> x(shape{1, 1, 1, 1});
+  tensor<std::int32_t> out(shape{1, 1, 1, 1});
+  for (const index_t far : {index_t{1} << 22, index_t{1} << 31}) {
+    for (const index_t stride : {1, 2}) {
+      conv_transpose2d_options o;
+      o.geometry.window = window2d::symmetric({stride, stride}, {far, far}, {far, far});
+      CHECK_ERROR(conv_transpose2d(w, x, o, out), size_overflow, "dilation", "4294967296");
+      CHECK_ERROR(conv_transpose2d_scaled(w, x, o, {}, {}, tensor<float>(out.extents())),
+                  size_overflow, "dilation", "4294967296");
+    }
+  }
+  // Extents of nothing are bounded, too: their products with the stride are.
+  const tensor<std::int8_t> none(shape{0, 1, index_t{1} << 40, 1});
+  conv_transpose2d_options o;
+  o.geometry.window.stride = {index_t{1} << 31, 1};
+  CHECK_ERROR(conv_transpose2d(w, none, o, tensor<std::int32_t>(shape{0, 1, 1, 1})), unsupported,
+              "x", "1099511627776", "2147483648");
 }
 
 TEST_CASE("conv_transpose: strided views, any executor") {

@@ -20,6 +20,11 @@ TEST_CASE("window: output extent counts the positions where the kernel fits") {
     }
   }
   CHECK(output_extent(window2d{}, 0, 5, 0) == 0);
+  // The reach of such a kernel is no integer.
+  constexpr index_t far = index_t{1} << 31;
+  CHECK(output_extent(window2d{.dilation = {far, far}}, 0, 5, index_t{1} << 60) == 0);
+  CHECK(output_extent(window2d{.dilation = {far, far}}, 0, 5 * far + 1, 6) == 1);
+  CHECK(output_extent(window2d{.dilation = {far, far}}, 0, 5 * far, 6) == 0);
 }
 
 TEST_CASE("window: fields out of range are named") {

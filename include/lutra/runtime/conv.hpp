@@ -8,6 +8,7 @@
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
 // not overlap x, the epilogue or itself, as in gemm.hpp. An executor runs (image, group) pairs and, where these are
 // few, bands of rows of each; results do not depend on it.
+// Windows that spread the input over more memory than any network needs (conv/planes.hpp) raise size_overflow.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
 // partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
@@ -54,6 +55,7 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
     raise(errc::shape_mismatch, "x does not match the weight", "conv2d", text_of(x.extents()),
           "[n, " + text_of(ws[1] * o.groups) + ", h, w]");
   }
+  check_kernel(ws, "conv2d");
   const index_t side = o.pool ? 2 : 1;
   const shape wanted{x.extent(0), ws[0], output_extent(o.window, 0, x.extent(2), ws[2]) / side,
                      output_extent(o.window, 1, x.extent(3), ws[3]) / side};
@@ -98,6 +100,7 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   const shape& ws = w.weight_shape();
   const index_t side = o.pool ? 2 : 1;
   const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
+  check(geometry, "conv2d");
   const std::vector<conv_slice<A>> slices = conv_slices<A, X>(slices_of(w), epilogue);
   const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
                                              x.extents(), x.strides());

@@ -111,6 +111,13 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     raise(errc::shape_mismatch, "weight and input have four axes", "conv_transpose2d",
           text_of(ws) + " and " + text_of(x.extents()));
   }
+  check_kernel(ws, "conv_transpose2d");
+  for (int axis = 2; axis < 4; ++axis) {  // products with the stride are in range
+    constexpr index_t most = index_t{1} << 31;
+    if (x.extent(axis) <= most) continue;
+    raise(errc::unsupported, "x is too large", "conv_transpose2d", text_of(x.extent(axis)),
+          "<= " + text_of(most));
+  }
   const shape wanted{x.extent(0), ws[0], output_extent(o.geometry, 0, x.extent(2), ws[2]),
                      output_extent(o.geometry, 1, x.extent(3), ws[3])};
   if (!(out.extents() == wanted)) {
@@ -127,6 +134,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
   if (out.empty()) return;
   const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);
   const spread_axis columns = spread_of(o.geometry, 1, x.extent(3), ws[3]);
+  check_plane_bytes({rows.extent, columns.extent}, "[rows, columns]", "conv_transpose2d");
   conv2d_options plain{.groups = o.groups, .padding_value = o.padding_value};
   plain.window.dilation = o.geometry.window.dilation;
   const index_t bottom = rows.extent - rows.first - x.extent(2);

@@ -25,17 +25,20 @@ struct window2d {
   friend constexpr bool operator==(const window2d&, const window2d&) = default;
 };
 
-// Output extent along `axis` (0 height, 1 width); 0 when the kernel does not fit.
+// Output extent along `axis` (0 height, 1 width); 0 when the kernel does not fit. For any input and kernel that are
+// extents of a shape, if `w` has passed check().
 constexpr index_t output_extent(const window2d& w, int axis, index_t input, index_t kernel) {
   const auto a = static_cast<std::size_t>(axis);
-  const index_t reach = w.dilation[a] * (kernel - 1) + 1;
-  const index_t room = input + w.padding[a] + w.padding_end[a] - reach;
-  return room < 0 || kernel < 1 ? 0 : room / w.stride[a] + 1;
+  const index_t last = input + w.padding[a] + w.padding_end[a] - 1;  // padded position
+  if (last < 0 || kernel < 1 || kernel - 1 > last / w.dilation[a]) return 0;
+  return (last - w.dilation[a] * (kernel - 1)) / w.stride[a] + 1;
 }
 
 // Raises invalid_argument naming the first field out of range.
 inline void check(const window2d& w, std::string_view where) {
-  constexpr index_t most = index_t{1} << 31;  // keeps every product of two fields in range
+  // Keeps the product of two fields, and of a field with an extent up to this, in range. Products of more are checked
+  // where they are made: conv/planes.hpp.
+  constexpr index_t most = index_t{1} << 31;
   const auto field = [&](const char* name, const std::array<index_t, 2>& v, index_t lowest) {
     for (const index_t x : v) {
       if (x >= lowest && x <= most) continue;

@@ -10,10 +10,12 @@
 #pragma once
 
 #include <cstring>
+#include <initializer_list>
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/window.hpp>
 #include <lutra/simd/primitives.hpp>
 #include <lutra/tensor/view.hpp>
+#include <span>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
@@ -44,7 +46,7 @@ struct axis_taps {
   index_t planes() const noexcept { return static_cast<index_t>(remainders.size()); }
 };
 
-// Geometry of one convolution; immutable.
+// Geometry of one convolution; immutable. Its sizes are in range after check_kernel() before, check() behind it.
 struct plane_geometry {
   window2d window;
   axis_taps rows;
@@ -88,6 +90,42 @@ struct plane_geometry {
     return offsets;
   }
 };
+
+// Limits no layer of a network meets: bytes of the planes that one output row reads (those of a group's channels), or
+// of the spread-out input of a transposed convolution, per channel; extents of a kernel, which with input channels
+// are below the depth of exact sums.
+inline constexpr index_t most_plane_bytes = index_t{1} << 32;
+inline constexpr index_t most_kernel_extent = index_t{1} << 17;
+
+// Raises size_overflow if the product of the factors, none negative, is beyond most_plane_bytes; `names` names them.
+inline void check_plane_bytes(std::initializer_list<index_t> factors, const char* names,
+                              std::string_view where) {
+  index_t bytes = 1;
+  for (const index_t f : factors) {
+    if (f == 0) return;
+  }
+  for (const index_t f : factors) {
+    if (bytes > most_plane_bytes / f) {
+      raise(errc::size_overflow, "dilation and padding spread the input over too many bytes",
+            std::string(where), std::string(names) + " " + text_of(std::span(factors)),
+            "a product up to " + text_of(most_plane_bytes));
+    }
+    bytes *= f;
+  }
+}
+// What plane_geometry can be made for; raises unsupported.
+inline void check_kernel(const shape& weight, std::string_view where) {
+  for (int axis = 2; axis < 4; ++axis) {
+    if (weight[axis] <= most_kernel_extent) continue;
+    raise(errc::unsupported, "kernel beyond exact int32 sums", std::string(where),
+          text_of(weight[axis]), "<= " + text_of(most_kernel_extent));
+  }
+}
+
+inline void check(const plane_geometry& g, std::string_view where) {
+  check_plane_bytes({g.channels, g.planes_per_channel(), g.rows.reach + 1, g.width},
+                    "[channels, planes, rows, columns]", where);
+}
 
 // Copies `bytes` bytes as two overlapping moves of a fixed size: runs are a few dozen bytes, where a
 // call of memcpy costs more than the copy.
