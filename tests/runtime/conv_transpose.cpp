@@ -307,6 +307,39 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
               unsupported, "65794", "65793", "conv_transpose2d");
 }
 
+TEST_CASE("conv_transpose: every vector of a palette has its size") {
+  random_stream r(9);
+  const auto refused = [](packed_palette p, auto member, index_t groups) {
+    (p.*member).pop_back();
+    CHECK_ERROR(transposed_palette(p, groups), corrupt_data, "transposed_palette");
+    (p.*member).resize((p.*member).size() + 2);
+    CHECK_ERROR(transposed_palette(p, groups), corrupt_data, "transposed_palette");
+  };
+  for (const packed_palette& p : {palette_of(r, shape{4, 4, 1, 1}, 2, 4, 2),     // four groups
+                                  palette_of(r, shape{4, 4, 1, 1}, 0, 4, 2),     // two
+                                  palette_of(r, shape{4, 4, 1, 1}, 0, 4, 4)}) {  // one
+    for (const index_t groups : {1, 2}) {
+      CHECK_NOTHROW(transposed_palette(p, groups));
+      refused(p, &packed_palette::codes, groups);
+      refused(p, &packed_palette::lut_codes, groups);
+      refused(p, &packed_palette::scale, groups);
+      packed_palette floats = p;
+      floats.lut.resize(p.lut_codes.size());
+      CHECK_ERROR(transposed_palette(floats, groups), corrupt_data, "lut");
+      floats.lut_dtype = dtype::float32;
+      floats.lut_codes.clear();
+      floats.scale.clear();
+      floats.zero_point.clear();
+      CHECK_NOTHROW(transposed_palette(floats, groups));
+      refused(floats, &packed_palette::lut, groups);
+      if (p.zero_point.size() > 1) refused(p, &packed_palette::zero_point, groups);
+      packed_palette bits = p;
+      bits.n_bits = 9;
+      CHECK_ERROR(transposed_palette(bits, groups), corrupt_data, "n_bits");
+    }
+  }
+}
+
 TEST_CASE("conv_transpose: windows that need memory without bounds are refused") {
   random_stream r(10);
   const lut_matrix w =

@@ -53,11 +53,17 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
 
 // The palette of a weight [in, out / groups, kh, kw], laid out for make_lut_matrix() as
 // [out, in / groups, kh, kw] (reversed_weight). Tables stay with their channels: those of blocks of input channels
-// become groups along axis 1, for make_grouped_lut_matrix(). Raises unsupported for groups along the kernel, for
+// become groups along axis 1, for make_grouped_lut_matrix(). Raises corrupt_data for vectors of the wrong size as
+// make_lut_matrix() does, and check() for tables that are not int8; unsupported for groups along the kernel, for
 // blocks of channels that do not divide a group of several, row scales and outliers.
 inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
   const std::string at = "transposed_palette";
   const shape& s = p.weight_shape;
+  if (p.lut_dtype == dtype::int8) {
+    check_lut_matrix(p, at, s.rank());  // groups are looked at below
+  } else {
+    check(p, at);
+  }
   if (s.rank() < 3 || groups < 1 || s[0] % groups != 0) {
     raise(errc::shape_mismatch, "not the weight of a transposed convolution in so many groups", at,
           text_of(s), text_of(groups) + " groups");

@@ -158,6 +158,7 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
   };
   expect("codes", p.codes.size(), packed_bytes(p.weight_shape.size(), p.n_bits));
   expect("lut_codes", p.lut_codes.size(), grid.count() * p.entries());
+  expect("lut", p.lut.size(), 0);
   expect("scale", p.scale.size(), grid.count());
   if (!p.zero_point.empty()) expect("zero_point", p.zero_point.size(), grid.count());
   for (const std::int32_t z : p.zero_point) {
