@@ -9,14 +9,14 @@
 
 #include "observe/distributions.hpp"
 
-inline constexpr std::array<std::string_view, 5> observer_keys = {
+inline constexpr std::array<std::string_view, 5> compared_observers = {
     "global_minmax", "moving_average", "histogram_percentile", "histogram_mse",
     "histogram_entropy"};
 inline constexpr std::size_t mse_column = 3;
 
 // Mean squared errors.
 struct cell {
-  std::array<double, observer_keys.size()> ours{};
+  std::array<double, compared_observers.size()> ours{};
   double torch_1_13 = 0;  // HistogramObserver
   double torch_2 = 0;     // the same of torch 2.1 and later
   double best = 0;        // of `thresholds` ranges
@@ -62,8 +62,8 @@ inline cell cell_of(const distribution& d, const lutra::quantization_spec& spec,
     return mean_squared_error(x, spec, r);
   };
   cell c;
-  for (std::size_t k = 0; k < observer_keys.size(); ++k) {
-    c.ours[k] = error_with(lutra::make_observer(observer_keys[k], spec));
+  for (std::size_t k = 0; k < compared_observers.size(); ++k) {
+    c.ours[k] = error_with(lutra::make_observer(compared_observers[k], spec));
   }
   c.torch_1_13 = error_with(lutra::torch_histogram(spec, lutra::torch_release::v1_13));
   c.torch_2 = error_with(lutra::torch_histogram(spec, lutra::torch_release::v2));
