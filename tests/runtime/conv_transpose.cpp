@@ -363,6 +363,20 @@ TEST_CASE("conv_transpose: windows that need memory without bounds are refused")
               "x", "1099511627776", "2147483648");
 }
 
+TEST_CASE("conv_transpose: groups are bounded by the channels") {
+  random_stream r(11);
+  constexpr index_t most = std::numeric_limits<index_t>::max();
+  const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{0, 2, 3, 3}, {}));
+  tensor<std::int32_t> out(shape{1, 0, 7, 7});
+  CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{1, 2, 5, 5}), {.groups = most}, out),
+              shape_mismatch, "x does not match", "9223372036854775807");
+  CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{1, 0, 5, 5}),
+                               {.groups = index_t{1} << 62}, out),
+              shape_mismatch, "x does not match");
+  CHECK_ERROR(transposed_palette(palette_of(r, shape{0, 3, 2, 2}, 0, 4), most), shape_mismatch,
+              "9223372036854775807 groups");
+}
+
 TEST_CASE("conv_transpose: strided views, any executor") {
   random_stream r(4);
   const lut_matrix w =

@@ -38,6 +38,11 @@ template <class X> void check_padding_value(std::int32_t value, std::string_view
         range_text(lowest, lowest + 255));
 }
 
+// channels == of_group * groups, which need not be an integer of the type; groups >= 1.
+constexpr bool are_channels(index_t channels, index_t of_group, index_t groups) noexcept {
+  return channels % groups == 0 && channels / groups == of_group;
+}
+
 template <palette_matrix W, class X, class Out>
 void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_options& o,
                   const tensor_view<Out>& out, std::string_view level) {
@@ -51,9 +56,12 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
     raise(errc::invalid_argument, "groups must divide the output channels", "conv2d",
           text_of(o.groups), "a divisor of " + text_of(ws[0]));
   }
-  if (x.rank() != 4 || x.extent(1) != ws[1] * o.groups) {
+  if (x.rank() != 4 || !are_channels(x.extent(1), ws[1], o.groups)) {
     raise(errc::shape_mismatch, "x does not match the weight", "conv2d", text_of(x.extents()),
-          "[n, " + text_of(ws[1] * o.groups) + ", h, w]");
+          "[n, " +
+              (ws[1] <= max_size / o.groups ? text_of(ws[1] * o.groups)
+                                            : text_of(ws[1]) + " * " + text_of(o.groups)) +
+              ", h, w]");
   }
   check_kernel(ws, "conv2d");
   const index_t side = o.pool ? 2 : 1;

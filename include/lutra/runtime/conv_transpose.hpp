@@ -59,12 +59,7 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
 inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
   const std::string at = "transposed_palette";
   const shape& s = p.weight_shape;
-  if (p.lut_dtype == dtype::int8) {
-    check_lut_matrix(p, at, s.rank());  // groups are looked at below
-  } else {
-    check(p, at);
-  }
-  if (s.rank() < 3 || groups < 1 || s[0] % groups != 0) {
+  if (s.rank() < 3 || groups < 1 || s[0] % groups != 0 || s[1] > max_size / groups) {
     raise(errc::shape_mismatch, "not the weight of a transposed convolution in so many groups", at,
           text_of(s), text_of(groups) + " groups");
   }
@@ -88,6 +83,11 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
     raise(errc::unsupported, "the groups of the palette are not those of channels", at,
           "block " + text_of(p.block) + " of " + text_of(s),
           "blocks that divide the channels of a group");
+  }
+  if (p.lut_dtype == dtype::int8) {
+    check_lut_matrix(p, at, s.rank());  // its groups fit
+  } else {
+    check(p, at);
   }
   packed_palette out = p;
   out.weight_shape = reversed_shape(s, groups);
@@ -131,7 +131,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
           text_of(out.extents()), text_of(wanted));
   }
   check_memory(x, out, "conv_transpose2d");
-  if (o.groups < 1 || ws[0] % o.groups != 0 || x.extent(1) != ws[1] * o.groups) {
+  if (o.groups < 1 || ws[0] % o.groups != 0 || !are_channels(x.extent(1), ws[1], o.groups)) {
     raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
   }

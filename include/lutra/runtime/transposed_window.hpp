@@ -85,6 +85,7 @@ std::vector<T> reversed_weight(std::span<const T> w, const shape& s, index_t gro
   const index_t inputs = s[0] / groups;
   const index_t kernel = s.product(2, s.rank());
   std::vector<T> out(w.size());
+  if (w.empty()) return out;  // of any number of groups
   auto to = out.begin();
   for (index_t o = 0; o < outputs * groups; ++o) {
     for (index_t c = 0; c < inputs; ++c) {
