@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // codes    ceil(size * n_bits / 8) bytes: the row-major codes as one little-endian bit stream, first
-//          code in the lowest bits of byte 0, unused top bits of the last byte 0 (pack/bit_pack.hpp)
+//          code in the lowest bits of byte 0, unused top bits of the last byte 0 (pack/bit_pack.hpp). check()
+//          refuses others; make_lut_matrix() and make_grouped_lut_matrix() ignore these bits
 // tables   one table of 2^n_bits entries per group, groups row-major over `grid`
 // value    w = (table[code] - zero_point[group]) * scale[group] [* row_scale[row]]     quantized table
 //          w = table[code] [* row_scale[row]]                                          float table
