@@ -6,9 +6,9 @@
 //   on        on           training: statistics, then x quantized with the parameters just computed
 //   off       on           evaluation with frozen parameters
 //   off       off          transparent
-// A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good: output
-// is x, and disabled_reason() says why. Every other error leaves switches, statistics and parameters as they were: a
-// forward() that needs parameters learns from a tensor only if they can be derived.
+// A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good:
+// output is x, and disabled_reason() says why. Every other error leaves switches, statistics and parameters as they
+// were: a forward() that needs parameters learns from a tensor only if they can be derived.
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
