@@ -232,16 +232,15 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
   const index_t each = Length == 0 ? length : Length;
   // Those of the next register are made before this one's elements: their division takes no time then.
   const auto made = [&](index_t from) __attribute__((always_inline)) {
-    return from + lanes <= count
-               ? constants_from<kind, V>(source, from)
-               : last_constants_from<kind, V>(source, from, std::max<index_t>(count - from, 0));
+    return from + lanes <= count ? constants_from<kind, V>(source, from)
+                                 : last_constants_from<kind, V>(source, from, count - from);
   };
   unit_constants<V> next = made(0);
   for (index_t first = 0; first < count; first += lanes) {
     const index_t n = std::min(lanes, count - first);
     ask_ahead<kind>(source, first);
     const unit_constants<V> all = next;
-    next = made(first + lanes);
+    if (first + lanes < count) next = made(first + lanes);
     if (!all_regular(all.scale)) {
       for (index_t u = 0; u < n; ++u, x += each, out += each) {
         fake_quantize_unit<Level, Form, Method>(x, out, each, unit_of(p, at + first + u));

@@ -132,6 +132,7 @@ class range_rule {
     for (std::size_t i = 0; i < lo.size(); i += together) {
       const std::size_t n = std::min(together, lo.size() - i);
       int wrong = scales(lo.data() + i, hi.data() + i, n, scale + i);
+      if (wrong != 0) return false;  // NaN has no zero point
       if (integer_) {
         wrong |= offsets(lo.data() + i, hi.data() + i, n, scale + i, zero_point + i, minval + i);
       }

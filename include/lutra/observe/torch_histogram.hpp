@@ -114,14 +114,16 @@ class torch_bins {
     constexpr float upsample = 128;
     const float fine = (max_ - min_) / (real_bins() * upsample);
     const float downsample = std::ceil((hi - lo) / (real_bins() * fine));
-    if (!(downsample <= std::numeric_limits<float>::max())) {
+    const float begin = (min_ - lo) / fine;  // larger than the line above where bins are few
+    if (!(downsample <= std::numeric_limits<float>::max() &&
+          begin <= std::numeric_limits<float>::max())) {
       raise(errc::non_finite, "bins of a histogram are too narrow for its new range",
             "torch_histogram", range_text(lo, hi),
             "below 2^128 times " + text_of(real_bins() * fine));
     }
     hi = hi + (downsample * (real_bins() * fine) - (hi - lo));
     check_width(lo, hi);
-    const double start = std::nearbyint(static_cast<double>((min_ - lo) / fine));
+    const double start = std::nearbyint(static_cast<double>(begin));
     std::vector<float> counts = histc(x, end_of(lo), end_of(hi));
     const bool same = lo == min_ && hi == max_;
     // Mass of the old histogram below fine position t, every bin spread over `upsample` positions.

@@ -106,7 +106,7 @@ inline void check_plane_bytes(std::initializer_list<index_t> factors, const char
   }
   for (const index_t f : factors) {
     if (bytes > most_plane_bytes / f) {
-      raise(errc::size_overflow, "dilation and padding spread the input over too many bytes",
+      raise(errc::size_overflow, "too many bytes behind one output row, with dilation and padding",
             std::string(where), std::string(names) + " " + text_of(std::span(factors)),
             "a product up to " + text_of(most_plane_bytes));
     }
