@@ -1,7 +1,7 @@
 #include <lutra/fake_quant/fake_quantizer.hpp>
 
 #include "../errors.hpp"
-#include "fake_quant/version_2.hpp"
+#include "fake_quant/earlier_versions.hpp"
 
 #include <algorithm>
 #include <array>
@@ -224,6 +224,92 @@ TEST_CASE("fake_quantizer: other misfits are errors and change nothing") {
   CHECK_ERROR(f.forward(view(x), view(small)), shape_mismatch, "shapes differ");
 }
 
+TEST_CASE("fake_quantizer: a tensor with as many blocks in other places is refused") {
+  const quantization_spec s{.dtype = dtype::int4,
+                            .granularity = granularity::per_block(32, 1),
+                            .qparam_calculator = "global_minmax"};
+  const tensor<float> wide = sample(shape{4, 64}, 90);
+  const tensor<float> tall = sample(shape{8, 32}, 91);
+  fake_quantizer other(s, target::weight);
+  other.observe(view(tall));
+  for (const auto& [observing, quantizing] :
+       {std::pair(false, true), std::pair(true, false), std::pair(true, true)}) {
+    fake_quantizer f(s, target::weight);
+    f.observe(view(wide));
+    f.set_switches(observing, quantizing);
+    const auto bytes = f.save();
+    CHECK_ERROR(forward(f, tall), shape_mismatch, "lie elsewhere", "grid [8, 1] for shape [8, 32]",
+                "grid [4, 2]");
+    const tensor<double> doubles(shape{8, 32});
+    tensor<double> out(shape{8, 32});
+    CHECK_ERROR(f.forward(view(doubles), view(out)), shape_mismatch, "lie elsewhere");
+    CHECK_ERROR(f.observe(view(tall)), shape_mismatch, "lie elsewhere");
+    CHECK_ERROR(f.merge(other), incompatible, "different units", "[8, 1]", "[4, 2]");
+    CHECK_ERROR(f.append(other), incompatible, "different units", "[8, 1]", "[4, 2]");
+    CHECK(f.save() == bytes);
+    CHECK_FALSE(f.disabled());
+    fake_quantizer loaded(s, target::weight);
+    loaded.load(bytes);
+    CHECK(loaded.save() == bytes);
+    CHECK_ERROR(forward(loaded, tall), shape_mismatch, "lie elsewhere");
+    CHECK_ERROR(loaded.merge(other), incompatible, "different units");
+    fake_quantizer merged(s, target::weight);
+    merged.merge(loaded);
+    CHECK_ERROR(merged.observe(view(tall)), shape_mismatch, "lie elsewhere");
+    forward(f, wide);
+  }
+  fake_quantizer transparent(s, target::weight);
+  transparent.observe(view(wide));
+  transparent.set_switches(false, false);
+  CHECK(forward(transparent, tall) == tall);
+}
+
+TEST_CASE("fake_quantizer: where units of an observer that does not look lie is compared as well") {
+  register_observer("anywhere", [](const quantization_spec& s) {
+    struct anywhere : static_range {  // knows the number of units alone
+      using static_range::static_range;
+      void observe(tensor_view<const float> x) {
+        reset();
+        static_range::observe(x);
+      }
+    };
+    return any_observer(anywhere(s));
+  });
+  fake_quantizer f({.granularity = granularity::per_block(2, 1), .qparam_calculator = "anywhere"},
+                   target::weight);
+  forward(f, sample(shape{2, 4}, 92));
+  CHECK_ERROR(forward(f, sample(shape{4, 2}, 93)), shape_mismatch, "lie elsewhere");
+  CHECK_ERROR(f.observe(view(sample(shape{4, 2}, 93))), shape_mismatch, "lie elsewhere");
+}
+
+TEST_CASE("fake_quantizer: states without a grid learn it from the first tensor") {
+  const quantization_spec s{.granularity = granularity::per_block(32, 1)};
+  const tensor<float> wide = sample(shape{4, 64}, 94);
+  const tensor<float> tall = sample(shape{8, 32}, 95);
+  fake_quantizer f(s, target::weight);
+  f.observe(view(wide));
+  for (const int version : {2, 3, 4}) {
+    CAPTURE(version);
+    for (const bool observing : {false, true}) {
+      fake_quantizer g(s, target::weight);
+      g.load(test::saved_as_version(version, f));
+      CHECK(g.units().count() == 8);
+      CHECK_FALSE(g.units().grid().has_value());
+      CHECK(g.params() == f.params());
+      g.set_switches(observing, true);
+      CHECK_ERROR(forward(g, sample(shape{4, 96}, 96)), shape_mismatch, "number of units");
+      forward(g, wide);
+      CHECK(g.units().grid() == shape{4, 2});
+      CHECK_ERROR(forward(g, tall), shape_mismatch, "lie elsewhere");
+      CHECK_ERROR(g.observe(view(tall)), shape_mismatch, "lie elsewhere");
+      fake_quantizer merged(s, target::weight);
+      merged.load(test::saved_as_version(version, f));
+      merged.merge(f);
+      CHECK_ERROR(forward(merged, tall), shape_mismatch, "lie elsewhere");
+    }
+  }
+}
+
 TEST_CASE("fake_quantizer: a tensor too wide for a scale leaves statistics and parameters alone") {
   const tensor<float> good = sample(shape{4, 8}, 4);
   const tensor<float> wide(shape{2}, {-3e38F, 3e38F});
@@ -401,17 +487,17 @@ TEST_CASE("fake_quantizer: a state of version 2 is read, its schedule is followe
   fake_quantizer f(s, target::activation);
   forward(f, sample(shape{4, 8}, 61));
   fake_quantizer g(s, target::activation);
-  g.load(test::version_2(f));
-  CHECK(g.save() == f.save());
+  g.load(test::saved_as_version(2, f));
+  CHECK(test::saved_as_version(4, g) == test::saved_as_version(4, f));
   CHECK_FALSE(g.follows_schedule());
   f.set_schedule(qat_schedule{.enable_observer = 5, .enable_fake_quant = 6});
-  g.load(test::version_2(f));
+  g.load(test::saved_as_version(2, f));
   CHECK(g.follows_schedule());
   CHECK_FALSE(g.observer_enabled());
-  CHECK(g.save() == f.save());
+  CHECK(test::saved_as_version(4, g) == test::saved_as_version(4, f));
   std::vector<std::uint8_t> newer = f.save();
-  newer[4] = 5;
-  CHECK_ERROR(g.load(newer), unsupported, "another version", "5", "2..4");
+  newer[4] = 6;
+  CHECK_ERROR(g.load(newer), unsupported, "another version", "6", "2..5");
 }
 
 TEST_CASE("fake_quantizer: rules of scales reach the parameters") {
@@ -475,9 +561,10 @@ TEST_CASE("fake_quantizer: saved before data, and disabled") {
   CHECK(f.disabled_reason() == disabled.disabled_reason());
   CHECK(f.disabled_by() == lutra::block_mismatch{0, 4, shape{7}});
   // Version 2 does not say by what; an object that knows goes on.
-  f.load(test::version_2(disabled));
+  f.load(test::saved_as_version(2, disabled));
   CHECK(f.save() == disabled.save());
-  CHECK_ERROR(empty.load(test::version_2(disabled)), unsupported, "what disabled it", "2", "4");
+  CHECK_ERROR(empty.load(test::saved_as_version(2, disabled)), unsupported, "what disabled it", "2",
+              "5");
   CHECK_FALSE(empty.disabled());
 }
 

@@ -2,7 +2,7 @@
 #include <lutra/flow/quantizer.hpp>
 
 #include "errors.hpp"
-#include "fake_quant/version_2.hpp"
+#include "fake_quant/earlier_versions.hpp"
 #include "nets.hpp"
 
 using namespace lutra;
@@ -26,7 +26,7 @@ std::vector<std::uint8_t> version_1(const std::vector<fake_quantizer>& fqs,
   w.i64(steps);
   w.u64(fqs.size());
   for (std::size_t i = 0; i < fqs.size(); ++i) {
-    const std::vector<std::uint8_t> bytes = test::version_2(fqs[i]);
+    const std::vector<std::uint8_t> bytes = test::saved_as_version(2, fqs[i]);
     w.text(plan.group_name(index_t(i)));
     w.u8(1);
     w.text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});

@@ -9,7 +9,13 @@ using namespace lutra;
 
 namespace {
 const tensor<float> rows(shape{2, 3}, {1, 2, 3, -4, -5, -6});
-unit_ranges read(const quantization_spec& s) { return range_input(s).read(view(rows)); }
+unit_ranges read(const range_input& input, const tensor<float>& x) {
+  return input.read(view(x), input.units_of(x.extents()));
+}
+unit_ranges read(const quantization_spec& s) { return read(range_input(s), rows); }
+void count(range_input& input, const tensor<float>& x) {
+  input.count(input.units_of(x.extents()), read(input, x).nonfinite);
+}
 }  // namespace
 
 TEST_CASE("range_input: zero is inside, pinned ends replace what is observed") {
@@ -28,24 +34,23 @@ TEST_CASE("range_input: zero is inside, pinned ends replace what is observed") {
 
 TEST_CASE("range_input: counts, and the number of units is fixed by the first tensor") {
   range_input input({.granularity = granularity::per_channel(0)});
-  input.count(input.read(view(rows)), rows.size());
+  count(input, rows);
   CHECK(input.units() == 2);
   CHECK(input.samples() == 6);
   CHECK(input.nonfinite() == 0);
-  input.read(view(tensor<float>(shape{2, 7})));  // another extent elsewhere is fine
-  CHECK_ERROR(input.read(view(tensor<float>(shape{3, 3}))), shape_mismatch, "number of units",
-              "3 for shape [3, 3]", "2");
-  CHECK(input.read(view(tensor<float>(shape{2, 0}))).lo.empty());
+  read(input, tensor<float>(shape{2, 7}));  // another extent elsewhere is fine
+  CHECK_ERROR(input.units_of({3, 3}), shape_mismatch, "number of units", "3 for shape [3, 3]", "2");
+  input.units_of({3, 0});  // an empty tensor has none
   input.reset();
   CHECK(input.units() == 0);
   range_input blocks({.granularity = granularity::per_block(2, 1)});
-  CHECK_ERROR(blocks.read(view(rows)), incompatible, "does not divide axis 1");
+  CHECK_ERROR(blocks.units_of(rows.extents()), incompatible, "does not divide axis 1");
 }
 
 TEST_CASE("range_input: a per-tensor input takes any rank") {
   range_input input({});
-  input.count(input.read(view(rows)), rows.size());
-  CHECK(input.read(view(tensor<float>(shape{4, 1, 1, 2}))).lo.size() == 1);
+  count(input, rows);
+  CHECK(read(input, tensor<float>(shape{4, 1, 1, 2})).lo.size() == 1);
 }
 
 TEST_CASE("range_input: different units cannot be combined") {
@@ -55,6 +60,42 @@ TEST_CASE("range_input: different units cannot be combined") {
   CHECK_ERROR(a.check_same(b, "test"), incompatible, "different units", "per_channel");
   CHECK_ERROR(a.check_same(c, "test"), incompatible, "float_range");
   a.check_same(range_input(quantization_spec{.dtype = dtype::int4}), "test");
+}
+
+TEST_CASE("range_input: as many units in other places are refused, also after saving") {
+  const quantization_spec s{.granularity = granularity::per_block(2, 1)};
+  range_input wide(s), tall(s), loaded(s);
+  count(wide, tensor<float>(shape{2, 4}));
+  count(tall, tensor<float>(shape{4, 2}));
+  state_writer w;
+  wide.save(w);
+  state_reader r(w.bytes(), "test");
+  loaded.load(r);
+  r.expect_end();
+  for (const range_input* input : {&wide, &loaded}) {
+    CHECK_ERROR(input->units_of({4, 2}), shape_mismatch, "lie elsewhere", "[4, 1]", "[2, 2]");
+    CHECK_ERROR(input->check_same(tall, "test"), incompatible, "different units",
+                "4 units in grid [4, 1]", "4 units in grid [2, 2]");
+    input->check_same(wide, "test");
+  }
+  range_input fresh(s);
+  fresh.add(loaded);
+  CHECK_ERROR(fresh.units_of({4, 2}), shape_mismatch, "lie elsewhere");
+}
+
+TEST_CASE("range_input: a record without a grid is read, which is then learnt") {
+  const quantization_spec s{.granularity = granularity::per_block(2, 1)};
+  state_writer w;
+  for (const std::int64_t v : {4, 8, 0}) w.i64(v);  // units, samples, non-finite
+  state_reader r(w.bytes(), "test");
+  range_input input(s);
+  input.load(r);
+  r.expect_end();
+  CHECK(input.units() == 4);
+  CHECK_ERROR(input.units_of({4, 4}), shape_mismatch, "number of units");
+  input.units_of({4, 2});
+  count(input, tensor<float>(shape{2, 4}));
+  CHECK_ERROR(input.units_of({4, 2}), shape_mismatch, "lie elsewhere");
 }
 
 TEST_CASE("range_input: contradictory saved counts are corrupt") {

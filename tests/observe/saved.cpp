@@ -79,6 +79,24 @@ TEST_CASE("saved: another version") {
   CHECK_ERROR(load_observer(into, bytes, "static", {}), corrupt_data, "magic");
 }
 
+TEST_CASE("saved: version 2, which has no grid of the units, is read") {
+  lutra::state_writer w;
+  w.u32(lutra::saved_observer_magic);
+  w.u32(2);
+  w.text("static");
+  w.text(lutra::observation_of({}));
+  for (const std::int64_t v : {1, 7, 0}) w.i64(v);
+  w.f32s(std::vector<float>{-2.0F});
+  w.f32s(std::vector<float>{3.0F});
+  any_observer o = lutra::make_observer("static", {});
+  load_observer(o, lutra::sealed(std::move(w)), "static", {});
+  CHECK(o.samples() == 7);
+  float lo = 0, hi = 0;
+  o.range({&lo, 1}, {&hi, 1});
+  CHECK(lo == -2.0F);
+  CHECK(hi == 3.0F);
+}
+
 TEST_CASE("saved: a spec that observes otherwise is refused") {
   const lutra::quantization_spec saved{.averaging_constant = 0.5F};
   const any_observer average = lutra::make_observer("moving_average", saved);

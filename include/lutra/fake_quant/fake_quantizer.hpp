@@ -7,7 +7,8 @@
 //   off       on           evaluation with frozen parameters
 //   off       off          transparent
 // A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good:
-// output is x, and disabled_reason() says why. Every other error leaves switches, statistics and parameters as they
+// output is x, and disabled_reason() says why. One whose units (elements that share a scale) are more, fewer or
+// elsewhere than those of earlier tensors is an error (fake_quant/tensor_fit.hpp). Every other error leaves switches, statistics and parameters as they
 // were: a forward() that needs parameters learns from a tensor only if they can be derived
 // (on a copy of the statistics, 16 KiB per unit for histograms).
 // NaN in the data propagates to the output and is left out of the statistics.
@@ -20,6 +21,7 @@
 
 #include <lutra/affine/float_types.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
+#include <lutra/fake_quant/tensor_fit.hpp>
 #include <lutra/observe/any_observer.hpp>
 #include <lutra/observe/saved.hpp>
 #include <optional>
@@ -44,29 +46,25 @@ class fake_quantizer {
   fake_quantizer(const quantization_spec& spec, lutra::target target)
       : spec_(checked(spec)), target_(target), observer_(fresh_observer()) {}
 
-  // in and out have equal shapes and may be the same elements. Raises shape_mismatch for another
-  // number of units than before, invalid_state if parameters are needed and none were computed.
+  // in and out have equal shapes and may be the same elements. Raises shape_mismatch for other
+  // units than before, invalid_state if parameters are needed and none were computed.
   void forward(tensor_view<const float> in, tensor_view<float> out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
-    learn(in);
-    if (passes_on(in)) return copy<float>(in, out);
-    fake_quantize(in, ready_params(), out);
+    if (!takes(in)) return copy<float>(in, out);
+    fake_quantize(in, *params_, out);
   }
   // half, bfloat16 and double tensors (affine/float_types.hpp). Switched off, they are copied as they are.
   template <converted_float_element X>
   void forward(const tensor_view<X>& in, const tensor_view<std::remove_const_t<X>>& out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
     tensor<float> x = as_float(in);
-    learn(view(x));
-    if (passes_on(view(x))) return copy<std::remove_const_t<X>>(in, out);
-    fake_quantize(view(x), ready_params(), view(x));
+    if (!takes(view(x))) return copy<std::remove_const_t<X>>(in, out);
+    fake_quantize(view(x), *params_, view(x));
     from_float(x, out);
   }
   // The statistics half of forward(), whatever observer_enabled() says.
   void observe(tensor_view<const float> x) {
-    if (!fits(x) || settled()) return;
-    observer_.observe(x);
-    params_.reset();
+    if (const auto units = fit_.take(spec_, x.extents())) observe_units(x, *units);
   }
   template <converted_float_element X> void observe(const tensor_view<X>& x) {
     observe(view(as_float(x)));
@@ -117,13 +115,13 @@ class fake_quantizer {
   const std::optional<qat_schedule>& schedule() const noexcept { return schedule_; }
   bool observer_enabled() const noexcept { return observer_enabled_; }
   bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
-  bool disabled() const noexcept { return mismatch_.has_value(); }
+  bool disabled() const noexcept { return fit_.mismatch().has_value(); }
   // Why: absent, and an empty text, unless disabled.
-  const std::optional<block_mismatch>& disabled_by() const noexcept { return mismatch_; }
+  const std::optional<block_mismatch>& disabled_by() const noexcept { return fit_.mismatch(); }
   std::string disabled_reason() const {
-    if (!mismatch_) return {};
-    return text_of(*mismatch_) + " (shape " + text_of(mismatch_->extents) + ", " +
-           text_of(spec_.granularity) + ")";
+    if (!disabled()) return {};
+    const block_mismatch& m = *disabled_by();
+    return text_of(m) + " (shape " + text_of(m.extents) + ", " + text_of(spec_.granularity) + ")";
   }
   bool initialized() const { return observer_.units() != 0; }
   std::int64_t samples() const { return observer_.samples(); }
@@ -137,6 +135,8 @@ class fake_quantizer {
   const quantization_spec& spec() const noexcept { return spec_; }
   lutra::target target() const noexcept { return target_; }
   const any_observer& statistics() const noexcept { return observer_; }
+  // Of the tensors observed.
+  const seen_units& units() const noexcept { return fit_.units(); }
 
   // Raises invalid_state after the first tensor, and what make_observer raises; nothing is changed then.
   void set_granularity(const granularity& g) {
@@ -168,12 +168,14 @@ class fake_quantizer {
     save_schedule(w);
     observer_.save(w);
     w.u8(following_ ? 1 : 0);
-    save_mismatch(w);
+    fit_.save_mismatch(w);
+    units().save_grid(w);
     return sealed(std::move(w));
   }
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
-  // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, and 3, if
-  // disabled then only where this object was disabled too.
+  // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, 3, if
+  // disabled then only where this object was disabled too, and 4, where the units are those of the first tensor
+  // that comes with as many.
   void load(std::span<const std::uint8_t> bytes) {
     const char* where = "fake_quantizer::load";
     state_reader r(bytes, where);
@@ -199,15 +201,17 @@ class fake_quantizer {
     loaded.following_ = v == always_following ? loaded.schedule_.has_value() : in.flag();
     if (loaded.following_ && !loaded.schedule_) in.corrupt("no schedule to follow", "", "");
     if (v >= with_mismatch) {
-      loaded.mismatch_.reset();
-      loaded.load_mismatch(in);
+      loaded.fit_.load_mismatch(in);
     } else if (!disabled) {
-      loaded.mismatch_.reset();
-    } else if (!mismatch_) {
+      loaded.fit_.enable();
+    } else if (!this->disabled()) {
       raise(errc::unsupported, "an earlier version does not say what disabled it", where,
             text_of(v), text_of(version));
     }
     if (disabled != loaded.disabled()) in.corrupt("disabled without a reason", "", "");
+    const index_t units = loaded.observer_.units();
+    loaded.fit_.set_units(v >= with_grid ? seen_units::load_grid(in, units)
+                                         : seen_units::without_grid(units));
     in.expect_end();
     loaded.apply_schedule();
     loaded.params_.reset();
@@ -220,9 +224,10 @@ class fake_quantizer {
 
  private:
   static constexpr std::uint32_t magic = 0x5146544CU;  // "LTFQ"
-  static constexpr std::uint32_t version = 4;
+  static constexpr std::uint32_t version = 5;
   static constexpr std::uint32_t always_following = 2;  // without the flag after the observer
-  static constexpr std::uint32_t with_mismatch = 4;     // at the end
+  static constexpr std::uint32_t with_mismatch = 4;     // after that flag
+  static constexpr std::uint32_t with_grid = 5;         // at the end
 
   static const quantization_spec& checked(const quantization_spec& s) {
     check(s, "fake_quantizer");
@@ -233,51 +238,34 @@ class fake_quantizer {
   }
   // Two pinned ends are all there is to know, once the units are.
   bool settled() const { return initialized() && spec_.float_range.lo && spec_.float_range.hi; }
-  // Whether there is anything to observe or to quantize. Where the blocks do not fit, it is disabled.
-  bool fits(const tensor_view<const float>& x) {
-    if (disabled() || x.empty()) return false;
-    mismatch_ = mismatch(x.extents());
-    return !disabled();
-  }
-  // What forward() does first, according to the switches. Statistics and the parameters about to be needed, or
-  // neither: a range may be too wide for a scale.
-  void learn(const tensor_view<const float>& x) {
-    if (!observer_enabled_ && !fake_quant_enabled_) return;
-    if (!fits(x) || !observer_enabled_) return;
-    if (!fake_quant_enabled_) return observe(x);
-    if (settled()) return;
-    any_observer after = observer_;
-    after.observe(x);
-    params_ = params_of(after);
-    observer_ = std::move(after);
-  }
-
-  // Why the blocks do not fit a tensor of this shape; empty if they do. Other misfits raise.
-  std::optional<block_mismatch> mismatch(const shape& extents) const {
-    const block_grid units =
-        grid_of(spec_.granularity, extents, "fake_quantizer", short_groups::allow);
-    if (spec_.short_groups == short_groups::allow) return {};
-    return mismatch_of(extents, units.block());
-  }
-  void save_mismatch(state_writer& w) const {
-    w.u8(disabled() ? 1 : 0);
-    if (!mismatch_) return;
-    w.i64(mismatch_->axis);
-    w.i64(mismatch_->block_size);
-    w.extents(mismatch_->extents);
-  }
-  // What does not say why these blocks do not fit is corrupt.
-  void load_mismatch(state_reader& r) {
-    if (!r.flag()) return;
-    const std::int64_t axis = r.i64();
-    const std::int64_t block_size = r.i64();
-    const shape extents = r.extents();
-    if (axis < 0 || axis >= extents.rank() || block_size < 1 ||
-        extents[static_cast<int>(axis)] % block_size == 0) {
-      r.corrupt("reason why it is disabled", text_of(axis),
-                "an axis that the blocks do not divide");
+  // What forward() does first, according to the switches: whether to quantize x, whose parameters are ready then.
+  // Statistics and parameters, or neither: a range may be too wide for a scale.
+  bool takes(const tensor_view<const float>& x) {
+    if (!observer_enabled_ && !fake_quant_enabled_) return false;
+    const auto units = fit_.take(spec_, x.extents());
+    if (!units) return false;
+    if (observer_enabled_ && !settled()) {
+      if (!fake_quant_enabled_) {
+        observe_units(x, *units);
+        return false;
+      }
+      any_observer after = observer_;
+      after.observe(x);
+      params_ = params_of(after);
+      observer_ = std::move(after);
+      fit_.learn(*units);
     }
-    mismatch_ = {static_cast<int>(axis), block_size, extents};
+    if (!fake_quant_enabled_) return false;
+    check_observed();
+    if (!params_) params_ = params_of(observer_);
+    fit_.learn(*units);  // those of an earlier version's state may not be known
+    return true;
+  }
+  void observe_units(const tensor_view<const float>& x, const block_grid& units) {
+    if (settled()) return;
+    observer_.observe(x);
+    params_.reset();
+    fit_.learn(units);
   }
   qparams params_of(const any_observer& o) const {
     const auto units = static_cast<std::size_t>(o.units());
@@ -293,14 +281,6 @@ class fake_quantizer {
             "a tensor through forward() or observe() first");
     }
   }
-  bool passes_on(const tensor_view<const float>& in) const noexcept {
-    return disabled() || !fake_quant_enabled_ || in.empty();
-  }
-  const qparams& ready_params() {
-    check_observed();
-    if (!params_) params_ = params_of(observer_);
-    return *params_;
-  }
   template <class T> static void copy(const tensor_view<const T>& in, const tensor_view<T>& out) {
     if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
     on_dense(in, out, [&](const T* from, T* to) {
@@ -312,11 +292,15 @@ class fake_quantizer {
       raise(errc::incompatible, "fake-quantizers have different specs or targets", where,
             other.description(), description());
     }
+    if (!fit_.agrees_with(other.fit_, spec_.granularity)) {
+      raise(errc::incompatible, "fake-quantizers describe different units", where,
+            other.units().description(), units().description());
+    }
     any_observer both = observer_;
     merging ? both.merge(other.observer_) : both.append(other.observer_);
     observer_ = std::move(both);
     params_.reset();
-    if (!mismatch_) mismatch_ = other.mismatch_;
+    fit_.add(other.fit_);
   }
   std::string description() const {
     std::string text;
@@ -395,8 +379,8 @@ class fake_quantizer {
   quantization_spec spec_;
   lutra::target target_;
   any_observer observer_;
-  std::optional<qparams> params_;           // of the statistics, where they were needed already
-  std::optional<block_mismatch> mismatch_;  // then disabled
+  std::optional<qparams> params_;  // of the statistics, where they were needed already
+  tensor_fit fit_;
   std::optional<qat_schedule> schedule_;
   std::int64_t steps_ = 0;
   bool following_ = false;  // the schedule sets the switches; then there is one

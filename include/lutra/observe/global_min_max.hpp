@@ -14,9 +14,10 @@ class global_min_max {
   explicit global_min_max(const quantization_spec& spec) : input_(spec) {}
 
   void observe(tensor_view<const float> x) {
-    const unit_ranges r = input_.read(x);
-    if (r.lo.empty()) return;
-    input_.count(r, x.size());
+    const block_grid units = input_.units_of(x.extents());
+    if (x.empty()) return;
+    const unit_ranges r = input_.read(x, units);
+    input_.count(units, r.nonfinite);
     widen(r);
   }
   void merge(const global_min_max& other) {

@@ -31,7 +31,7 @@ template <range_selection Selection> class histogram_observer {
     for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t u) {
       unit_[static_cast<std::size_t>(u)].template add<Level>(piece, n);
     });
-    input_.count(units.count(), x.size(), count_nonfinite() - before);
+    input_.count(units, count_nonfinite() - before);
   }
   // Raises incompatible for other units, bins or selection.
   void merge(const histogram_observer& other) {

@@ -29,9 +29,10 @@ class moving_average {
       : input_(spec), constant_(spec.averaging_constant), type_(type), averaging_(averaging) {}
 
   void observe(tensor_view<const float> x) {
-    const unit_ranges r = input_.read(x);
-    if (r.lo.empty()) return;
-    input_.count(r, x.size());
+    const block_grid units = input_.units_of(x.extents());
+    if (x.empty()) return;
+    const unit_ranges r = input_.read(x, units);
+    input_.count(units, r.nonfinite);
     state_.resize(r.lo.size());
     for (std::size_t u = 0; u < state_.size(); ++u) {
       if (r.lo[u] > r.hi[u]) continue;  // nothing finite: this batch says nothing about the unit

@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An end pinned by float_range replaces what is observed (where both are, elements are not looked at, and none is
-// counted as NaN or infinite); a free end is clamped to include zero. Also keeps the number of units and the counts.
+// counted as NaN or infinite); a free end is clamped to include zero. Also keeps the units and the counts.
 #pragma once
 
 #include <algorithm>
 #include <lutra/affine/spec.hpp>
 #include <lutra/observe/observer.hpp>
+#include <lutra/observe/seen_units.hpp>
 #include <lutra/observe/unit_range.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -22,7 +23,7 @@ class range_input {
     check(spec, "observer");
   }
 
-  index_t units() const noexcept { return units_; }
+  index_t units() const noexcept { return seen_.count(); }
   std::int64_t samples() const noexcept { return samples_; }
   // 0 where both ends are pinned, also of observers that read elements for more than the range.
   std::int64_t nonfinite() const noexcept { return pinned_.lo && pinned_.hi ? 0 : nonfinite_; }
@@ -31,20 +32,15 @@ class range_input {
     return samples == samples_ && nonfinite == nonfinite_;
   }
 
-  // The units of a tensor. Raises shape_mismatch if there are not as many as before.
+  // The units of a tensor. Raises shape_mismatch if there are not as many as before, or elsewhere.
   block_grid units_of(const shape& extents) const {
     block_grid units = grid_of(granularity_, extents, "observe", short_groups_);
-    if (extents.size() != 0 && units_ != 0 && units.count() != units_) {
-      raise(errc::shape_mismatch, "number of units differs from earlier tensors", "observe",
-            text_of(units.count()) + " for shape " + text_of(extents), text_of(units_));
-    }
+    seen_.check(granularity_, units, "observe");
     return units;
   }
-  // Ranges of one batch, not yet counted. Empty for an empty tensor. A unit without a finite element
+  // Ranges of one batch whose units these are, not yet counted; x is not empty. A unit without a finite element
   // keeps lo > hi unless both ends are pinned.
-  unit_ranges read(const tensor_view<const float>& x) const {
-    const block_grid units = units_of(x.extents());
-    if (x.empty()) return {};
+  unit_ranges read(const tensor_view<const float>& x, const block_grid& units) const {
     const auto count = static_cast<std::size_t>(units.count());
     if (pinned_.lo && pinned_.hi) {
       return {std::vector<float>(count, *pinned_.lo), std::vector<float>(count, *pinned_.hi), 0};
@@ -66,43 +62,46 @@ class range_input {
   }
   // lo and hi have room for units() ranges. Raises shape_mismatch.
   void check_room(std::span<const float> lo, std::span<const float> hi) const {
-    const auto needed = static_cast<std::size_t>(units_);
+    const auto needed = static_cast<std::size_t>(units());
     if (lo.size() == needed && hi.size() == needed) return;
     raise(errc::shape_mismatch, "lo and hi have not one entry per unit", "range",
-          text_of(lo.size()) + " and " + text_of(hi.size()), text_of(units_));
+          text_of(lo.size()) + " and " + text_of(hi.size()), text_of(units()));
   }
-  void count(index_t units, index_t samples, std::int64_t nonfinite) noexcept {
-    units_ = units;
-    samples_ += samples;
+  // A batch with these units, `nonfinite` of its elements NaN or infinite.
+  void count(const block_grid& units, std::int64_t nonfinite) noexcept {
+    seen_.learn(units);
+    samples_ += units.extents().size();
     nonfinite_ += nonfinite;
-  }
-  void count(const unit_ranges& r, index_t samples) noexcept {
-    count(static_cast<index_t>(r.lo.size()), samples, r.nonfinite);
   }
   // Before merging or appending: raises incompatible if the two do not describe the same units.
   void check_same(const range_input& other, std::string_view where) const {
     if (granularity_ != other.granularity_ || pinned_ != other.pinned_ ||
-        short_groups_ != other.short_groups_ ||
-        (units_ != 0 && other.units_ != 0 && units_ != other.units_)) {
+        short_groups_ != other.short_groups_ || !seen_.agrees_with(other.seen_, granularity_)) {
       raise(errc::incompatible, "observers describe different units", std::string(where),
-            text_of(other.granularity_) + ", " + text_of(other.units_) + " units",
-            text_of(granularity_) + ", " + text_of(units_) + " units, equal float_range");
+            text_of(other.granularity_) + ", " + other.seen_.description(),
+            text_of(granularity_) + ", " + seen_.description() + ", equal float_range");
     }
   }
   void add(const range_input& other) noexcept {
-    if (units_ == 0) units_ = other.units_;
+    seen_.add(other.seen_);
     samples_ = std::min(samples_ + other.samples_, largest_count);
     nonfinite_ = std::min(nonfinite_ + other.nonfinite_, largest_count);
   }
-  void reset() noexcept { units_ = samples_ = nonfinite_ = 0; }
+  void reset() noexcept {
+    seen_ = {};
+    samples_ = nonfinite_ = 0;
+  }
 
   void save(state_writer& w) const {
-    w.i64(units_);
+    w.i64(-record_version);
+    w.i64(units());
     w.i64(samples_);
     w.i64(nonfinite_);
+    seen_.save_grid(w);
   }
   void load(state_reader& r) {
-    const std::int64_t units = r.i64();
+    const std::int64_t first = r.i64();
+    const std::int64_t units = first == -record_version ? r.i64() : first;
     const std::int64_t samples = r.i64();
     const std::int64_t nonfinite = r.i64();
     if (units < 0 || samples < units || nonfinite < 0 || nonfinite > samples ||
@@ -112,16 +111,20 @@ class range_input {
                     " non-finite",
                 "0 <= units <= samples < 2^62, non-finite <= samples");
     }
-    units_ = units;
+    seen_ = first == -record_version ? seen_units::load_grid(r, units)
+                                     : seen_units::without_grid(units);
     samples_ = samples;
     nonfinite_ = nonfinite;
   }
 
  private:
+  // Of the saved record, which begins with it, negative. The first one began with the number of units and had no grid.
+  static constexpr std::int64_t record_version = 2;
+
   lutra::granularity granularity_;
   float_range_t pinned_;
   lutra::short_groups short_groups_;
-  index_t units_ = 0;
+  seen_units seen_;
   std::int64_t samples_ = 0;
   std::int64_t nonfinite_ = 0;
 };

@@ -13,7 +13,9 @@
 namespace lutra::inline LUTRA_ABI {
 
 inline constexpr std::uint32_t saved_observer_magic = 0x424F544CU;  // "LTOB"
-inline constexpr std::uint32_t saved_observer_version = 2;
+inline constexpr std::uint32_t saved_observer_version = 3;
+inline constexpr std::uint32_t saved_observer_oldest =
+    2;  // without the grid of the units (observe/seen_units.hpp)
 
 // What of a spec decides how tensors are observed.
 inline std::string observation_of(const quantization_spec& spec) {
@@ -47,7 +49,11 @@ void load_observer(O& o, std::span<const std::uint8_t> bytes, std::string_view k
   if (const std::uint32_t magic = start.u32(); magic != saved_observer_magic) {
     start.corrupt("magic number", text_of(magic), text_of(saved_observer_magic));
   }
-  start.version(saved_observer_version);
+  if (const std::uint32_t v = start.u32();
+      v < saved_observer_oldest || v > saved_observer_version) {
+    raise(errc::unsupported, "state has another version", where, text_of(v),
+          range_text(saved_observer_oldest, saved_observer_version));
+  }
   state_reader in(unsealed(bytes, where), where);
   in.u64();  // both again: the seal covers them
   if (const std::string saved = in.text(); saved != key) {

@@ -13,9 +13,10 @@ class static_range {
   explicit static_range(const quantization_spec& spec) : input_(spec) {}
 
   void observe(tensor_view<const float> x) {
-    unit_ranges r = input_.read(x);
-    if (r.lo.empty()) return;
-    input_.count(r, x.size());
+    const block_grid units = input_.units_of(x.extents());
+    if (x.empty()) return;
+    unit_ranges r = input_.read(x, units);
+    input_.count(units, r.nonfinite);
     last_ = std::move(r);
     for (std::size_t u = 0; u < last_.lo.size(); ++u) {
       if (last_.lo[u] > last_.hi[u]) last_.lo[u] = last_.hi[u] = 0;  // nothing finite in this unit

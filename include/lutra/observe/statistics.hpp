@@ -26,7 +26,7 @@ class statistics {
     for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t u) {
       add_moments<Level>(piece, n, unit_[static_cast<std::size_t>(u)]);
     });
-    input_.count(units.count(), x.size(), count_nonfinite() - before);
+    input_.count(units, count_nonfinite() - before);
   }
   void merge(const statistics& other) {
     input_.check_same(other.input_, "statistics::merge");

@@ -314,7 +314,7 @@ class torch_histogram {
     std::vector<float> values = to_vector<float>(x);
     std::erase_if(values, [](float v) { return !(v - v == 0.0F); });
     if (!values.empty()) bins_.add(values);
-    input_.count(units.count(), x.size(), x.size() - static_cast<index_t>(values.size()));
+    input_.count(units, x.size() - static_cast<index_t>(values.size()));
   }
   void reset() {
     input_.reset();

@@ -1,0 +1,78 @@
+// lutra: tensor_fit.hpp - which tensors a fake-quantizer takes, by their shape.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   no elements                                      nothing to observe or to quantize: passed on
+//   extents that the blocks do not divide            disables for good, and is kept as the reason: passed on
+//   an axis that is missing or not there, a rank     invalid_argument, shape_mismatch
+//   units that are not those of earlier tensors      shape_mismatch (observe/seen_units.hpp)
+//   else                                             taken
+// Value type. O(rank).
+#pragma once
+
+#include <lutra/affine/spec.hpp>
+#include <lutra/observe/seen_units.hpp>
+#include <optional>
+
+namespace lutra::inline LUTRA_ABI {
+
+class tensor_fit {
+ public:
+  // Present: disabled.
+  const std::optional<block_mismatch>& mismatch() const noexcept { return mismatch_; }
+  // Of the tensors learnt.
+  const seen_units& units() const noexcept { return seen_; }
+
+  // The units of a tensor that is taken, absent for one that is passed on.
+  std::optional<block_grid> take(const quantization_spec& spec, const shape& extents) {
+    if (mismatch_ || extents.size() == 0) return {};
+    const char* where = "fake_quantizer";
+    const block_grid units = grid_of(spec.granularity, extents, where, short_groups::allow);
+    if (spec.short_groups == short_groups::forbid) {
+      mismatch_ = mismatch_of(extents, units.block());
+      if (mismatch_) return {};
+    }
+    seen_.check(spec.granularity, units, where);
+    return units;
+  }
+  // Later tensors must have the units of this one, which was taken.
+  void learn(const block_grid& units) noexcept { seen_.learn(units); }
+
+  bool agrees_with(const tensor_fit& other, const granularity& g) const noexcept {
+    return seen_.agrees_with(other.seen_, g);
+  }
+  // Knows the units that either knew, disabled if either was. They agree.
+  void add(const tensor_fit& other) noexcept {
+    seen_.add(other.seen_);
+    if (!mismatch_) mismatch_ = other.mismatch_;
+  }
+
+  void save_mismatch(state_writer& w) const {
+    w.u8(mismatch_ ? 1 : 0);
+    if (!mismatch_) return;
+    w.i64(mismatch_->axis);
+    w.i64(mismatch_->block_size);
+    w.extents(mismatch_->extents);
+  }
+  // Raises corrupt_data for what does not say why blocks do not fit.
+  void load_mismatch(state_reader& r) {
+    mismatch_.reset();
+    if (!r.flag()) return;
+    const std::int64_t axis = r.i64();
+    const std::int64_t block_size = r.i64();
+    const shape extents = r.extents();
+    if (axis < 0 || axis >= extents.rank() || block_size < 1 ||
+        extents[static_cast<int>(axis)] % block_size == 0) {
+      r.corrupt("reason why it is disabled", text_of(axis),
+                "an axis that the blocks do not divide");
+    }
+    mismatch_ = {static_cast<int>(axis), block_size, extents};
+  }
+  void enable() noexcept { mismatch_.reset(); }
+  void set_units(const seen_units& units) noexcept { seen_ = units; }
+
+ private:
+  std::optional<block_mismatch> mismatch_;
+  seen_units seen_;
+};
+
+}  // namespace lutra::inline LUTRA_ABI
