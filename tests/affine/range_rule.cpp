@@ -148,6 +148,43 @@ TEST_CASE("range_rule: fill takes what needs no rounding, and only where no unit
                      {{-1.0F}, {1.0F}}));
 }
 
+TEST_CASE("range_rule: ranges of safe magnitude have parameters") {
+  random_stream random(77);
+  std::vector<quantization_spec> specs = all_specs();
+  for (const dtype d : {dtype::int1, dtype::uint1, dtype::int2, dtype::uint2}) {
+    for (const qscheme scheme : {qscheme::symmetric, qscheme::asymmetric}) {
+      for (const qformulation form : {qformulation::zp, qformulation::minval}) {
+        for (const dtype type : {dtype::float32, dtype::float16, dtype::bfloat16}) {
+          specs.push_back({.dtype = d,
+                           .qscheme = scheme,
+                           .qformulation = form,
+                           .scale_rules = {.scale_type = type}});
+        }
+      }
+    }
+  }
+  for (const quantization_spec& s : specs) {
+    const float most = safe_magnitude(s);
+    for (int i = 0; i < 300; ++i) {
+      const auto end = [&] {
+        const std::uint64_t kind = random.below(6);
+        return kind == 0   ? 0.0F
+               : kind <= 3 ? most
+               : kind == 4 ? std::ldexp(most, -static_cast<int>(random.below(140)))
+                           : most * static_cast<float>(random.uniform());
+      };
+      const float lo = -end(), hi = end(), low = -end(), high = end();
+      const std::vector<float> los{lo, low}, his{hi, high};
+      const qparams p = qparams_from_range(s, los, his);
+      CHECK(p.scale.size() == 2);
+    }
+  }
+  // Four times that is too much for some.
+  CHECK_ERROR(qparams_from_range({.dtype = dtype::int1}, std::vector<float>{-0x1p127F},
+                                 std::vector<float>{0.0F}),
+              non_finite, "2^128");
+}
+
 TEST_CASE("range_rule: one bad range among many is named, the first of several") {
   const float largest = std::numeric_limits<float>::max();
   const auto derive = [](const quantization_spec& s, float lo, float hi, bool infinite_levels) {

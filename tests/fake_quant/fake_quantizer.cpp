@@ -313,7 +313,8 @@ TEST_CASE("fake_quantizer: states without a grid learn it from the first tensor"
 TEST_CASE("fake_quantizer: a tensor too wide for a scale leaves statistics and parameters alone") {
   const tensor<float> good = sample(shape{4, 8}, 4);
   const tensor<float> wide(shape{2}, {-3e38F, 3e38F});
-  for (const std::string_view key : {"static", "global_minmax", "histogram_percentile"}) {
+  for (const std::string_view key : {"static", "global_minmax", "histogram_percentile",
+                                     "histogram_mse", "histogram_entropy", "statistics"}) {
     CAPTURE(key);
     fake_quantizer f({.qscheme = qscheme::asymmetric, .qparam_calculator = key},
                      target::activation);
@@ -331,6 +332,78 @@ TEST_CASE("fake_quantizer: a tensor too wide for a scale leaves statistics and p
     f.enable_observer(false);
     CHECK(forward(f, good) == out);
   }
+}
+
+TEST_CASE("fake_quantizer: almost too wide statistics, tensors and pinned ends fail as a whole") {
+  const tensor<float> narrow = sample(shape{4, 8}, 5);
+  const tensor<float> wide(shape{2}, {-3e38F, 3e38F});
+  const tensor<float> nearly(shape{2}, {-8e37F, 8e37F});
+  for (const std::string_view key : {"global_minmax", "histogram_mse", "statistics"}) {
+    CAPTURE(key);
+    const quantization_spec s{.qscheme = qscheme::asymmetric, .qparam_calculator = key};
+    fake_quantizer f(s, target::activation);
+    f.observe(view(wide));  // calibration derives nothing
+    const auto bytes = f.save();
+    CHECK_ERROR(forward(f, narrow), non_finite, "wide");
+    CHECK(f.save() == bytes);
+    fake_quantizer g(s, target::activation);
+    forward(g, nearly);
+    CHECK(g.samples() == 2);
+    forward(g, narrow);
+    CHECK(g.samples() == 34);
+    CHECK(forward(g, narrow) == quantized(narrow, g.params()));
+    quantization_spec pinned = s;
+    pinned.float_range.lo = -3e38F;
+    fake_quantizer h(pinned, target::activation);
+    forward(h, narrow);
+    const auto good = h.save();
+    CHECK_ERROR(forward(h, nearly), non_finite, "wide");
+    CHECK(h.save() == good);
+    quantization_spec half_scales = s;
+    half_scales.scale_rules.scale_type = dtype::float16;
+    fake_quantizer scales(half_scales, target::activation);
+    const tensor<float> beyond_half(shape{2}, {-3e7F, 3e7F});
+    CHECK_ERROR(forward(scales, beyond_half), non_finite, "float16");
+    CHECK_FALSE(scales.initialized());
+  }
+}
+
+namespace {
+// An observer that counts its copies, and can say how wide it is.
+class costly : public static_range {
+ public:
+  using static_range::static_range;
+  costly(const costly& other) : static_range(other) { ++copies; }
+  costly(costly&&) = default;
+  costly& operator=(const costly& other) {
+    ++copies;
+    static_range::operator=(other);
+    return *this;
+  }
+  costly& operator=(costly&&) = default;
+  void observe(tensor_view<const float> x) {
+    static_range::observe(x);
+    for_each_element(x, [&](float e) { largest_ = std::max(largest_, std::fabs(e)); });
+  }
+  bool within(float bound) const { return largest_ <= bound; }
+  static inline int copies = 0;
+
+ private:
+  float largest_ = 0;
+};
+}  // namespace
+
+TEST_CASE("fake_quantizer: large statistics are copied in training only near the largest float") {
+  register_observer("costly", [](const quantization_spec& s) { return any_observer(costly(s)); });
+  fake_quantizer f({.qparam_calculator = "costly"}, target::activation);
+  costly::copies = 0;
+  for (std::uint64_t step = 0; step < 3; ++step) forward(f, sample(shape{4, 8}, 40 + step, 1e6));
+  CHECK(costly::copies == 0);
+  tensor<float> wide = sample(shape{4, 8}, 44);
+  wide[31] = 1e38F;
+  forward(f, wide);
+  CHECK(costly::copies == 1);
+  CHECK(f.samples() == 4 * 32);
 }
 
 TEST_CASE("fake_quantizer: granularity can change until the first tensor") {

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <limits>
+#include <lutra/core/random.hpp>
+#include <lutra/observe/finite_only.hpp>
 #include <lutra/observe/saved.hpp>
 #include <lutra/tensor/tensor.hpp>
 
@@ -97,6 +99,50 @@ TEST_CASE("any_observer: a registered observer is found, re-registering replaces
   o.observe(view(std::vector<float>{1}));
   o.observe(view(std::vector<float>{-1}));
   CHECK(range_of(o) == ends{{-1}, {0}});
+}
+
+TEST_CASE("any_observer: those that can say whether all they saw lies within a bound") {
+  random_stream random(31);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::string_view key :
+       {"static", "moving_average", "global_minmax", "statistics", "histogram_percentile",
+        "histogram_mse", "histogram_entropy", "torch_histogram"}) {
+    CAPTURE(key);
+    const bool can = key.starts_with("histogram") || key == "statistics";
+    if (key == "torch_histogram") {
+      CHECK_FALSE(make_observer(key, {}).within(1.0F));
+      continue;
+    }
+    const quantization_spec s{.qscheme = qscheme::asymmetric,
+                              .granularity = granularity::per_channel(0)};
+    any_observer o = make_observer(key, s);
+    CHECK(o.within(1.0F) == can);
+    for (int batch = 0; batch < 4; ++batch) {
+      tensor<float> x(shape{3, 40});
+      float largest = 0;
+      for (float& e : x.elements()) {
+        e = static_cast<float>(std::ldexp(random.normal(), 6 * batch));
+      }
+      x[7] = nan;
+      x[50] = std::numeric_limits<float>::infinity();
+      o.observe(view(x));
+      for (const float e : x.elements())
+        largest = std::isfinite(e) ? std::max(largest, std::fabs(e)) : largest;
+      if (batch == 0) CHECK_FALSE(o.within(std::nextafter(largest, 0.0F)));
+      CHECK(o.within(std::ldexp(1.0F, 6 * batch + 3)) == can);
+      CHECK_FALSE(o.within(std::ldexp(1.0F, 6 * batch)));
+      any_observer loaded = make_observer(key, s);
+      load_observer(loaded, save_observer(o, key, s), key, s);
+      CHECK(loaded.within(std::ldexp(1.0F, 6 * batch + 3)) == can);
+      // The range handed out lies within too.
+      const auto [lo, hi] = range_of(o);
+      for (const float e : lo) CHECK(-e <= std::ldexp(1.0F, 6 * batch + 3));
+      for (const float e : hi) CHECK(e <= std::ldexp(1.0F, 6 * batch + 3));
+    }
+  }
+  using strict = finite_only<histogram_mse>;
+  static_assert(bounded_observer<strict> && !bounded_observer<finite_only<static_range>>);
+  CHECK(any_observer(strict(quantization_spec{})).within(0.0F));
 }
 
 TEST_CASE("any_observer: a pinned end is that constant in units without finite data too") {

@@ -33,6 +33,12 @@ struct qparams_options {
   bool infinite_levels = false;       // let the outermost levels of very wide ranges overflow
 };
 
+// A range has parameters, whatever else the spec says, if neither end has a larger magnitude: a scale is at most twice
+// that and levels at most four times.
+constexpr float safe_magnitude(const quantization_spec& spec) noexcept {
+  return spec.scale_rules.scale_type == dtype::float16 ? 0x1p14F : 0x1p125F;
+}
+
 // The parameters of one unit; zero_point and minval mean nothing for float dtypes.
 struct unit_values {
   float scale = 0;

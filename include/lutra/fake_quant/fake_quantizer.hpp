@@ -9,8 +9,8 @@
 // A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good:
 // output is x, and disabled_reason() says why. One whose units (elements that share a scale) are more, fewer or
 // elsewhere than those of earlier tensors is an error (fake_quant/tensor_fit.hpp). Every other error leaves switches, statistics and parameters as they
-// were: a forward() that needs parameters learns from a tensor only if they can be derived
-// (on a copy of the statistics, 16 KiB per unit for histograms).
+// were: a forward() that needs parameters learns from a tensor only if they can be derived, which is tried on a copy of
+// the statistics. Large ones (bounded_observer) are copied only where they or the tensor are almost too wide.
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
@@ -244,16 +244,8 @@ class fake_quantizer {
     if (!observer_enabled_ && !fake_quant_enabled_) return false;
     const auto units = fit_.take(spec_, x.extents());
     if (!units) return false;
-    if (observer_enabled_ && !settled()) {
-      if (!fake_quant_enabled_) {
-        observe_units(x, *units);
-        return false;
-      }
-      any_observer after = observer_;
-      after.observe(x);
-      params_ = params_of(after);
-      observer_ = std::move(after);
-      fit_.learn(*units);
+    if (observer_enabled_) {
+      !fake_quant_enabled_ || is_narrow(x) ? observe_units(x, *units) : try_units(x, *units);
     }
     if (!fake_quant_enabled_) return false;
     check_observed();
@@ -266,6 +258,26 @@ class fake_quantizer {
     observer_.observe(x);
     params_.reset();
     fit_.learn(units);
+  }
+  // The same with the parameters that follow, or nothing where they cannot be derived.
+  void try_units(const tensor_view<const float>& x, const block_grid& units) {
+    if (settled()) return;
+    any_observer after = observer_;
+    after.observe(x);
+    params_ = params_of(after);
+    observer_ = std::move(after);
+    fit_.learn(units);
+  }
+  // Whether parameters can be derived after x, as far as its magnitudes and the observer can tell: only statistics
+  // that are large can.
+  bool is_narrow(const tensor_view<const float>& x) const {
+    const float most = safe_magnitude(spec_);
+    const auto& [lo, hi] = spec_.float_range;
+    if (-lo.value_or(0.0F) > most || hi.value_or(0.0F) > most || !observer_.within(most)) {
+      return false;
+    }
+    const unit_ranges r = ranges_of(x, block_grid(x.extents(), x.extents()));
+    return r.lo[0] >= -most && r.hi[0] <= most;
   }
   qparams params_of(const any_observer& o) const {
     const auto units = static_cast<std::size_t>(o.units());

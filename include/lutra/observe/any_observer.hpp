@@ -51,6 +51,10 @@ class any_observer {
   void range(std::span<float> lo, std::span<float> hi) const { table_->range(object_, lo, hi); }
   void save(state_writer& w) const { table_->save(object_, w); }
   void load(state_reader& r) { table_->load(object_, r); }
+  // False for kinds that cannot say.
+  bool within(float bound) const {
+    return table_->within != nullptr && table_->within(object_, bound);
+  }
   bool can_merge() const noexcept { return table_->merge != nullptr; }
   bool can_append() const noexcept { return table_->append != nullptr; }
   // Raises incompatible for boxes of different kinds, unsupported if the kind does not merge.
@@ -71,6 +75,7 @@ class any_observer {
     void (*load)(void*, state_reader&);
     void (*merge)(void*, const void*);   // null: not mergeable
     void (*append)(void*, const void*);  // null: not appendable
+    bool (*within)(const void*, float);  // null: not bounded
   };
   template <class O> static O& as(void* p) { return *static_cast<O*>(p); }
   template <class O> static const O& as(const void* p) { return *static_cast<const O*>(p); }
@@ -88,6 +93,13 @@ class any_observer {
       return nullptr;
     }
   }
+  template <class O> static constexpr auto within_of() -> bool (*)(const void*, float) {
+    if constexpr (bounded_observer<O>) {
+      return [](const void* p, float bound) -> bool { return as<O>(p).within(bound); };
+    } else {
+      return nullptr;
+    }
+  }
   template <class O>
   static constexpr table table_of = {
       [](void* p) { delete static_cast<O*>(p); },
@@ -101,7 +113,8 @@ class any_observer {
       [](const void* p, state_writer& w) { as<O>(p).save(w); },
       [](void* p, state_reader& r) { as<O>(p).load(r); },
       merge_of<O>(),
-      append_of<O>()};
+      append_of<O>(),
+      within_of<O>()};
 
   void combine(void (*function)(void*, const void*), const any_observer& other, const char* where) {
     if (table_ != other.table_) {

@@ -66,6 +66,11 @@ template <range_selection Selection> class histogram_observer {
       hi[u] = input_.high_end(r.hi);
     }
   }
+  // O(units).
+  bool within(float bound) const noexcept {
+    return std::ranges::all_of(
+        unit_, [&](const histogram& h) { return h.min() >= -bound && h.max() <= bound; });
+  }
   void save(state_writer& w) const {
     input_.save(w);
     for (const histogram& h : unit_) h.save(w);

@@ -50,6 +50,10 @@ class statistics {
       hi[u] = input_.high_end(unit_[u].max);
     }
   }
+  // O(units).
+  bool within(float bound) const noexcept {
+    return std::ranges::all_of(unit_, [&](const moments& m) { return m.abs_max() <= bound; });
+  }
   void save(state_writer& w) const {
     input_.save(w);
     w.u32(state_version);
