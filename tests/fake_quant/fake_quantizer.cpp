@@ -416,6 +416,17 @@ TEST_CASE("fake_quantizer: granularity can change until the first tensor") {
               "granularity cannot change", "per_tensor");
 }
 
+TEST_CASE("fake_quantizer: a granularity that came too late for a disabled one is refused") {
+  fake_quantizer f({.granularity = granularity::per_block(32, 0)}, target::weight);
+  const tensor<float> x = sample(shape{100, 3}, 4);
+  forward(f, x);
+  REQUIRE(f.disabled());
+  const std::string reason = f.disabled_reason();
+  CHECK_ERROR(f.set_granularity(granularity::per_channel(0)), invalid_state,
+              "granularity cannot change", "per_channel, axis 0", "disabled: block size 32");
+  CHECK(f.disabled_reason() == reason);
+}
+
 TEST_CASE("fake_quantizer: a granularity that the observer refuses changes nothing") {
   fake_quantizer f({.qparam_calculator = "torch_histogram"}, target::activation);
   CHECK_ERROR(f.set_granularity(granularity::per_channel(0)), unsupported, "per tensor only");

@@ -154,6 +154,19 @@ TEST_CASE("pattern_annotator: wrong nodes, slots, results and patterns are refus
               "not a state", "-1");
   CHECK_ERROR(with([](pattern_annotator& a) { a.preserves_range(99); })(), invalid_argument,
               "not in the match", "99");
+  // Specs are those of a config: checked at plan(), by field, also for what is not quantized.
+  const quantization_spec average{.averaging_constant = 2.0F};
+  CHECK_ERROR(with([=](pattern_annotator& a) { a.input(a.key(), 1, average); })(), invalid_argument,
+              "averaging_constant", "attend", "input 1", "2", "(0, 1]");
+  CHECK_ERROR(with([=](pattern_annotator& a) { a.output(a.key(), 0, average); })(),
+              invalid_argument, "averaging_constant", "attend", "output 0");
+  const quantization_spec observer{.qparam_calculator = "moving_averag"};
+  CHECK_ERROR(with([=](pattern_annotator& a) { a.input(a.key(), 0, observer); })(),
+              invalid_argument, "no observer under this key", "input 0.qparam_calculator",
+              "'moving_averag'", "default, ", "did you mean");
+  quantization_spec disabled = average;
+  disabled.enabled = false;
+  with([=](pattern_annotator& a) { a.input(a.key(), 1, disabled); })();
   pattern_registry r;
   CHECK_ERROR(r.add({"p", pattern_kind::custom, {{"x"}}}), invalid_argument, "annotator", "'p'");
   CHECK_ERROR(r.add({"p", pattern_kind::nary, {{"x"}}, [](pattern_annotator&) {}}),

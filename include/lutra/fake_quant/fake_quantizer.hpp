@@ -138,14 +138,17 @@ class fake_quantizer {
   // Of the tensors observed.
   const seen_units& units() const noexcept { return fit_.units(); }
 
-  // Raises invalid_state after the first tensor, and what make_observer raises; nothing is changed then.
+  // Raises invalid_state after the first tensor, also if that disabled it, and what check(spec) and make_observer raise;
+  // nothing is changed then.
   void set_granularity(const granularity& g) {
-    if (initialized()) {
+    if (initialized() || disabled()) {
       raise(errc::invalid_state, "granularity cannot change after the first tensor",
-            "fake_quantizer::set_granularity", text_of(g), text_of(spec_.granularity));
+            "fake_quantizer::set_granularity", text_of(g),
+            text_of(spec_.granularity) + (disabled() ? ", disabled: " + disabled_reason() : ""));
     }
     quantization_spec changed = spec_;
     changed.granularity = g;
+    check(changed, "fake_quantizer::set_granularity");
     observer_ = make_observer(observer_key_of(changed, target_), changed);
     spec_ = std::move(changed);
   }

@@ -14,6 +14,7 @@
 #include <lutra/graph/pattern.hpp>
 #include <lutra/graph/pattern_annotator.hpp>
 #include <lutra/graph/spec_lookup.hpp>
+#include <lutra/observe/observer_keys.hpp>
 #include <map>
 #include <string>
 #include <tuple>
@@ -351,11 +352,13 @@ inline void pattern_annotator::output(index_t node, std::size_t result) {
 inline void pattern_annotator::input(index_t node, std::size_t slot,
                                      const std::optional<quantization_spec>& spec) {
   const index_t e = edge(node, slot);
+  check_spec(spec, node, "input " + text_of(slot));
   decide(e, rules_.a_.value_of(e), spec);
 }
 inline void pattern_annotator::output(index_t node, std::size_t result,
                                       const std::optional<quantization_spec>& spec) {
   const index_t v = result_of(node, result);
+  check_spec(spec, node, "output " + text_of(result));
   decide(rules_.a_.output_point(v), v, spec);
 }
 inline void pattern_annotator::share(index_t node, std::size_t result, std::size_t slot) {
@@ -365,6 +368,13 @@ inline void pattern_annotator::share(index_t node, std::size_t result, std::size
   if (!rules_.is_float(v) || !rules_.a_[from].on()) return decide(point, v, std::nullopt);
   rules_.a_.refer(point, from, reason::shared_range, node);
 }
+inline void pattern_annotator::check_spec(const std::optional<quantization_spec>& spec,
+                                          index_t node, const std::string& what) const {
+  if (!spec || !spec->enabled) return;
+  const std::string at = "pattern_annotator, node " + graph().name[to_size(node)] + ", " + what;
+  check(*spec, at);
+  check_observer_key(spec->qparam_calculator, at + ".qparam_calculator");
+}
 inline void pattern_annotator::decide(index_t point, index_t value,
                                       const std::optional<quantization_spec>& spec) {
   annotations& a = rules_.a_;
@@ -373,7 +383,6 @@ inline void pattern_annotator::decide(index_t point, index_t value,
   }
   if (!rules_.is_float(value)) return a.turn_off(point, reason::not_float);
   if (!spec || !spec->enabled) return a.turn_off(point, reason::by_annotator, source_);
-  check(*spec, "pattern_annotator");
   a.set_own(point, a.keep(*spec), graph().is_state(value), *config_.module, reason::by_annotator,
             source_);
 }

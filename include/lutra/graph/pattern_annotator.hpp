@@ -36,7 +36,7 @@ class pattern_annotator {
   // result it does not have.
   void input(index_t node, std::size_t slot);
   void output(index_t node, std::size_t result = 0);
-  // With this spec; absent: off. What is not floating point, or a palette, stays as it is.
+  // With this spec, which is checked here as one of a config is; absent: off. What is not floating point, or a palette, stays as it is.
   void input(index_t node, std::size_t slot, const std::optional<quantization_spec>& spec);
   void output(index_t node, std::size_t result, const std::optional<quantization_spec>& spec);
   // The result shares the fake-quantizer of an operand of its node; off if that one is.
@@ -51,6 +51,8 @@ class pattern_annotator {
   void check_node(index_t node) const;
   index_t edge(index_t node, std::size_t slot) const;
   index_t result_of(index_t node, std::size_t result) const;
+  void check_spec(const std::optional<quantization_spec>& spec, index_t node,
+                  const std::string& what) const;
   void decide(index_t point, index_t value, const std::optional<quantization_spec>& spec);
 
   op_rules& rules_;
