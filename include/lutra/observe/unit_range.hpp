@@ -43,6 +43,19 @@ struct span_range {
   }
 };
 
+// One more register of elements: lo and hi of each lane so far, and the sum of x - x, which is NaN in a lane that met one
+// that is not finite.
+template <class V>
+[[gnu::always_inline]] inline void extend_range(const V& x, V& lo, V& hi, V& bad) noexcept {
+  lo = simd::min(x, lo);
+  hi = simd::max(x, hi);
+  bad = bad + (x - x);
+}
+template <class V> [[gnu::always_inline]] inline bool all_were_finite(const V& bad) noexcept {
+  constexpr std::uint32_t every_lane = (1U << simd::lanes<V>)-1U;
+  return simd::mask_to_bits(simd::equal(bad, V(0.0F))) == every_lane;
+}
+
 // Blocks are read four registers at a time, what is left register by register, assuming everything is finite; the sum of
 // x - x is NaN where that was wrong, and the block is read again element by element.
 template <class Level = simd::native> span_range range_of_span(const float* x, index_t n) noexcept {
@@ -50,18 +63,14 @@ template <class Level = simd::native> span_range range_of_span(const float* x, i
   constexpr index_t lanes = simd::lanes<V>;
   constexpr index_t stride = 4 * lanes;
   constexpr index_t block = 64 * stride;
-  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
   const V zero(0.0F);
   span_range r;
   index_t i = 0;
   const auto step = [](const float* p, V& lo, V& hi, V& bad) {
-    const V v = simd::load<V>(p);
-    lo = simd::min(v, lo);
-    hi = simd::max(v, hi);
-    bad = bad + (v - v);
+    extend_range(simd::load<V>(p), lo, hi, bad);
   };
   const auto take = [&](index_t begin, const V& lo, const V& hi, const V& bad) {  // [begin, i)
-    if (simd::mask_to_bits(simd::equal(bad, zero)) == every_lane) {
+    if (all_were_finite(bad)) {
       r.lo = std::min(r.lo, simd::smallest(lo));
       r.hi = std::max(r.hi, simd::largest(hi));
     } else {
@@ -110,9 +119,7 @@ bool ranges_of_blocks(const float* x, index_t length, index_t count, float* lo,
                       float* hi) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  constexpr std::uint32_t every_lane = (1U << lanes) - 1U;
-  const V zero(0.0F);
-  V bad = zero;
+  V bad(0.0F);
   for (index_t u = 0; u < count; ++u, x += length) {
     simd::read_ahead(x);
     const V first = simd::load<V>(x);
@@ -120,15 +127,12 @@ bool ranges_of_blocks(const float* x, index_t length, index_t count, float* lo,
     bad = bad + (first - first);
     for (index_t i = lanes; i < length; i += lanes) {
       simd::read_ahead(x + i);
-      const V v = simd::load<V>(x + i);
-      least = simd::min(v, least);
-      most = simd::max(v, most);
-      bad = bad + (v - v);
+      extend_range(simd::load<V>(x + i), least, most, bad);
     }
     lo[u] = simd::smallest(least) + 0.0F;  // never -0
     hi[u] = simd::largest(most) + 0.0F;
   }
-  return simd::mask_to_bits(simd::equal(bad, zero)) == every_lane;
+  return all_were_finite(bad);
 }
 
 // One range per parameter of `units` (row-major over its grid).
