@@ -43,8 +43,17 @@ TEST_CASE("kernels: each of the ten kinds quantizes and restores as element.hpp 
           expected[i] = static_cast<std::uint8_t>(encode_one(x[i], u, q));
         }
         const auto fake = fake_quantize_kernels_of<Level>(p, q);
-        fake.run(x.data(), out.data(), n, c, false);
+        fake.run(x.data(), out.data(), n, u, false);
         CHECK(cases::same_bits(out, faked));
+        unit_params tiny = u;  // not regular
+        tiny.scale = 0x1.8p-70F;
+        fake.run(x.data(), out.data(), n, tiny, false);
+        bool same = true;
+        for (std::size_t i = 0; i < size; ++i) {
+          same = same && std::bit_cast<std::uint32_t>(out[i]) ==
+                             std::bit_cast<std::uint32_t>(fake_quantize_one(x[i], tiny, q));
+        }
+        CHECK(same);
         fake.rows(x.data(), out.data(), n, n, row, false);
         CHECK(cases::same_bits(out, faked));
         constexpr index_t lanes = simd::lanes<simd::floats<Level>>;

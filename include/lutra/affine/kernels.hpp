@@ -47,11 +47,10 @@ template <class V, unit_form Form, class F> void with_source(const row_constants
   }
 }
 
-// x, out: n elements of one unit (run), `count` units of `length` elements, those of p from
+// x, out: n elements of one unit, whatever its scale (run), `count` units of `length` elements, those of p from
 // `at` on (blocks), n elements with constants of their own that begin anew after every `period` (rows).
 struct fake_quantize_kernels {
-  void (*run)(const float* x, float* out, index_t n, const unit_constants<float>& unit,
-              bool stream);
+  void (*run)(const float* x, float* out, index_t n, const unit_params& unit, bool stream);
   void (*blocks)(const float* x, float* out, index_t length, index_t count, const qparams& p,
                  index_t at, bool stream);
   void (*rows)(const float* x, float* out, index_t n, index_t period, const row_constants& units,
@@ -64,8 +63,8 @@ fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
     constexpr unit_form f = decltype(form)::value;
     constexpr quotient_method m = decltype(method)::value;
     return fake_quantize_kernels{
-        [](const float* x, float* out, index_t n, const unit_constants<float>& unit, bool stream) {
-          fake_quantize_loop<Level, f, m>(x, out, n, uniform_constants<V>(unit), stream);
+        [](const float* x, float* out, index_t n, const unit_params& unit, bool stream) {
+          fake_quantize_unit<Level, f, m>(x, out, n, unit, stream);
         },
         [](const float* x, float* out, index_t length, index_t count, const qparams& units,
            index_t at, bool stream) {

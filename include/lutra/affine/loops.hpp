@@ -209,10 +209,11 @@ void fake_quantize_rows(const float* x, float* out, index_t n, index_t period, c
 
 // n elements of one unit, whatever its scale.
 template <class Level, unit_form Form, quotient_method Method>
-void fake_quantize_unit(const float* x, float* out, index_t n, const unit_params& u) noexcept {
+void fake_quantize_unit(const float* x, float* out, index_t n, const unit_params& u,
+                        bool stream) noexcept {
   if (is_regular(u.scale)) {
     const uniform_constants<simd::floats<Level>> constants(constants_of(u));
-    return fake_quantize_from<Level, Form, Method, false>(0, x, out, n, constants);
+    return fake_quantize_loop<Level, Form, Method>(x, out, n, constants, stream);
   }
   constexpr quotient q =
       Method == quotient_method::multiply ? quotient::reciprocal : quotient::exact;
@@ -243,7 +244,7 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
     if (first + lanes < count) next = made(first + lanes);
     if (!all_regular(all.scale)) {
       for (index_t u = 0; u < n; ++u, x += each, out += each) {
-        fake_quantize_unit<Level, Form, Method>(x, out, each, unit_of(p, at + first + u));
+        fake_quantize_unit<Level, Form, Method>(x, out, each, unit_of(p, at + first + u), false);
       }
       continue;
     }

@@ -163,12 +163,7 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
   for_each_piece<V, simd::lanes<V>>(
       p, units, p.qformulation == qformulation::minval,
       [&](index_t first, index_t n, index_t at) {
-        const unit_params u = unit_of(p, at);
-        if (is_regular(u.scale)) {
-          kernels.run(from + first, to + first, n, constants_of(u), stream);
-          return;
-        }
-        for (index_t i = first; i < first + n; ++i) to[i] = fake_quantize_one(from[i], u, q);
+        kernels.run(from + first, to + first, n, unit_of(p, at), stream);
       },
       [&](index_t first, index_t n, index_t count, index_t at) {
         kernels.blocks(from + first, to + first, n, count, p, at, stream);
