@@ -212,6 +212,9 @@ const bool registered = [] {
   for (const size_class& size : {bench::small, bench::large}) {
     add_forward("fake_quantize/f32/per_tensor/int8", size, int8);
     add_forward("fake_quantize_reciprocal/f32/per_tensor/int8", size, int8, quotient::reciprocal);
+    add_forward("fake_quantize/f32/per_tensor_minval/int8", size,
+                {.qscheme = qscheme::asymmetric, .qformulation = qformulation::minval});
+    add_forward("fake_quantize/f32/per_tensor/e4m3", size, {.dtype = dtype::float8_e4m3fn});
     add_forward("fake_quantize_with_mask/f32/per_tensor/int8", size, int8, quotient::exact, true);
     const std::string end = size.name;
     bench::add("quantize/f32_to_i8/" + end, "vs roof/read/" + end,

@@ -17,7 +17,7 @@ namespace lutra::inline LUTRA_ABI {
 
 struct quantization_error {
   std::int64_t elements = 0;   // finite ones
-  std::int64_t nonfinite = 0;  // of the rest, NaN or infinite
+  std::int64_t nonfinite = 0;  // the others: NaN, infinite
   double mse = 0;
   double max_error = 0;
   double signal = 0;            // mean of x^2

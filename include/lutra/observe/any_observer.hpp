@@ -144,6 +144,7 @@ class observer_registry {
     static observer_registry registry;
     return registry;
   }
+  // The factory first: a key that plan() takes, in any thread, can be made.
   bool add(std::string_view key, observer_factory make) {
     const std::lock_guard lock(mutex_);
     const bool replaced = !factories_.insert_or_assign(std::string(key), make).second;

@@ -99,7 +99,7 @@ class torch_bins {
     std::vector<std::uint64_t> exact(counts_.size());
     for (const float v : x) {
       if (v < lo || v > hi) continue;
-      const float at = (v - lo) * real_bins() / (hi - lo);  // NaN where the width overflows
+      const float at = (v - lo) * real_bins() / (hi - lo);  // infinite where the product overflows
       const bool inside = at > 0.0F && at < real_bins();
       ++exact[inside ? static_cast<std::size_t>(at) : at > 0.0F ? exact.size() - 1 : 0];
     }
