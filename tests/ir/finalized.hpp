@@ -46,7 +46,47 @@ inline lutra::ir::graph finalized(lutra::ir::graph g, const lutra::tensor<float>
   return g;
 }
 
-// Integer and simulated outputs in steps of the output scale: rarely apart, and by at most one. (A code that
+// Runs shards last to first and counts how often it is asked.
+struct counting_executor {
+  lutra::index_t* calls;
+  template <class F> void bulk(lutra::index_t n, F&& f) const {
+    ++*calls;
+    while (n-- > 0) f(n);
+  }
+};
+template <class Op> inline constexpr bool shares_work = false;
+template <> inline constexpr bool shares_work<lutra::ir::integer_conv> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_conv_transpose> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_linear> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_conv3d> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_conv_transpose3d> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_grouped_conv> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_grouped_conv_transpose> = true;
+template <> inline constexpr bool shares_work<lutra::ir::integer_grouped_linear> = true;
+
+// Every layer hands its work to the executor (a small one in a single piece of work per call, a volume in one per
+// slice), and the order of the shards changes no bit.
+inline void check_executor(const lutra::ir::integer_program& program,
+                           const lutra::tensor<float>& x) {
+  using namespace lutra;
+  index_t calls = 0, layers = 0;
+  bool volumes = false;
+  for (const ir::integer_step& s : program.steps()) {
+    std::visit(
+        [&](const auto& op) {
+          using Op = std::decay_t<decltype(op)>;
+          layers += shares_work<Op> ? 1 : 0;
+          volumes = volumes || std::is_same_v<Op, ir::integer_conv3d> ||
+                    std::is_same_v<Op, ir::integer_conv_transpose3d>;
+        },
+        s.operation);
+  }
+  CHECK(program.run_codes(lutra::view(x), counting_executor{&calls}) ==
+        program.run_codes(lutra::view(x)));
+  CHECK((volumes ? calls > layers : calls == layers));
+}
+
+// Integer and simulated outputs in steps of the output scale: rarely apart, and by at most one, for every executor. (A code that
 // differs early in a deep network may move an output by more.)
 inline void check_agreement(const lutra::ir::graph& g, const lutra::tensor<float>& x,
                             double most_different, float most_steps = 1) {
@@ -55,6 +95,7 @@ inline void check_agreement(const lutra::ir::graph& g, const lutra::tensor<float
   const auto simulated = ir::interpreter(g).run(x);
   const auto integer = program.run(x);
   REQUIRE(simulated.extents() == integer.extents());
+  check_executor(program, x);
   const float step = program.output_parameters().scale[0];
   index_t different = 0;
   for (index_t i = 0; i < integer.size(); ++i) {

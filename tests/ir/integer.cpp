@@ -1,5 +1,7 @@
 #include <lutra/ir/integer.hpp>
 
+#include <stdexcept>
+
 #include "ir/finalized.hpp"
 
 using namespace lutra;
@@ -14,6 +16,10 @@ ir::graph relu_chain() {
   b.output(b.add(b.relu(y), y));
   return std::move(b).build();
 }
+
+struct stopping_executor {
+  template <class F> void bulk(index_t, F&&) const { throw std::runtime_error("stopped"); }
+};
 
 }  // namespace
 
@@ -44,6 +50,14 @@ TEST_CASE("integer: an input of another shape is refused with the node's name") 
   CHECK_ERROR(program.run(random_tensor({3, 4}, 1)), shape_mismatch, "node 'linear' (linear)",
               "[3, 4]");
   CHECK(program.run(tensor<float>({0, 5})).extents() == shape{0, 6});
+}
+
+TEST_CASE("integer: an executor gets the layers; what it throws reaches the caller") {
+  const auto x = random_tensor({20, 5}, 2);
+  const ir::integer_program program = ir::lower(test::finalized(relu_chain(), x));
+  CHECK_THROWS_WITH(program.run(x, stopping_executor{}), "stopped");
+  CHECK_THROWS_WITH(program.run_codes(lutra::view(x), stopping_executor{}), "stopped");
+  test::check_executor(program, x);
 }
 
 TEST_CASE("integer: strided inputs are read in their order") {

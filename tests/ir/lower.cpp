@@ -211,6 +211,7 @@ TEST_CASE("lower: layers with a fused activation equal the simulation in every c
       const ir::integer_program program = ir::lower(g);
       CHECK(program.steps().size() == 1);
       const auto x = random_tensor(c.input, 21);
+      test::check_executor(program, x);
       const auto simulated = ir::interpreter(g).run(x);
       CHECK(program.run(x) == simulated);
       const std::set<float> values(simulated.elements().begin(), simulated.elements().end());

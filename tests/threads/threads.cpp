@@ -17,6 +17,7 @@
 #include <array>
 #include <string>
 
+#include "ir/finalized.hpp"
 #include "thread_executor.hpp"
 
 namespace {
@@ -176,6 +177,31 @@ TEST_CASE("threads: products with scales, convolutions, and an executor of threa
   check(tensor<std::int8_t>(shape{5, 130, 7, 7}), [&](const auto& ex, auto& out) {
     conv2d_scaled(ex, w, image, {}, {0.1F, 128}, codes, out);
   });
+}
+
+TEST_CASE("threads: an integer program by several, and by executors of two, three and five") {
+  ir::builder b;
+  const auto state = [&](const char* name, const shape& s, std::uint64_t seed) {
+    return b.state(name, normal(s, seed));
+  };
+  const auto c = b.relu(b.conv2d(b.input("x"), state("c.weight", {12, 3, 3, 3}, 1),
+                                 state("c.bias", {12}, 2), {.padding = {1, 1}}));
+  const auto t =
+      b.conv_transpose2d(b.max_pool2d(c), state("t.weight", {12, 2, 2, 2}, 3), {}, {.groups = 4});
+  b.output(b.linear(b.flatten(t), state("fc.weight", {300, 8 * 13 * 8}, 4)));
+  const ir::graph net = std::move(b).build();
+  const tensor<float> x = normal({9, 3, 25, 14}, 5);
+  for (const auto axis : {std::optional<int>{}, std::optional<int>{1}}) {
+    const ir::graph g = test::finalized(net, x, {}, 3, axis);
+    const ir::integer_program program = ir::lower(g);
+    const tensor<float> expected = program.run(x);
+    for (const int threads : {2, 3, 5}) CHECK(program.run(x, thread_executor{threads}) == expected);
+    std::array<bool, 4> equal{};
+    in_threads([&](int i) {
+      equal[static_cast<std::size_t>(i)] = program.run(x, thread_executor{2}) == expected;
+    });
+    for (const bool e : equal) CHECK(e);
+  }
 }
 
 TEST_CASE("threads: the streaming threshold is read while it is set") {

@@ -4,8 +4,8 @@
 // Made by ir/lower.hpp, step by step as ops/integer*.hpp say. Between the quantization of the input, or the look-up of
 // its indices, and the codes of the output every value is an integer_value, that is int8: no float tensor can be held.
 // Weights are packed palettes; there are no float weights, biases are int32.
-// run() is const and may be called from several threads at once; it uses none of its own. A value is
-// freed after its last use.
+// run() is const and may be called from several threads at once. It uses those of an executor, within a layer, or only
+// the calling thread; results do not depend on it. A value is freed after its last use.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
@@ -28,7 +28,8 @@ class integer_program {
   const qparams& output_parameters() const noexcept { return output_; }
 
   // Codes of the output for one float batch (of an embedding: whole numbers).
-  integer_value run_codes(const tensor_view<const float>& input) const {
+  integer_value run_codes(const tensor_view<const float>& input,
+                          executor_ref ex = serial_executor{}) const {
     std::vector<integer_value> values(last_use_.size());
     for (const input_step& s : inputs_) {
       values[to_size(s.result)] =
@@ -46,8 +47,8 @@ class integer_program {
       }
       std::vector<const integer_value*> operands;
       for (const index_t v : s.operands) operands.push_back(&values[to_size(v)]);
-      integer_value made =
-          std::visit([&](const auto& op) { return execute(op, s.name, operands); }, s.operation);
+      integer_value made = std::visit(
+          [&](const auto& op) { return execute(op, s.name, operands, ex); }, s.operation);
       for (const index_t v : s.operands) {
         if (dies(v)) values[to_size(v)] = integer_value();
       }
@@ -56,13 +57,16 @@ class integer_program {
     return std::move(values[to_size(output_value_)]);
   }
   // The same, dequantized at the very end.
-  tensor<float> run(const tensor_view<const float>& input) const {
-    const integer_value codes = run_codes(input);
+  tensor<float> run(const tensor_view<const float>& input,
+                    executor_ref ex = serial_executor{}) const {
+    const integer_value codes = run_codes(input, ex);
     tensor<float> out(codes.extents());
     dequantize(lutra::view(codes), output_, lutra::view(out));
     return out;
   }
-  tensor<float> run(const tensor<float>& input) const { return run(lutra::view(input)); }
+  tensor<float> run(const tensor<float>& input, executor_ref ex = serial_executor{}) const {
+    return run(lutra::view(input), ex);
+  }
 
  private:
   friend class lowering;

@@ -13,10 +13,12 @@
 //   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
 //   map           one table look-up per element: a relu on its own, or a change of scale
 // Weights with groups of inputs are in integer_grouped.hpp, volumes in integer_volume.hpp, embeddings and batch norms in integer_table.hpp.
-// The same bits on every instruction set and compiler. Thread-safe: pure functions.
+// An executor shares the work of conv, conv_transpose and linear; all others run on the calling thread.
+// The same bits on every instruction set and compiler and for every executor. Thread-safe: pure functions.
 #pragma once
 
 #include <lutra/affine/element.hpp>
+#include <lutra/core/executor_ref.hpp>
 #include <lutra/ir/ops/registry.hpp>
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/conv_transpose.hpp>
@@ -169,8 +171,8 @@ void run_layer(const Op& op, const tensor_view<std::int8_t>& out, F&& layer) {
   encode_activated(*op.activated, std::move(sums), out.data());
 }
 
-inline integer_value execute(const integer_conv& op, const std::string& where,
-                             integer_operands in) {
+inline integer_value execute(const integer_conv& op, const std::string& where, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   const shape& w = op.weight.weight_shape();
   shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
@@ -183,30 +185,30 @@ inline integer_value execute(const integer_conv& op, const std::string& where,
   }
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
-      conv2d(op.weight, x, op.options, epilogue, to);
+      conv2d(ex, op.weight, x, op.options, epilogue, to);
     });
   });
 }
 
 inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry, where);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
-      conv_transpose2d(op.weight, x, op.options, epilogue, to);
+      conv_transpose2d(ex, op.weight, x, op.options, epilogue, to);
     });
   });
 }
 
 inline integer_value execute(const integer_linear& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
   integer_value out(linear_result(x, op.weight.depth(), op.weight.rows(), where));
   const index_t m = x.extents().product(0, x.rank() - 1);
   const tensor_view<const std::int8_t> rows(x.data(), shape{m, op.weight.depth()});
   run_layer(op, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),
-            [&](const auto& epilogue, const auto& to) { gemm(op.weight, rows, epilogue, to); });
+            [&](const auto& epilogue, const auto& to) { gemm(ex, op.weight, rows, epilogue, to); });
   return out;
 }
 
@@ -227,7 +229,7 @@ inline void divide(const tensor_view<const std::int8_t>& x, const std::array<ind
 }
 
 inline integer_value execute(const integer_max_pool& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   lutra::pool2d_options options = op.options;
   divide(x, op.adaptive, options.kernel, options.window, where);
@@ -238,7 +240,7 @@ inline integer_value execute(const integer_max_pool& op, const std::string& wher
 }
 
 inline integer_value execute(const integer_mean_pool& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   mean_pool2d_options options = op.options;
   divide(x, op.adaptive, options.kernel, options.window, where);
@@ -250,7 +252,7 @@ inline integer_value execute(const integer_mean_pool& op, const std::string& whe
 }
 
 inline integer_value execute(const integer_matmul& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref = serial_executor{}) {
   const integer_value& a = *in[0];
   const integer_value& b = *in[1];
   const auto [extents, plain] = matmul_shape(a.extents(), b.extents(), where);
@@ -282,8 +284,8 @@ inline integer_value execute(const integer_matmul& op, const std::string& where,
   return out;
 }
 
-inline integer_value execute(const integer_elementwise& op, const std::string&,
-                             integer_operands in) {
+inline integer_value execute(const integer_elementwise& op, const std::string&, integer_operands in,
+                             executor_ref = serial_executor{}) {
   std::vector<tensor<float>> operands;
   for (std::size_t i = 0; i < in.size(); ++i) {
     tensor<float>& x = operands.emplace_back(in[i]->extents());
@@ -298,7 +300,8 @@ inline integer_value execute(const integer_elementwise& op, const std::string&,
   return out;
 }
 
-inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in) {
+inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in,
+                             executor_ref = serial_executor{}) {
   if (in[0]->extents() != in[1]->extents()) {
     node at;  // repeats as the float operation does
     at.op = "add";
@@ -313,7 +316,8 @@ inline integer_value execute(const integer_add& op, const std::string& where, in
   return out;
 }
 
-inline integer_value execute(const integer_map& op, const std::string&, integer_operands in) {
+inline integer_value execute(const integer_map& op, const std::string&, integer_operands in,
+                             executor_ref = serial_executor{}) {
   integer_value out(in[0]->extents());
   for (index_t i = 0; i < out.size(); ++i) {
     out[i] = op.table[static_cast<std::size_t>((*in[0])[i] + 128)];
@@ -328,14 +332,15 @@ inline bool keeps_order(const integer_layout& op) {
 inline shape new_shape(const integer_layout& op, const shape& s) {
   return op.at.op == "flatten" ? flattened_shape(op.at, s) : reshaped_shape(op.at, s);
 }
-inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in) {
+inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in,
+                             executor_ref = serial_executor{}) {
   const shape& s = in[0]->extents();
   if (keeps_order(op)) return in[0]->reshaped(new_shape(op, s));
   return permuted<std::int8_t>(lutra::view(*in[0]), axis_order(op.at, s.rank()));
 }
 
 inline integer_value execute(const integer_concat& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref = serial_executor{}) {
   std::vector<tensor_view<const std::int8_t>> views;
   for (const integer_value* x : in) views.push_back(lutra::view(*x));
   return joined<std::int8_t>(views, op.axis, where);

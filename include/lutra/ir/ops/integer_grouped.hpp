@@ -6,7 +6,7 @@
 //   codes = clamp(round((sum * s_x + bias) / s_y) + z_y)
 // with each operation rounded; a relu, relu6 or hardtanh is a bound of the clamp, any other activation is computed in
 // f32 before the codes. A 2 x 2 pool behind it stays a step of its own.
-// The same bits on every instruction set and compiler. Thread-safe: pure functions.
+// The same bits on every instruction set and compiler and for every executor. Thread-safe: pure functions.
 #pragma once
 
 #include <lutra/ir/ops/integer.hpp>
@@ -57,36 +57,36 @@ void run_grouped(const grouped_finish& finish, const tensor_view<std::int8_t>& o
 }
 
 inline integer_value execute(const integer_grouped_conv& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   const shape& w = op.weight.weight_shape();
   const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_grouped(op.finish, out, [&](const auto& output, const auto& to) {
-      conv2d_scaled(op.weight, x, op.options, op.finish.input, output, to);
+      conv2d_scaled(ex, op.weight, x, op.options, op.finish.input, output, to);
     });
   });
 }
 
 inline integer_value execute(const integer_grouped_conv_transpose& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const auto x = as_images(*in[0], op.axes, where);
   const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry, where);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_grouped(op.finish, out, [&](const auto& output, const auto& to) {
-      conv_transpose2d_scaled(op.weight, x, op.options, op.finish.input, output, to);
+      conv_transpose2d_scaled(ex, op.weight, x, op.options, op.finish.input, output, to);
     });
   });
 }
 
 inline integer_value execute(const integer_grouped_linear& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   integer_value out(linear_result(*in[0], op.weight.depth(), op.weight.rows(), where));
   const index_t m = out.extents().product(0, out.rank() - 1);
   const tensor_view<const std::int8_t> rows(in[0]->data(), shape{m, op.weight.depth()});
   run_grouped(op.finish, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),
               [&](const auto& output, const auto& to) {
-                gemm_scaled(op.weight, rows, op.finish.input, output, to);
+                gemm_scaled(ex, op.weight, rows, op.finish.input, output, to);
               });
   return out;
 }

@@ -53,7 +53,7 @@ inline integer_value look_up(const integer_embedding& op, const std::string& whe
 }
 
 inline integer_value execute(const integer_channel_map& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref = serial_executor{}) {
   const integer_value& x = *in[0];
   const auto channels = static_cast<index_t>(op.tables.size());
   if (x.rank() < 2 || x.extent(1) != channels) {

@@ -53,7 +53,7 @@ void gather_slices(const integer_value& x, index_t kernel, std::int8_t fill, Sou
 // The whole result, of `depth` slices. source(z, k): what kernel position k of output slice z reads.
 template <class Op, class Source>
 integer_value run_slices(const Op& op, const std::string& where, const integer_value& x,
-                         index_t depth, Source&& source) {
+                         index_t depth, executor_ref ex, Source&& source) {
   const auto fill = static_cast<std::int8_t>(op.slice.options.padding_value);
   integer_value images({x.extent(0), x.extent(1) * op.kernel, x.extent(3), x.extent(4)});
   integer_value out;
@@ -61,7 +61,7 @@ integer_value run_slices(const Op& op, const std::string& where, const integer_v
     gather_slices(
         x, op.kernel, fill, [&](index_t k) { return source(z, k); }, images);
     const integer_value* const operand = &images;
-    const integer_value made = execute(op.slice, where, {&operand, 1});
+    const integer_value made = execute(op.slice, where, {&operand, 1}, ex);
     const index_t slice = made.extent(2) * made.extent(3);
     if (z == 0) {
       out = integer_value({made.extent(0), made.extent(1), depth, made.extent(2), made.extent(3)});
@@ -78,18 +78,18 @@ inline void expect_volumes(const integer_value& x, const std::string& where) {
 }
 
 inline integer_value execute(const integer_conv3d& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
   expect_volumes(x, where);
   const index_t depth = output_extent(op.depth, 1, x.extent(2), op.kernel);
   if (depth == 0) window_too_large(where, x.extents());
-  return run_slices(op, where, x, depth, [&](index_t z, index_t k) {
+  return run_slices(op, where, x, depth, ex, [&](index_t z, index_t k) {
     const index_t from = z * op.depth.stride[1] - op.depth.padding[1] + k * op.depth.dilation[1];
     return from < x.extent(2) ? std::max<index_t>(from, -1) : -1;
   });
 }
 inline integer_value execute(const integer_conv_transpose3d& op, const std::string& where,
-                             integer_operands in) {
+                             integer_operands in, executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
   expect_volumes(x, where);
   const index_t depth = output_extent(op.depth, 1, x.extent(2), op.kernel);
@@ -97,7 +97,7 @@ inline integer_value execute(const integer_conv_transpose3d& op, const std::stri
     raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
   }
   const spread_axis spread = spread_of(op.depth, 1, x.extent(2), op.kernel);
-  return run_slices(op, where, x, depth, [&](index_t z, index_t k) -> index_t {
+  return run_slices(op, where, x, depth, ex, [&](index_t z, index_t k) -> index_t {
     const index_t at = z + k * op.depth.window.dilation[1] - spread.first;
     if (at < 0 || at % spread.stride != 0 || at / spread.stride >= x.extent(2)) return -1;
     return at / spread.stride;
@@ -129,8 +129,8 @@ inline std::int8_t outside(const integer_max_pool&) { return -128; }
 inline std::int8_t outside(const integer_mean_pool& p) { return p.options.zero_point; }
 
 template <class Pool>
-integer_value execute(const integer_pool3d<Pool>& op, const std::string& where,
-                      integer_operands in) {
+integer_value execute(const integer_pool3d<Pool>& op, const std::string& where, integer_operands in,
+                      executor_ref = serial_executor{}) {
   const integer_value& x = *in[0];
   expect_volumes(x, where);
   volume_window w = op.window;
