@@ -160,6 +160,31 @@ TEST_CASE("conv: pooled outputs equal the maxima of the whole ones at every leve
   if (!test::quick()) CHECK(pooled_levels_agree(r, {1, 40, 4, 91, 90, 3, 3, padded}, {}));
 }
 
+TEST_CASE("conv: channels and taps around what a tile holds") {
+  random_stream r(8);
+  const auto options = [&](index_t groups) {
+    conv2d_options o{.window = window2d::symmetric({1, 1}, {1, 1}), .groups = groups};
+    o.padding_value = static_cast<std::int32_t>(test::pick(r, -128, 127));
+    return o;
+  };
+  bool good = true;
+  for (const index_t filters : {5, 15, 16, 17, 31, 32, 33, 48, 49}) {
+    const bool zero_points = filters % 2 != 0;
+    const index_t groups = filters < 20 ? 3 : 1;
+    const test::palette_options o{.bits = zero_points ? 3 : 4, .zero_points = zero_points};
+    test::geometry g{1, 8, filters, 6, 13, 3, 3, options(groups)};  // 72 taps
+    good = all_levels_agree(r, g, o) && pooled_levels_agree(r, g, o) && good;
+    g.options.padding_value += 128;
+    good = all_levels_agree<std::uint8_t>(r, g, o) && good;
+  }
+  for (const index_t taps : {31, 32, 33, 63, 64, 65, 127, 128, 129, 200}) {
+    const test::geometry g{2, taps, 35, 5, 9, 1, 1, options(1)};
+    good = all_levels_agree(r, g, {.bits = 6, .group_rows = 6}) && good;
+    good = pooled_levels_agree(r, g, {}) && good;
+  }
+  CHECK(good);
+}
+
 TEST_CASE("conv: a kernel without input channels gives sums of 0") {
   const auto p = [] {
     random_stream r(7);

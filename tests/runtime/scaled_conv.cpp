@@ -99,6 +99,20 @@ TEST_CASE("scaled_conv: random windows and groups along both axes equal the refe
   CHECK(good);
 }
 
+TEST_CASE("scaled_conv: channels and blocks of taps around what a tile holds") {
+  random_stream r(5);
+  bool good = true;
+  for (const index_t filters : {6, 16, 17, 32, 33, 50}) {
+    test::geometry g{1, 19, filters, 5, 14, 3, 2, {}};
+    g.options.padding_value = -7;
+    g.options.window.padding = {1, 0};
+    g.options.groups = filters < 20 ? 2 : 1;
+    const test::palette_options o{.zero_points = filters % 2 != 0, .group_columns = 8};
+    good = every_level_scales<std::int8_t>(r, g, o, filters % 3 == 0) && good;
+  }
+  CHECK(good);
+}
+
 TEST_CASE("scaled_conv: blocks of which only some have zero points") {
   random_stream r(2);
   auto p = test::random_palette(r, shape{5, 7, 3, 3}, {.group_columns = 3});

@@ -10,7 +10,8 @@ nothing is left.
 
 A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
 strip of rows. "conv" is run_channels of runtime/conv/worker.hpp: CHANNELSx4 vectors of positions, per product only.
-Of amx_int8 there is the loop of runtime/gemm/tiles.hpp alone, STRIPSxTILES; all else is that of avx512vnni_vbmi.
+Of amx_int8 there are the loops of tiles alone, STRIPSxTILES of runtime/gemm/tiles.hpp and for "conv" TILESx4 of
+runtime/conv/tiles.hpp, 16 channels each; all else is that of avx512vnni_vbmi.
 """
 import argparse
 import concurrent.futures
@@ -64,7 +65,7 @@ def must_fit(level, codes, promise, strips, columns):
     adds; 4 bits or decoded; with the strongest promise about tables, one per weight."""
     adds = level in ADDING
     if level == "amx_int8":
-        return codes in ("4", "8")
+        return codes in ("4", "8", "conv")
     if codes == "conv":
         return adds
     return strips > 1 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
@@ -72,6 +73,8 @@ def must_fit(level, codes, promise, strips, columns):
 
 def expected(level, codes, promise, strips, columns):
     """Instructions of one step that do the work; mnemonics without their leading v and element sizes."""
+    if level == "amx_int8" and codes == "conv":  # four sums of 16 channels by 16 positions
+        return {"tdpbsud": 4}
     if level == "amx_int8":  # of a part; a compiler may unroll the steps of it or not
         return {"tdpbssd": strips * columns}
     if codes == "conv":  # four taps times so many channels and vectors of positions
@@ -117,7 +120,7 @@ NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?
                   r"), .*?(any_weight|small_weight), (\d), (\d+)>")
 TILES = re.compile(r"multiply_tiles<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
                    r"), (\d), (\d)>")
-CONV = re.compile(r"conv_worker<.*?::run_channels<(\d), 1>")
+CONV = re.compile(r"conv_worker<.*?::run_channels<(\d+), 1>")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(?:\{\w+\} )?(\S+)\s*(.*)$")
 VECTOR = re.compile(r"\b([xyzt]mm\d+|[vq]\d+(\.\w+)?)\b")
 
@@ -130,7 +133,8 @@ def functions(text):
             match, conv, tiles = NAME.search(line), CONV.search(line), TILES.search(line)
             body = [] if match or conv or tiles else None
             if conv:
-                found.append((("conv", "any_weight", int(conv[1]), 4), body))
+                channels = int(conv[1])
+                found.append((("conv", "any_weight", channels if channels < 16 else channels // 16, 4), body))
             elif tiles:
                 codes = (tiles[2] or "8") + ("s" if tiles[3] == "line_tables" else "")
                 found.append(((codes, "any_weight", int(tiles[4]), int(tiles[5])), body))
@@ -194,11 +198,12 @@ def check(compiler, level, kernel, body):
             problems.append(f"{name}: {counts.get(name, 0)} instead of {n * steps} in {steps} steps")
     # Where every second part has other sums a branch of its own has their products, but none of the loads; of a loop in
     # pieces that jump to each other one may be taken.
-    if level == "amx_int8" and counts.get("tileloadd", 0) > strips + columns:
-        problems.append(f"tileloadd: {counts['tileloadd']} instead of {strips + columns}")
+    loads = strips + (columns if codes != "conv" else columns // strips)
+    if level == "amx_int8" and counts.get("tileloadd", 0) > loads:
+        problems.append(f"tileloadd: {counts['tileloadd']} instead of {loads}")
     vector = LEVELS[level][0]
     if codes == "conv":
-        products = steps * 4 * strips * columns * vector // 4
+        products = steps * (4 * 16 ** 2 * 64 if level == "amx_int8" else strips * columns * vector)
         per_weight = " " * 18
     else:
         tiles = level == "amx_int8"
@@ -274,8 +279,7 @@ def main():
         for (level, compiler), text in zip(jobs, texts):
             kernels = functions(text)
             wanted = {(codes, promise) for codes in kinds_of(level) for promise in LEVELS[level][2]}
-            if level != "amx_int8":
-                wanted.add(("conv", "any_weight"))
+            wanted.add(("conv", "any_weight"))
             if {kernel[:2] for kernel, _ in kernels} != wanted:
                 print(f"VIOLATED {compiler} {level}: the kernels are not those of {sorted(wanted)}")
                 wrong += 1

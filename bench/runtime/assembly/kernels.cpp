@@ -1,6 +1,6 @@
 // What check.py disassembles: the inner loop of the integer kernels (runtime/gemm/multiply.hpp) at the level of the
 // compiler's flags, in the widths that runtime/gemm/panel.hpp takes; and that of the convolution (runtime/conv/worker.hpp).
-// Where there are tiles, their loop alone (runtime/gemm/tiles.hpp).
+// Where there are tiles, their loops alone (runtime/gemm/tiles.hpp, runtime/conv/tiles.hpp).
 #include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
 #include <lutra/runtime/gemm/tiles.hpp>
@@ -54,14 +54,15 @@ constexpr const kernel* lists[] = {
 
 }  // namespace
 
-#if !LUTRA_AMX_INT8
 // Channels at once: what the worker takes, and the rest.
-template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<
-    vector_registers(A{}) >= 32 ? 4 : 2, 1>(index_t, std::int8_t*, index_t);
-template void lutra::conv_worker<A, requantize, std::int8_t>::run_channels<1, 1>(index_t,
-                                                                                 std::int8_t*,
-                                                                                 index_t);
+#if LUTRA_AMX_INT8
+inline constexpr int some = 2 * tile_rows, rest = tile_rows;
+#else
+inline constexpr int some = vector_registers(A{}) >= 32 ? 4 : 2, rest = 1;
 #endif
+using worker = lutra::conv_worker<A, requantize, std::int8_t>;
+template void worker::run_channels<some, 1>(index_t, index_t, std::int8_t*, index_t);
+template void worker::run_channels<rest, 1>(index_t, index_t, std::int8_t*, index_t);
 
 // Their addresses, so that they are compiled, each as a function.
 extern const kernel* const* const inner_loops[];

@@ -109,18 +109,17 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   const index_t side = o.pool ? 2 : 1;
   const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
   check(geometry, "conv2d");
-  const std::vector<conv_slice<A>> slices = conv_slices<A, X>(slices_of(w), epilogue);
+  const index_t channels = w.rows() / o.groups;
+  const bool in_tiles = convolves_in_tiles<A>(channels, w.depth());
+  const std::vector<conv_slice<A>> slices =
+      conv_slices<A, X>(slices_of(w), epilogue, in_tiles ? channels : 0);
   const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
                                              x.extents(), x.strides());
-  const conv_job<A, Epilogue, Out> job{slices,
-                                       epilogue,
-                                       geometry,
-                                       bytes,
-                                       out,
-                                       w.depth(),
-                                       w.rows() / o.groups,
-                                       static_cast<std::int8_t>(o.padding_value),
-                                       std::is_unsigned_v<X>};
+  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
+                                       geometry, bytes,
+                                       out,      w.depth(),
+                                       channels, static_cast<std::int8_t>(o.padding_value),
+                                       in_tiles, std::is_unsigned_v<X>};
   // One worker per shard keeps its buffers; a shard is a fixed part of the bands of all (image, group) pairs.
   const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
   const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);

@@ -4,6 +4,7 @@
 
 #include <lutra/runtime/conv/panel.hpp>
 #include <lutra/runtime/conv/planes.hpp>
+#include <lutra/runtime/conv/tiles.hpp>
 #include <lutra/runtime/epilogue.hpp>
 #include <span>
 
@@ -14,15 +15,22 @@ namespace lutra::inline LUTRA_ABI {
 // row_sum_factor: what is missing from every activation (exact_sums of the GEMM).
 template <class A> struct conv_slice {
   panel_weights<A> weights;
+  tile_weights<A> tiles;  // instead, where they make the products
   const lut_matrix& matrix;
   std::vector<std::int32_t> start;       // row sums, bias, minus what panel_bias adds
   std::vector<std::int32_t> zero_point;  // empty when all are 0
   index_t first_tap;
   index_t first_group;
 
-  conv_slice(const lut_matrix& w, index_t tap, index_t group, std::int32_t row_sum_factor,
-             const std::vector<std::int32_t>& bias)
-      : weights(w), matrix(w), first_tap(tap), first_group(group) {
+  // channels: of a group, where products are made in tiles, else 0.
+  conv_slice(const lut_matrix& w, index_t tap, index_t group, index_t channels,
+             std::int32_t row_sum_factor, const std::vector<std::int32_t>& bias)
+      : matrix(w), first_tap(tap), first_group(group) {
+    if (channels > 0) {
+      tiles = tile_weights<A>(w, channels);
+    } else {
+      weights = panel_weights<A>(w);
+    }
     const auto depth = static_cast<std::uint32_t>(w.depth());
     for (index_t r = 0; r < w.rows(); ++r) {
       const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
@@ -52,13 +60,14 @@ template <class A, class Epilogue, class Out> struct conv_job {
   index_t depth;               // of all slices
   index_t channels_per_group;  // of the output
   std::int8_t pad;
-  bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
+  bool in_tiles;  // products are those of conv/tiles.hpp
+  bool flip;      // bytes of x and pad are uint8: the kernel sees them minus 128
 };
 
-// X: the type of the activations.
+// X: the type of the activations. tile_channels: see conv_slice.
 template <class A, class X, class Epilogue>
 std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
-                                       const Epilogue& epilogue) {
+                                       const Epilogue& epilogue, index_t tile_channels) {
   std::int32_t row_sum_factor = std::is_signed_v<X> ? 0 : 128;
   std::vector<std::int32_t> bias;
   if constexpr (slice_epilogue<Epilogue>) {
@@ -69,7 +78,7 @@ std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
   std::vector<conv_slice<A>> slices;
   index_t tap = 0, group = 0;
   for (const lut_matrix& w : matrices) {
-    slices.emplace_back(w, tap, group, row_sum_factor, bias);
+    slices.emplace_back(w, tap, group, tile_channels, row_sum_factor, bias);
     tap += w.depth();
     group += slices.back().groups();
   }

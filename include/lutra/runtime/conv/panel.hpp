@@ -17,17 +17,23 @@ template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
 // Decoded weights of a matrix for panel_dot.
 template <class A> class panel_weights {
  public:
+  panel_weights() = default;
   explicit panel_weights(const lut_matrix& w) {
     const index_t lanes = simd::int_lanes<A>;
-    const index_t strip_bytes = w.layout().groups * w.steps() * group_bytes;
+    const index_t strip_bytes = bytes_of_strip(w);
     for (index_t row = 0; row < w.rows(); ++row) {
       offset_.push_back(strip_bytes == 0 ? 0 : row / lanes * strip_bytes + row % lanes * 4);
     }
     bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes));
     std::uint8_t* out = bytes_.data();
-    for (index_t strip = 0; strip < w.strips(); ++strip) {
-      with_codes_of<A>(w, [&](auto codes) { out = decode<decltype(codes)>(w, strip, out); });
-    }
+    for (index_t strip = 0; strip < w.strips(); ++strip, out += strip_bytes) decode(w, strip, out);
+  }
+  // One strip alone: [group][panel_vectors / 4][lanes].
+  static index_t bytes_of_strip(const lut_matrix& w) noexcept {
+    return w.layout().groups * w.steps() * group_bytes;
+  }
+  static void decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
+    with_codes_of<A>(w, [&](auto codes) { decode<decltype(codes)>(w, strip, out); });
   }
   // Lane of output channel `row` in group 0; the next group lies group_bytes further.
   const std::uint8_t* row(index_t row) const noexcept {
@@ -36,8 +42,7 @@ template <class A> class panel_weights {
   static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
 
  private:
-  template <class Codes>
-  static std::uint8_t* decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
+  template <class Codes> static void decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
     const auto tables = Codes::template load_tables<A>(w.table(strip));
     const std::uint8_t* in = w.weights(strip);
     for (index_t step = 0; step < w.steps(); ++step, in += w.step_bytes(strip / panel_strips)) {
@@ -46,7 +51,6 @@ template <class A> class panel_weights {
         out += group_bytes;
       });
     }
-    return out;
   }
 
   // By row. Dividing on the way costs a tenth of a shallow convolution.

@@ -217,12 +217,12 @@ inline void runs_of(const plane_geometry& g, index_t begin, index_t lanes,
 }
 
 // What a tap meets at the positions of a block. Whole vectors are read: up to one before and one behind
-// the planes.
-template <class A>
+// the planes. Count: of runs, or 0 where it is not known to the compiler.
+template <class A, std::size_t Count>
 [[gnu::always_inline]] inline simd::bytes_of<A> load_runs(const std::int8_t* tap,
-                                                          const std::vector<position_run>& runs) {
+                                                          std::span<const position_run> runs) {
   auto v = load_bytes(tap + runs[0].offset, A{});
-  for (std::size_t i = 1; i < runs.size(); ++i) {
+  for (std::size_t i = 1; i < (Count > 0 ? Count : runs.size()); ++i) {
     v = splice(v, load_bytes(tap + runs[i].offset, A{}), runs[i].from, A{});
   }
   return v;

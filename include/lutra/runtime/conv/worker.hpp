@@ -5,6 +5,7 @@
 // before it, so that all are whole but in bands shorter than a vector. Kept in the second-level cache: the planes of as many output rows as
 // fit plane_bytes (a band), and the panel of one block. Channels run inside a block, so a panel is built
 // once and read for all of them.
+// Where tiles make the products (conv/tiles.hpp) they are those of 16 channels at a time.
 // Outputs pooled by 2 x 2 come from two phases: the even and the odd rows, each with a panel of its own.
 // The larger sums of both are finished, then the larger of each two neighbours is kept.
 #pragma once
@@ -24,7 +25,11 @@ template <class A, class Epilogue, class Out> class conv_worker {
         groups_(job.slices.back().first_group + job.slices.back().groups()),
         rounding_(job.epilogue),
         dense_(job.out.stride(3) == 1 && job.out.stride(2) == job.out.extent(3)) {
-    panel_.resize(static_cast<std::size_t>(job.geometry.row_phases * panel_bytes()));
+    // Tiles read on to the end of the last part: there weights are zeros.
+    const index_t behind = job.in_tiles ? tile_depth / 4 * group_vectors<A> * size : 0;
+    panel_.resize(static_cast<std::size_t>((job.geometry.row_phases * panel_bytes() + behind + 63) /
+                                           index_t{sizeof(cache_line)}));
+    finished_.resize(static_cast<std::size_t>((job.in_tiles ? 2 * tile_rows : together) * size));
     const auto exact = [](const conv_slice<A>& slice) { return slice.zero_point.empty(); };
     if (std::all_of(job.slices.begin(), job.slices.end(), exact)) return;
     activation_sums_.resize(
@@ -40,6 +45,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const index_t fit = std::clamp<index_t>((plane_bytes - g.size(0)) / per_row, 1, rows.size());
     planes_.resize(static_cast<std::size_t>(g.size(fit) + 2 * size));
     std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
+    const whole_tiles<A> tiles(job_.in_tiles);
     for (index_t first = rows.begin; first < rows.end; first += fit) {
       const index_t count = std::min(fit, rows.end - first);
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes);
@@ -68,16 +74,27 @@ template <class A, class Epilogue, class Out> class conv_worker {
   index_t slice_count() const noexcept { return static_cast<index_t>(job_.slices.size()); }
   index_t panel_bytes() const noexcept { return groups_ * group_vectors<A> * size; }
   std::int8_t* panel_of(index_t phase, const conv_slice<A>& slice) noexcept {
-    return panel_.data() + phase * panel_bytes() + slice.first_group * group_vectors<A> * size;
+    return panel_.data()->byte + phase * panel_bytes() +
+           slice.first_group * group_vectors<A> * size;
   }
   std::int32_t* activation_sums(index_t phase, index_t slice) noexcept {
     return activation_sums_.data() + (phase * slice_count() + slice) * size;
   }
+  // Blocks of one or two runs are the most: their loops over taps have no other loop inside.
   void fill_phase(index_t phase, const std::int8_t* planes) {
+    if (runs_.size() == 1) return fill_phase_of<1>(phase, planes);
+    if (runs_.size() == 2) return fill_phase_of<2>(phase, planes);
+    fill_phase_of<0>(phase, planes);
+  }
+  template <std::size_t Runs> void fill_phase_of(index_t phase, const std::int8_t* planes) {
+    std::array<position_run, Runs> few;
+    std::copy_n(runs_.begin(), Runs, few.begin());
+    const std::span<const position_run> runs =
+        Runs > 0 ? std::span<const position_run>(few) : runs_;
     for (const conv_slice<A>& slice : job_.slices) {
       const index_t* taps = taps_.data() + phase * job_.depth + slice.first_tap;
       fill_panel<A>(slice.matrix.depth(), panel_of(phase, slice), [&](index_t k) {
-        const auto v = load_runs<A>(planes + taps[k], runs_);
+        const auto v = load_runs<A, Runs>(planes + taps[k], runs);
         return job_.flip ? flip_sign(v, A{}) : v;
       });
     }
@@ -105,18 +122,19 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const tensor_view<Out>& out = job_.out;
     const bool in_place = dense_ && b.count * Phases == size;
     Out* to = out.data() + b.n * out.stride(0) + b.first * out.stride(2);
-    const auto run_channels_to = [&](auto count, index_t row, Out* first, index_t step) {
+    const auto run_channels_to = [&](auto most, index_t row, index_t count, Out* first,
+                                     index_t step) {
       if constexpr (slice_epilogue<Epilogue>) {
-        add_channels<count>(row, first, step);
+        add_channels<most>(row, count, first, step);
       } else {
-        run_channels<count, Phases>(row, first, step);
+        run_channels<most, Phases>(row, count, first, step);
       }
     };
-    const auto run_rows = [&](auto count, index_t row) {
+    const auto run_rows = [&](auto most, index_t row, index_t count) {
       if (in_place) {
-        run_channels_to(count, row, to + row * out.stride(1) + b.begin, out.stride(1));
+        run_channels_to(most, row, count, to + row * out.stride(1) + b.begin, out.stride(1));
       } else {
-        run_channels_to(count, row, finished_.data(), size);
+        run_channels_to(most, row, count, finished_.data(), size);
         for (index_t r = 0; r < count; ++r) {
           scatter(b, finished_.data() + r * size, to + (row + r) * out.stride(1));
         }
@@ -124,27 +142,58 @@ template <class A, class Epilogue, class Out> class conv_worker {
     };
     index_t row = group * job_.channels_per_group;
     const index_t end = row + job_.channels_per_group;
-    for (; row + together <= end; row += together) {
-      run_rows(std::integral_constant<int, together>{}, row);
+    if constexpr (has_tiles(A{})) {
+      constexpr int tile = tile_rows;
+      for (; job_.in_tiles && row + tile < end; row += 2 * tile) {
+        run_rows(std::integral_constant<int, 2 * tile>{}, row, std::min(2 * tile_rows, end - row));
+      }
+      if (job_.in_tiles && row < end) {
+        run_rows(std::integral_constant<int, tile>{}, row, end - row);
+        row = end;
+      }
     }
-    for (; row < end; ++row) run_rows(std::integral_constant<int, 1>{}, row);
+    for (; row + together <= end; row += together) {
+      run_rows(std::integral_constant<int, together>{}, row, together);
+    }
+    for (; row < end; ++row) run_rows(std::integral_constant<int, 1>{}, row, 1);
+  }
+
+  // finish(r, sums) for `count` channels from `first` on, which are Rows, but for tiles: there they may be fewer.
+  template <int Rows, class Finish>
+  [[gnu::always_inline]] void each_sum(index_t phase, const conv_slice<A>& slice, index_t first,
+                                       [[maybe_unused]] index_t count, Finish&& finish) {
+    if constexpr (Rows > together) {
+      alignas(64) std::int32_t sums[static_cast<std::size_t>(Rows * size)];
+      multiply_panel_tiles<A, Rows>(panel_of(phase, slice), slice.tiles.parts(),
+                                    slice.tiles.tiles(first), sums);
+      for (index_t r = 0; r < count; ++r) {
+        const auto start = splat_ints(slice.start[static_cast<std::size_t>(first + r)], A{});
+        simd::ints_of<A> sum[4];
+        simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+          sum[v] = add(load_ints(sums + r * size + v * simd::int_lanes<A>, A{}), start, A{});
+        });
+        finish(r, sum);
+      }
+    } else {
+      const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
+      for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
+      multiply_panel_rows<A, Rows>(panel_of(phase, slice), slice.groups(), weights,
+                                   slice.start.data() + first, finish);
+    }
   }
 
   // The outputs of channel first + r go to to + r * step: a whole vector each, half of one if pooled.
   // Requantization keeps the order of sums, so the larger sum of two phases gives the larger output.
   template <int Rows, int Phases>
-  [[gnu::noinline]] void run_channels(index_t first, Out* to, index_t step) {
-    const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
+  [[gnu::noinline]] void run_channels(index_t first, index_t count, Out* to, index_t step) {
     const conv_slice<A>& slice = job_.slices.front();
-    for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
-    const std::int32_t* start = slice.start.data() + first;
     const std::int32_t* zero_points =
         slice.zero_point.empty() ? nullptr : slice.zero_point.data() + first;
     [[maybe_unused]] alignas(64) std::int32_t other[static_cast<std::size_t>(Rows * size)];
     if constexpr (Phases == 2) {
-      multiply_panel_rows<A, Rows>(
-          panel_.data() + panel_bytes(), groups_, weights,
-          start, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
+      each_sum<Rows>(
+          1, slice, first,
+          count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
             if (zero_points != nullptr) {
               subtract_activations(activation_sums(1, 0), zero_points[r], sum);
             }
@@ -153,9 +202,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
             });
           });
     }
-    multiply_panel_rows<A, Rows>(
-        panel_.data(), groups_, weights,
-        start, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
+    each_sum<Rows>(
+        0, slice, first,
+        count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
           if (zero_points != nullptr) {
             subtract_activations(activation_sums(0, 0), zero_points[r], sum);
           }
@@ -170,16 +219,15 @@ template <class A, class Epilogue, class Out> class conv_worker {
   }
 
   // The same where slices are added in float. Sums stay in the order of the lanes until all are there.
-  template <int Rows> [[gnu::noinline]] void add_channels(index_t first, Out* to, index_t step) {
+  template <int Rows>
+  [[gnu::noinline]] void add_channels(index_t first, index_t count, Out* to, index_t step) {
     alignas(64) std::int32_t raw[static_cast<std::size_t>(Rows * size)];
     alignas(64) float sums[static_cast<std::size_t>(Rows * size)] = {};
     for (index_t s = 0; s < slice_count(); ++s) {
       const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
-      const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
-      for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
-      multiply_panel_rows<A, Rows>(
-          panel_of(0, slice), slice.groups(), weights, slice.start.data() + first,
-          [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
+      each_sum<Rows>(
+          0, slice, first,
+          count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
             if (!slice.zero_point.empty()) {
               const auto row = static_cast<std::size_t>(first + r);
               subtract_activations(activation_sums(0, s), slice.zero_point[row], sum);
@@ -188,12 +236,12 @@ template <class A, class Epilogue, class Out> class conv_worker {
               store_ints(raw + r * size + v * simd::int_lanes<A>, sum[v], A{});
             });
           });
-      for (index_t r = 0; r < Rows; ++r) {
+      for (index_t r = 0; r < count; ++r) {
         Epilogue::template add<A>(raw + r * size, slice.matrix.row_scale(first + r), size,
                                   sums + r * size);
       }
     }
-    for (index_t r = 0; r < Rows; ++r) {
+    for (index_t r = 0; r < count; ++r) {
       alignas(64) float ordered[static_cast<std::size_t>(size)];
       simd::floats_of<A> y[4];
       simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
@@ -277,14 +325,13 @@ template <class A, class Epilogue, class Out> class conv_worker {
   index_t groups_;
   row_rounding<A, Epilogue, Out> rounding_;
   bool dense_;  // images of the output are contiguous
-  std::vector<std::int8_t> panel_;
+  std::vector<cache_line> panel_;
   std::vector<std::int8_t> planes_;
   std::vector<index_t> taps_;       // phase by phase
   std::vector<std::uint8_t> ones_;  // weights of sum_activations, where zero points need it
   index_t taps_of_ = 0;             // rows of the band that taps_ belong to
   std::vector<position_run> runs_;
-  // A vector of outputs per channel.
-  std::vector<Out> finished_ = std::vector<Out>(static_cast<std::size_t>(together * size));
+  std::vector<Out> finished_;                  // a vector of outputs per channel
   std::vector<std::int32_t> activation_sums_;  // [phase][slice][lane], where zero points need them
 };
 

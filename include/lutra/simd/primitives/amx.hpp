@@ -34,6 +34,9 @@ template <int Tile>
 template <int Sum, int X, int W> [[gnu::always_inline]] inline void tile_dot(amx_int8) {
   __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(X), "i"(W));
 }
+template <int Sum, int X, int W> [[gnu::always_inline]] inline void tile_dot_unsigned(amx_int8) {
+  __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(X), "i"(W));
+}
 
 }  // namespace lutra::inline LUTRA_ABI::simd
 #endif

@@ -11,7 +11,7 @@
 //   dot        lanes are rows: four weights per lane, four activations broadcast     (gemm)
 //   pair_dot   lanes are two rows times two columns, eight weights and activations   (gemm, some levels)
 //   panel_dot  lanes are columns: activations per lane, weights broadcast            (convolution)
-//   tile_dot   16 rows by 16 columns by 64 positions                                 (gemm, some levels)
+//   tile_dot   16 rows by 16 columns by 64 positions                                 (both, some levels)
 // All are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
 // weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
 // weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
@@ -223,6 +223,8 @@ template <int Tile> void tile_load(const void* p, index_t stride, portable) = de
 template <int Tile> void tile_store(void* p, index_t stride, portable) = delete;
 // sum[m][n] += x[m][4k + j] * w[k][4n + j], summed over k and j: int8 to int32, modulo 2^32.
 template <int Sum, int X, int W> void tile_dot(portable) = delete;
+// The same with bytes of W unsigned.
+template <int Sum, int X, int W> void tile_dot_unsigned(portable) = delete;
 
 // ---- sums of int8 ----------------------------------------------------------------------------------
 // Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).

@@ -1,0 +1,132 @@
+// lutra: tiles.hpp - the products of a convolution on tile registers, for levels with has_tiles.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A vector of a group of the panel (panel.hpp), 16 positions by 4 taps, is one row of a tile as it stands; the tile of
+// weights has 64 taps of one channel in each row. So products are sums of 16 channels by 16 positions, and what tiles
+// do not do - the panel, the order of positions, biases - is as without them.
+// Bytes behind the last tap of a channel are zeros, and those behind the last channel of a group as well, so that all
+// tiles are whole and configured once.
+#pragma once
+
+#include <cstring>
+#include <lutra/runtime/conv/panel.hpp>
+#include <lutra/runtime/gemm/tiles.hpp>
+#include <lutra/simd/tile_permission.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct alignas(64) cache_line {
+  std::int8_t byte[64];
+};
+
+// Configured for whole tiles while this lives, on this thread; `use` false: nothing.
+template <class A> class whole_tiles {
+ public:
+  explicit whole_tiles(bool use) noexcept : use_(use) {
+    if constexpr (has_tiles(A{})) {
+      if (use_) configure_tiles(simd::tile_shapes{}, A{});
+    }
+  }
+  ~whole_tiles() {
+    if constexpr (has_tiles(A{})) {
+      if (use_) release_tiles(A{});
+    }
+  }
+  whole_tiles(const whole_tiles&) = delete;
+  whole_tiles& operator=(const whole_tiles&) = delete;
+
+ private:
+  bool use_;
+};
+
+// Weights of a matrix in tiles: [group of channels][16 channels of it][64 taps] of tile_bytes each.
+template <class A> class tile_weights {
+ public:
+  tile_weights() = default;
+  tile_weights(const lut_matrix& w, index_t channels_per_group)
+      : channels_(channels_per_group),
+        strips_((channels_ + tile_rows - 1) / tile_rows),
+        parts_((w.depth() + tile_depth - 1) / tile_depth),
+        lines_(static_cast<std::size_t>(w.rows() / channels_ * strips_ * parts_ * tile_rows)) {
+    using decoded = panel_weights<A>;
+    constexpr index_t lanes = simd::int_lanes<A>, groups_of_part = tile_depth / 4;
+    const index_t groups = (w.depth() + 3) / 4;
+    std::vector<std::uint8_t> strip(static_cast<std::size_t>(decoded::bytes_of_strip(w)));
+    for (index_t first = 0; first < w.rows(); first += lanes) {
+      decoded::decode(w, first / lanes, strip.data());
+      const index_t count = std::min(lanes, w.rows() - first);
+      for (index_t group = 0; group < groups; group += groups_of_part) {
+        const index_t some = std::min(groups_of_part, groups - group);
+        for (index_t r = 0; r < count; ++r) {
+          const index_t channel = (first + r) % channels_;
+          const index_t line = first_line((first + r) / channels_, channel) + channel % tile_rows;
+          std::int8_t* to = lines_[static_cast<std::size_t>(line + group)].byte;
+          const std::uint8_t* from = strip.data() + group * decoded::group_bytes + 4 * r;
+          for (index_t g = 0; g < some; ++g) {
+            std::memcpy(to + 4 * g, from + g * decoded::group_bytes, 4);
+          }
+        }
+      }
+    }
+  }
+  index_t parts() const noexcept { return parts_; }
+  // Tiles of the channels from `row` on, which is a multiple of tile_rows within its group.
+  const std::int8_t* tiles(index_t row) const noexcept {
+    return lines_[static_cast<std::size_t>(first_line(row / channels_, row % channels_))].byte;
+  }
+
+ private:
+  index_t first_line(index_t group, index_t channel) const noexcept {
+    return (group * strips_ + channel / tile_rows) * parts_ * tile_rows;
+  }
+
+  index_t channels_ = 1, strips_ = 0, parts_ = 0;
+  std::vector<cache_line> lines_;
+};
+
+// Whether channels of a group are made so; asks the system for leave.
+template <class A> bool convolves_in_tiles(index_t channels_per_group, index_t depth) noexcept {
+  if constexpr (has_tiles(A{})) {
+    return depth >= tile_depth / 2 && tiles_pay(channels_per_group, depth) &&
+           simd::tiles_permitted();
+  }
+  return false;
+}
+
+// sums[c][p] = products of 16 or 32 channels by the positions of a block, in the order of the panel, of which all
+// groups of the parts may be read. Tiles come from the cache more slowly than they are multiplied if each is used once.
+template <class A, int Channels>
+[[gnu::always_inline]] inline void multiply_panel_tiles(const std::int8_t* panel, index_t parts,
+                                                        const std::int8_t* weights,
+                                                        std::int32_t* sums) {
+  using simd::tile_dot_unsigned, simd::tile_load, simd::tile_store, simd::tile_zero;
+  static_assert(group_vectors<A> == 4 && simd::vector_size<A> == 64 && panel_bias(A{}) == 128);
+  constexpr index_t size = simd::vector_size<A>, group = 4 * size;
+  constexpr int strips = Channels / static_cast<int>(tile_rows), together = 4 / strips;
+  static_assert(strips * together == 4);
+  const index_t strip = parts * tile_bytes;
+  for (int first = 0; first < 4; first += together) {
+    simd::unroll<4>([&](auto i) __attribute__((always_inline)) { tile_zero<i>(A{}); });
+    const std::int8_t *w = weights, *x = panel + first * size;
+    for (index_t part = 0; part < parts; ++part) {
+      simd::unroll<strips>([&](auto s) __attribute__((always_inline)) {
+        tile_load<4 + s>(w + s * strip, tile_depth, A{});
+      });
+      simd::unroll<together>([&](auto v) __attribute__((always_inline)) {
+        constexpr int in = 4 + strips + v % (4 - strips);
+        tile_load<in>(x + v * size, group, A{});
+        simd::unroll<strips>([&](auto s) __attribute__((always_inline)) {
+          tile_dot_unsigned<s * together + v, 4 + s, in>(A{});
+        });
+      });
+      w += tile_bytes;
+      x += tile_depth / 4 * group;
+    }
+    simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+      constexpr int s = i / together, v = i % together;
+      tile_store<i>(sums + s * tile_rows * size + (first + v) * simd::int_lanes<A>, group, A{});
+    });
+  }
+}
+
+}  // namespace lutra::inline LUTRA_ABI
