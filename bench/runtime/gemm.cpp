@@ -7,6 +7,7 @@
 #include <Eigen/Core>
 #include <cmath>
 #include <lutra/runtime/conv.hpp>
+#include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/float_matrix.hpp>
 
@@ -78,6 +79,34 @@ void palette_conv(benchmark::State& state, const shape& image, const shape& weig
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * out.size() * w.depth());
+}
+
+// Stride 2, padding 1: twice the extents. Multiply-adds are those of weights and inputs, without the zeros in between.
+void palette_transpose(benchmark::State& state, const shape& image, const shape& weight) {
+  const packed_palette p = transposed_palette(normal_palette(weight, 4), 1);
+  const lut_matrix w = make_lut_matrix(p);
+  const auto x = random_activations(image);
+  const conv_transpose2d_options o{.geometry = {window2d::symmetric({2, 2}, {1, 1}), {}}};
+  const shape result{image[0], weight[1], 2 * image[2], 2 * image[3]};
+  tensor<std::int32_t> sums(result), expected(result);
+  conv_transpose2d(w, x, o, sums);
+  tensor<std::int8_t> spread(shape{image[0], image[1], 2 * image[2] + 3, 2 * image[3] + 3});
+  for (index_t i = 0; i < x.size(); ++i) {
+    const index_t row = i / image[3] % image[2] * 2 + 2, plane = i / (image[2] * image[3]);
+    spread[(plane * spread.extent(2) + row) * spread.extent(3) + i % image[3] * 2 + 2] = x[i];
+  }
+  const auto integers = reference::integer_weights(p);
+  reference::conv2d<std::int8_t>(view(integers), view(spread), {}, 1, 0, view(expected));
+  if (!(sums == expected)) state.SkipWithError("wrong answer");
+  const auto rows = static_cast<std::size_t>(weight[1]);
+  const requantize e{std::vector<float>(rows, 1e-4F), std::vector<std::int32_t>(rows, 100), 0, 0};
+  tensor<std::int8_t> out(result);
+  for (auto _ : state) {
+    conv_transpose2d(w, x, o, e, out);
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * x.size() * weight.product(1, 4));
 }
 
 // From the packed form to the kernel layout; bytes are those of both.
@@ -241,15 +270,19 @@ std::string peers(const std::string& what) {
   });
   add_benchmark("conv2d/p4a8/56x56x64x64/3x3", [](benchmark::State& state) {
     palette_conv(state, {1, 64, 56, 56}, {64, 64, 3, 3}, 1);
-    state.SetLabel("vs roof/dpbusd");
+    state.SetLabel("vs roof/dpbusd roof/amx_dot peer/onednn/s8/conv2d/56x56x64x64/3x3");
   });
   add_benchmark("conv2d/p4a8/28x28x1x32/3x3", [](benchmark::State& state) {
     palette_conv(state, {16, 1, 28, 28}, {32, 1, 3, 3}, 1);
-    state.SetLabel("vs roof/dpbusd");
+    state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv2d/28x28x1x32/3x3");
   });
   add_benchmark("conv2d/p4a8/56x56x128/3x3/depthwise", [](benchmark::State& state) {
     palette_conv(state, {1, 128, 56, 56}, {128, 1, 3, 3}, 1, 128);
-    state.SetLabel("vs roof/dpbusd");
+    state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv2d/56x56x128/3x3/depthwise");
+  });
+  add_benchmark("conv_transpose2d/p4a8/28x28x64x64/4x4/stride:2", [](benchmark::State& state) {
+    palette_transpose(state, {1, 64, 28, 28}, {64, 64, 4, 4});
+    state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv_transpose2d/28x28x64x64/4x4/stride:2");
   });
   return true;
 }();

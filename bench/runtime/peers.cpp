@@ -1,8 +1,10 @@
-// What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, OpenBLAS in
-// float, and ggml (ggml.hpp). Weights are packed before the clock starts, as ours are; answers are checked before that.
+// What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, and
+// convolutions of both to int8, each tensor in the layout it likes best; OpenBLAS in float, and ggml (ggml.hpp). Weights are packed before the clock starts, as ours are; answers are checked before that.
 // Built with what is installed (scripts/peers.sh); the rest says "not available".
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cmath>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <string>
@@ -102,6 +104,132 @@ void onednn(benchmark::State& state, const shape& s, index_t m) {
   }
   state.SetItemsProcessed(state.iterations() * s.size() * m);
 }
+
+// A convolution [n, c, h, w] by [out, c / groups, kh, kw], or a transposed one (one group).
+struct conv_case {
+  shape image, weight;
+  index_t pad = 1, groups = 1, stride = 1;
+  bool transposed = false;
+  index_t extent(int axis) const {
+    const index_t in = image[axis], k = weight[axis];
+    return transposed ? (in - 1) * stride + k - 2 * pad : (in + 2 * pad - k) / stride + 1;
+  }
+};
+constexpr float conv_scale = 1e-4F;
+
+// Outputs spread over the maps, against plain loops.
+bool right(const conv_case& c, const lutra::tensor<std::int8_t>& x,
+           const lutra::tensor<std::int8_t>& w, const lutra::tensor<std::int8_t>& got) {
+  const index_t filters = c.weight[0], channels = c.weight[1];
+  for (index_t at = 0; at < got.size(); at += got.size() / 61) {
+    const index_t j = at % c.extent(3), i = at / c.extent(3) % c.extent(2);
+    const index_t o = at / (c.extent(2) * c.extent(3)) % filters;
+    const index_t n = at / (c.extent(2) * c.extent(3) * filters);
+    std::int32_t sum = 0;
+    for (index_t k = 0; k < channels; ++k) {
+      const index_t channel = o / (filters / c.groups) * channels + k;
+      for (index_t a = 0; a < c.weight[2]; ++a) {
+        for (index_t b = 0; b < c.weight[3]; ++b) {
+          index_t y = i * c.stride - c.pad + a, z = j * c.stride - c.pad + b;
+          if (c.transposed) {
+            if ((i + c.pad - a) % c.stride != 0 || (j + c.pad - b) % c.stride != 0) continue;
+            y = (i + c.pad - a) / c.stride;
+            z = (j + c.pad - b) / c.stride;
+            if (i + c.pad < a || j + c.pad < b) continue;
+          }
+          if (y < 0 || z < 0 || y >= c.image[2] || z >= c.image[3]) continue;
+          sum += x[((n * c.image[1] + channel) * c.image[2] + y) * c.image[3] + z] *
+                 w[((o * channels + k) * c.weight[2] + a) * c.weight[3] + b];
+        }
+      }
+    }
+    const float exact = std::clamp(static_cast<float>(sum) * conv_scale, -128.0F, 127.0F);
+    if (std::fabs(static_cast<float>(got[at]) - exact) > 0.51F) return false;
+  }
+  return true;
+}
+
+void onednn_conv(benchmark::State& state, const conv_case& c) {
+  using namespace dnnl;
+  omp_set_num_threads(1);
+  engine cpu(engine::kind::cpu, 0);
+  stream queue(cpu);
+  const auto x = random_matrix<std::int8_t>(c.image, 3),
+             w = random_matrix<std::int8_t>(c.weight, 4);
+  const shape result{c.image[0], c.weight[0], c.extent(2), c.extent(3)};
+  lutra::tensor<std::int8_t> out(result);
+  const auto dims = [](const shape& s) { return memory::dims(s.begin(), s.end()); };
+  memory::dims of_weight = dims(c.weight);
+  if (c.groups > 1) {
+    of_weight[0] /= c.groups;
+    of_weight.insert(of_weight.begin(), c.groups);
+  }
+  using type = memory::data_type;
+  using tag = memory::format_tag;
+  const auto any = [](const memory::dims& d) { return memory::desc(d, type::s8, tag::any); };
+  const memory::desc src = any(dims(c.image)), wei = any(of_weight), dst = any(dims(result));
+  const memory::dims strides{c.stride, c.stride}, pads{c.pad, c.pad};
+  primitive_attr scaled;
+#if DNNL_VERSION_MAJOR >= 3
+  scaled.set_scales_mask(DNNL_ARG_SRC, 0);
+#else
+  scaled.set_output_scales(0, {conv_scale});
+#endif
+  const auto time = [&](const auto& chosen, const auto& primitive) {
+    const memory::desc plain_w(of_weight, type::s8, c.groups > 1 ? tag::goihw : tag::oihw);
+    memory from_x({dims(c.image), type::s8, tag::nchw}, cpu, const_cast<std::int8_t*>(x.data()));
+    memory from_w(plain_w, cpu, const_cast<std::int8_t*>(w.data()));
+    memory to({dims(result), type::s8, tag::nchw}, cpu, out.data());
+    memory input(chosen.src_desc(), cpu), weights(chosen.weights_desc(), cpu);
+    memory output(chosen.dst_desc(), cpu);
+    reorder(from_x, input).execute(queue, from_x, input);
+    reorder(from_w, weights).execute(queue, from_w, weights);
+    std::unordered_map<int, memory> arguments{
+        {DNNL_ARG_SRC, input}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, output}};
+#if DNNL_VERSION_MAJOR >= 3
+    float scale = conv_scale;
+    arguments.insert(
+        {DNNL_ARG_ATTR_SCALES | DNNL_ARG_SRC, memory({{1}, type::f32, tag::x}, cpu, &scale)});
+#endif
+    const auto run = [&] {
+      primitive.execute(queue, arguments);
+      queue.wait();
+    };
+    run();
+    reorder(output, to).execute(queue, output, to);
+    queue.wait();
+    if (!right(c, x, w, out)) state.SkipWithError("wrong answer");
+    for (auto _ : state) {
+      run();
+      benchmark::ClobberMemory();
+    }
+  };
+  if (c.transposed) {
+    using op = deconvolution_forward;
+    constexpr auto how = algorithm::deconvolution_direct;
+    constexpr auto kind = prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    const op::primitive_desc chosen(cpu, kind, how, src, wei, dst, strides, pads, pads, scaled);
+#else
+    const op::primitive_desc chosen(op::desc(kind, how, src, wei, dst, strides, pads, pads), scaled,
+                                    cpu);
+#endif
+    time(chosen, op(chosen));
+  } else {
+    using op = convolution_forward;
+    constexpr auto how = algorithm::convolution_direct;
+    constexpr auto kind = prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    const op::primitive_desc chosen(cpu, kind, how, src, wei, dst, strides, pads, pads, scaled);
+#else
+    const op::primitive_desc chosen(op::desc(kind, how, src, wei, dst, strides, pads, pads), scaled,
+                                    cpu);
+#endif
+    time(chosen, op(chosen));
+  }
+  const index_t positions = c.transposed ? x.size() / c.image[1] * c.weight[0] : out.size();
+  state.SetItemsProcessed(state.iterations() * positions * c.weight.product(1, 4));
+}
 #else
 void onednn(benchmark::State& state, const shape&, index_t) {
   state.SkipWithError("not available (libdnnl-dev)");
@@ -166,6 +294,17 @@ void openblas(benchmark::State& state, const shape&, index_t) {
 #endif
 #if defined(LUTRA_BENCH_GGML)
   benchmark::AddCustomContext("peer/ggml", bench::isa_of_ggml());
+#endif
+#if defined(LUTRA_BENCH_ONEDNN)
+  const auto add_conv = [](const char* name, const conv_case& c) {
+    benchmark::RegisterBenchmark((std::string("peer/onednn/s8/") + name).c_str(),
+                                 [=](benchmark::State& state) { onednn_conv(state, c); });
+  };
+  add_conv("conv2d/56x56x64x64/3x3", {{1, 64, 56, 56}, {64, 64, 3, 3}});
+  add_conv("conv2d/28x28x1x32/3x3", {{16, 1, 28, 28}, {32, 1, 3, 3}});
+  add_conv("conv2d/56x56x128/3x3/depthwise", {{1, 128, 56, 56}, {128, 1, 3, 3}, 1, 128});
+  add_conv("conv_transpose2d/28x28x64x64/4x4/stride:2",
+           {{1, 64, 28, 28}, {64, 64, 4, 4}, 1, 1, 2, true});
 #endif
   for (const index_t n : {1024, 4096, 16384}) add({n, n}, 1);
   for (const index_t m : {2, 3, 4, 8}) {
