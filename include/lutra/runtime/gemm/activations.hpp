@@ -7,7 +7,7 @@
 // weight biases and zero points.
 //
 // For tiles (tiles.hpp) rows are cut into blocks, of tiled_columns or fewer, and lie block by block; in a block in parts
-// of tile_depth positions, each padded with zeros and part_of_block bytes long, row after row.
+// of tile_depth positions, each padded with zeros and part_bytes_of(its rows) bytes long, row after row.
 #pragma once
 
 #include <cstring>
@@ -148,10 +148,11 @@ template <class A> class activation_rows {
       pages_ = pages;
     }
     for (index_t i = 0; i < count; ++i) {
-      std::int8_t* out = tile_memory() + i / block_ * block_bytes() + i % block_ * tile_depth;
+      const index_t block = i / block_;
+      const index_t part = part_bytes_of(std::min(block_, count - block * block_));
+      std::int8_t* out = tile_memory() + block * block_bytes() + i % block_ * tile_depth;
       sums_[static_cast<std::size_t>(i)] =
-          copy_activations<A>(x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out,
-                              part_of_block)
+          copy_activations<A>(x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out, part)
               .all;
     }
   }

@@ -7,6 +7,7 @@
 // and no panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on an Intel core).
 #pragma once
 
+#include <lutra/core/executor.hpp>
 #include <lutra/runtime/gemm/activations.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
 #include <lutra/runtime/lut_matrix.hpp>
@@ -16,15 +17,13 @@ namespace lutra::inline LUTRA_ABI {
 // Most columns of one call.
 template <class A> inline constexpr index_t block_columns = has_tiles(A{}) ? tiled_columns : 24;
 
-// Where the products of a panel go: [columns][panel_strips * lanes], the columns `stride` apart; without
-// every_column those of one block only, each over the one before.
+// Where the products of panels go: [columns][panels][panel_strips * lanes], the columns `stride` apart; without `all`
+// those of one block and panel only, each over the one before.
 struct panel_output {
   std::int32_t* first = nullptr;
   index_t stride = 0;
-  bool every_column = true;
-  std::int32_t* at(index_t column) const noexcept {
-    return every_column ? first + column * stride : first;
-  }
+  bool all = true;
+  std::int32_t* at(index_t column) const noexcept { return all ? first + column * stride : first; }
 };
 
 // Strips strips starting at operand o, columns [0, columns). The widths are those whose sums, weights
@@ -107,65 +106,95 @@ template <class A, class Codes, class Weight>
   }
 }
 
-// x.in_tiles(): the columns `first`.. of x, which begin a block.
+// Panels [begin, end) by the columns `first`.. of x, which is in_tiles(); they begin a block.
 template <class A, class Codes>
-void multiply_panel_in_tiles(const lut_matrix& w, index_t panel, const activation_rows<A>& x,
-                             index_t first, index_t columns, const panel_output& out,
-                             const columns_done& done) {
-  // From memory weights come fastest if they are read front to back; half of the strips at a time wait less for what
-  // they have decoded.
-  constexpr index_t in_cache = 1 << 20;
-  const index_t strips = w.strips_of(panel), block = x.block_rows();
+void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const activation_rows<A>& x,
+                              index_t first, index_t columns, const panel_output& out,
+                              const columns_done& done) {
+  constexpr index_t width = panel_strips * simd::int_lanes<A>;
+  const index_t block = x.block_rows();
   using std::integral_constant;
-  // `count` columns from `at` on, which the tiles are configured for, by strips from `from` on.
-  const auto multiply = [&](index_t at, index_t count, index_t blocks, index_t from, index_t to,
-                            auto width, auto tiles, const columns_done& then) {
+  // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
+  const auto multiply = [&](index_range some, index_t at, index_t count, index_t blocks,
+                            index_t from, index_t to, auto strips, auto tiles,
+                            const columns_done& then) {
+    const index_t strip = some.begin * panel_strips + from;
     tile_operands o;
-    o.weights = w.weights(panel * panel_strips + from);
-    o.step_bytes = w.step_bytes(panel);
-    o.tables = w.table(panel * panel_strips + from);
+    o.weights = w.weights(strip);
+    o.step_bytes = w.step_bytes(some.begin);
+    o.panel_bytes = o.step_bytes * w.steps();
+    o.tables = w.table(strip);
     o.strips = to - from;
+    o.panels = some.size();
     o.steps = w.steps();
     o.x = x.block(first + at);
     o.x_block = x.block_bytes();
     o.blocks = blocks;
     o.columns = count;
+    o.first_panel = some.begin;
     o.first_column = at;
-    o.out = out.at(at) + from * simd::int_lanes<A>;
+    o.out = out.at(at) + (out.all ? (some.begin - panels.begin) * width : 0) +
+            from * simd::int_lanes<A>;
     o.out_stride = out.stride;
-    o.out_block = out.every_column ? block * out.stride : 0;
-    multiply_tiles<A, Codes, width, tiles>(o, then);
+    o.out_block = out.all ? block * out.stride : 0;
+    o.out_panel = out.all ? width : 0;
+    multiply_tiles<A, Codes, strips, tiles>(o, then);
   };
-  const auto take = [&](index_t at, index_t count, index_t blocks, auto tiles) {
+  // Panels of as many strips each.
+  const auto take = [&](index_range some, index_t at, index_t count, index_t blocks, auto tiles) {
     constexpr integral_constant<int, 2> two;
+    const index_t strips = w.strips_of(some.begin);
     configure_tiles_for<A, tiles>(count);
     if constexpr (tiles == 1) {
-      if (strips == panel_strips && w.bytes() > in_cache) {
-        return multiply(at, count, blocks, 0, strips, integral_constant<int, 4>{}, tiles, done);
+      if (strips == panel_strips) {
+        return multiply(some, at, count, blocks, 0, strips, integral_constant<int, 4>{}, tiles,
+                        done);
       }
     }
-    if (strips % 2 == 0) return multiply(at, count, blocks, 0, strips, two, tiles, done);
+    if (strips % 2 == 0) return multiply(some, at, count, blocks, 0, strips, two, tiles, done);
     for (index_t b = 0; b < blocks; ++b) {
       const index_t from = at + b * block;
-      if (strips > 1) multiply(from, count, 1, 0, strips - 1, two, tiles, nothing_to_do);
-      multiply(from, count, 1, strips - 1, strips, integral_constant<int, 1>{}, tiles, done);
+      if (strips > 1) multiply(some, from, count, 1, 0, strips - 1, two, tiles, nothing_to_do);
+      multiply(some, from, count, 1, strips - 1, strips, integral_constant<int, 1>{}, tiles, done);
     }
   };
-  const auto take_columns = [&](index_t at, index_t count, index_t blocks) {
+  const auto take_columns = [&](index_range some, index_t at, index_t count, index_t blocks) {
     if (count > tile_rows) {
-      take(at, count, blocks, integral_constant<int, 2>{});
+      take(some, at, count, blocks, integral_constant<int, 2>{});
     } else {
-      take(at, count, blocks, integral_constant<int, 1>{});
+      take(some, at, count, blocks, integral_constant<int, 1>{});
     }
   };
-  const index_t whole = columns / block * block;
-  if (whole > 0) take_columns(0, block, whole / block);
-  if (whole < columns) take_columns(whole, columns - whole, 1);
+  const auto take_panels = [&](index_range some) {
+    if (some.size() <= 0) return;
+    const index_t whole = columns / block * block;
+    if (whole > 0) take_columns(some, 0, block, whole / block);
+    if (whole < columns) take_columns(some, whole, columns - whole, 1);
+  };
+  // A block of x stays in the first-level cache while all weights go by, if those come from the second; from memory
+  // each panel comes once.
+  constexpr index_t in_cache = 1 << 20;
+  const index_t whole = w.strips_of(panels.end - 1) == panel_strips ? panels.end : panels.end - 1;
+  const index_t at_once =
+      w.bytes() <= in_cache || columns <= block ? std::max<index_t>(whole - panels.begin, 1) : 1;
+  for (index_t p = panels.begin; p < whole; p += at_once) take_panels({p, p + at_once});
+  take_panels({whole, panels.end});
   release_tiles(A{});
 }
 
-// Products with the rows [first, first + columns) of x. done(i, n) follows when those of first + i and n - 1 after it
-// are where out says; n is at most block_columns.
+// The same for any codes.
+template <class A>
+void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const activation_rows<A>& x,
+                              index_t first, index_t columns, const panel_output& out,
+                              const columns_done& done) {
+  if (panels.size() <= 0) return;
+  with_codes_of<A>(w, [&](auto codes) {
+    multiply_panels_in_tiles<A, decltype(codes)>(w, panels, x, first, columns, out, done);
+  });
+}
+
+// Products with the rows [first, first + columns) of x. done(panel, i, n) follows when those of first + i and n - 1
+// after it are where out says; n is at most block_columns.
 template <class A>
 void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
                     index_t columns, const panel_output& out, const columns_done& done) {
@@ -173,7 +202,8 @@ void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>
     using Codes = decltype(codes);
     if constexpr (has_tiles(A{})) {
       if (x.in_tiles()) {
-        return multiply_panel_in_tiles<A, Codes>(w, panel, x, first, columns, out, done);
+        return multiply_panels_in_tiles<A, Codes>(w, {panel, panel + 1}, x, first, columns, out,
+                                                  done);
       }
     }
     for (index_t at = 0; at < columns; at += block_columns<A>) {
@@ -190,7 +220,7 @@ void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>
         if (small) multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, count);
       }
       if (!small) multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, count);
-      done(at, count);
+      done(panel, at, count);
     }
   });
 }
