@@ -113,6 +113,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
                               const columns_done& done) {
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t block = x.block_rows();
+  const bool in_cache = w.bytes() <= 1 << 20;
   using std::integral_constant;
   // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
   const auto multiply = [&](index_range some, index_t at, index_t count, index_t blocks,
@@ -145,8 +146,8 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
     constexpr integral_constant<int, 2> two;
     const index_t strips = w.strips_of(some.begin);
     configure_tiles_for<A, tiles>(count);
-    if constexpr (tiles == 1) {
-      if (strips == panel_strips) {
+    if constexpr (tiles == 1) {  // from memory weights come fastest if they are read front to back
+      if (strips == panel_strips && !in_cache) {
         return multiply(some, at, count, blocks, 0, strips, integral_constant<int, 4>{}, tiles,
                         done);
       }
@@ -173,10 +174,9 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
   };
   // A block of x stays in the first-level cache while all weights go by, if those come from the second; from memory
   // each panel comes once.
-  constexpr index_t in_cache = 1 << 20;
   const index_t whole = w.strips_of(panels.end - 1) == panel_strips ? panels.end : panels.end - 1;
   const index_t at_once =
-      w.bytes() <= in_cache || columns <= block ? std::max<index_t>(whole - panels.begin, 1) : 1;
+      in_cache || columns <= block ? std::max<index_t>(whole - panels.begin, 1) : 1;
   for (index_t p = panels.begin; p < whole; p += at_once) take_panels({p, p + at_once});
   take_panels({whole, panels.end});
   release_tiles(A{});

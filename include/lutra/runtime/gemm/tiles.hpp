@@ -68,12 +68,11 @@ struct tile_operands {
   index_t first_panel = 0, first_column = 0;
   std::int32_t* out = nullptr;
   index_t out_stride = 0;  // elements from one column to the next
-  index_t out_block = 0,
-          out_panel = 0;  // from one block or panel to the next; 0: done takes each away
+  index_t out_block = 0;   // from one block to the next; 0: done takes each away
+  index_t out_panel = 0;   // from one panel to the next, or likewise
 };
 
-// Tiles 0 to 3 are sums, those from 4 on activations, the others weights. One tile of columns has other sums for every
-// second part of the depth, since sums of two strips alone would wait for each other.
+// Tiles 0 to 3 are sums, those from 4 on activations, the others weights.
 template <class A, int Tiles> void configure_tiles_for(index_t columns) {
   simd::tile_shapes shapes;
   const auto rows_of = [columns](index_t tile) {
@@ -84,6 +83,86 @@ template <class A, int Tiles> void configure_tiles_for(index_t columns) {
   configure_tiles(shapes, A{});
 }
 
+// Decodes Strips strips of a panel part by part, then the next ones, panel by panel and, for every block, all over again.
+template <class A, class Codes, int Strips> class part_decoder {
+ public:
+  static constexpr int groups = Codes::layout.groups;
+  static constexpr int part_steps = static_cast<int>(tile_depth) / 4 / groups;
+
+  [[gnu::always_inline]] explicit part_decoder(const tile_operands& o) noexcept
+      : o_(o), w_(o.weights), step_bytes_(o.step_bytes), all_steps_(o.steps), steps_(o.steps) {
+    load_tables(o.tables);
+  }
+  // [Strips][tile_bytes]; what is left of the last part of a strip meets activations of 0. Behind everything: nothing.
+  [[gnu::always_inline]] void decode(std::uint8_t* to) noexcept {
+    if (steps_ >= part_steps) {
+      simd::unroll<part_steps>([&](auto i) __attribute__((always_inline)) {
+        decode_step(to + i * groups * size);
+      });
+    } else {
+      for (index_t i = 0; i < steps_; ++i) decode_step(to + i * groups * size);
+    }
+    steps_ -= part_steps;
+    if (steps_ <= 0) go_on();
+  }
+
+ private:
+  static constexpr index_t size = simd::vector_size<A>;
+  static constexpr int tables_count = Codes::table_per_strip ? Strips : 1;
+
+  // Decoded weights are signed here: the bias goes out of the tables, or of each vector.
+  [[gnu::always_inline]] void load_tables(const std::uint8_t* from) noexcept {
+    simd::unroll<tables_count>([&](auto s) __attribute__((always_inline)) {
+      tables_[s] = Codes::template load_tables<A>(from + s * size);
+      if constexpr (Codes::layout.bits < 8) {
+        for (auto& t : tables_[s].table) t = flip_sign(t, A{});
+      }
+    });
+  }
+  // One vector is loaded once: between stores the compiler would load it for every group of it.
+  [[gnu::always_inline]] static auto operand(const std::uint8_t* w) noexcept {
+    if constexpr (Codes::layout.vectors == 1) {
+      return load_bytes(w, A{});
+    } else {
+      return w;
+    }
+  }
+  [[gnu::always_inline]] void decode_step(std::uint8_t* to) noexcept {
+    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+      constexpr int t = Codes::table_per_strip ? s : 0;
+      const auto w = operand(w_ + s * Codes::layout.vectors * size);
+      simd::unroll<groups>([&](auto g) __attribute__((always_inline)) {
+        auto v = Codes::template read<g, A>(w, tables_[t]);
+        if constexpr (Codes::layout.bits == 8) v = flip_sign(v, A{});
+        store_bytes(to + s * tile_bytes + g * size, v, A{});
+      });
+    });
+    w_ += step_bytes_;
+  }
+  [[gnu::always_inline]] void go_on() noexcept {
+    if (block_ == o_.blocks) return;
+    strip_ += Strips;
+    if (strip_ == o_.strips) {
+      strip_ = 0;
+      if (++panel_ == o_.panels) {
+        panel_ = 0;
+        if (++block_ == o_.blocks) return;
+      }
+    }
+    steps_ = all_steps_;
+    w_ = o_.weights + panel_ * o_.panel_bytes + strip_ * Codes::layout.vectors * size;
+    if constexpr (Codes::table_per_strip) {
+      load_tables(o_.tables + (panel_ * panel_strips + strip_) * size);
+    }
+  }
+
+  const tile_operands& o_;
+  const std::uint8_t* w_;
+  const index_t step_bytes_, all_steps_;
+  index_t steps_, strip_ = 0, panel_ = 0, block_ = 0;
+  typename Codes::template tables<A> tables_[static_cast<std::size_t>(tables_count)];
+};
+
 // Strips at a time by Tiles tiles of columns, for which the tiles are configured; o.strips is a multiple of Strips. Block
 // by block, in a block panel by panel; done(o.first_panel + p, o.first_column + b * o.columns, o.columns) follows the
 // last product of block b and panel p.
@@ -93,128 +172,107 @@ void multiply_tiles(const tile_operands& o, const columns_done& done) {
   using simd::tile_dot, simd::tile_load, simd::tile_store, simd::tile_zero;
   constexpr index_t size = simd::vector_size<A>;
   constexpr index_t lanes = simd::int_lanes<A>;
-  constexpr int groups = Codes::layout.groups;
-  constexpr int part_steps = static_cast<int>(tile_depth) / 4 / groups;
-  constexpr bool two_chains = Tiles == 1 && Strips <= 2;
   constexpr int first_x = 4, first_w = first_x + Tiles;
   // A ring of decoded parts.
   constexpr index_t part_bytes = std::max(Strips * tile_bytes, part_of_block);
   constexpr index_t ahead = 3 * part_bytes, ring_bytes = 4 * part_bytes;
   alignas(4096) std::uint8_t ring[static_cast<std::size_t>(ring_bytes)];
+  part_decoder<A, Codes, Strips> decoder(o);
+  for (index_t at = 0; at < ahead; at += part_bytes) decoder.decode(ring + at);
 
-  // Decoded weights are signed here: the bias goes out of the tables, or of each vector.
-  constexpr int tables_count = Codes::table_per_strip ? Strips : 1;
-  typename Codes::template tables<A> tables[static_cast<std::size_t>(tables_count)];
-  const auto load_tables = [&](const std::uint8_t* from) __attribute__((always_inline)) {
-    simd::unroll<tables_count>([&](auto s) __attribute__((always_inline)) {
-      tables[s] = Codes::template load_tables<A>(from + s * size);
-      if constexpr (Codes::layout.bits < 8) {
-        for (auto& t : tables[s].table) t = flip_sign(t, A{});
-      }
+  // The sums of strips begin in other tiles than those of the strips before, which are stored after the first part: then
+  // nothing waits for them. Four tiles of sums at once leave no others.
+  constexpr bool late = Strips * Tiles <= 2;
+  const auto sum_tile = [](int turn, int t, int s) {
+    return Tiles == 1 ? (late ? 2 * turn + s : s) : 2 * t + (late ? turn : s);
+  };
+  const index_t out_stride = o.out_stride;
+  const auto store = [&, out_stride ](auto turn, std::int32_t* out) __attribute__((always_inline)) {
+    simd::unroll<Tiles * Strips>([&](auto i) __attribute__((always_inline)) {
+      constexpr int t = i / Strips, s = i % Strips;
+      tile_store<sum_tile(turn, t, s)>(out + t * tile_rows * out_stride + s * lanes,
+                                       out_stride * index_t{sizeof(std::int32_t)}, A{});
     });
   };
-  load_tables(o.tables);
-  // What is decoded next. Nothing in the loop is read from *this or o, whose addresses might be those of a write.
-  const index_t step_bytes = o.step_bytes, all_steps = o.steps, strips = o.strips;
-  const std::uint8_t* w = o.weights;
-  index_t strip = 0, panel = 0, block = 0, steps = all_steps;
-  const auto decode_step = [&](std::uint8_t * to) __attribute__((always_inline)) {
-    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-      constexpr int t = Codes::table_per_strip ? s : 0;
-      simd::unroll<groups>([&](auto g) __attribute__((always_inline)) {
-        auto v = Codes::template read<g, A>(w + s * Codes::layout.vectors * size, tables[t]);
-        if constexpr (Codes::layout.bits == 8) v = flip_sign(v, A{});
-        store_bytes(to + s * tile_bytes + g * size, v, A{});
-      });
-    });
-    w += step_bytes;
-  };
-  // The next strips; behind the last of a block those of the first panel again, behind all of them none.
-  const auto go_on = [&] {
-    strip += Strips;
-    if (strip == strips) {
-      strip = 0;
-      if (++panel == o.panels) {
-        panel = 0;
-        if (++block >= o.blocks) return;
-      }
-    }
-    steps = all_steps;
-    w = o.weights + panel * o.panel_bytes + strip * Codes::layout.vectors * size;
-    if constexpr (Codes::table_per_strip) {
-      load_tables(o.tables + (panel * panel_strips + strip) * size);
-    }
-  };
-  const auto decode = [&](std::uint8_t * to) __attribute__((always_inline)) {
-    if (steps >= part_steps) {
-      simd::unroll<part_steps>([&](auto i) __attribute__((always_inline)) {
-        decode_step(to + i * groups * size);
-      });
-    } else {  // what is left of the part meets activations of 0
-      for (index_t i = 0; i < steps; ++i) decode_step(to + i * groups * size);
-    }
-    steps -= part_steps;
-    if (steps <= 0 && block < o.blocks) go_on();
-  };
-
-  index_t now = 0;
-  for (index_t at = 0; at < ahead; at += part_bytes) decode(ring + at);
-  const auto load_weights = [&](auto s) __attribute__((always_inline)) {
-    tile_load<first_w + s % (8 - first_w)>(ring + now + s * tile_bytes, size, A{});
-  };
-  const auto dots = [&](auto chain) __attribute__((always_inline)) {
-    simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-      if constexpr (Strips > 2) load_weights(s);
-      simd::unroll<Tiles>([&](auto t) __attribute__((always_inline)) {
-        tile_dot<2 * (t + chain) + s, first_x + t, first_w + s % (8 - first_w)>(A{});
-      });
-    });
-  };
-  const index_t parts = (all_steps + part_steps - 1) / part_steps;
+  const index_t steps_of_part = part_decoder<A, Codes, Strips>::part_steps;
+  const index_t parts = (o.steps + steps_of_part - 1) / steps_of_part;
   const index_t x_part = Tiles > 1 ? part_of_block : part_bytes_of(o.columns);
+  index_t now = 0;
+  std::int32_t* out_before = nullptr;  // where the sums of the strips before are still to be stored
+  // Nothing in the loop is read from o or the stack, whose addresses might be those of a write.
+  const auto multiply = [&](auto turn, const std::int8_t* x) __attribute__((always_inline)) {
+    simd::unroll<Tiles * Strips>([&](auto i) __attribute__((always_inline)) {
+      tile_zero<sum_tile(turn, i / Strips, i % Strips)>(A{});
+    });
+    // Not unrolled: the prefetchers follow an instruction that goes on by 2 KiB at most.
+    for (index_t left = parts; left > 0; --left) {
+      const std::uint8_t* const w = ring + now;
+      const auto load_weights = [&, w ](auto s) __attribute__((always_inline)) {
+        tile_load<first_w + s % (8 - first_w)>(w + s * tile_bytes, size, A{});
+      };
+      simd::unroll<Tiles>([&, x ](auto t) __attribute__((always_inline)) {
+        tile_load<first_x + t>(x + t * tile_bytes, size, A{});
+      });
+      if constexpr (Strips <= 2) simd::unroll<Strips>(load_weights);
+      decoder.decode(ring + ((now + ahead) & (ring_bytes - 1)));
+      simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+        if constexpr (Strips > 2) load_weights(s);
+        simd::unroll<Tiles>([&](auto t) __attribute__((always_inline)) {
+          tile_dot<sum_tile(turn, t, s), first_x + t, first_w + s % (8 - first_w)>(A{});
+        });
+      });
+      x += x_part;
+      now = (now + part_bytes) & (ring_bytes - 1);
+      if constexpr (late) {
+        if (out_before != nullptr) {
+          store(std::integral_constant<int, 1 - turn>{}, out_before);
+          out_before = nullptr;
+        }
+      }
+    }
+  };
+  using first_turn = std::integral_constant<int, 0>;
+  using second_turn = std::integral_constant<int, 1>;
+  bool second = false;
+  index_t done_panel = 0, done_block = -1;  // stored and not yet told
+  const auto tell = [&]() __attribute__((always_inline)) {
+    if (done_block >= 0) {
+      done(o.first_panel + done_panel, o.first_column + done_block * o.columns, o.columns);
+    }
+    done_block = -1;
+  };
   for (index_t b = 0; b < o.blocks; ++b) {
     for (index_t p = 0; p < o.panels; ++p) {
-      for (index_t at = 0; at < strips; at += Strips) {
-        simd::unroll<4>([&](auto i) __attribute__((always_inline)) { tile_zero<i>(A{}); });
-        const std::int8_t* x = o.x + b * o.x_block;
-        // Not unrolled: the prefetchers follow an instruction that goes on by 2 KiB at most.
-        for (index_t left = parts; left > 0; --left) {
-          simd::unroll<Tiles>([&](auto t) __attribute__((always_inline)) {
-            tile_load<first_x + t>(x + t * tile_bytes, size, A{});
-          });
-          if constexpr (Strips <= 2) simd::unroll<Strips>(load_weights);
-          decode(ring + ((now + ahead) & (ring_bytes - 1)));
-          if (two_chains && left % 2 != 0) {
-            dots(std::integral_constant < int, two_chains ? 1 : 0 > {});
+      for (index_t at = 0; at < o.strips; at += Strips) {
+        const std::int8_t* const x = o.x + b * o.x_block;
+        std::int32_t* const out = o.out + b * o.out_block + p * o.out_panel + at * lanes;
+        if constexpr (late) {
+          if (second) {
+            multiply(second_turn{}, x);
           } else {
-            dots(std::integral_constant<int, 0>{});
+            multiply(first_turn{}, x);
           }
-          x += x_part;
-          now = (now + part_bytes) & (ring_bytes - 1);
-        }
-        std::int32_t* out = o.out + b * o.out_block + p * o.out_panel + at * lanes;
-        if constexpr (!two_chains) {
-          const index_t stride = o.out_stride * index_t{sizeof(std::int32_t)};
-          simd::unroll<Tiles * Strips>([&](auto i) __attribute__((always_inline)) {
-            constexpr int t = i / Strips, s = i % Strips;
-            tile_store<2 * t + s>(out + t * tile_rows * o.out_stride + s * lanes, stride, A{});
-          });
+          tell();
+          second = !second;
+          out_before = out;
         } else {
-          alignas(64) std::int32_t sums[4][static_cast<std::size_t>(tile_rows * lanes)];
-          simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
-            tile_store<i>(sums[i], size, A{});
-          });
-          for (index_t c = 0; c < o.columns; ++c) {
-            simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
-              const auto sum = add(load_ints(sums[s] + c * lanes, A{}),
-                                   load_ints(sums[2 + s] + c * lanes, A{}), A{});
-              store_ints(out + c * o.out_stride + s * lanes, sum, A{});
-            });
-          }
+          multiply(first_turn{}, x);
+          store(first_turn{}, out);
         }
       }
-      done(o.first_panel + p, o.first_column + b * o.columns, o.columns);
+      done_panel = p;
+      done_block = b;
+      if constexpr (!late) tell();
     }
+  }
+  if constexpr (late) {
+    if (out_before == nullptr) return;
+    if (second) {
+      store(first_turn{}, out_before);
+    } else {
+      store(second_turn{}, out_before);
+    }
+    tell();
   }
 }
 
