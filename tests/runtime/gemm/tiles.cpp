@@ -63,10 +63,12 @@ TEST_CASE(
   CHECK(good);
 }
 
-TEST_CASE("tiles: a matrix beyond the cache, whose panels are read front to back") {
+TEST_CASE("tiles: a matrix beyond the cache, panel by panel or front to back, the last one short") {
   random_stream r(3);
   const auto p = test::random_palette(r, shape{64 * 9 + 21, 4100}, {});
-  CHECK(agrees(p, test::random_tensor<std::int8_t>(r, shape{7, 4100})));
+  for (const index_t m : {7, 33, 50}) {
+    CHECK(agrees(p, test::random_tensor<std::int8_t>(r, shape{m, 4100})));
+  }
 }
 
 TEST_CASE("tiles: extreme values") {
@@ -104,6 +106,9 @@ TEST_CASE("tiles: epilogues and float products have the bits of the level withou
     tensor<std::int8_t> narrow(shape{m, rows}), narrow_without(shape{m, rows});
     gemm(make_lut_matrix(p, A{}), x, e, narrow, A{});
     gemm(make_lut_matrix(p, V{}), x, e, narrow_without, V{});
+    CHECK(narrow == narrow_without);
+    narrow = tensor<std::int8_t>(shape{m, rows});
+    gemm(test::thread_executor{2}, make_lut_matrix(p, A{}), x, e, narrow, A{});
     CHECK(narrow == narrow_without);
     const auto sliced = test::random_palette(
         r, shape{rows, depth}, {.group_rows = 1, .zero_points = true, .group_columns = depth / 2});

@@ -4,8 +4,8 @@
 // What multiply.hpp does, by 16 rows of a strip, 16 columns and 64 depth positions at once. A vector of decoded weights,
 // one group of a strip, is one row of the tile of weights as it stands; the other tile has activations of one column in
 // each row. Weights are decoded three parts of 64 positions ahead, of whatever comes next, also of the next strips and
-// panels: a tile comes from the cache, where what was written arrives late, and behind all that is before it. To begin
-// and to end takes as long as ten parts, so one call takes as many panels as there are.
+// panels: a tile comes from the cache, where what was written arrives late, and behind all that is before it. A call
+// begins and ends with nothing to multiply, so it takes as many panels as there are.
 #pragma once
 
 #include <lutra/runtime/layout.hpp>
@@ -187,7 +187,7 @@ void multiply_tiles(const tile_operands& o, const columns_done& done) {
     return Tiles == 1 ? (late ? 2 * turn + s : s) : 2 * t + (late ? turn : s);
   };
   const index_t out_stride = o.out_stride;
-  const auto store = [&, out_stride ](auto turn, std::int32_t* out) __attribute__((always_inline)) {
+  const auto store = [&](auto turn, std::int32_t* out) __attribute__((always_inline)) {
     simd::unroll<Tiles * Strips>([&](auto i) __attribute__((always_inline)) {
       constexpr int t = i / Strips, s = i % Strips;
       tile_store<sum_tile(turn, t, s)>(out + t * tile_rows * out_stride + s * lanes,
@@ -207,10 +207,10 @@ void multiply_tiles(const tile_operands& o, const columns_done& done) {
     // Not unrolled: the prefetchers follow an instruction that goes on by 2 KiB at most.
     for (index_t left = parts; left > 0; --left) {
       const std::uint8_t* const w = ring + now;
-      const auto load_weights = [&, w ](auto s) __attribute__((always_inline)) {
+      const auto load_weights = [&](auto s) __attribute__((always_inline)) {
         tile_load<first_w + s % (8 - first_w)>(w + s * tile_bytes, size, A{});
       };
-      simd::unroll<Tiles>([&, x ](auto t) __attribute__((always_inline)) {
+      simd::unroll<Tiles>([&](auto t) __attribute__((always_inline)) {
         tile_load<first_x + t>(x + t * tile_bytes, size, A{});
       });
       if constexpr (Strips <= 2) simd::unroll<Strips>(load_weights);
