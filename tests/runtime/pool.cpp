@@ -96,6 +96,31 @@ TEST_CASE("pool: pairs of every width, whole planes") {
   CHECK(good);
 }
 
+TEST_CASE("pool: planes of more rows than are made at once, and rows longer than that") {
+  random_stream r(9);
+  const auto padded = window2d::symmetric({1, 1}, {1, 1});
+  CHECK(all_levels_agree(r, {{1, 2, 700, 601}, {3, 3}, padded}));
+  CHECK(all_levels_agree(r, {{1, 1, 3, 300'000}, {2, 3}, window2d::symmetric({1, 2}, {1, 1})}));
+  CHECK(all_levels_agree(r, {{1, 1, 600, 1000}, {2, 2}, window2d::symmetric({2, 2}, {0, 0})}));
+}
+
+TEST_CASE("pool: rows too long to be held are refused") {
+  const std::int8_t one = 7;
+  const std::array<index_t, 4> again{0, 0, 0, 0};
+  const index_t wide = (index_t{1} << 32) + 1;
+  std::array<std::int8_t, 2> out{};
+  const window2d sparse{.stride = {1, index_t{1} << 31}};
+  const tensor_view<std::int8_t> to(out.data(), shape{1, 1, 1, 3});
+  const tensor_view<const std::int8_t> x(&one, shape{1, 1, 1, wide}, again);
+  CHECK_ERROR(max_pool2d(x, {.window = sparse}, to), size_overflow, "too long", "max_pool2d");
+  CHECK_ERROR(mean_pool2d(x, {.window = sparse}, to), size_overflow, "too long", "mean_pool2d");
+  const index_t gap = index_t{1} << 31;  // padding on both sides fills the limit, without x
+  const window2d around{.padding = {0, gap}, .padding_end = {0, gap}, .dilation = {1, gap}};
+  CHECK_ERROR(max_pool2d(tensor_view<const std::int8_t>(&one, shape{1, 1, 1, 1}),
+                         {.kernel = {1, 2}, .window = around}, to),
+              size_overflow, "too long", "max_pool2d");
+}
+
 TEST_CASE("pool: strided views") {
   random_stream r(3);
   const auto pixels = test::random_tensor<std::int8_t>(r, shape{2, 8, 10, 3});  // NHWC

@@ -6,7 +6,8 @@
 //               + output_zero_point, -128, 127),        multiplier = scale_x / scale_out
 // count is the number of elements inside x, or the whole window with count_padding (outside elements
 // are zero_point, so they add nothing to the sum). Each float operation is rounded on its own: same
-// bits on every level. Views may have any strides; out must not overlap x or itself.
+// bits on every level. Views may have any strides; out must not overlap x or itself. Rows of more than 2^32 elements,
+// padding included, raise size_overflow: one of them is held in memory.
 #pragma once
 
 #include <lutra/runtime/pool/worker.hpp>
@@ -46,6 +47,12 @@ inline void check_pool2d(const tensor_view<const std::int8_t>& x,
       raise(errc::invalid_argument, "padding lets a window miss the input", at,
             text_of(std::max(w.padding[a], w.padding_end[a])), "<= " + text_of(reach));
     }
+  }
+  constexpr index_t most = index_t{1} << 32;  // paddings are below it
+  const index_t around = w.padding[1] + w.padding_end[1];
+  if (x.extent(3) > most || x.extent(3) + around > most) {
+    raise(errc::size_overflow, "rows are too long, with padding", at,
+          text_of(x.extent(3)) + " and " + text_of(around), "up to " + text_of(most) + " in all");
   }
   const shape wanted{x.extent(0), x.extent(1), output_extent(w, 0, x.extent(2), kernel[0]),
                      output_extent(w, 1, x.extent(3), kernel[1])};

@@ -59,6 +59,17 @@ TEST_CASE("integer: add equals quantize(dequantize + dequantize), for every pair
   CHECK_ERROR(run(op, {&a, &misfit}), shape_mismatch, "differ in shape", "[255]", "[256, 256]");
 }
 
+TEST_CASE("integer: an activation behind a product needs its one multiplier") {
+  const auto a = random_codes({3, 4}, 1), b = random_codes({4, 5}, 2);
+  ir::integer_matmul op;
+  op.activated = ir::activated_sums{{{0.001F}, {}}, test::node_of("silu"), unit(0.05F, 3)};
+  CHECK(run(op, {&a, &b}).extents() == shape{3, 5});
+  op.activated->sums.multiplier = {};
+  CHECK_ERROR(run(op, {&a, &b}), shape_mismatch, "multiplier needs one entry", "node 'n'");
+  op.activated->sums.multiplier = {-1.0F};
+  CHECK_ERROR(run(op, {&a, &b}), invalid_argument, "positive finite", "node 'n'");
+}
+
 TEST_CASE("integer: map looks every code up") {
   ir::integer_map op;
   for (std::size_t i = 0; i < 256; ++i)

@@ -265,6 +265,7 @@ inline integer_value execute(const integer_matmul& op, const std::string& where,
     raise(errc::unsupported, "depth beyond exact int32 sums", where, text_of(k),
           "<= " + text_of(deepest));
   }
+  if (op.activated) check_rows(op.activated->sums.multiplier, {}, 1, where);
   tensor<float> sums(op.activated ? extents : shape{0});
   for (index_t i = 0; i < out.size(); ++i) {
     const std::int8_t* row = a.data() + i / n * k;

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Both poolings are separable: a vector pass over the rows of a window gives one padded line per
-// output row, a second pass combines shifted copies of all lines at once, and the stride picks from
-// the result.
+// output row, a second pass combines shifted copies of as many lines at once as fit pool_line_bytes (one at least),
+// and the stride picks from the result.
 #pragma once
 
 #include <cstring>
@@ -35,6 +35,8 @@ template <class T> struct pool_plane {
   index_t rows, columns, row_stride, column_stride;
 };
 
+inline constexpr index_t pool_line_bytes = 256 * 1024;
+
 // Buffers for planes of one size; not thread-safe.
 template <class A> class max_pool_worker {
  public:
@@ -43,7 +45,8 @@ template <class A> class max_pool_worker {
       : kernel_(kernel), window_(w), contiguous_(x.stride(3) == 1), out_columns_(out.extent(3)) {
     const index_t padded = x.extent(3) + w.padding[1] + w.padding_end[1];
     width_ = padded + padded % 2;  // even: stride 2 then picks from all lines at once
-    const index_t lines = out.extent(2) * width_;
+    at_once_ = std::clamp<index_t>(pool_line_bytes / width_, 1, out.extent(2));
+    const index_t lines = at_once_ * width_;
     // Shifted reads and whole vectors reach beyond the last line.
     const index_t slack = (kernel[1] - 1) * w.dilation[1] + 3 * size;
     lines_.assign(static_cast<std::size_t>(lines + slack), -128);
@@ -65,7 +68,22 @@ template <class A> class max_pool_worker {
       x = x.from_row(whole * window_.stride[0]);
       out = out.from_row(whole);
     }
-    for (index_t i = 0; i < out.rows; ++i) fill_line(x, i);
+    for (index_t first = 0; first < out.rows; first += at_once_) {
+      pool_plane<std::int8_t> some = out.from_row(first);
+      some.rows = std::min(some.rows, at_once_);
+      pool_lines(x, first, some);
+    }
+  }
+
+ private:
+  static constexpr index_t size = simd::vector_size<A>;
+
+  // Output rows from `first` on, which are those of `out`.
+  void pool_lines(const pool_plane<const std::int8_t>& x, index_t first,
+                  const pool_plane<std::int8_t>& out) {
+    for (index_t i = 0; i < out.rows; ++i) {
+      fill_line(x, first + i, lines_.data() + i * width_);
+    }
     const index_t total = out.rows * width_;
     for (index_t b = 1; b < kernel_[1]; ++b) {
       const std::int8_t* from = b == 1 ? lines_.data() : result_.data();
@@ -78,9 +96,6 @@ template <class A> class max_pool_worker {
     std::int8_t* result = kernel_[1] > 1 ? result_.data() : lines_.data();
     write(result, total, out);
   }
-
- private:
-  static constexpr index_t size = simd::vector_size<A>;
 
   // Elements of a row that may be read in whole vectors.
   const std::int8_t* readable(const pool_plane<const std::int8_t>& x, index_t y) {
@@ -132,8 +147,7 @@ template <class A> class max_pool_worker {
 
   // Maximum over the window's rows, between the paddings of the line. Lines are written in order,
   // so what a whole vector spills into the next line is overwritten.
-  void fill_line(const pool_plane<const std::int8_t>& x, index_t i) {
-    std::int8_t* line = lines_.data() + i * width_;
+  void fill_line(const pool_plane<const std::int8_t>& x, index_t i, std::int8_t* line) {
     std::int8_t* inside = line + window_.padding[1];
     bool first = true;
     for (index_t a = 0; a < kernel_[0]; ++a) {
@@ -186,6 +200,7 @@ template <class A> class max_pool_worker {
   bool contiguous_;
   index_t out_columns_;
   index_t width_ = 0;
+  index_t at_once_ = 0;  // lines
   bool pairs_ = false;
   const std::int8_t* end_ = nullptr;      // of the whole input, when it is dense
   const std::int8_t* out_end_ = nullptr;  // likewise of the output
