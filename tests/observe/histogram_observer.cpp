@@ -8,6 +8,7 @@
 #include "levels.hpp"
 #include "observe/check_merge.hpp"
 #include "observe/distributions.hpp"
+#include "observe/range_record.hpp"
 
 namespace {
 
@@ -52,8 +53,9 @@ TEST_CASE("histogram_observer: saved counts whose sum would overflow are refused
   const std::vector<float> x = {1, 2, 3, 4};
   o.observe(float_view(x.data(), {4, 1}));
   std::vector<std::uint8_t> bytes = bytes_of(o);
-  const std::size_t unit_bytes = (bytes.size() - 24) / 4;
-  for (std::size_t u = 0; u < 4; ++u) bytes[24 + u * unit_bytes + 27] = 0x3F;  // 63 * 2^56 NaNs
+  constexpr std::size_t units = range_record::bytes(2);
+  const std::size_t unit_bytes = (bytes.size() - units) / 4;
+  for (std::size_t u = 0; u < 4; ++u) bytes[units + u * unit_bytes + 27] = 0x3F;  // 63 * 2^56 NaNs
   lutra::state_reader r(bytes, "test");
   CHECK_ERROR(o.load(r), corrupt_data, "do not add up");
 }

@@ -8,6 +8,7 @@
 #include <lutra/tensor/tensor.hpp>
 
 #include "range_of.hpp"
+#include "range_record.hpp"
 
 using namespace lutra;
 
@@ -185,7 +186,7 @@ TEST_CASE("moving_average: numbers of batches and samples that would overflow ar
     return o;
   };
   const std::size_t batches = good.size() - 8;
-  const std::size_t samples = 8;
+  const std::size_t samples = range_record::samples;
   for (const std::uint64_t many : {std::uint64_t{1} << 62, ~std::uint64_t{0} >> 1}) {
     CHECK_ERROR(load(batches, many), corrupt_data, "number of batches", "2^62");
     CHECK_ERROR(load(samples, many), corrupt_data, "counts of an observer", "2^62");
@@ -231,11 +232,11 @@ TEST_CASE("moving_average: both products are rounded, nothing is fused") {
       expected_narrow = fresh_narrow + kept_narrow;
     }
     const std::vector<std::uint8_t> bytes = saved_bytes(wide);
-    state_reader r(bytes, "test");
-    for (int skip = 0; skip < 3; ++skip) r.i64();  // units, samples, non-finite
-    r.u8();                                        // type
-    r.u64();                                       // units
-    r.f64();                                       // low end
+    const std::span<const std::uint8_t> all(bytes);
+    state_reader r(all.subspan(range_record::bytes(1)), "test");
+    r.u8();   // type
+    r.u64();  // units
+    r.f64();  // low end
     CHECK(r.f64() == expected);
     CHECK(range_of(narrow).second[0] == expected_narrow);
   }

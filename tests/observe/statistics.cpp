@@ -7,6 +7,7 @@
 #include "levels.hpp"
 #include "observe/check_merge.hpp"
 #include "observe/distributions.hpp"
+#include "observe/range_record.hpp"
 
 namespace {
 
@@ -91,7 +92,7 @@ TEST_CASE("statistics: saved counts whose sum would overflow are refused") {
   const float one = 1;
   s.observe(view(&one, {1}));
   std::vector<std::uint8_t> bytes = bytes_of(s);
-  bytes[8 + 7] = 0x3F;  // 63 * 2^56 samples
+  bytes[range_record::samples + 7] = 0x3F;  // 63 * 2^56 samples
   for (const std::size_t back : {1U, 9U})
     bytes[bytes.size() - back] = 0x3F;  // as many infinite, NaN
   lutra::state_reader r(bytes, "test");
