@@ -201,6 +201,24 @@ TEST_CASE("moving_average: numbers of batches and samples that would overflow ar
   }());
 }
 
+TEST_CASE("moving_average: zero stays inside whatever is appended") {
+  // A first batch that later ones cannot have followed, as a damaged state may have (rounding comes near to it).
+  const moving_average good = seen({}, {{-1.0F}, {-2.0F}});
+  std::vector<std::uint8_t> bytes = saved_bytes(good);
+  const auto first_lo = static_cast<std::ptrdiff_t>(range_record::bytes(1) + 1 + 8 + 2 * 8);
+  state_writer far;
+  far.f64(-1e30);
+  std::copy(far.bytes().begin(), far.bytes().end(), bytes.begin() + first_lo);
+  state_reader r(bytes, "test");
+  moving_average later(quantization_spec{});
+  later.load(r);
+  moving_average both = good;
+  both.append(later);
+  CHECK(range_of(both).first[0] == 0.0F);
+  CHECK(range_of(both).second[0] == 0.0F);
+  check_save_load(both, moving_average(quantization_spec{}));
+}
+
 TEST_CASE("moving_average: both products are rounded, nothing is fused") {
   random_stream random(18);
   int telling = 0;

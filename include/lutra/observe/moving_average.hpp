@@ -62,8 +62,8 @@ class moving_average {
         continue;
       }
       const double kept = power(1.0 - static_cast<double>(constant_), l.batches);
-      s.lo = stored(kept * (s.lo - l.first_lo) + l.lo);
-      s.hi = stored(kept * (s.hi - l.first_hi) + l.hi);
+      s.lo = stored(std::min(kept * (s.lo - l.first_lo) + l.lo, 0.0));
+      s.hi = stored(std::max(kept * (s.hi - l.first_hi) + l.hi, 0.0));
       s.batches = std::min(s.batches + l.batches, largest_count);
     }
   }
