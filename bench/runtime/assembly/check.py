@@ -9,7 +9,8 @@ disassembler is not installed this is said; it is a failure if --level or --comp
 nothing is left.
 
 A row STRIPSxCOLUMNS is an instance of runtime/gemm/multiply.hpp; N bits is how codes are stored, with s: a table per
-strip of rows. "conv" is run_channels of runtime/conv/worker.hpp: CHANNELSx4 vectors of positions, per product only.
+strip of rows, k: their weights are kept, 8p: kept weights (runtime/gemm/decoded.hpp). "conv" is run_channels of
+runtime/conv/worker.hpp: CHANNELSx4 vectors of positions, per product only.
 Of amx_int8 there are the loops of tiles alone, STRIPSxTILES of runtime/gemm/tiles.hpp and for "conv" TILESx4 of
 runtime/conv/tiles.hpp, 16 channels each; all else is that of avx512vnni_vbmi.
 """
@@ -56,7 +57,8 @@ def kinds_of(level):
     """How codes may be stored: bits, or 4s for 4 bits with a table per strip."""
     if not LEVELS[level][1]:
         return ["8"]
-    return ["2", "3", "4", "4s", "8"] + (["6"] if level in ("avx512vnni_vbmi", "amx_int8") else [])
+    kinds = ["2", "3", "4", "4s"] + (["6"] if level in ("avx512vnni_vbmi", "amx_int8") else [])
+    return kinds + ["8"] + ([codes + "k" for codes in kinds] + ["8p"] if level == "avx512vnni_vbmi" else [])
 
 
 def must_fit(level, codes, promise, strips, columns):
@@ -67,7 +69,7 @@ def must_fit(level, codes, promise, strips, columns):
         return codes in ("4", "8", "conv")
     if codes == "conv":
         return adds
-    return strips > 1 and codes in ("4", "8") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
+    return strips > 1 and codes in ("4", "8", "4k", "8p") and promise == LEVELS[level][2][-1] and (columns == 1 or adds)
 
 
 def expected(level, codes, promise, strips, columns):
@@ -92,10 +94,10 @@ def expected(level, codes, promise, strips, columns):
             count[name] = count.get(name, 0) + n
 
     neon = level.startswith("neon")
-    if codes != "8":
+    if codes[0] != "8":
         if neon:
             add(tbl=groups * strips)
-        elif level == "avx512vnni_vbmi" and codes != "4s":
+        elif level == "avx512vnni_vbmi" and "s" not in codes:
             add(permb=groups * strips)
         else:
             add(pshufb=groups * strips)
@@ -116,7 +118,7 @@ def expected(level, codes, promise, strips, columns):
 
 
 NAME = re.compile(r"multiply_strips<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
-                  r"), .*?(any_weight|small_weight), (\d), (\d+)>")
+                  r"|decoded_part).*?, .*?(any_weight|small_weight), (\d), (\d+)>")
 TILES = re.compile(r"multiply_tiles<.*?simd::(\w+), .*?(?:packed_codes<(\d), .*?(one_table|line_tables)>|decoded_weights"
                    r"), (\d), (\d)>")
 CONV = re.compile(r"conv_worker<.*?::run_channels<(\d+), 1>")
@@ -139,6 +141,7 @@ def functions(text):
                 found.append(((codes, "any_weight", int(tiles[4]), int(tiles[5])), body))
             elif match:
                 codes = (match[2] or "8") + ("s" if match[3] == "line_tables" else "")
+                codes += "k" if "kept_codes<" in match[0] else "p" if "decoded_part" in match[0] else ""
                 found.append(((codes, match[4], int(match[5]), int(match[6])), body))
         elif body is not None:
             match = LINE.match(line)

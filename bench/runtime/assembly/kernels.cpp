@@ -2,6 +2,7 @@
 // compiler's flags, in the widths that runtime/gemm/panel.hpp takes; and that of the convolution (runtime/conv/worker.hpp).
 // Where there are tiles, their loops alone (runtime/gemm/tiles.hpp, runtime/conv/tiles.hpp).
 #include <lutra/runtime/conv/worker.hpp>
+#include <lutra/runtime/gemm/decoded.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
 #include <lutra/runtime/gemm/tiles.hpp>
 
@@ -44,10 +45,23 @@ template <class Codes, class Weight> struct widths {
       &multiply_strips<A, Codes, Weight, first_wide[0], first_wide[1]>,
       &multiply_strips<A, Codes, Weight, wide[0], wide[1]>};
 };
+// Codes whose weights are kept, and products with those; where nothing is decoded ahead, what is here anyway.
+template <class Codes, class Weight> struct parts {
+  static constexpr bool ahead = lookups_delay_dots(A{}) && !std::is_same_v<Codes, decoded_weights>;
+  template <class Kept, int Strips, int Columns>
+  static constexpr kernel of = &multiply_strips<A, std::conditional_t<ahead, Kept, Codes>, Weight,
+                                                ahead ? Strips : 4, ahead ? Columns : 1>;
+  static constexpr kernel list[] = {of<kept_codes<Codes>, 2, half_columns<Codes>>,
+                                    of<decoded_part, 4, 1>,
+                                    of<decoded_part, 4, 2>,
+                                    of<decoded_part, 4, 3>,
+                                    of<decoded_part, 4, 4>,
+                                    of<decoded_part, 4, 6>};
+};
 
 template <class Codes>
 constexpr const kernel* lists[] = {
-    widths<Codes, simd::any_weight>::list,
+    widths<Codes, simd::any_weight>::list, parts<Codes, simd::any_weight>::list,
     widths<Codes, std::conditional_t<has_small_weight_dot(A{}), simd::small_weight,
                                      simd::any_weight>>::list};
 #endif

@@ -172,5 +172,10 @@ struct decoded_weights {
     return load_bytes(w + G * simd::vector_size<A>, A{});
   }
 };
+// A part of a matrix that was decoded a moment ago, and codes whose weights are kept as such a part (gemm/decoded.hpp).
+struct decoded_part : decoded_weights {};
+template <class Codes> struct kept_codes : Codes {};
+template <class Codes> inline constexpr bool keeps_weights = false;
+template <class Codes> inline constexpr bool keeps_weights<kept_codes<Codes>> = true;
 
 }  // namespace lutra::inline LUTRA_ABI

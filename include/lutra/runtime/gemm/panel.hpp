@@ -1,7 +1,7 @@
 // lutra: panel.hpp - one panel of a lut_matrix times activation rows.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the instance of multiply.hpp or tiles.hpp: how the weights are stored, what is promised about them, and
+// Chooses the instance of multiply.hpp, decoded.hpp or tiles.hpp: how the weights are stored, what is promised about them, and
 // as many strips and columns at once as the registers hold. Without tiles all down to multiply_strips is inlined: operands
 // handed on by value are copied in wider pieces than they were just written in, which waits until those are in the cache,
 // and no panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on an Intel core).
@@ -9,13 +9,17 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/gemm/activations.hpp>
+#include <lutra/runtime/gemm/decoded.hpp>
 #include <lutra/runtime/gemm/multiply.hpp>
 #include <lutra/runtime/lut_matrix.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
 // Most columns of one call.
-template <class A> inline constexpr index_t block_columns = has_tiles(A{}) ? tiled_columns : 24;
+template <class A>
+inline constexpr index_t block_columns = has_tiles(A{})            ? tiled_columns
+                                         : lookups_delay_dots(A{}) ? 96
+                                                                   : 24;
 
 // Where the products of panels go: [columns][panels][panel_strips * lanes], the columns `stride` apart; without `all`
 // those of one block and panel only, each over the one before.
@@ -70,8 +74,7 @@ template <class A, class Codes, class Weight>
       }
     }
   };
-  if constexpr (Codes::layout.vectors == 1)
-    take(std::integral_constant<int, 12>{});  // others spill
+  if constexpr (half_columns < Codes >> 8) take(std::integral_constant<int, half_columns<Codes>>{});
   take(std::integral_constant<int, 8>{});
   return done;
 }
@@ -92,6 +95,9 @@ template <class A, class Codes, class Weight>
   };
   if (count == panel_strips) {
     if constexpr (lookups_delay_dots(A{}) && !std::is_same_v<Codes, decoded_weights>) {
+      if (columns > few_columns && o.steps > 0) {
+        return multiply_in_parts<A, Codes, Weight>(at(first), columns);
+      }
       const index_t done = multiply_halves<A, Codes, Weight>(at(first), columns);
       o.x += done * o.x_stride;
       o.start += done;
