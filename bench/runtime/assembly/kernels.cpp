@@ -52,10 +52,7 @@ template <class Codes, class Weight> struct parts {
   static constexpr kernel of = &multiply_strips<A, std::conditional_t<ahead, Kept, Codes>, Weight,
                                                 ahead ? Strips : 4, ahead ? Columns : 1>;
   static constexpr kernel list[] = {of<kept_codes<Codes>, 2, half_columns<Codes>>,
-                                    of<decoded_part, 4, 1>,
-                                    of<decoded_part, 4, 2>,
-                                    of<decoded_part, 4, 3>,
-                                    of<decoded_part, 4, 4>,
+                                    of<decoded_part, 4, 3>, of<decoded_part, 4, 4>,
                                     of<decoded_part, 4, 6>};
 };
 

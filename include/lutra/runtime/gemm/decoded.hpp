@@ -15,9 +15,10 @@ inline constexpr index_t few_columns = 24;
 
 // Most columns by half a panel of codes: more would spill.
 template <class Codes> inline constexpr int half_columns = Codes::layout.vectors == 1 ? 12 : 8;
+static_assert(few_columns >= 12 + 11);
 
-// A whole panel of decoded weights; o.weights is the part, o.steps its steps. No width but the last column's has sums
-// that wait for each other.
+// A whole panel of decoded weights by 12 columns or more, of which some widths leave none to fewer than three, whose sums
+// would wait for each other. o.weights is the part, o.steps its steps.
 template <class A, class Weight>
 [[gnu::always_inline]] inline void multiply_decoded(multiply_operands o, index_t columns) {
   const auto take = [&](auto width) __attribute__((always_inline)) {
@@ -33,12 +34,10 @@ template <class A, class Weight>
     take(integral_constant<int, 6>{});
   }
   while (columns >= 4) take(integral_constant<int, 4>{});
-  if (columns == 3) take(integral_constant<int, 3>{});
-  if (columns == 2) take(integral_constant<int, 2>{});
-  if (columns == 1) take(integral_constant<int, 1>{});
+  if (columns > 0) take(integral_constant<int, 3>{});
 }
 
-// A whole panel of codes by half_columns or more columns, one step or more. Not inlined: others need not so large a frame.
+// A whole panel of codes by more than few_columns, one step or more. Not inlined: others need not so large a frame.
 template <class A, class Codes, class Weight>
 [[gnu::noinline]] void multiply_in_parts(const multiply_operands& o, index_t columns) {
   constexpr index_t size = simd::vector_size<A>, depth = Codes::layout.step_depth();
