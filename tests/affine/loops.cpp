@@ -61,3 +61,38 @@ TEST_CASE("loops: streamed stores cover every element at every misalignment") {
     }
   });
 }
+
+TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") {
+  random_stream random(42);
+  constexpr index_t length = 32;
+  for_each_level([&](auto level) {
+    using Level = decltype(level);
+    constexpr auto method = method_of<Level>(quotient::exact);
+    for (const index_t count : {1, 15, 16, 17, 33, 48, 70}) {
+      for (const index_t irregular : {-1, 0, 5, 16, 31, 32, 47, 69}) {
+        qparams p;
+        p.quant_min = -8;
+        p.quant_max = 7;
+        for (index_t u = 0; u < count; ++u) {
+          p.scale.push_back(u == irregular ? 0x1.8p-70F : 0.25F + static_cast<float>(u) / 64);
+          p.zero_point.push_back(static_cast<std::int32_t>(u % 3));
+        }
+        const auto size = static_cast<std::size_t>(count * length);
+        std::vector<float> x(size), expected(size), memory(size + 16);
+        float* out = memory.data();
+        while (reinterpret_cast<std::uintptr_t>(out) % 64 != 0) ++out;
+        for (std::size_t i = 0; i < size; ++i) {
+          const auto u = static_cast<index_t>(i) / length;
+          x[i] = static_cast<float>(random.normal()) * 4 * p.scale[static_cast<std::size_t>(u)];
+          expected[i] = fake_quantize_one(x[i], unit_of(p, u), quotient::exact);
+        }
+        for (const bool stream : {false, true}) {
+          fake_quantize_blocks<Level, unit_form::zp, method>(x.data(), out, length, count, p, 0,
+                                                             stream);
+          simd::stream_fence();
+          CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
+        }
+      }
+    }
+  });
+}
