@@ -1,6 +1,5 @@
 // What the machine can do at a size, measured in the same run as what is judged by it: a read of everything,
-// a fill with a byte that is not zero (zero has a fast path), memcpy, a copy that writes around the caches, and a sum of
-// two that does.
+// a fill with a byte that is not zero (zero has a fast path), memcpy, and a copy that writes around the caches.
 // bytes_per_second counts what is read plus what is written, items_per_second the bytes of the named size. Include in
 // one file per executable.
 #pragma once
@@ -88,26 +87,6 @@ inline void nt_copy(benchmark::State& state, index_t bytes) {
   state.SetBytesProcessed(state.iterations() * 2 * bytes);
   state.SetItemsProcessed(state.iterations() * bytes);
 }
-// Two inputs, one output: what a backward pass moves.
-inline void nt_add(benchmark::State& state, index_t bytes) {
-  using V = lutra::simd::floats<lutra::simd::native>;
-  constexpr index_t lanes = lutra::simd::lanes<V>;
-  in_turn<float>& left = normals_in_turn(bytes / 4);
-  in_turn<float>& right = normals_in_turn(bytes / 4, 2);
-  aligned<float>& out = output_of(bytes / 4);
-  for (auto _ : state) {
-    const aligned<float>& x = left.next();
-    const aligned<float>& y = right.next();
-    for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
-      lutra::simd::stream(out.data() + i, V(lutra::simd::load<V>(x.data() + i) +
-                                            lutra::simd::load<V>(y.data() + i)));
-    }
-    lutra::simd::stream_fence();
-    benchmark::ClobberMemory();
-  }
-  state.SetBytesProcessed(state.iterations() * 3 * bytes);
-  state.SetItemsProcessed(state.iterations() * bytes);
-}
 
 inline void add_roofs(std::initializer_list<size_class> sizes = {small, large}) {
   for (const size_class& size : sizes) {
@@ -119,7 +98,6 @@ inline void add_roofs(std::initializer_list<size_class> sizes = {small, large}) 
     add("memset_nonzero", fill);
     add("memcpy", copy);
     add("nt_copy", nt_copy);
-    add("nt_add", nt_add);
   }
 }
 

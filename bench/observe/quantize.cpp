@@ -113,6 +113,26 @@ void learnable(benchmark::State& state, const size_class& size) {
   state.SetItemsProcessed(state.iterations() * extents.size());
 }
 
+// The roof of the backward pass: a sum of two that is written around the caches.
+void add_two(benchmark::State& state, const size_class& size) {
+  using V = simd::floats<simd::native>;
+  constexpr index_t lanes = simd::lanes<V>;
+  bench::in_turn<float>& left = bench::normals_in_turn(size.bytes / 4);
+  bench::in_turn<float>& right = bench::normals_in_turn(size.bytes / 4, 2);
+  aligned<float>& out = bench::output_of(size.bytes / 4);
+  for (auto _ : state) {
+    const aligned<float>& x = left.next();
+    const aligned<float>& y = right.next();
+    for (index_t i = 0; i + lanes <= x.size(); i += lanes) {
+      simd::stream(out.data() + i, V(simd::load<V>(x.data() + i) + simd::load<V>(y.data() + i)));
+    }
+    simd::stream_fence();
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * 3 * size.bytes);
+  state.SetItemsProcessed(state.iterations() * size.bytes);
+}
+
 void to_int8(benchmark::State& state, const size_class& size) {
   const shape extents = matrix(size);
   bench::in_turn<float>& inputs = bench::normals_in_turn(extents.size());
@@ -245,6 +265,7 @@ const bool registered = [] {
   }
   bench::add("fake_quantize_backward/straight_through/f32/64MiB", "vs roof/nt_copy/64MiB",
              [](benchmark::State& s) { straight(s, bench::large); });
+  bench::add("roof/nt_add/64MiB", "", [](benchmark::State& s) { add_two(s, bench::large); });
   bench::add("fake_quantize_backward/learnable/f32/64MiB", "vs roof/nt_add/64MiB",
              [](benchmark::State& s) { learnable(s, bench::large); });
   return true;
