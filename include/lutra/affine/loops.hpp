@@ -230,7 +230,6 @@ template <unit_form Form, quotient_method Method, bool Stream, class V>
   for (index_t u = 0; u < n; ++u, x += each, out += each) {
     const unit_constants<V> c{scale.at(u),   reciprocal.at(u),   lowest.at(u),
                               highest.at(u), float_offset.at(u), integer_offset.at(u)};
-    if constexpr (Stream) simd::page_ahead(x, each * index_t{sizeof(float)});
     for (index_t i = 0; i < each; i += simd::lanes<V>) {
       if constexpr (Stream) simd::read_ahead(x + i);
       put_in_turn<Stream>(out + i, fake_quantize_lanes<Form, Method>(simd::load<V>(x + i), c));

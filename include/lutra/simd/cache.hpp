@@ -90,15 +90,6 @@ inline stores stores_for(index_t bytes) noexcept {
 [[gnu::always_inline]] inline void read_ahead(const void* p, index_t ahead = 4096) noexcept {
   __builtin_prefetch(address_after(p, ahead), 0, 2);
 }
-// For a loop that calls read_ahead() and works long on each register: at every page of 4 KiB, the page after next is asked
-// for, so that its address is known when the lines are. p: the next `bytes` that the loop reads. (Blocks of 32 in e4m3 or
-// e2m1 were 2 to 5 % faster on one server core, shorter loops sometimes slower.)
-[[gnu::always_inline]] inline void page_ahead(const void* p, index_t bytes) noexcept {
-  constexpr std::uintptr_t page = 4096;
-  if (reinterpret_cast<std::uintptr_t>(p) % page < static_cast<std::uintptr_t>(bytes)) {
-    read_ahead(p, 2 * static_cast<index_t>(page));
-  }
-}
 // The same for lines that will be overwritten: stores that find their line in the first-level cache do not wait for
 // the next. Worth it where a loop does little more than store.
 [[gnu::always_inline]] inline void prefetch_for_write(const void* p, index_t ahead) noexcept {
