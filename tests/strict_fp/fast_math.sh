@@ -8,8 +8,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 flags="-std=c++20 -O3 $* -I$here/../../include"
 for header in affine/quantize cluster/exact_1d observe/moving_average palette/palettize palette/restore; do
   line="#include <lutra/$header.hpp>"
+  # The refusal comes first, and after it nothing need be compiled.
   # shellcheck disable=SC2086
-  if text=$(echo "$line" | $compiler $flags -ffast-math -fsyntax-only -x c++ - 2>&1); then
+  if text=$(echo "$line" | $compiler $flags -ffast-math -Wfatal-errors -fsyntax-only -x c++ - 2>&1); then
     echo "$header accepts -ffast-math"
     exit 1
   fi
