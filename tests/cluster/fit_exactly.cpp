@@ -11,7 +11,7 @@
 
 namespace {
 
-std::size_t many_values() { return std::getenv("LUTRA_TEST_QUICK") != nullptr ? 50000 : 200000; }
+std::size_t many_values() { return std::getenv("LUTRA_TEST_QUICK") != nullptr ? 20000 : 200000; }
 
 // In several passes, in which windows overlap.
 TEST_CASE("fit_exactly: the optimum of values that are counted is that of the values sorted") {

@@ -7,4 +7,4 @@
 
 #include "graph.hpp"
 
-void compress(tape& g) { lutra::quantizer<tape>(g).finalize(); }
+void compress_with_affine_constant(tape& g) { lutra::quantizer<tape>(g).finalize(); }

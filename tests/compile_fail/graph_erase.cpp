@@ -7,4 +7,4 @@
 
 #include "graph.hpp"
 
-void compress(tape& g) { lutra::quantizer<tape>(g, {}).prepare(); }
+void compress_with_erase(tape& g) { lutra::quantizer<tape>(g, {}).prepare(); }

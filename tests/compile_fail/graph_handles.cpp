@@ -7,4 +7,4 @@
 
 #include "graph.hpp"
 
-lutra::quantization_plan look(const tape& g) { return lutra::plan(g); }
+lutra::quantization_plan look_with_handles(const tape& g) { return lutra::plan(g); }

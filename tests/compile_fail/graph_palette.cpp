@@ -7,4 +7,4 @@
 
 #include "graph.hpp"
 
-void compress(tape& g) { lutra::kmeans_palettizer<tape>(g, {}).prepare(); }
+void compress_with_palette(tape& g) { lutra::kmeans_palettizer<tape>(g, {}).prepare(); }

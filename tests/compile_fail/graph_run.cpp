@@ -7,7 +7,7 @@
 
 #include "graph.hpp"
 
-void calibrate(tape& g) {
+void calibrate_with_run(tape& g) {
   lutra::quantizer<tape> q(g, {});
   q.prepare();
   q.run(1);

@@ -2,12 +2,12 @@
 // A tensor type without any adapter.
 #include <lutra/palette/palettize.hpp>
 
-struct blob {
+struct unknown_blob {
   float data[4];
 };
 #if !defined(LUTRA_WRONG)
-template <> struct lutra::tensor_traits<blob> {
-  static tensor_view<const float> view(const blob& b) { return {b.data, shape{4}}; }
+template <> struct lutra::tensor_traits<unknown_blob> {
+  static tensor_view<const float> view(const unknown_blob& b) { return {b.data, shape{4}}; }
 };
 #endif
-lutra::palette<float> compress(const blob& b) { return lutra::palettize(b, {}); }
+lutra::palette<float> compress(const unknown_blob& b) { return lutra::palettize(b, {}); }
