@@ -27,8 +27,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
         dense_(job.out.stride(3) == 1 && job.out.stride(2) == job.out.extent(3)) {
     // Tiles read on to the end of the last part: there weights are zeros.
     const index_t behind = job.in_tiles ? tile_depth / 4 * group_vectors<A> * size : 0;
-    panel_.resize(static_cast<std::size_t>((job.geometry.row_phases * panel_bytes() + behind + 63) /
-                                           index_t{sizeof(cache_line)}));
+    // One line more: there is an address also where nothing is summed (depth 0).
+    panel_.resize(static_cast<std::size_t>(1 + (job.geometry.row_phases * panel_bytes() + behind) /
+                                                   index_t{sizeof(cache_line)}));
     finished_.resize(static_cast<std::size_t>((job.in_tiles ? 2 * tile_rows : together) * size));
     const auto exact = [](const conv_slice<A>& slice) { return slice.zero_point.empty(); };
     if (std::all_of(job.slices.begin(), job.slices.end(), exact)) return;
