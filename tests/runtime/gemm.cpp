@@ -9,23 +9,15 @@
 #include "kernel_levels.hpp"
 #include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
+#include "runtime/sums.hpp"
 
 using namespace lutra;
 
 namespace {
 
-// Reference sums of a palette's matrix times x.
-template <class X> tensor<std::int32_t> sums(const packed_palette& p, const tensor<X>& x) {
-  const auto w = reference::integer_weights(p);
-  const index_t rows = p.weight_shape[0], depth = p.weight_shape[1];
-  tensor<std::int32_t> out(shape{x.extent(0), rows});
-  reference::gemm<X>({w.data(), shape{rows, depth}}, view(x), view(out));
-  return out;
-}
-
 // gemm at every level from memory that ends at a guard page into fenced, misaligned memory.
 template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X>& x) {
-  const auto expected = sums(p, x);
+  const auto expected = test::sums(p, x);
   const index_t m = x.extent(0), rows = p.weight_shape[0];
   bool good = true;
   test::guarded<X> input(x.size());
@@ -56,7 +48,7 @@ bool epilogue_agrees(random_stream& r, const packed_palette& p, const tensor<X>&
     e.multiplier.push_back(static_cast<float>(0.0001 + 0.01 * r.uniform()));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -9999, 9999)));
   }
-  const auto exact = sums(p, x);
+  const auto exact = test::sums(p, x);
   test::guarded<X> input(x.size());
   std::ranges::copy(x.elements(), input.data());
   bool good = true;
@@ -228,7 +220,7 @@ TEST_CASE("gemm: strided views, in and out") {
   const std::array<index_t, 2> strides{-120, 2};
   const tensor_view<const std::int8_t> x(wide.data() + 8 * 60, shape{5, 29}, strides);
   const auto dense = tensor<std::int8_t>::copy_of(x);
-  const auto expected = sums(p, dense);
+  const auto expected = test::sums(p, dense);
   for_each_kernel_level([&](auto level) {
     const lut_matrix w = make_lut_matrix(p, level);
     tensor<std::int32_t> transposed(shape{37, 5});
@@ -265,7 +257,7 @@ TEST_CASE("gemm: gemv is gemm of one row; an executor changes nothing") {
   const auto p = test::random_palette(r, shape{300, 50}, {.group_rows = 8});
   const auto x = test::random_tensor<std::int8_t>(r, shape{1, 50});
   const lut_matrix w = make_lut_matrix(p);
-  const auto expected = sums(p, x);
+  const auto expected = test::sums(p, x);
   std::vector<std::int32_t> y(300);
   gemv(w, x.elements(), y);
   CHECK(y == expected.elements());

@@ -5,6 +5,7 @@
 
 #include "kernel_levels.hpp"
 #include "runtime/palettes.hpp"
+#include "runtime/sums.hpp"
 #include "threads/thread_executor.hpp"
 
 using namespace lutra;
@@ -19,16 +20,10 @@ template <class F> void for_each_decoding_level(const F& f) {
   });
 }
 
-template <class X> tensor<std::int32_t> sums(const packed_palette& p, const tensor<X>& x) {
-  tensor<std::int32_t> out(shape{x.extent(0), p.weight_shape[0]});
-  reference::gemm<X>(view(reference::integer_weights(p)), view(x), view(out));
-  return out;
-}
-
 // Products of memory that ends at a guard page: straight to fenced memory, and through an epilogue.
-template <class X> bool agrees(const packed_palette& p, const tensor<X>& x) {
+template <class X> bool decoded_agree(const packed_palette& p, const tensor<X>& x) {
   const index_t m = x.extent(0), rows = p.weight_shape[0];
-  const auto expected = sums(p, x);
+  const auto expected = test::sums(p, x);
   test::guarded<X> input(x.size());
   std::ranges::copy(x.elements(), input.data());
   const tensor_view<const X> in(input.data(), x.extents());
@@ -59,7 +54,7 @@ TEST_CASE("decoded: every number of columns around those that are too few, and a
   const auto check = [&](index_t m) {
     const index_t depth = m % 2 ? 40 + m : 512 + m, rows = m % 3 ? 64 : 150;
     const auto p = test::random_palette(r, shape{rows, depth}, {});
-    good = agrees(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+    good = decoded_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
   };
   const index_t step = test::quick() ? 5 : 1;
   for (index_t m = few_columns - 1; m < few_columns + 20; m += step) check(m);
@@ -80,8 +75,8 @@ TEST_CASE(
                                             {.bits = bits,
                                              .group_rows = bits == 4 && depth % 2 ? 4 : 0,
                                              .zero_points = depth % 5 == 0});
-        good = agrees(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
-        good = agrees(p, test::random_tensor<std::uint8_t>(r, shape{m, depth})) && good;
+        good = decoded_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+        good = decoded_agree(p, test::random_tensor<std::uint8_t>(r, shape{m, depth})) && good;
       }
     }
   }
@@ -103,8 +98,8 @@ TEST_CASE("decoded: extreme values, several parts") {
       x[i] = static_cast<std::int8_t>(i / 1100 % 2 ? 127 : -128);
       u[i] = static_cast<std::uint8_t>(i / 1100 % 2 ? 255 : 0);
     }
-    CHECK(agrees(p, x));
-    CHECK(agrees(p, u));
+    CHECK(decoded_agree(p, x));
+    CHECK(decoded_agree(p, u));
   }
 }
 
@@ -112,7 +107,7 @@ TEST_CASE("decoded: no depth, and threads that each decode for themselves") {
   random_stream r(3);
   const auto p = test::random_palette(r, shape{300, 700}, {});
   const auto x = test::random_tensor<std::int8_t>(r, shape{45, 700});
-  const auto expected = sums(p, x);
+  const auto expected = test::sums(p, x);
   for_each_decoding_level([&](auto level) {
     const lut_matrix w = make_lut_matrix(p, level);
     for (int round = 0; round < 20; ++round) {

@@ -5,6 +5,7 @@
 
 #include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
+#include "runtime/sums.hpp"
 #include "threads/thread_executor.hpp"
 
 using namespace lutra;
@@ -16,11 +17,9 @@ namespace {
 using A = simd::amx_int8;
 
 // Products of memory that ends at a guard page in fenced memory.
-template <class X> bool agrees(const packed_palette& p, const tensor<X>& x) {
+template <class X> bool tiles_agree(const packed_palette& p, const tensor<X>& x) {
   const index_t m = x.extent(0), rows = p.weight_shape[0];
-  const auto w = reference::integer_weights(p);
-  tensor<std::int32_t> expected(shape{m, rows});
-  reference::gemm<X>({w.data(), shape{rows, p.weight_shape[1]}}, view(x), view(expected));
+  const auto expected = test::sums(p, x);
   test::guarded<X> input(x.size());
   std::ranges::copy(x.elements(), input.data());
   test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
@@ -42,7 +41,7 @@ TEST_CASE("tiles: every number of columns around one and two tiles and blocks") 
   for (index_t m = 5; m <= 70; ++m) {
     const index_t depth = 180 + m % 5 * 13, rows = m % 2 ? 128 : 64 + m;
     const auto p = test::random_palette(r, shape{rows, depth}, {.lowest = m % 3 ? -127 : -128});
-    good = agrees(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+    good = tiles_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
   }
   CHECK(good);
 }
@@ -57,8 +56,8 @@ TEST_CASE(
     const index_t group = depth % 4 == 0 ? 4 : 0;
     const auto p = test::random_palette(r, shape{1 + depth * 7 % 150, depth},
                                         {.bits = bits, .group_rows = group, .lowest = -128});
-    good = agrees(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
-    good = agrees(p, test::random_tensor<std::uint8_t>(r, shape{m, depth})) && good;
+    good = tiles_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+    good = tiles_agree(p, test::random_tensor<std::uint8_t>(r, shape{m, depth})) && good;
   }
   CHECK(good);
 }
@@ -67,7 +66,7 @@ TEST_CASE("tiles: a matrix beyond the cache, panel by panel or front to back, th
   random_stream r(3);
   const auto p = test::random_palette(r, shape{64 * 9 + 21, 4100}, {});
   for (const index_t m : {7, 33, 50}) {
-    CHECK(agrees(p, test::random_tensor<std::int8_t>(r, shape{m, 4100})));
+    CHECK(tiles_agree(p, test::random_tensor<std::int8_t>(r, shape{m, 4100})));
   }
 }
 
@@ -86,8 +85,8 @@ TEST_CASE("tiles: extreme values") {
       x[i] = static_cast<std::int8_t>(i / 1024 % 2 ? 127 : -128);
       u[i] = static_cast<std::uint8_t>(i / 1024 % 2 ? 255 : 0);
     }
-    CHECK(agrees(p, x));
-    CHECK(agrees(p, u));
+    CHECK(tiles_agree(p, x));
+    CHECK(tiles_agree(p, u));
   }
 }
 
