@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // quantization_spec{.dtype = float4_e2m1fn, .scale_dtype = float8_e4m3fn} has such scales: qparams hold their
-// products, which is what every loop wants. This gives the factors, for files that store them.
+// products, which is what every loop wants. This gives the factors, for files that store them, from the ranges of the
+// units: observer.range(lo, hi) of observer.units() each, of a fake_quantizer those of its statistics().
 #pragma once
 
 #include <lutra/affine/qparams.hpp>

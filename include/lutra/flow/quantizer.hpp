@@ -113,7 +113,8 @@ template <editable_graph G> class quantizer {
     need_prepared("quantizer::run");
     return execute(batch);
   }
-  // calibration_mode() around a run of every batch of a range.
+  // calibration_mode() around a run of every batch of a range. Of a batch that fails on its way, statistics keep what
+  // they saw before; save() first and load() after it to be rid of that.
   template <class Batches> void calibrate(const Batches& batches) {
     const auto scope = calibration_mode();
     const auto total = static_cast<index_t>(std::ranges::distance(batches));

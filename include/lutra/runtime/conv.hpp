@@ -22,7 +22,7 @@
 namespace lutra::inline LUTRA_ABI {
 
 struct conv2d_options {
-  window2d window{};
+  window2d window{};               // padding is of one side: window2d::symmetric() pads both
   index_t groups = 1;              // divides the channels of input and output
   std::int32_t padding_value = 0;  // zero point of the input
   bool pool = false;               // only with requantize
