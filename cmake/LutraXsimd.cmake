@@ -28,5 +28,5 @@ function(lutra_find_xsimd variable)
     endif()
   endforeach()
   message(FATAL_ERROR "lutra needs xsimd >= 13 (found: ${seen}): install libxsimd-dev of Debian 13 "
-    "or newer, run scripts/setup.sh in lutra's sources, or set -DLUTRA_XSIMD_ROOT=<prefix>")
+    "or newer, or set -DLUTRA_XSIMD_ROOT=<prefix> (scripts/setup.sh in lutra's sources makes one: .deps/root/usr)")
 endfunction()
