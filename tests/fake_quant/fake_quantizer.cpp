@@ -167,7 +167,8 @@ TEST_CASE("fake_quantizer: blocks that do not divide disable it for good, with a
   const tensor<float> fits = sample(shape{64, 3}, 5);
   CHECK(forward(f, fits) == fits);
   CHECK_FALSE(f.initialized());
-  CHECK_ERROR(f.params(), invalid_state, "disabled: block size 32");
+  CHECK_ERROR(f.params(), invalid_state, "blocks do not divide", "disabled: block size 32",
+              "short_groups::allow");
 
   fake_quantizer good({.granularity = granularity::per_block(32, 0)}, target::weight);
   CHECK_FALSE(forward(good, fits) == fits);
@@ -718,13 +719,14 @@ TEST_CASE("fake_quantizer: a state of another spec or target is refused") {
     fake_quantizer(other, t).load(state);
   };
   load_into(s, target::weight);
-  CHECK_ERROR(load_into(s, target::activation), incompatible, "another spec");
+  CHECK_ERROR(load_into(s, target::activation), incompatible, "another spec",
+              "got target weight, allowed: target activation");
   CHECK_ERROR(load_into({.dtype = dtype::int4}, target::weight), incompatible, "another spec",
               "int4");
   CHECK_ERROR(load_into({.granularity = granularity::per_channel(0)}, target::weight), incompatible,
               "per_channel");
-  CHECK_ERROR(load_into({.averaging_constant = 0.5F}, target::weight), incompatible,
-              "another spec");
+  CHECK_ERROR(load_into({.averaging_constant = 0.5F}, target::weight), incompatible, "another spec",
+              "got averaging_constant 0.01, allowed: averaging_constant 0.5");
   CHECK_ERROR(load_into({.float_range = {0.0F, {}}}, target::weight), incompatible, "another spec");
   CHECK_ERROR(load_into({.scale_rules = {.no_clipping = true}}, target::weight), incompatible,
               "another spec");
@@ -747,7 +749,8 @@ TEST_CASE("fake_quantizer: parts observed apart are merged or appended") {
   CHECK(ba.save() == whole.save());
   fake_quantizer average({}, target::activation);
   average.observe(view(batch(1)));
-  CHECK_ERROR(average.merge(average), unsupported, "cannot be combined");
+  CHECK_ERROR(average.merge(average), unsupported, "cannot be combined", "fake_quantizer::merge",
+              "'moving_average', allowed: append(), in order");
   fake_quantizer later({}, target::activation);
   later.observe(view(batch(2)));
   fake_quantizer both = average;
@@ -755,7 +758,12 @@ TEST_CASE("fake_quantizer: parts observed apart are merged or appended") {
   average.append(later);
   CHECK(average.params().scale[0] == doctest::Approx(both.params().scale[0]));
   CHECK(average.samples() == 100);
-  CHECK_ERROR(whole.merge(average), incompatible, "different specs");
+  CHECK_ERROR(whole.merge(average), incompatible, "different specs",
+              "got qparam_calculator moving_average, allowed: qparam_calculator global_minmax");
+  quantization_spec unclipped = s;
+  unclipped.scale_rules.no_clipping = true;
+  CHECK_ERROR(whole.merge(fake_quantizer(unclipped, target::activation)), incompatible,
+              "no_clipping true, allowed: scale_rules.no_clipping false");
 }
 
 TEST_CASE("fake_quantizer: half, bfloat16 and double tensors see the same quantizer") {

@@ -21,6 +21,7 @@
 
 #include <lutra/affine/float_types.hpp>
 #include <lutra/fake_quant/qat_schedule.hpp>
+#include <lutra/fake_quant/spec_identity.hpp>
 #include <lutra/fake_quant/tensor_fit.hpp>
 #include <lutra/observe/any_observer.hpp>
 #include <lutra/observe/saved.hpp>
@@ -29,15 +30,6 @@
 #include <string_view>
 
 namespace lutra::inline LUTRA_ABI {
-
-// What a fake-quantizer stands behind. Decides what the observer key "default" means: "static" for
-// weights and tables, "moving_average" for activations.
-enum class target : unsigned char { weight, activation, lut };
-
-constexpr std::string_view observer_key_of(const quantization_spec& s, target t) noexcept {
-  if (s.qparam_calculator != "default") return s.qparam_calculator;
-  return t == target::activation ? "moving_average" : "static";
-}
 
 // Value type. One thread at a time; const members may be shared.
 class fake_quantizer {
@@ -162,7 +154,7 @@ class fake_quantizer {
     state_writer w;
     w.u32(magic);
     w.u32(version);
-    save_identity(w);
+    save_identity(w, spec_, target_);
     w.u8(observer_enabled_ ? 1 : 0);
     w.u8(fake_quant_enabled_ ? 1 : 0);
     w.u8(disabled() ? 1 : 0);
@@ -290,11 +282,14 @@ class fake_quantizer {
     return qparams_from_range(spec_, lo, hi);
   }
   void check_observed() const {
-    if (!initialized()) {
-      raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
-            "fake_quantizer", disabled() ? "disabled: " + disabled_reason() : "0 samples",
-            "a tensor through forward() or observe() first");
+    if (initialized()) return;
+    if (disabled()) {
+      raise(errc::invalid_state, "blocks do not divide the tensor, so there are no parameters",
+            "fake_quantizer", "disabled: " + disabled_reason(),
+            "a divisor, or short_groups::allow in the spec");
     }
+    raise(errc::invalid_state, "no tensor was observed, so there are no parameters",
+          "fake_quantizer", "0 samples", "a tensor through forward() or observe() first");
   }
   template <class T> static void copy(const tensor_view<const T>& in, const tensor_view<T>& out) {
     if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
@@ -304,26 +299,23 @@ class fake_quantizer {
   }
   void combine(const fake_quantizer& other, bool merging, const char* where) {
     if (!(spec_ == other.spec_) || target_ != other.target_) {
-      raise(errc::incompatible, "fake-quantizers have different specs or targets", where,
-            other.description(), description());
+      const auto [theirs, mine] = difference_of(other.spec_, other.target_, spec_, target_);
+      raise(errc::incompatible, "fake-quantizers have different specs or targets", where, theirs,
+            mine);
     }
     if (!fit_.agrees_with(other.fit_, spec_.granularity)) {
       raise(errc::incompatible, "fake-quantizers describe different units", where,
             other.units().description(), units().description());
+    }
+    if (merging ? !observer_.can_merge() : !observer_.can_append()) {
+      raise(errc::unsupported, "statistics of this observer cannot be combined this way", where,
+            text_of(observer_key_of(spec_, target_)), std::string(observer_.combined_by()));
     }
     any_observer both = observer_;
     merging ? both.merge(other.observer_) : both.append(other.observer_);
     observer_ = std::move(both);
     params_.reset();
     fit_.add(other.fit_);
-  }
-  std::string description() const {
-    std::string text;
-    for (const std::string_view part :
-         {name_of(spec_.dtype), name_of(spec_.qscheme), observer_key_of(spec_, target_)}) {
-      text.append(part).append(", ");
-    }
-    return text + observation_of(spec_);
   }
   void check_free(const char* where) const {
     if (following_) {
@@ -358,37 +350,14 @@ class fake_quantizer {
     if (!is_consistent(s)) in.corrupt("steps of a schedule contradict each other", "", "");
     schedule_ = s;
   }
-  void save_identity(state_writer& w) const {
-    w.u8(static_cast<std::uint8_t>(target_));
-    w.text(observer_key_of(spec_, target_));
-    w.text(name_of(spec_.dtype));
-    w.text(name_of(spec_.qscheme));
-    w.u8(static_cast<std::uint8_t>(spec_.qformulation));
-    w.text(text_of(spec_.granularity));
-    w.f32(spec_.averaging_constant);
-    for (const auto& end : {spec_.float_range.lo, spec_.float_range.hi}) {
-      w.u8(end ? 1 : 0);
-      w.f32(end.value_or(0.0F));
-    }
-    w.text(name_of(scale_dtype_of(spec_)));
-    w.u8(static_cast<std::uint8_t>(spec_.scale_rules.e8m0));
-    w.u8(spec_.scale_rules.no_clipping ? 1 : 0);
-    w.u8(static_cast<std::uint8_t>(spec_.scale_rules.floor));
-    w.text(name_of(spec_.scale_rules.scale_type));
-    w.u8(spec_.short_groups == short_groups::allow ? 1 : 0);
-  }
   void check_identity(state_reader& in) const {
-    state_writer mine;
-    save_identity(mine);
-    for (const std::uint8_t b : mine.bytes()) {
-      if (in.u8() != b) {
-        raise(errc::incompatible, "state belongs to a fake-quantizer with another spec",
-              "fake_quantizer::load", "",
-              std::string(name_of(spec_.dtype)) + ", " + std::string(name_of(spec_.qscheme)) +
-                  ", " + text_of(spec_.granularity) + ", " +
-                  std::string(observer_key_of(spec_, target_)));
-      }
-    }
+    state_writer written;
+    save_identity(written, spec_, target_);
+    state_reader mine(written.bytes(), "fake_quantizer::load");
+    const auto difference = difference_of(in, mine);
+    if (!difference) return;
+    raise(errc::incompatible, "state belongs to a fake-quantizer with another spec or target",
+          "fake_quantizer::load", difference->theirs, difference->mine);
   }
 
   quantization_spec spec_;

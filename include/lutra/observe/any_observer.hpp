@@ -57,6 +57,12 @@ class any_observer {
   }
   bool can_merge() const noexcept { return table_->merge != nullptr; }
   bool can_append() const noexcept { return table_->append != nullptr; }
+  // How objects of this kind become one, in words.
+  std::string_view combined_by() const noexcept {
+    return can_merge()    ? "merge()"
+           : can_append() ? "append(), in order"
+                          : "no way: observe in one object";
+  }
   // Raises incompatible for boxes of different kinds, unsupported if the kind does not merge.
   void merge(const any_observer& other) { combine(table_->merge, other, "any_observer::merge"); }
   void append(const any_observer& later) { combine(table_->append, later, "any_observer::append"); }
@@ -123,10 +129,7 @@ class any_observer {
     }
     if (function == nullptr) {
       raise(errc::unsupported, "this kind of observer cannot be combined this way", where,
-            "a kind without it",
-            table_->merge != nullptr    ? "merge()"
-            : table_->append != nullptr ? "append(), in order"
-                                        : "no way: observe in one object");
+            "a kind without it", std::string(combined_by()));
     }
     function(object_, other.object_);
   }
