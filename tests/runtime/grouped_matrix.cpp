@@ -77,7 +77,8 @@ TEST_CASE("grouped_matrix: groups along other axes, bad streams and bad scales a
   CHECK(with([](auto&) {}).slices().size() == 3);
   CHECK(with([](auto&) {}).bytes() > 0);
   CHECK_ERROR(with([](auto& q) { q.block = shape{8, 5, 1}; }), unsupported, "0 and 1", "[8, 5, 1]");
-  CHECK_ERROR(make_lut_matrix(p), unsupported, "another axis than 0", "axis 1");
+  CHECK_ERROR(make_lut_matrix(p), unsupported, "another axis than 0", "axis 1",
+              "make_grouped_lut_matrix");
   CHECK_ERROR(with([](auto& q) { q.codes.pop_back(); }), corrupt_data, "codes", "143", "144");
   CHECK_ERROR(with([](auto& q) { q.lut_codes.pop_back(); }), corrupt_data, "lut_codes");
   CHECK_ERROR(with([](auto& q) { q.scale.pop_back(); }), corrupt_data, "scale", "2", "3");

@@ -104,7 +104,7 @@ TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
     return p;
   };
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.lut_dtype = dtype::float32; })), unsupported,
-              "int8 tables", "float32");
+              "int8 tables", "float32", "lut_qspec");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.lut_dtype = dtype::uint8; })), unsupported,
               "uint8");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) {

@@ -134,7 +134,7 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
   }
   if (p.lut_dtype != dtype::int8) {
     raise(errc::unsupported, "the integer kernels need int8 tables", at,
-          std::string(name_of(p.lut_dtype)), "int8");
+          std::string(name_of(p.lut_dtype)), "int8, by palettization_spec::lut_qspec");
   }
   if (!p.outliers.empty()) {
     raise(errc::unsupported, "the integer kernels take no outliers", at,
@@ -148,7 +148,9 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
     if (grid.grid()[axis] > 1) {
       raise(errc::unsupported,
             "groups along another axis than 0" + std::string(whole > 1 ? " and 1" : ""), at,
-            text_of(p.block), "blocks that span axis " + text_of(axis));
+            text_of(p.block),
+            "blocks that span axis " + text_of(axis) +
+                (axis == 1 ? ", or make_grouped_lut_matrix()" : ""));
     }
   }
   const auto expect = [&](const char* what, std::size_t got, index_t wanted) {
