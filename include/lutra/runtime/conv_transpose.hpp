@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   out[n][o][i*s - p + a*d][j*s - p + b*d] += w[c][o][a][b] * x[n][c][i][j]
-// The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is not told apart
-// where its shape fits too, and gives other sums.
-// Run as the ordinary convolution over the spread-out input (transposed_window.hpp): positions between inputs hold the zero point, sums are exact int32 and
-// the epilogue of a row is the one of its output channel, as in conv.hpp. Costs stride^2 times the needed
-// products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
+// The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is not told
+// apart where its shape fits too, and gives other sums.
+// Run as the ordinary convolution over the spread-out input (transposed_window.hpp): positions between inputs hold
+// the zero point, sums are exact int32 and the epilogue of a row is the one of its output channel, as in conv.hpp.
+// Costs stride^2 times the needed products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
 // An executor runs what conv.hpp says; results do not depend on it. out must not overlap x, the epilogue or itself.
 #pragma once
 
