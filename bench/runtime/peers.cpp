@@ -1,5 +1,6 @@
 // What others do at the sizes of gemm.cpp, one thread: oneDNN, int8 weights times int8 activations to int32, and
-// convolutions of both to int8, each tensor in the layout it likes best; OpenBLAS in float, and ggml (ggml.hpp). Weights are packed before the clock starts, as ours are; answers are checked before that.
+// convolutions of both to int8, each tensor in the layout it likes best; OpenBLAS in float, and ggml (ggml.hpp). Weights
+// are packed before the clock starts, as ours are; answers are checked before that.
 // Built with what is installed (scripts/peers.sh); the rest says "not available".
 #include <benchmark/benchmark.h>
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A block is one vector of output positions in row-major order; the last one of a band overlaps the one
-// before it, so that all are whole but in bands shorter than a vector. Kept in the second-level cache: the planes of as many output rows as
-// fit plane_bytes (a band), and the panel of one block. Channels run inside a block, so a panel is built
-// once and read for all of them.
+// before it, so that all are whole but in bands shorter than a vector. Kept in the second-level cache: the
+// planes of as many output rows as fit plane_bytes (a band), and the panel of one block. Channels run inside
+// a block, so a panel is built once and read for all of them.
 // Where tiles make the products (conv/tiles.hpp) they are those of 16 channels at a time.
 // Outputs pooled by 2 x 2 come from two phases: the even and the odd rows, each with a panel of its own.
 // The larger sums of both are finished, then the larger of each two neighbours is kept.
