@@ -110,7 +110,7 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
   check(geometry, "conv2d");
   const index_t channels = w.rows() / o.groups;
-  const bool in_tiles = convolves_in_tiles<A>(channels, w.depth());
+  const bool in_tiles = convolves_in_tiles<A>(channels, slices_of(w));
   const std::vector<conv_slice<A>> slices =
       conv_slices<A, X>(slices_of(w), epilogue, in_tiles ? channels : 0);
   const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
