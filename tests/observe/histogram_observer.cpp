@@ -112,6 +112,13 @@ TEST_CASE("histogram_observer: other selections, bins and units do not merge") {
               incompatible, "units");
 }
 
+TEST_CASE("histogram_observer: a selection with options out of range is refused when it is made") {
+  CHECK_ERROR(lutra::histogram_percentile({}, {.share = 0.0}), invalid_argument, "share", "(0, 1]");
+  CHECK_ERROR(lutra::histogram_entropy({}, {.levels = 1}), invalid_argument, "levels", "2..256");
+  CHECK_ERROR(lutra::histogram_mse({.averaging_constant = 2.0F}), invalid_argument,
+              "averaging_constant");
+}
+
 TEST_CASE("histogram_observer: all-NaN and all-zero units have the range [0, 0]") {
   lutra::histogram_mse o({.granularity = granularity::per_channel(0)});
   std::vector<float> x(12, std::numeric_limits<float>::quiet_NaN());

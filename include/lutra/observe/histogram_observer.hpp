@@ -18,9 +18,12 @@ namespace lutra::inline LUTRA_ABI {
 
 template <range_selection Selection> class histogram_observer {
  public:
+  // Raises what check(spec) raises, invalid_argument for options of the selection or a number of bins out of range.
   explicit histogram_observer(const quantization_spec& spec, const Selection& selection = {},
                               index_t bins = histogram::default_bins)
-      : spec_(spec), selection_(selection), input_(spec), empty_(bins) {}
+      : spec_(spec), selection_(selection), input_(spec), empty_(bins) {
+    selection_(empty_, spec_);  // so that range() need not raise, with elements observed
+  }
 
   void observe(tensor_view<const float> x) { observe_at<simd::native>(x); }
   template <class Level> void observe_at(tensor_view<const float> x) {
