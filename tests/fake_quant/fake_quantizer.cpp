@@ -386,8 +386,11 @@ class costly : public static_range {
     static_range::observe(x);
     for_each_element(x, [&](float e) { largest_ = std::max(largest_, std::fabs(e)); });
   }
-  bool within(float bound) const { return largest_ <= bound; }
-  static inline int copies = 0;
+  bool within(float bound) const {
+    ++asked;
+    return largest_ <= bound;
+  }
+  static inline int copies = 0, asked = 0;
 
  private:
   float largest_ = 0;
@@ -405,6 +408,21 @@ TEST_CASE("fake_quantizer: large statistics are copied in training only near the
   forward(f, wide);
   CHECK(costly::copies == 1);
   CHECK(f.samples() == 4 * 32);
+  // A range may lie beyond the data: a quarter of what parameters can be derived from is the limit.
+  tensor<float> nearly = sample(shape{4, 8}, 45);
+  nearly[31] = 0x1.8p123F;
+  fake_quantizer g({.qparam_calculator = "costly"}, target::activation);
+  costly::copies = 0;
+  forward(g, nearly);
+  CHECK(costly::copies == 1);
+  // With both ends pinned there is nothing to learn, nor to look at, after the first tensor.
+  fake_quantizer pinned({.qparam_calculator = "costly", .float_range = {-1.0F, 1.0F}},
+                        target::activation);
+  forward(pinned, nearly);
+  costly::asked = 0;
+  forward(pinned, nearly);
+  CHECK(costly::asked == 0);
+  CHECK(pinned.samples() == 32);
 }
 
 TEST_CASE("fake_quantizer: granularity can change until the first tensor") {

@@ -8,9 +8,10 @@
 //   off       off          transparent
 // A tensor to observe or to quantize whose extents the blocks do not divide disables the fake-quantizer for good:
 // output is x, and disabled_reason() says why. One whose units (elements that share a scale) are more, fewer or
-// elsewhere than those of earlier tensors is an error (fake_quant/tensor_fit.hpp). Every other error leaves switches, statistics and parameters as they
-// were: a forward() that needs parameters learns from a tensor only if they can be derived, which is tried on a copy of
-// the statistics. Large ones (bounded_observer) are copied only where they or the tensor are almost too wide.
+// elsewhere than those of earlier tensors is an error (fake_quant/tensor_fit.hpp). Errors leave switches, statistics
+// and parameters as they were: a forward() that needs parameters learns from a tensor only if they can be derived,
+// which is tried on a copy of the statistics. Large ones (bounded_observer) are copied only where they or the tensor
+// are almost too wide.
 // NaN in the data propagates to the output and is left out of the statistics.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
@@ -130,8 +131,8 @@ class fake_quantizer {
   // Of the tensors observed.
   const seen_units& units() const noexcept { return fit_.units(); }
 
-  // Raises invalid_state after the first tensor, also if that disabled it, and what check(spec) and make_observer raise;
-  // nothing is changed then.
+  // Raises invalid_state after the first tensor, also if that disabled it, and what check(spec) and make_observer
+  // raise; nothing is changed then.
   void set_granularity(const granularity& g) {
     if (initialized() || disabled()) {
       raise(errc::invalid_state, "granularity cannot change after the first tensor",
@@ -239,7 +240,7 @@ class fake_quantizer {
     if (!observer_enabled_ && !fake_quant_enabled_) return false;
     const auto units = fit_.take(spec_, x.extents());
     if (!units) return false;
-    if (observer_enabled_) {
+    if (observer_enabled_ && !settled()) {
       !fake_quant_enabled_ || is_narrow(x) ? observe_units(x, *units) : try_units(x, *units);
     }
     if (!fake_quant_enabled_) return false;
@@ -256,7 +257,6 @@ class fake_quantizer {
   }
   // The same with the parameters that follow, or nothing where they cannot be derived.
   void try_units(const tensor_view<const float>& x, const block_grid& units) {
-    if (settled()) return;
     any_observer after = observer_;
     after.observe(x);
     params_ = params_of(after);
@@ -266,7 +266,7 @@ class fake_quantizer {
   // Whether parameters can be derived after x, as far as its magnitudes and the observer can tell: only statistics
   // that are large can.
   bool is_narrow(const tensor_view<const float>& x) const {
-    const float most = safe_magnitude(spec_);
+    const float most = safe_magnitude(spec_) / 4;  // a range may lie beyond the elements
     const auto& [lo, hi] = spec_.float_range;
     if (-lo.value_or(0.0F) > most || hi.value_or(0.0F) > most || !observer_.within(most)) {
       return false;

@@ -39,8 +39,9 @@ concept mergeable_observer = observer<O> && requires(O& o, const O& c) { o.merge
 template <class O>
 concept appendable_observer = observer<O> && requires(O& o, const O& c) { o.append(c); };
 
-// Says, without reading any tensor, whether all finite elements observed and the range lie within +-bound; false is
-// always right. Optional: a fake-quantizer in training copies the others before each tensor, which may be too wide.
+// Says, without reading any tensor, whether all finite elements observed lie within +-bound, and free ends of the range
+// within four times that; false is always right. Optional: a fake-quantizer in training copies the others before each
+// tensor, which may be too wide.
 template <class O>
 concept bounded_observer = observer<O> && requires(const O& c, float bound) {
   { c.within(bound) } -> std::convertible_to<bool>;

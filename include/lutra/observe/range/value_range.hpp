@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A selection decides which part of the observed values gets quantization levels. Write your own as a
-// class with operator()(const histogram&, const quantization_spec&) that compares equal when its options do.
+// class with operator()(const histogram&, const quantization_spec&) that compares equal when its options do. Options
+// out of range are an error for any histogram. Free ends lie within four times the largest observed magnitude ("mse"
+// widens a range where its zero point then falls better: less than three times).
 #pragma once
 
 #include <concepts>
