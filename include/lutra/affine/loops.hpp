@@ -238,7 +238,7 @@ template <unit_form Form, quotient_method Method, bool Stream, class V>
 }
 // `count` units, a multiple of the lanes, up to the first register of units that are not all regular; how many those
 // were. Neither calls nor is it inlined: every constant then stays in a register. A load of one from memory waits for
-// older streamed stores to the same place of another page (blocks of 32 took 3 to 8 % more).
+// older streamed stores to the same place of another page (blocks of 32 took 2 to 5 % more).
 template <class Level, unit_form Form, quotient_method Method, bool Stream, index_t Length>
 [[gnu::noinline]] index_t fake_quantize_regular_units(const float* x, float* out, index_t length,
                                                       index_t count,
