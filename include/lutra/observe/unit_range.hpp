@@ -3,7 +3,8 @@
 //
 // A unit is the set of elements that share one scale. NaN and infinities are left out and counted;
 // zero is not forced into the range. Minimum and maximum are exact, so the order of reading, the
-// instruction set and any split into parts do not matter. One read of the tensor.
+// instruction set and any split into parts do not matter. (Where a thread has switched on FTZ or DAZ, a subnormal end may
+// come out as zero.) One read of the tensor.
 #pragma once
 
 #include <algorithm>
@@ -43,8 +44,8 @@ struct span_range {
   }
 };
 
-// One more register of elements: lo and hi of each lane so far, and the sum of x - x, which is NaN in a lane that met one
-// that is not finite.
+// One more register of elements: lo and hi of each lane so far, and the sum of x - x, which is NaN in a lane that met
+// one that is not finite.
 template <class V>
 [[gnu::always_inline]] inline void extend_range(const V& x, V& lo, V& hi, V& bad) noexcept {
   lo = simd::min(x, lo);
@@ -56,8 +57,8 @@ template <class V> [[gnu::always_inline]] inline bool all_were_finite(const V& b
   return simd::mask_to_bits(simd::equal(bad, V(0.0F))) == every_lane;
 }
 
-// Blocks are read four registers at a time, what is left register by register, assuming everything is finite; the sum of
-// x - x is NaN where that was wrong, and the block is read again element by element.
+// Blocks are read four registers at a time, what is left register by register, assuming everything is finite; the sum
+// of x - x is NaN where that was wrong, and the block is read again element by element.
 template <class Level = simd::native> span_range range_of_span(const float* x, index_t n) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
