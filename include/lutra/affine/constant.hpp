@@ -16,7 +16,7 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// Bytes of scales and offsets as stored: 4 for a scale or minval, 1 for a zero point, none for zero points that are all 0.
+// Bytes of scales and offsets as stored: 4 for a scale or minval, 1 for a zero point, none for zero points all 0.
 inline index_t parameter_bytes(const qparams& q) noexcept {
   const auto count = [](const auto& xs) { return static_cast<index_t>(xs.size()); };
   if (q.qformulation == qformulation::minval) return 4 * (count(q.scale) + count(q.minval));

@@ -9,8 +9,8 @@
 // What rounding does. Let u = 2^-53 and, for one layer, A1 and A2 be the sums of w |d| and w d^2 over all values its
 // cluster can hold, d the distance to its centre, X the largest |d|, and D the largest value taken over from the layer
 // before. Prefix sums run in blocks of 16 terms that start from sums in double-double, so that with the rounding of d
-// and of the products the moment S of a cluster is off by at most 37 u A1 and its square Q by 39 u A2; weights are whole
-// numbers. As S^2 / W <= Q, and |S| / W <= X, the value of a row, (D - Q_c) - S^2 / W + Q_r, is off by at most
+// and of the products the moment S of a cluster is off by at most 37 u A1 and its square Q by 39 u A2; weights are
+// whole numbers. As S^2 / W <= Q, and |S| / W <= X, the value of a row, (D - Q_c) - S^2 / W + Q_r, is off by at most
 //   e = (52 A2 + 76 X A1 + 4 D) u.
 // Divide and conquer leaves out candidates that may be better by 2 e, log2(rows) times at most (line_rounding.hpp), so
 // the clustering found costs at most the sum over layers of (2 log2(rows) + 4) 2 e more than an optimal one.

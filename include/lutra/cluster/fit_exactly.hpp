@@ -1,8 +1,8 @@
 // lutra: fit_exactly.hpp - the k best centroids of many values, counted; then the values themselves where boundaries can be.
 // SPDX-License-Identifier: Apache-2.0
 //
-// 256 centroids of normal values: 28 ns per value, 0.1 us if there are a million. It takes 100 bytes per bucket and what
-// windowed_values.hpp says; the first lattice has an eighth as many buckets as values, 2^16 to 2^20.
+// 256 centroids of normal values: 28 ns per value, 0.1 us if there are a million. It takes 100 bytes per bucket and
+// what windowed_values.hpp says; the first lattice has an eighth as many buckets as values, 2^16 to 2^20.
 #pragma once
 
 #include <lutra/cluster/centred_programme.hpp>

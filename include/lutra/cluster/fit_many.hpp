@@ -84,7 +84,8 @@ std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit
       const certified_clusters found =
           certified_1d<Level>(buckets.atoms, k, {.final_windows = true, .windows = windows});
       fit_1d_result result = fit_result(buckets.atoms, found, pass, gaps);
-      // What is proven well enough at once may be a little worse than what a second look finds: beyond half the gap, look.
+      // What is proven well enough at once may be a little worse than what a second look finds: beyond half the gap,
+      // look.
       if (result.proven(options.max_gap / 2) || pass == most_passes) return result;
       inside = atoms_in_windows(buckets.atoms.size(), found.windows);
       known = windows_by_value(found.windows, buckets.atoms);

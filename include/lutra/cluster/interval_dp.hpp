@@ -7,8 +7,8 @@
 // and the best j is monotone in i (the cost satisfies the quadrangle inequality), so a layer is solved
 // by divide and conquer on rows (Wu 1991; Groenlund et al. 2017). The best j of the layer before is a lower bound too
 // (Song and Zhong 2020), for exact costs: where they are rounded, each layer would add what both layers before it are
-// off by, and nothing could be proven of the result (line_rounding.hpp counts one). So it is not made use of. Ties go to the smallest j: the last interval is as long as
-// possible, then the one before it, and so on.
+// off by, and nothing could be proven of the result (line_rounding.hpp counts one). So it is not made use of. Ties go
+// to the smallest j: the last interval is as long as possible, then the one before it, and so on.
 //
 // Numeric contract: prefix sums are accumulated with compensation around a central value. Costs are
 // formed in double; where cancellation could matter for the result (relative error of the total above

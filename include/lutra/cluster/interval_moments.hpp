@@ -4,14 +4,15 @@
 // Two passes with a correction (Chan, Golub, LeVeque 1983): the mean m as it is stored, from distances to the first
 // atom, then sum of w d^2 - (sum of w d)^2 / sum of w with d = x - m. The second term takes out again what m is off by.
 //
-// What rounding does. Let u = 2^-53, n the number of atoms, A = sum of w d^2 and e what a sum of n terms is off by, as a
-// part of the sum of their magnitudes: (min(n, 4096) / 8 + 8) u (lane_sum.hpp), with what the terms are off by. For the
-// m that is stored, whatever it is, and exact d, A - (sum of w d)^2 / W is the inertia. Every d is off by a part u of
-// itself, and |sum of w d| <= sum of w |d| <= sqrt(W A) by Cauchy's inequality. So A is off by at most (e + 2 u) A, the
-// second term by (3 e + 4 u) A, the inertia by (4 e + 8 u) A. A exceeds the inertia by W (m - mean)^2, next to nothing
-// unless weights are 2^90 apart or values differ in the last bits of m only.
+// What rounding does. Let u = 2^-53, n the number of atoms, A = sum of w d^2 and e what a sum of n terms is off by, as
+// a part of the sum of their magnitudes: (min(n, 4096) / 8 + 8) u (lane_sum.hpp), with what the terms are off by. For
+// the m that is stored, whatever it is, and exact d, A - (sum of w d)^2 / W is the inertia. Every d is off by a part u
+// of itself, and |sum of w d| <= sum of w |d| <= sqrt(W A) by Cauchy's inequality. So A is off by at most (e + 2 u) A,
+// the second term by (3 e + 4 u) A, the inertia by (4 e + 8 u) A. A exceeds the inertia by W (m - mean)^2, next to
+// nothing unless weights are 2^90 apart or values differ in the last bits of m only.
 //
-// Numeric contract: IEEE double, identical on every ISA and compiler. Squares up to the range of double; common_exponent (exact_1d.hpp) sees to that.
+// Numeric contract: IEEE double, identical on every ISA and compiler. Squares up to the range of double;
+// common_exponent (exact_1d.hpp) sees to that.
 #pragma once
 
 #include <lutra/cluster/atoms.hpp>

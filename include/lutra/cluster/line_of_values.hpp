@@ -3,8 +3,8 @@
 //
 // Values are counted into the buckets of a lattice (lattice.hpp) whose ends come from a sample; the few
 // values outside become points. Sums are exact on the lattice, those of weighted values nearly so, and line::blur
-// bounds what rounding to its 2^42 steps does. Work is cut into shards of 2^18 values whose integer sums are added up, so the
-// line does not depend on the executor.
+// bounds what rounding to its 2^42 steps does. Work is cut into shards of 2^18 values whose integer sums are added up,
+// so the line does not depend on the executor.
 #pragma once
 
 #include <array>

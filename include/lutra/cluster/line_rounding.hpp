@@ -17,21 +17,23 @@
 // Atoms so light that |dw_a| > t w_a or that the first sum would be made by them are taken out of both; as d_a <=
 // 2 R they change the difference by at most 4 R |f_a| + 4 R^2 |dw_a|, twice of which is allowed for. Of t = 2^-30 and
 // 2^-20 the better one is taken. Centroids of the other
-// set need not be those of the true one: one clustering is taken at its true means, the other at those of the other set.
+// set need not be those of the true one: one clustering is taken at its true means, the other at those of the other
+// set.
 //
 // The programme. A value of a row, base - ds * ds / dw with base = D - Q, then + Q, is rounded by at most 8 u Q
-// with Q the whole range of the sums of squares, |base| <= Q. Divide and conquer leaves out candidates beyond the best one
-// of another row. By the quadrangle inequality, which holds for exact costs, one that is left out is better than the one
-// it was left out for by no more than two values of that row are off; and a candidate is left out for one that a row
-// nearer by leaves out, and so on, at most log2(rows) times. So a layer is off by at most (2 log2(n) + 4) 8 u Q more
-// than the one before it. Prices (priced_line.hpp) work through the rows in pieces and leave out what lies before the
-// best candidate of the piece before: the clusters of the best clustering do not overlap, so on its way this happens
-// at most as many times more as there are pieces. Counted twice, once for the bound and once for the cost of the clustering that was found:
+// with Q the whole range of the sums of squares, |base| <= Q. Divide and conquer leaves out candidates beyond the best
+// one of another row. By the quadrangle inequality, which holds for exact costs, one that is left out is better than
+// the one it was left out for by no more than two values of that row are off; and a candidate is left out for one that
+// a row nearer by leaves out, and so on, at most log2(rows) times. So a layer is off by at most (2 log2(n) + 4) 8 u Q
+// more than the one before it. Prices (priced_line.hpp) work through the rows in pieces and leave out what lies before
+// the best candidate of the piece before: the clusters of the best clustering do not overlap, so on its way this
+// happens at most as many times more as there are pieces. Counted twice, once for the bound and once for the cost of
+// the clustering that was found:
 //   (k (2 log2(n) + 4) + pieces) 16 u Q.
 //
-// A cost alone. The sums of a cluster of n atoms are off by at most (n + 4) u times twice their larger end, as |S| and Q
-// grow outwards. With the mean m that follows from them, whatever it is, the true cost is at most Q - 2 m S + m^2 W of
-// the true sums: cost_rounding() adds up (n + 8) 4 u (|Q| + 2 |m S| + m^2 |W|), the evaluation included.
+// A cost alone. The sums of a cluster of n atoms are off by at most (n + 4) u times twice their larger end, as |S| and
+// Q grow outwards. With the mean m that follows from them, whatever it is, the true cost is at most Q - 2 m S + m^2 W
+// of the true sums: cost_rounding() adds up (n + 8) 4 u (|Q| + 2 |m S| + m^2 |W|), the evaluation included.
 //
 // IEEE double, rounded up a little. Cost: 3 ns per atom, nothing for up to 16,384 points of whole weights.
 #pragma once
@@ -83,7 +85,8 @@ class line_rounding {
     squares_ = l.q.back() - l.q.front();
     links_ = 2 * static_cast<double>(std::bit_width(n)) + 4;
     const double range = l.largest(l.size() - 1) - l.least(0);
-    // Of few points that weigh at least 1 a coarser bound will do: |S| grows outwards, and f^2 <= 2 u^2 (S^2 + 16 x^2 w^2).
+    // Of few points that weigh at least 1 a coarser bound will do: |S| grows outwards, and f^2 <= 2 u^2 (S^2 + 16 x^2
+    // w^2).
     if (l.whole && l.hi.empty() && n <= few && !from_left && weight.empty()) {
       const double most = std::max(std::fabs(l.s.front()), std::fabs(l.s.back()));
       const double root = 8 * one * one * (static_cast<double>(n) * (most * most) + 16 * squares_);

@@ -1,15 +1,15 @@
 // lutra: optimal_starts.hpp - the optimal cut of sorted atoms into intervals, by the quickest precise way.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clusters that are not long are found by prices (priced_line.hpp) and, where sums of all squares are too coarse, proven
-// by them (priced_proof.hpp); others are found coarse to fine (certified_1d.hpp).
+// Clusters that are not long are found by prices (priced_line.hpp) and, where sums of all squares are too coarse,
+// proven by them (priced_proof.hpp); others are found coarse to fine (certified_1d.hpp).
 // Where the prefix sums are so large beside the result that rounding could hide the optimum - a huge outlier, two
 // narrow modes far apart - the windows of a second solve, which starts without those of prices, still name
 // boundaries that are settled. The atoms are cut there, and each part is solved alone, with sums of its own.
 // Without a settled boundary, a gap so wide that no cluster of an optimum can span it holds one; which one it is,
 // is tried. Before all that, gaps are made shorter (shorter_gaps.hpp), and windows that hold few positions are
-// searched in double-double (window_programme.hpp). What remains is solved by the plain programme (interval_dp.hpp), which counts in double-double when it
-// must.
+// searched in double-double (window_programme.hpp). What remains is solved by the plain programme (interval_dp.hpp),
+// which counts in double-double when it must.
 //
 // Numeric contract: IEEE double, identical on every ISA and compiler. The cost of the result differs from
 // the optimum by rounding only, as a rule at most 1e-10 of it.

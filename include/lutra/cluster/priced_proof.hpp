@@ -3,12 +3,13 @@
 //
 // For every price p per cluster, no clustering into k clusters costs less than D[n] - k p with
 //   D[i] = min over j < i of D[j] + cost(j, i) + p,
-// and one that is optimal at its price costs just that (priced_line.hpp). Costs from prefix sums are off by parts of the
-// sum of all squares, which for many clusters is 10^5 times what they cost together. Here every cost is summed up for
-// itself, from its last point to its first, so that it is off by a part of itself:
+// and one that is optimal at its price costs just that (priced_line.hpp). Costs from prefix sums are off by parts of
+// the sum of all squares, which for many clusters is 10^5 times what they cost together. Here every cost is summed up
+// for itself, from its last point to its first, so that it is off by a part of itself:
 //   mean m += (y - m) r,   cost += r W (y - m)^2,   W += w,   with r = w / (W + w), y = x - x_last <= m <= 0.
 // Let u = 2^-53, t be the number of points, Y their range. m moves one way only, so it is off by at most (2 t + 5) u Y,
-// and y - m by E u Y with E = 2 t + 8. As Y^2 w_least / 2 <= cost, and the r W of a cost add up to at most W, these move
+// and y - m by E u Y with E = 2 t + 8. As Y^2 w_least / 2 <= cost, and the r W of a cost add up to at most W, these
+// move
 // sqrt(cost) by a part E u sqrt(2 W / w_least) of itself, and the factors by (t + 4) u: the cost that is found is the
 // true one times a number between 1 - e and 1 + e,
 //   e = 2.5 ((t + 4) + (2 t + 8) sqrt(2 W / w_least)) u.

@@ -1,8 +1,8 @@
 // lutra: refine_line.hpp - a finer line where the boundaries of an optimal clustering can be.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A solve on buckets leaves a window for each boundary (certified_1d.hpp). Two ways to look closer: `finer_lattice` cuts
-// the cells that windows touch into more buckets, and windowed_values.hpp reads the values in windows.
+// A solve on buckets leaves a window for each boundary (certified_1d.hpp). Two ways to look closer: `finer_lattice`
+// cuts the cells that windows touch into more buckets, and windowed_values.hpp reads the values in windows.
 #pragma once
 
 #include <lutra/cluster/certified_1d.hpp>

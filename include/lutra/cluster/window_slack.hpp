@@ -99,8 +99,8 @@ inline double mean_error(const line& l, index_t i, index_t j) noexcept {
 }
 
 // The distance between the centroids left and right of a boundary, at most, by the windows of the boundary before, of
-// this one and of the next one. With its ends the mean of a cluster moves the same way, so that it lies between the means
-// from left end to left end and from right end to right end of the windows, where these hold anything.
+// this one and of the next one. With its ends the mean of a cluster moves the same way, so that it lies between the
+// means from left end to left end and from right end to right end of the windows, where these hold anything.
 inline double reach(const line& l, std::span<const index_t> from, std::span<const index_t> to) {
   double most = l.largest(std::max<index_t>(to[2], 1) - 1);
   double least = l.least(std::min(from[0], l.size() - 1));

@@ -3,8 +3,8 @@
 //
 // Once it is known between which buckets the boundaries of an optimal clustering lie, all values between two windows
 // belong together: of them the sums are enough. One pass over the values collects those in windows, which are sorted,
-// and adds up the others about an origin in their midst, in double; pieces of 4096 values are added with compensation, and
-// shards in order, so that the result does not depend on the executor.
+// and adds up the others about an origin in their midst, in double; pieces of 4096 values are added with compensation,
+// and shards in order, so that the result does not depend on the executor.
 // Cost: about 3 ns per value, 10 ns more per value in a window. Memory: 28 bytes per value in a window, 4 per bucket.
 #pragma once
 

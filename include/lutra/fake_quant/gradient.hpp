@@ -8,8 +8,8 @@
 // fp8 and fp4: m = cast(q), inside means quant_min <= q <= quant_max, and there is no offset. The quotient is
 // that of quantize.hpp, so the mask is the reference's and, with `reciprocal`, torch's. Gradients of
 // parameters (LSQ, LSQ+) are sums of exact products, in double, 16 interleaved sums per block of 2^14
-// elements of a run (one sum for runs below 16), added in order: the same bits at every level. No full-size temporaries.
-// One read of each input and one write of each output.
+// elements of a run (one sum for runs below 16), added in order: the same bits at every level. No full-size
+// temporaries. One read of each input and one write of each output.
 #pragma once
 
 #include <cmath>

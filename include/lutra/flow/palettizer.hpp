@@ -7,9 +7,9 @@
 //   calibration_mode()  a scope with the float weights back in the graph: collect squared gradients, cluster again
 //   finalize()  puts palettes in place of the constants (graph_traits::emit_palette)
 //   save(), load()      carry the palettes of prepare() over to another run (flow/palettizer_state.hpp)
-// Float weights are kept until finalize() (4 bytes per element). An error leaves the graph as it was: everything is computed before the first edit, and edits are
-// journalled. The palettes do not depend on the executor. The graph must outlive the palettizer and
-// must not be edited between prepare() and finalize(). One palettizer belongs to one thread.
+// Float weights are kept until finalize() (4 bytes per element). An error leaves the graph as it was: everything is
+// computed before the first edit, and edits are journalled. The palettes do not depend on the executor. The graph must
+// outlive the palettizer and must not be edited between prepare() and finalize(). One palettizer belongs to one thread.
 #pragma once
 
 #include <lutra/core/executor.hpp>

@@ -3,8 +3,8 @@
 //
 // Bytes: magic, version, the number of palettes, and of each one the name of its weight, the squared error that
 // clustering reached, shape, block, width, table type, codes, tables, scales, zero points, row scales, outliers.
-// A checksum is at the end, so that a file cut off or changed anywhere is refused; what is read is checked all the same.
-// Names of dtypes are written out. Linear in the bytes. Pure functions; thread-safe.
+// A checksum is at the end, so that a file cut off or changed anywhere is refused; what is read is checked all the
+// same. Names of dtypes are written out. Linear in the bytes. Pure functions; thread-safe.
 #pragma once
 
 #include <cmath>

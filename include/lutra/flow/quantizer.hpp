@@ -80,8 +80,8 @@ template <editable_graph G> class quantizer {
   [[nodiscard]] mode_scope calibration_mode() {
     return enter(quantizer_mode::calibration, "quantizer::calibration_mode");
   }
-  // Observers and fake-quant on, of weights too, set_training on; what has a qat_schedule follows it. The forward pass is run();
-  // gradients of fake-quantization are in fake_quant/gradient.hpp.
+  // Observers and fake-quant on, of weights too, set_training on; what has a qat_schedule follows it. The forward pass
+  // is run(); gradients of fake-quantization are in fake_quant/gradient.hpp.
   [[nodiscard]] mode_scope training_mode() {
     return enter(quantizer_mode::training, "quantizer::training_mode");
   }

@@ -1,8 +1,8 @@
 // lutra: report_json.hpp - inspections and compression reports as JSON.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Needs nlohmann-json; not in the umbrella lutra.hpp. An SQNR that is infinite or was not measured is null; "why" is the
-// typed reason's name, "reason" the sentence.
+// Needs nlohmann-json; not in the umbrella lutra.hpp. An SQNR that is infinite or was not measured is null; "why" is
+// the typed reason's name, "reason" the sentence.
 #pragma once
 
 #include <cmath>

@@ -5,8 +5,8 @@
 //      "op_input_spec": {"*": {"dtype": "int8", "qscheme": "symmetric"}}, ...}}}
 //   {"kmeans_palettization_config": {"global_config": {"op_state_spec": {"weight": {"n_bits": 4}}}}}
 // A joint document holds both. Beside a config there may be its free area ("quantization_spec",
-// "palettization_spec"), which is ignored. Reading then writing then reading gives the same config. Needs nlohmann-json; not in the
-// umbrella lutra.hpp. Every key is either used, named in a note (`log`) or an error.
+// "palettization_spec"), which is ignored. Reading then writing then reading gives the same config. Needs
+// nlohmann-json; not in the umbrella lutra.hpp. Every key is either used, named in a note (`log`) or an error.
 #pragma once
 
 #include <lutra/graph/check_config.hpp>

@@ -36,7 +36,8 @@ class pattern_annotator {
   // result it does not have.
   void input(index_t node, std::size_t slot);
   void output(index_t node, std::size_t result = 0);
-  // With this spec, which is checked here as one of a config is; absent: off. What is not floating point, or a palette, stays as it is.
+  // With this spec, which is checked here as one of a config is; absent: off. What is not floating point, or a palette,
+  // stays as it is.
   void input(index_t node, std::size_t slot, const std::optional<quantization_spec>& spec);
   void output(index_t node, std::size_t result, const std::optional<quantization_spec>& spec);
   // The result shares the fake-quantizer of an operand of its node; off if that one is.

@@ -20,7 +20,8 @@ struct plan_options {
   lutra::known_range known_range = lutra::known_range::ignored;
 };
 
-// The plan of a graph that was already indexed. Raises what check_to_use(config) does: a misspelled observer is found here.
+// The plan of a graph that was already indexed. Raises what check_to_use(config) does: a misspelled observer is found
+// here.
 inline quantization_plan plan_index(graph_index index, const quantizer_config& config,
                                     const plan_options& options = {}) {
   check_to_use(config);

@@ -6,8 +6,9 @@
 // finer than the largest element's last bit, nor than 2^-126), first = floor(min * 2^-e).
 // Coarser bins are whole unions of finer ones (index >> 1), so growing the range and merging move integer
 // counts and lose nothing: any order and any grouping of batches give the same bytes. Counts are 64-bit.
-// Subnormal elements count as zeros, so that modes which flush them change nothing. NaN and infinities are left out and counted. One read of the data, about one table increment per
-// element; memory bins * 8 bytes, plus bins * 16 while adding.
+// Subnormal elements count as zeros, so that modes which flush them change nothing. NaN and infinities are left out and
+// counted. One read of the data, about one table increment per element; memory bins * 8 bytes, plus bins * 16 while
+// adding.
 #pragma once
 
 #include <algorithm>

@@ -14,8 +14,8 @@ namespace lutra::inline LUTRA_ABI {
 
 inline constexpr std::uint32_t saved_observer_magic = 0x424F544CU;  // "LTOB"
 inline constexpr std::uint32_t saved_observer_version = 3;
-inline constexpr std::uint32_t saved_observer_oldest =
-    2;  // without the grid of the units (observe/seen_units.hpp)
+// Without the grid of the units (observe/seen_units.hpp).
+inline constexpr std::uint32_t saved_observer_oldest = 2;
 
 // What of a spec decides how tensors are observed.
 inline std::string observation_of(const quantization_spec& spec) {

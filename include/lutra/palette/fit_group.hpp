@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Plain: no importance, no row scales. Small groups are sorted and solved exactly; large ones are
-// counted (cluster/fit_1d.hpp). Then every value gets its nearest entry. `lower_bound` is proven for the values themselves.
-// Cost: small groups about 35 ns per value up to 16 entries; large ones 1..3 ns per value and a few MiB.
+// counted (cluster/fit_1d.hpp). Then every value gets its nearest entry. `lower_bound` is proven for the values
+// themselves. Cost: small groups about 35 ns per value up to 16 entries; large ones 1..3 ns per value and a few MiB.
 #pragma once
 
 #include <lutra/cluster/exact_1d.hpp>
@@ -82,8 +82,8 @@ inline void prove(group_fit& fit, const fit_1d_result& found, std::size_t values
     const double most = std::fabs(d) + found.off[c];
     moved += found.weights[c] * (most * most);
   }
-  // What sums of so many values may be off by (assign.hpp, group_scratch.hpp): beside a far entry that is rounded they say
-  // little.
+  // What sums of so many values may be off by (assign.hpp, group_scratch.hpp): beside a far entry that is rounded they
+  // say little.
   const double part = 0x1p-53 * (1024 + static_cast<double>(values) / 4096);
   const double coarse = part * (fit.inertia + moved);
   fit.lower_bound = std::min(fit.inertia, found.lower_bound(fit.inertia - coarse, moved));

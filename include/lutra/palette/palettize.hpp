@@ -11,8 +11,8 @@
 // rounded to float; an element gets the nearest entry, decided in double, the lower one on a tie.
 // Same input and options give the same bits for every executor, ISA and compiler. Multiplying the
 // weight by a power of two changes nothing but exponents.
-// Groups of 131,072 elements and more are counted and certified, whatever their weights (fit_group.hpp, fit_weighted.hpp);
-// smaller ones are optimal.
+// Groups of 131,072 elements and more are counted and certified, whatever their weights (fit_group.hpp,
+// fit_weighted.hpp); smaller ones are optimal.
 // Thread safety: a pure function; the executor decides on threads, groups are the units of work.
 #pragma once
 
