@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Costs about 10 s per translation unit, 2 of them for Eigen and xsimd, half for instantiating templates. The light
-// headers are core/, number/, tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here: core/executor_tbb.hpp,
-// tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp.
+// headers are core/, number/, tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here:
+// core/executor_tbb.hpp, tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp.
 #pragma once
 
 #include <lutra/affine/error_report.hpp>

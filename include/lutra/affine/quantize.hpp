@@ -11,7 +11,7 @@
 // Infinities saturate. Signed integers live in int8, the rest in uint8: one value per byte, fp4 in the
 // low nibble. Views may be strided; in and out may be the same elements but must not overlap otherwise.
 // Cost: one read and one write of the tensor; a strided view is copied once. Outputs larger than the caches are written
-// around them, blocks and rows only if they begin at a multiple of a register.
+// around them, blocks and channels of a last axis of more than 2048 only if they begin at a multiple of a register.
 #pragma once
 
 #include <array>
