@@ -75,7 +75,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
   index_t slice_count() const noexcept { return static_cast<index_t>(job_.slices.size()); }
   index_t panel_bytes() const noexcept { return groups_ * group_vectors<A> * size; }
   std::int8_t* panel_of(index_t phase, const conv_slice<A>& slice) noexcept {
-    return panel_.data()->byte + phase * panel_bytes() +
+    // Of all lines, not of the first one.
+    return reinterpret_cast<std::int8_t*>(panel_.data()) + phase * panel_bytes() +
            slice.first_group * group_vectors<A> * size;
   }
   std::int32_t* activation_sums(index_t phase, index_t slice) noexcept {
