@@ -9,6 +9,7 @@
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <string>
+#include <type_traits>
 
 #include "../buffers.hpp"
 #include "ggml.hpp"
@@ -205,28 +206,21 @@ void onednn_conv(benchmark::State& state, const conv_case& c) {
       benchmark::ClobberMemory();
     }
   };
+  const auto time_as = [&]<class Op>(std::type_identity<Op>, algorithm how) {
+    constexpr auto kind = prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    const typename Op::primitive_desc chosen(cpu, kind, how, src, wei, dst, strides, pads, pads,
+                                             scaled);
+#else
+    const typename Op::primitive_desc chosen(
+        typename Op::desc(kind, how, src, wei, dst, strides, pads, pads), scaled, cpu);
+#endif
+    time(chosen, Op(chosen));
+  };
   if (c.transposed) {
-    using op = deconvolution_forward;
-    constexpr auto how = algorithm::deconvolution_direct;
-    constexpr auto kind = prop_kind::forward_inference;
-#if DNNL_VERSION_MAJOR >= 3
-    const op::primitive_desc chosen(cpu, kind, how, src, wei, dst, strides, pads, pads, scaled);
-#else
-    const op::primitive_desc chosen(op::desc(kind, how, src, wei, dst, strides, pads, pads), scaled,
-                                    cpu);
-#endif
-    time(chosen, op(chosen));
+    time_as(std::type_identity<deconvolution_forward>{}, algorithm::deconvolution_direct);
   } else {
-    using op = convolution_forward;
-    constexpr auto how = algorithm::convolution_direct;
-    constexpr auto kind = prop_kind::forward_inference;
-#if DNNL_VERSION_MAJOR >= 3
-    const op::primitive_desc chosen(cpu, kind, how, src, wei, dst, strides, pads, pads, scaled);
-#else
-    const op::primitive_desc chosen(op::desc(kind, how, src, wei, dst, strides, pads, pads), scaled,
-                                    cpu);
-#endif
-    time(chosen, op(chosen));
+    time_as(std::type_identity<convolution_forward>{}, algorithm::convolution_direct);
   }
   const index_t positions = c.transposed ? x.size() / c.image[1] * c.weight[0] : out.size();
   state.SetItemsProcessed(state.iterations() * positions * c.weight.product(1, 4));
