@@ -84,6 +84,8 @@ template <class A, class Codes, class Weight>
                                                      multiply_operands o, index_t columns) {
   o.step_bytes = w.step_bytes(panel);
   o.steps = w.steps();
+  const bool from_memory = simd::stores_for(w.bytes()) == simd::stores::streaming;
+  o.places = from_memory ? depth_walk::places_of_memory : 1;
   const index_t first = panel * panel_strips;
   const index_t count = w.strips_of(panel);
   const auto at = [&](index_t strip) {
