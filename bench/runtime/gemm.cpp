@@ -143,20 +143,18 @@ void eigen_gemm(benchmark::State& state, const shape& s, index_t m) {
   state.SetItemsProcessed(state.iterations() * s.size() * m);
 }
 
-// Reading as fast as this machine was seen to: four places at a time, in large pages, as weights lie.
-void read_peak(benchmark::State& state, index_t bytes) {
+// Reading as fast as this machine was seen to: four places at a time.
+void read_peak(benchmark::State& state, const std::uint8_t* from, index_t bytes) {
   using A = simd::native;
   constexpr index_t size = simd::vector_size<A>;
-  const std::vector<std::int32_t, simd::large_page_allocator<std::int32_t>> data(
-      static_cast<std::size_t>(bytes / 4), 1);
-  const auto* from = reinterpret_cast<const std::uint8_t*>(data.data());
+  const index_t part = bytes / (16 * size) * (4 * size);
   for (auto _ : state) {
     simd::ints_of<A> sum[4] = {splat_ints(0, A{}), splat_ints(0, A{}), splat_ints(0, A{}),
                                splat_ints(0, A{})};
-    for (index_t i = 0; i < bytes / 4; i += 4 * size) {
+    for (index_t i = 0; i < part; i += 4 * size) {
       simd::unroll<4>([&](auto place) __attribute__((always_inline)) {
         simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-          sum[v] = add(sum[v], load_ints(from + place * (bytes / 4) + i + v * size, A{}), A{});
+          sum[v] = add(sum[v], load_ints(from + place * part + i + v * size, A{}), A{});
         });
       });
     }
@@ -165,8 +163,19 @@ void read_peak(benchmark::State& state, index_t bytes) {
     benchmark::DoNotOptimize(sink);
     benchmark::ClobberMemory();
   }
-  state.SetBytesProcessed(state.iterations() * bytes);
-  state.SetItemsProcessed(state.iterations() * bytes);
+  state.SetBytesProcessed(state.iterations() * 4 * part);
+  state.SetItemsProcessed(state.iterations() * 4 * part);
+}
+// In large pages, as weights lie.
+void read_bytes(benchmark::State& state, index_t bytes) {
+  const std::vector<std::uint8_t, simd::large_page_allocator<std::uint8_t>> data(
+      static_cast<std::size_t>(bytes), 1);
+  read_peak(state, data.data(), bytes);
+}
+// The very bytes of a matrix: other pages of memory may be faster or slower on a shared machine.
+void read_matrix(benchmark::State& state, const shape& s) {
+  const lut_matrix& w = normal_matrix(s, 4);
+  read_peak(state, w.weights(0), w.steps() * w.step_bytes(0) * (w.strips() / panel_strips));
 }
 
 // Who computes the same: Eigen here, the others in peers.cpp.
@@ -186,9 +195,9 @@ std::string peers(const std::string& what) {
   add_benchmark("roof/lookup_dot", lookup_dot_peak<1>);
   add_benchmark("roof/lookup_dot/m:4", lookup_dot_peak<4>);
   add_benchmark("roof/memcpy/8MiB", [](benchmark::State& s) { copy(s, medium.bytes); });
-  add_benchmark("roof/read/1MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 20); });
-  add_benchmark("roof/read/8MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 23); });
-  add_benchmark("roof/read/128MiB", [](benchmark::State& s) { read_peak(s, index_t{1} << 27); });
+  add_benchmark("roof/read/1MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 20); });
+  add_benchmark("roof/read/8MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 23); });
+  add_benchmark("roof/read/128MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 27); });
   const auto gemv = [](const shape& s, int bits, const std::string& roof, int lowest = -127) {
     const std::string name =
         "gemv/p" + std::to_string(bits) + "a8/" + size_of(s) + (lowest < -127 ? "/table:-128" : "");
@@ -210,18 +219,20 @@ std::string peers(const std::string& what) {
   for (const int bits : {2, 3, 6, 8}) gemv(wide, bits, "roof/dpbusd");
   // Three bits as they are read from memory (lut_matrix_options), below that size and above it.
   add_benchmark("gemv/p3a8/4096x4096/as_three_bits", [=](benchmark::State& state) {
-    palette_gemm(state, wide, 3, 1, -127, {.three_bits_from = 0});
+    const packed_palette& p = normal_palette(wide, 3);
+    multiply_matrix(state, p, make_lut_matrix(p, simd::native{}, {.three_bits_from = 0}), 1);
     state.SetLabel("vs roof/dpbusd gemv/p3a8/4096x4096");
   });
   gemv({8192, 8192}, 3, "roof/dpbusd roof/read/128MiB");
   eigen(wide, 1);
-  gemv(big, 4, "roof/read/128MiB");
+  add_benchmark("roof/read/16384x16384", [=](benchmark::State& s) { read_matrix(s, big); });
+  gemv(big, 4, "roof/read/16384x16384 roof/read/128MiB");
   eigen(big, 1);
   for (const shape& s : {square, wide}) {
     for (const index_t m : {2, 3, 4, 8, 64, 256}) {
       const std::string name = size_of(s) + "/m:" + std::to_string(m);
       add_benchmark("gemm/p4a8/" + name, [=](benchmark::State& state) {
-        palette_gemm(state, s, 4, m, -127);
+        palette_gemm(state, s, 4, m);
         state.SetLabel(std::string("vs roof/dpbusd roof/amx_dot") +
                        (m == 4 ? " roof/lookup_dot/m:4" : "") + peers("gemm/" + name));
       });
@@ -231,8 +242,9 @@ std::string peers(const std::string& what) {
   for (const index_t m : {2, 3, 4, 8}) {  // weights from memory
     const std::string name = size_of(big) + "/m:" + std::to_string(m);
     add_benchmark("gemm/p4a8/" + name, [=](benchmark::State& state) {
-      palette_gemm(state, big, 4, m, -127);
-      state.SetLabel("vs roof/read/128MiB roof/dpbusd peer/onednn/s8/gemm/" + name);
+      palette_gemm(state, big, 4, m);
+      state.SetLabel("vs roof/read/16384x16384 roof/read/128MiB roof/dpbusd peer/onednn/s8/gemm/" +
+                     name);
     });
   }
   const auto floats = [&](const std::string& name, index_t m, index_t groups, double tolerance,

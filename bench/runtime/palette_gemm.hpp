@@ -40,6 +40,13 @@ inline const packed_palette& normal_palette(const shape& s, int bits) {
   p = pack(palettize(w, {.n_bits = bits, .lut_qspec = int8_symmetric_with_clipping}));
   return p;
 }
+// Its matrix, shared: what reads it and what multiplies by it meet the same pages of memory.
+inline const lut_matrix& normal_matrix(const shape& s, int bits) {
+  static std::map<std::pair<std::vector<index_t>, int>, lut_matrix> made;
+  const std::pair key(std::vector<index_t>(s.begin(), s.end()), bits);
+  if (const auto at = made.find(key); at != made.end()) return at->second;
+  return made.emplace(key, make_lut_matrix(normal_palette(s, bits))).first->second;
+}
 inline tensor<std::int8_t> random_activations(const shape& s) {
   random_stream random(2);
   tensor<std::int8_t> x(s);
@@ -66,13 +73,10 @@ inline bool right(const packed_palette& p, const aligned_tensor<std::int8_t>& x,
   return true;
 }
 
-inline void palette_gemm(benchmark::State& state, const shape& s, int bits, index_t m, int lowest,
-                         const lut_matrix_options& options = {}) {
-  packed_palette p = normal_palette(s, bits);
-  if (lowest < -127) p.lut_codes[0] = 0x80;
-  const lut_matrix w = make_lut_matrix(p, simd::native{}, options);
-  const aligned_tensor<std::int8_t> x(random_activations({m, s[1]}));
-  aligned_tensor<std::int32_t> out(shape{m, s[0]});
+inline void multiply_matrix(benchmark::State& state, const packed_palette& p, const lut_matrix& w,
+                            index_t m) {
+  const aligned_tensor<std::int8_t> x(random_activations({m, w.depth()}));
+  aligned_tensor<std::int32_t> out(shape{m, w.rows()});
   gemm(w, x.view(), out.view());
   if (!right(p, x, out)) state.SkipWithError("wrong answer");
   for (auto _ : state) {
@@ -80,8 +84,18 @@ inline void palette_gemm(benchmark::State& state, const shape& s, int bits, inde
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  state.SetItemsProcessed(state.iterations() * s.size() * m);
+  state.SetItemsProcessed(state.iterations() * w.rows() * w.depth() * m);
   state.SetBytesProcessed(state.iterations() * w.bytes());
+}
+// lowest: -128 for a table that has it.
+inline void palette_gemm(benchmark::State& state, const shape& s, int bits, index_t m,
+                         int lowest = -127) {
+  if (lowest == -127) {
+    return multiply_matrix(state, normal_palette(s, bits), normal_matrix(s, bits), m);
+  }
+  packed_palette p = normal_palette(s, bits);
+  p.lut_codes[0] = 0x80;
+  multiply_matrix(state, p, make_lut_matrix(p), m);
 }
 
 // The multiply-add of this level on registers alone, with as many independent sums as the GEMM has: weights of four

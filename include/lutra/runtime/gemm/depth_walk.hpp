@@ -14,7 +14,7 @@ namespace lutra::inline LUTRA_ABI {
 // Every unit comes once. One place: front to back in one run.
 class depth_walk {
  public:
-  static constexpr index_t run_of_place = 8;
+  static constexpr index_t run_of_place = 4;
   static constexpr index_t places_of_memory = 4;
 
   explicit constexpr depth_walk(index_t count, index_t places = 1) noexcept
