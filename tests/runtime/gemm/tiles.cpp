@@ -150,6 +150,9 @@ TEST_CASE("tiles: each thread has its own") {
 
 TEST_CASE("tiles: few products are left to the vectors") {
   CHECK(!tiles_pay(4, 100000));
+  CHECK(tiles_pay(4, 100000, least_tiled(in_cache_bytes)));
+  CHECK(!tiles_pay(4, 100000, least_tiled(in_cache_bytes + 1)));
+  CHECK(!tiles_pay(3, 100000, least_tiled(0)));
   CHECK(!tiles_pay(32, 31));
   CHECK(tiles_pay(32, 32));
   CHECK(tiles_pay(5, 1024));

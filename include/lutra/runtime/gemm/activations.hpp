@@ -79,9 +79,13 @@ activation_sums copy_activations(const X* x, index_t stride, index_t n, std::int
 // Rows [first, first + count) of x, prepared. Holds a buffer: make one, prepare chunk after chunk.
 template <class A> class activation_rows {
  public:
-  // For a matrix of that depth whose steps have step_depth positions; block: rows of one block of tiles.
-  activation_rows(index_t depth, index_t step_depth, index_t block = tiled_columns)
-      : depth_(depth), padded_((depth + step_depth - 1) / step_depth * step_depth), block_(block) {}
+  // For a matrix of that depth and size whose steps have step_depth positions; block: rows of one block of tiles.
+  activation_rows(index_t depth, index_t step_depth, index_t weight_bytes,
+                  index_t block = tiled_columns)
+      : depth_(depth),
+        padded_((depth + step_depth - 1) / step_depth * step_depth),
+        least_tiled_(least_tiled(weight_bytes)),
+        block_(block) {}
 
   index_t row_bytes() const noexcept { return padded_ * simd::activation_bytes<A>; }
   const std::int8_t* row(index_t i) const noexcept { return rows_ + i * stride_; }
@@ -104,7 +108,8 @@ template <class A> class activation_rows {
   template <class X> void prepare(const tensor_view<const X>& x, index_t first, index_t count) {
     sums_.resize(static_cast<std::size_t>(count));
     if constexpr (has_tiles(A{})) {
-      in_tiles_ = tiles_pay(std::min(count, block_), depth_) && simd::tiles_permitted();
+      in_tiles_ =
+          tiles_pay(std::min(count, block_), depth_, least_tiled_) && simd::tiles_permitted();
       if (in_tiles_) return prepare_tiles(x, first, count);
     }
     start_.resize(sums_.size());
@@ -159,6 +164,7 @@ template <class A> class activation_rows {
 
   index_t depth_;
   index_t padded_;
+  index_t least_tiled_;
   index_t block_;
   bool in_tiles_ = false;
   index_t pages_ = 0;

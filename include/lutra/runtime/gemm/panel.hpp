@@ -121,7 +121,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
                               const columns_done& done) {
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t block = x.block_rows();
-  const bool in_cache = w.bytes() <= 1 << 20;
+  const bool in_cache = w.bytes() <= in_cache_bytes;
   using std::integral_constant;
   // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
   const auto multiply = [&](index_range some, index_t at, index_t count, index_t blocks,

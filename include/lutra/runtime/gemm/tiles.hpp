@@ -21,10 +21,17 @@ inline constexpr index_t tile_bytes = tile_rows * tile_depth;
 inline constexpr index_t tiled_columns = 2 * tile_rows;
 inline constexpr index_t part_of_block = 2 * tile_bytes;
 
+// Bytes of a weight that stays in the second-level cache from one product to the next.
+inline constexpr index_t in_cache_bytes = index_t{1} << 20;
+
+// Fewest columns that go by tiles: weights from farther away are better read in several places (depth_walk).
+constexpr index_t least_tiled(index_t weight_bytes) noexcept {
+  return weight_bytes <= in_cache_bytes ? 4 : 5;
+}
 // Whether products of that many columns, all in all and at a time, are faster with tiles than without. Few products do
 // not make up for the time it takes to begin and to end.
-constexpr bool tiles_pay(index_t columns, index_t depth) noexcept {
-  return columns >= 5 && columns * depth >= 1024;
+constexpr bool tiles_pay(index_t columns, index_t depth, index_t least = 5) noexcept {
+  return columns >= least && columns * depth >= 1024;
 }
 
 // Bytes of a part of a block of that many columns: few of them lie close together, and take less of the cache; one lies
