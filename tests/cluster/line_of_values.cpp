@@ -1,8 +1,10 @@
 #include <lutra/cluster/line_of_values.hpp>
+#include <lutra/core/executor_ref.hpp>
 
 #include <doctest/doctest.h>
 
 #include "backward_executor.hpp"
+#include "noting_executor.hpp"
 #include "samples.hpp"
 
 namespace {
@@ -67,6 +69,23 @@ TEST_CASE("line_of_values: the executor and the order of the shards change nothi
   CHECK(a.count == b.count);
   CHECK(a.rest == b.rest);
   CHECK(a.outside == b.outside);
+}
+
+TEST_CASE(
+    "line_of_values: shards are counted side by side, but by what is serial one after the other") {
+  const std::vector<float> x = samples::draw("laplace", 5 * (1 << 18) + 77);
+  const lattice l(-8.0, 8.0, 2);
+  const auto expected = lutra::count_values(l, std::span<const float>(x), lutra::serial_executor{});
+  for (const bool serial : {true, false}) {
+    const index_t pieces = test::most_pieces(serial, [&](const test::noting_executor& ex) {
+      const auto totals =
+          lutra::count_values(l, std::span<const float>(x), lutra::executor_ref(ex));
+      CHECK(totals.count == expected.count);
+      CHECK(totals.rest == expected.rest);
+      CHECK(totals.outside == expected.outside);
+    });
+    CHECK(pieces == (serial ? 1 : 4));
+  }
 }
 
 TEST_CASE("line_of_values: buckets go where the shares are") {

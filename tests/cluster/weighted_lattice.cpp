@@ -5,6 +5,7 @@
 
 #include "backward_executor.hpp"
 #include "cluster/samples.hpp"
+#include "noting_executor.hpp"
 
 namespace {
 
@@ -75,6 +76,11 @@ TEST_CASE("weighted_lattice: the executor changes nothing") {
   CHECK(a.moment == b.moment);
   CHECK(a.values == b.values);
   CHECK(a.outside == b.outside);
+  for (const bool serial : {true, false}) {
+    CHECK(test::most_pieces(serial, [&](const auto& ex) {
+            CHECK(lutra::count_values(l, p, ex).weight == a.weight);
+          }) == (serial ? 1 : 4));
+  }
 }
 
 TEST_CASE("weighted_lattice: the line has the weight, mean and squares of the values") {

@@ -8,6 +8,7 @@
 
 #include "backward_executor.hpp"
 #include "counted_line.hpp"
+#include "noting_executor.hpp"
 #include "samples.hpp"
 
 namespace {
@@ -65,6 +66,11 @@ TEST_CASE("windowed_values: sums of what no boundary cuts, whoever adds them up"
   const auto again = read_windows(s, x, test::backward_executor{});
   CHECK(again.value == v.value);
   CHECK(again.weight == v.weight);
+  for (const bool serial : {true, false}) {
+    CHECK(test::most_pieces(serial, [&](const auto& ex) {
+            CHECK(read_windows(s, x, ex).value == v.value);
+          }) == (serial ? 1 : 3));
+  }
   std::sort(x.begin(), x.end());
   std::size_t at = 0;
   auto next = v.joined.begin();

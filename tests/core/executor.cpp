@@ -49,6 +49,20 @@ struct own_executor {  // a user's class: runs backwards
 static_assert(!lutra::executor<not_an_executor>);
 static_assert(lutra::executor<own_executor>);
 
+// Says so only when it runs: a pool of as many threads as it was given.
+struct pool_of {
+  int threads;
+  bool is_serial() const { return threads == 1; }
+  template <class F> void bulk(lutra::index_t n, F&& f) const { own_executor{}.bulk(n, f); }
+};
+static_assert(lutra::is_serial(lutra::serial_executor{}));
+static_assert(!lutra::is_serial(own_executor{}));  // says nothing
+
+TEST_CASE("executor: whether it is serial is what it says, else no") {
+  CHECK(lutra::is_serial(pool_of{1}));
+  CHECK(!lutra::is_serial(pool_of{2}));
+}
+
 TEST_CASE("executor: any order gives the same bits") { check_executor(own_executor{}); }
 
 }  // namespace

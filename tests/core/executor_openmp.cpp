@@ -13,6 +13,16 @@ TEST_CASE("executor_openmp: keeps the contract for every thread count") {
   }
 }
 
+TEST_CASE("executor_openmp: one thread is serial") {
+  CHECK(lutra::is_serial(lutra::openmp_executor{1}));
+#if defined(_OPENMP)
+  CHECK(!lutra::is_serial(lutra::openmp_executor{2}));
+  CHECK(lutra::is_serial(lutra::openmp_executor{}) == (omp_get_max_threads() == 1));
+#else
+  CHECK(lutra::is_serial(lutra::openmp_executor{2}));
+#endif
+}
+
 #if defined(_OPENMP)
 TEST_CASE("executor_openmp: never uses more threads than asked for") {
   for (const int threads : {1, 2}) {

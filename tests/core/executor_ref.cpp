@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <core/check_executor.hpp>
 #include <lutra/core/executor_ref.hpp>
+#include <noting_executor.hpp>
 #include <stdexcept>
 #include <vector>
 
@@ -33,6 +34,19 @@ TEST_CASE("executor_ref: the executor it refers to does the work") {
   copy.bulk(4, note);
   CHECK(order == std::vector<lutra::index_t>{3, 2, 1, 0});
   CHECK(calls == 1);
+}
+
+TEST_CASE("executor_ref: is as serial as the executor it refers to") {
+  int calls = 0;
+  const backward_executor silent{&calls};
+  const lutra::serial_executor serial;
+  CHECK(!lutra::is_serial(lutra::executor_ref(silent)));
+  CHECK(lutra::is_serial(lutra::executor_ref(serial)));
+  lutra::index_t most = 0;
+  for (const bool says : {false, true}) {
+    const test::noting_executor noting{says, &most};
+    CHECK(lutra::is_serial(lutra::executor_ref(noting)) == says);
+  }
 }
 
 TEST_CASE("executor_ref: an exception of a piece reaches the caller") {

@@ -15,6 +15,11 @@ TEST_CASE("executor_tbb: keeps the contract for every thread count") {
   }
 }
 
+TEST_CASE("executor_tbb: one thread is serial") {
+  CHECK(lutra::is_serial(lutra::tbb_executor(1)));
+  CHECK(!lutra::is_serial(lutra::tbb_executor(2)));
+}
+
 TEST_CASE("executor_tbb: never uses more threads than asked for") {
   std::atomic<int> running = 0;
   std::atomic<int> most = 0;

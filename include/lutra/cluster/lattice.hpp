@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <concepts>
 #include <cstdint>
 #include <lutra/core/executor.hpp>
 #include <lutra/core/strict_fp.hpp>
@@ -155,8 +154,9 @@ class lattice {
 
 // How many shards are counted side by side, each in memory of its own. Without threads one after the other: several
 // tables in turn would push each other out of the cache.
-template <class Executor>
-inline constexpr index_t shards_at_once = std::same_as<Executor, serial_executor> ? 1 : 4;
+template <executor Executor> constexpr index_t shards_at_once(const Executor& e) {
+  return is_serial(e) ? 1 : 4;
+}
 
 // Counts and sums of at most `most_values` values. Not shared between threads.
 class lattice_counts {

@@ -101,7 +101,7 @@ struct lattice_totals {
 
 template <class T, executor Executor>
 lattice_totals count_values(const lattice& l, std::span<const T> values, const Executor& executor) {
-  constexpr index_t at_once = shards_at_once<Executor>;
+  const index_t at_once = shards_at_once(executor);
   const auto n = static_cast<index_t>(values.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   std::vector<lattice_counts> counts(static_cast<std::size_t>(std::min(shards, at_once)),

@@ -55,7 +55,7 @@ void add_weighted(const lattice& l, const V& source, std::size_t begin, std::siz
 
 template <weighted_source V, executor Executor>
 weighted_totals count_values(const lattice& l, const V& source, const Executor& executor) {
-  const index_t at_once = std::min<index_t>(shards_at_once<Executor>, l.buckets() > 65536 ? 2 : 4);
+  const index_t at_once = std::min<index_t>(shards_at_once(executor), l.buckets() > 65536 ? 2 : 4);
   const auto n = static_cast<index_t>(source.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
   weighted_totals totals(l.buckets());

@@ -169,7 +169,7 @@ class window_plan {
                        const Executor& executor) const {
     std::vector<T> inside(single_.begin(), single_.end());
     std::vector<compensated_sum> moment(origin_.size()), square(origin_.size());
-    constexpr index_t at_once = shards_at_once<Executor>;
+    const index_t at_once = shards_at_once(executor);
     const auto n = static_cast<index_t>(values.size());
     const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
     std::vector<window_reader<T>> readers(static_cast<std::size_t>(std::min(shards, at_once)),

@@ -4,8 +4,8 @@
 // An executor runs f(0), ..., f(n-1) in any order, maybe in parallel, and returns when all are done.
 // Algorithms cut their work into shards whose number depends on the data alone, never on the
 // executor, so results are bit-identical for every executor. Only where no result depends on the cut
-// may it follow the executor (exact products in tiles, gemm.hpp). Adapters: executor_tbb.hpp,
-// executor_openmp.hpp.
+// may it follow the executor, which may say that it is serial: exact products in tiles (gemm.hpp), counts side by side
+// (cluster/lattice.hpp). Adapters: executor_tbb.hpp, executor_openmp.hpp.
 #pragma once
 
 #include <concepts>
@@ -20,8 +20,19 @@ concept executor = requires(const E& e, void (*f)(index_t)) {
 };
 // clang-format on
 
+// Whether `e` never runs two pieces at once, so that nothing is won by cutting work. An executor says it by an optional
+// member bool is_serial() const, which must neither throw nor change while it runs; without one the answer is no.
+template <executor E> constexpr bool is_serial(const E& e) {
+  if constexpr (requires { static_cast<bool>(e.is_serial()); }) {
+    return static_cast<bool>(e.is_serial());
+  } else {
+    return false;
+  }
+}
+
 // Runs everything on the calling thread, in order. Stateless, safe to share.
 struct serial_executor {
+  static constexpr bool is_serial() noexcept { return true; }
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
     for (index_t i = 0; i < n; ++i) f(i);
   }

@@ -15,9 +15,16 @@ namespace lutra::inline LUTRA_ABI {
 struct openmp_executor {
   int threads = 0;  // 0: what OpenMP chooses
 
+  bool is_serial() const noexcept {
+#if defined(_OPENMP)
+    return thread_count() == 1;
+#else
+    return true;
+#endif
+  }
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
 #if defined(_OPENMP)
-    const int count = threads > 0 ? threads : omp_get_max_threads();
+    const int count = thread_count();
 #if LUTRA_HAS_EXCEPTIONS
     std::exception_ptr first;
 #pragma omp parallel for schedule(dynamic) num_threads(count)
@@ -38,6 +45,11 @@ struct openmp_executor {
     serial_executor{}.bulk(n, f);
 #endif
   }
+
+#if defined(_OPENMP)
+ private:
+  int thread_count() const noexcept { return threads > 0 ? threads : omp_get_max_threads(); }
+#endif
 };
 static_assert(executor<openmp_executor>);
 

@@ -9,13 +9,17 @@
 namespace lutra::inline LUTRA_ABI {
 
 // Refers to an executor that must outlive it; copying copies the reference. As safe to share as that
-// executor. Costs two indirect calls per piece of work, nothing beside pieces of microseconds. Results are
+// executor, and serial if that is, as it said when the reference was made. Costs two indirect calls per piece of work, nothing beside pieces of microseconds. Results are
 // the same bits as with the executor itself.
 class executor_ref {
  public:
   template <executor E>
   requires(!std::same_as<E, executor_ref>) explicit(false) executor_ref(const E& executor) noexcept
-      : executor_(std::addressof(executor)), bulk_(&bulk_of<E>) {}
+      : executor_(std::addressof(executor)),
+        bulk_(&bulk_of<E>),
+        serial_(lutra::is_serial(executor)) {}
+
+  bool is_serial() const noexcept { return serial_; }
 
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
     using function = std::remove_reference_t<F>;
@@ -33,6 +37,7 @@ class executor_ref {
 
   const void* executor_;
   void (*bulk_)(const void* executor, index_t n, void* piece, piece_call call);
+  bool serial_;
 };
 static_assert(executor<executor_ref>);
 

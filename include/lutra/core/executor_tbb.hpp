@@ -12,6 +12,7 @@ namespace lutra::inline LUTRA_ABI {
 class tbb_executor {
  public:
   explicit tbb_executor(int threads) : threads_(threads) {}
+  bool is_serial() const noexcept { return threads_ == 1; }
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
     tbb::task_arena arena(threads_);
     arena.execute([&] { tbb::parallel_for(index_t{0}, n, [&](index_t i) { f(i); }); });

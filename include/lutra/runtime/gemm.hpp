@@ -41,15 +41,14 @@ template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
   return {v.data(), shape{1, v.extent(0)}, std::span<const index_t>(strides)};
 }
 
-// The columns `first`.. of x, which are the rows of `rows` and in_tiles(). What is alone takes all panels in one go;
+// The columns `first`.. of x, which are the rows of `rows` and in_tiles(). What is serial takes all panels in one go;
 // several threads have as many shards as balance them.
 template <class A, class E, class Finish>
 void multiply_in_tiles(const E& ex, const lut_matrix& w, const activation_rows<A>& rows,
                        index_t first, index_t count, const Finish& finish) {
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t panels = w.panels();
-  const index_t shards =
-      std::is_same_v<E, serial_executor> ? 1 : std::max(std::min<index_t>(panels, 32), panels / 4);
+  const index_t shards = is_serial(ex) ? 1 : std::max(std::min<index_t>(panels, 32), panels / 4);
   ex.bulk(shards, [&](index_t s) {
     index_range some = shard(panels, shards, s);
     if (std::int32_t* to = finish.in_place(some.begin, first); to != nullptr) {

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <lutra/core/executor_ref.hpp>
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/reference.hpp>
 
+#include "noting_executor.hpp"
 #include "runtime/output_memory.hpp"
 #include "runtime/palettes.hpp"
 #include "runtime/sums.hpp"
@@ -145,6 +147,25 @@ TEST_CASE("tiles: each thread has its own") {
         std::equal(out.elements().begin(), out.elements().end(), expected.elements().begin());
   });
   for (const bool g : good) CHECK(g);
+}
+
+TEST_CASE(
+    "tiles: what is serial takes all panels in one go, behind a reference too; others share them") {
+  random_stream r(6);
+  const auto p = test::random_palette(r, shape{64 * 9 + 21, 260}, {});
+  const auto w = make_lut_matrix(p, A{});
+  const auto x = test::random_tensor<std::int8_t>(r, shape{45, 260});
+  const auto expected = test::sums(p, x);
+  for (const bool serial : {true, false}) {
+    const index_t pieces = test::most_pieces(serial, [&](const test::noting_executor& ex) {
+      tensor<std::int32_t> out(expected.extents()), out_of_reference(expected.extents());
+      gemm(ex, w, x, out, A{});
+      gemm(executor_ref(ex), w, x, out_of_reference, A{});
+      CHECK(out == expected);
+      CHECK(out_of_reference == expected);
+    });
+    CHECK(pieces == (serial ? 1 : w.panels()));
+  }
 }
 #endif
 
