@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <lutra/core/executor_ref.hpp>
 #include <lutra/runtime/conv.hpp>
 #include <lutra/runtime/reference.hpp>
 
 #include "backward_executor.hpp"
 #include "errors.hpp"
 #include "kernel_levels.hpp"
+#include "noting_executor.hpp"
 #include "runtime/geometries.hpp"
 #include "runtime/groups.hpp"
 #include "runtime/output_memory.hpp"
@@ -344,6 +346,22 @@ TEST_CASE("conv: one image runs as several bands of rows, and the bands make no 
       }
       CHECK(wrong == 0);
     });
+  }
+}
+
+TEST_CASE("conv: what is serial runs all bands of all images as one piece") {
+  random_stream r(15);
+  const auto p = test::random_palette(r, shape{8, 4, 3, 3}, {});
+  const auto x = test::random_tensor<std::int8_t>(r, shape{5, 8, 20, 40});
+  const conv2d_options o{.groups = 2};
+  const lut_matrix w = make_lut_matrix(p);
+  tensor<std::int32_t> expected(shape{5, 8, 18, 38}), sums(expected.extents());
+  conv2d(test::backward_executor{}, w, x, o, expected);
+  for (const bool serial : {true, false}) {
+    const index_t pieces =
+        test::most_pieces(serial, [&](const auto& ex) { conv2d(executor_ref(ex), w, x, o, sums); });
+    CHECK(sums == expected);
+    CHECK((serial ? pieces == 1 : pieces >= 10));
   }
 }
 

@@ -4,8 +4,8 @@
 // An executor runs f(0), ..., f(n-1) in any order, maybe in parallel, and returns when all are done.
 // Algorithms cut their work into shards whose number depends on the data alone, never on the
 // executor, so results are bit-identical for every executor. Only where no result depends on the cut
-// may it follow the executor, which may say that it is serial: exact products in tiles (gemm.hpp), counts side by side
-// (cluster/lattice.hpp). Adapters: executor_tbb.hpp, executor_openmp.hpp.
+// may it follow the executor, which may say that it is serial: exact sums (runtime/gemm.hpp, conv.hpp), counts side
+// by side (cluster/lattice.hpp). Adapters: executor_tbb.hpp, executor_openmp.hpp.
 #pragma once
 
 #include <concepts>

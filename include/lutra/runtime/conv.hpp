@@ -120,11 +120,12 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
                                        out,      w.depth(),
                                        channels, static_cast<std::int8_t>(o.padding_value),
                                        in_tiles, std::is_unsigned_v<X>};
-  // One worker per shard keeps its buffers; a shard is a fixed part of the bands of all (image, group) pairs.
+  // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
+  // serial has one.
   const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
   const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);
   const index_t bands = (rows + band - 1) / band;
-  const index_t shards = std::min<index_t>(pairs * bands, 64);
+  const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(pairs * bands, 64);
   ex.bulk(shards, [&](index_t s) {
     conv_worker<A, Epilogue, Out> worker(job);
     const index_range part = shard(pairs * bands, shards, s);
