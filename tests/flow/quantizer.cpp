@@ -2,6 +2,8 @@
 #include <cmath>
 #include <limits>
 #include <lutra/flow/quantizer.hpp>
+#include <lutra/flow/report_text.hpp>
+#include <new>
 
 #include "nets.hpp"
 
@@ -489,6 +491,60 @@ TEST_CASE("quantizer: refused, failed and cancelled calls leave the graph as it 
   CHECK_THROWS_AS(q.finalize(), error);
   CHECK_THROWS_AS(q.prepare(), error);
   CHECK(g.same_as(finalized));
+}
+
+namespace {
+// Runs out of memory after some more tensors, having taken half of the one that fails.
+struct failing_observer : global_min_max {
+  static inline int observations_left = -1;
+  using global_min_max::global_min_max;
+  void observe(tensor_view<const float> x) {
+    if (observations_left-- == 0) {
+      global_min_max::observe(x);
+      throw std::bad_alloc();
+    }
+    global_min_max::observe(x);
+  }
+};
+}  // namespace
+
+TEST_CASE("quantizer: a calibration batch that fails on its way leaves no statistics") {
+  register_observer("failing",
+                    [](const quantization_spec& s) { return any_observer(failing_observer(s)); });
+  const quantization_spec spec{.qparam_calculator = "failing"};
+  const quantizer_config config{.global_config = {.op_state_spec = {},
+                                                  .op_input_spec = {{"*", spec}},
+                                                  .op_output_spec = {{"*", spec}}}};
+  toy::graph g = small_net(), h = small_net();
+  quantizer q(g, config), whole(h, config);
+  q.prepare();
+  whole.prepare();
+  failing_observer::observations_left = -1;
+  const std::vector<tensor<float>> fails{batch(5)};
+  std::vector<std::uint8_t> before = q.save();
+  for (const std::uint64_t first : {0, 1}) {  // the first batch, and one that meets statistics
+    for (int n = 0; n < 5; ++n) {
+      failing_observer::observations_left = n;
+      CHECK_THROWS_AS(q.calibrate(fails), std::bad_alloc);
+      CHECK(q.save() == before);
+      failing_observer::observations_left = n;
+      {
+        const auto scope = q.calibration_mode();
+        CHECK_THROWS_AS(q.run(batch(5)), std::bad_alloc);
+      }
+      CHECK(q.save() == before);
+    }
+    // Whole batches in front of it stay.
+    failing_observer::observations_left = 5 + 4;
+    CHECK_THROWS_AS(q.calibrate(std::vector<tensor<float>>{batch(first), batch(5)}),
+                    std::bad_alloc);
+    failing_observer::observations_left = -1;
+    whole.calibrate(std::vector<tensor<float>>{batch(first)});
+    before = q.save();
+    CHECK(before == whole.save());
+  }
+  const compression_report report = q.finalize(), expected = whole.finalize();
+  CHECK(text_of(report) == text_of(expected));  // of samples too
 }
 
 TEST_CASE("quantizer: observers are known when it is made, those of one's own too") {

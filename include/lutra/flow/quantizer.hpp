@@ -108,13 +108,15 @@ template <editable_graph G> class quantizer {
     switch_by_hand(&fake_quantizer::enable_fake_quant, on, path, "quantizer::enable_fake_quants");
   }
 
-  // Runs one batch through the graph with the current switches; returns what graph_traits::run returns.
+  // Runs one batch through the graph with the current switches; returns what graph_traits::run returns. In a scope of
+  // calibration a batch that fails on its way leaves nothing in the statistics, for a copy of each per batch (tens of
+  // KB of a histogram); in one of training it leaves what was observed before: save() first and load() after it.
   template <class Batch> decltype(auto) run(const Batch& batch) {
     need_prepared("quantizer::run");
     return execute(batch);
   }
-  // calibration_mode() around a run of every batch of a range. Of a batch that fails on its way, statistics keep what
-  // they saw before; save() first and load() after it to be rid of that.
+  // calibration_mode() around a run of every batch of a range. After an error it is as if the batch that failed had
+  // never begun; those before it stay.
   template <class Batches> void calibrate(const Batches& batches) {
     const auto scope = calibration_mode();
     const auto total = static_cast<index_t>(std::ranges::distance(batches));
@@ -135,6 +137,7 @@ template <editable_graph G> class quantizer {
             text_of(id.index), range_text<index_t>(0, index_t(held_.fake_quants.size()) - 1));
     }
     fake_quantizer& fq = held_.fake_quants[to_size(id.index)];
+    if (undo_ != nullptr && fq.observer_enabled() && !fq.disabled()) undo_->keep(to_size(id.index));
     const bool observing = mode_ != quantizer_mode::none && !in.empty() && fq.observer_enabled();
     if (observing && fq.target() == target::activation && !fq.disabled()) {
       samples_[to_size(id.index)].add(in, fq.spec().granularity);  // out may be the same elements
@@ -257,6 +260,10 @@ template <editable_graph G> class quantizer {
       on_fake_quant(id, in, out);
     };
     static_assert(executable_graph<G, Batch, decltype(on_node)>);
+    if (!LUTRA_HAS_EXCEPTIONS || mode_ != quantizer_mode::calibration) {
+      return traits::run(graph_, batch, on_node);
+    }
+    const batch_undo undo(held_, samples_, undo_);
     return traits::run(graph_, batch, on_node);
   }
 
@@ -380,6 +387,7 @@ template <editable_graph G> class quantizer {
   state state_ = state::fresh;
   quantizer_mode mode_ = quantizer_mode::none;
   bool told_of_no_schedule_ = false;
+  batch_undo* undo_ = nullptr;  // of the batch of calibration that runs
   quantization_plan plan_;
   std::vector<value_id_t<G>> values_;  // handles of the plan's values
   quantizer_state held_;

@@ -8,11 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <lutra/fake_quant/fake_quantizer.hpp>
+#include <lutra/flow/value_sample.hpp>
 #include <lutra/graph/quantization_plan.hpp>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -39,6 +42,54 @@ struct quantizer_state {
   std::int64_t steps() const noexcept {
     return fake_quants.empty() ? 0 : fake_quants.front().steps();
   }
+};
+
+// What one batch changes, undone if an exception leaves the scope: of every fake-quantizer, as it was before the batch
+// reached it, and of its sample. keep() costs a copy of both, the first time; memory likewise.
+class batch_undo {
+ public:
+  // State and samples are those of the same groups. `current` is this object while it lives.
+  batch_undo(quantizer_state& state, std::vector<value_sample>& samples, batch_undo*& current)
+      : state_(state),
+        samples_(samples),
+        current_(current),
+        before_(current),
+        kept_(samples.size()) {
+    current = this;
+  }
+  batch_undo(const batch_undo&) = delete;
+  batch_undo& operator=(const batch_undo&) = delete;
+  ~batch_undo() {
+    current_ = before_;
+    if (std::uncaught_exceptions() == exceptions_before_) return;
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+      if (!kept_[i]) continue;
+      state_.fake_quants[i] = std::move(kept_[i]->fake_quant);
+      samples_[i] = std::move(kept_[i]->sample);
+      state_.calibrated[i] = kept_[i]->calibrated;
+    }
+  }
+  // To be called before group `i` changes.
+  void keep(std::size_t i) {
+    if (!kept_[i]) kept_[i].emplace(state_.fake_quants[i], samples_[i], state_.calibrated[i]);
+  }
+
+ private:
+  struct group {
+    group(const fake_quantizer& fq, const value_sample& s, char c)
+        : fake_quant(fq), sample(s), calibrated(c) {}
+    fake_quantizer fake_quant;
+    value_sample sample;
+    char calibrated;
+  };
+  static_assert(std::is_nothrow_move_assignable_v<fake_quantizer> &&
+                std::is_nothrow_move_assignable_v<value_sample>);
+  quantizer_state& state_;
+  std::vector<value_sample>& samples_;
+  batch_undo*& current_;
+  batch_undo* before_;
+  std::vector<std::optional<group>> kept_;
+  int exceptions_before_ = std::uncaught_exceptions();
 };
 
 // Fake-quant off while it lives, for any other switches.
