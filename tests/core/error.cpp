@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -37,6 +38,48 @@ TEST_CASE("error: raise throws a std::exception that is a lutra::error") {
     CHECK(e.code() == lutra::errc::corrupt_data);
     CHECK(std::string(e.what()) == "lutra: bad magic (file.st): got 'ab'");
   }
+}
+
+// Where an error raised for `where` says it was.
+std::string where_of(std::string where) {
+  try {
+    lutra::raise(lutra::errc::unsupported, "no", std::move(where), "1", "2");
+  } catch (const lutra::error& e) {
+    CHECK(e.code() == lutra::errc::unsupported);
+    CHECK(std::string(e.what()) ==
+          "lutra: no" + (e.where().empty() ? "" : " (" + e.where() + ")") + ": got 1, allowed: 2");
+    return e.where();
+  }
+  return "not raised";
+}
+
+TEST_CASE("error: a place is named in front, the innermost one, unless it is there already") {
+  CHECK(where_of("gemv") == "gemv");
+  {
+    const std::string name = "node 'fc1' (linear)";
+    const lutra::error_place here(name);
+    CHECK(where_of("gemv") == "node 'fc1' (linear), gemv");
+    CHECK(where_of("") == name);
+    CHECK(where_of(name) == name);
+    CHECK(where_of("ir::load, " + name) == "ir::load, " + name);
+    {
+      const lutra::error_place inner("node 'fc2' (linear)");
+      CHECK(where_of("gemv") == "node 'fc2' (linear), gemv");
+      std::string elsewhere;
+      std::thread([&] { elsewhere = where_of("gemv"); }).join();
+      CHECK(elsewhere == "gemv");
+    }
+    CHECK(where_of("gemv") == "node 'fc1' (linear), gemv");
+  }
+  CHECK(where_of("gemv") == "gemv");
+}
+
+TEST_CASE("error: a place is left by an exception") {
+  CHECK_THROWS([] {
+    const lutra::error_place here("inside");
+    throw std::runtime_error("out");
+  }());
+  CHECK(where_of("gemv") == "gemv");
 }
 
 TEST_CASE("error: every code has a name of its own") {

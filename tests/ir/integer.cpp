@@ -52,6 +52,38 @@ TEST_CASE("integer: an input of another shape is refused with the node's name") 
   CHECK(program.run(tensor<float>({0, 5})).extents() == shape{0, 6});
 }
 
+TEST_CASE("integer: what a kernel refuses names the node, one of several with the same operation") {
+  const auto x = random_tensor({2, 3, 8, 8}, 3);
+  ir::builder b;
+  const auto y = b.conv2d(b.input("x"), b.state("a.weight", random_tensor({4, 3, 1, 1}, 4)));
+  b.output(b.conv2d(y, b.state("b.weight", random_tensor({5, 4, 1, 1}, 5))));
+  const ir::integer_program program = ir::lower(test::finalized(std::move(b).build(), x));
+  CHECK_ERROR(program.run(random_tensor({2, 2, 8, 8}, 1)), shape_mismatch,
+              "x does not match the weight (node 'conv2d' (conv2d), conv2d): got [2, 2, 8, 8], "
+              "allowed: [n, 3, h, w]");
+}
+
+// Refuses the second layer that it is given.
+struct refusing_executor {
+  int* calls;
+  template <class F> void bulk(index_t n, F&& f) const {
+    if (++*calls == 2) raise(errc::cancelled, "no more", "executor");
+    serial_executor{}.bulk(n, f);
+  }
+};
+
+TEST_CASE("integer: what an executor raises names the node as well") {
+  const auto x = random_tensor({2, 3, 8, 8}, 3);
+  ir::builder b;
+  const auto y = b.conv2d(b.input("x"), b.state("a.weight", random_tensor({4, 3, 1, 1}, 4)));
+  b.output(b.conv2d(y, b.state("b.weight", random_tensor({5, 4, 1, 1}, 5))));
+  const ir::integer_program program = ir::lower(test::finalized(std::move(b).build(), x));
+  int calls = 0;
+  CHECK_ERROR(program.run(x, refusing_executor{&calls}), cancelled,
+              "no more (" + program.steps()[1].name + ", executor)");
+  CHECK(program.steps()[1].name != program.steps()[0].name);
+}
+
 TEST_CASE("integer: an executor gets the layers; what it throws reaches the caller") {
   const auto x = random_tensor({20, 5}, 2);
   const ir::integer_program program = ir::lower(test::finalized(relu_chain(), x));

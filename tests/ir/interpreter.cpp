@@ -89,7 +89,8 @@ TEST_CASE("interpreter: fake-quant nodes call back with their id") {
       });
   CHECK(calls == 1);
   CHECK(test::same_bits(y, ir::interpreter(small_net()).run(x)));
-  CHECK_ERROR(ir::interpreter(g).run(x), invalid_state, "fake-quant node without a callback");
+  CHECK_ERROR(ir::interpreter(g).run(x), invalid_state, "fake-quant node without a callback",
+              "node 'relu_fake_quant' (fake_quant), ");
 }
 
 TEST_CASE(

@@ -444,6 +444,19 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
   }
   CHECK_ERROR(ir::lower(channels), unsupported, "per-tensor", "2 scales");
 
+  ir::graph floats = finalized(line_net(), x);
+  for (const auto n : floats.order) {
+    if (floats.at(n).op != "linear") continue;
+    packed_palette& p = *floats.at(floats.at(n).operands[1]).palette;
+    p.lut_dtype = dtype::float32;
+    p.lut.assign(p.lut_codes.size(), 0.5F);
+    p.scale.clear();
+    p.lut_codes.clear();
+    p.zero_point.clear();
+  }
+  CHECK_ERROR(ir::lower(floats), unsupported,
+              "the integer kernels need int8 tables (node 'linear' (linear), ");
+
   ir::graph disagree = finalized(line_net(), x);
   for (const auto n : disagree.order) {
     if (disagree.at(n).op == "dequantize") disagree.at(n).quantization->scale = {0.5F};

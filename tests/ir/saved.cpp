@@ -311,6 +311,25 @@ TEST_CASE("saved: values that nothing mentions are refused") {
   CHECK_ERROR(ir::load(written({"x", "stray"})), corrupt_data, "nothing mentions", "'stray'");
 }
 
+TEST_CASE("saved: what is wrong within a node or a value names it") {
+  ir::builder b;
+  b.output(b.relu(b.input("x")));
+  ir::graph g = std::move(b).build();
+  g.at(g.order[0]).literals = {{"slope", {1}}};
+  const auto bytes = ir::save(g);
+  const auto changed = [&](std::string_view before, std::ptrdiff_t by) {
+    auto other = bytes;
+    const auto at = std::search(other.begin(), other.end(), before.begin(), before.end());
+    REQUIRE(other.end() - at > by);
+    at[by] ^= 0x40;
+    return resealed(std::move(other));
+  };
+  // The count of numbers behind the key; the role behind the name.
+  CHECK_ERROR(ir::load(changed("slope", 5)), corrupt_data, "count exceeds the bytes left",
+              "(node 'relu' (relu), ir::load, byte ");
+  CHECK_ERROR(ir::load(changed("x", 1)), corrupt_data, "not a role", "(value 'x', ir::load, byte ");
+}
+
 TEST_CASE("saved: an input listed twice and an unknown dtype are refused") {
   ir::graph twice = image_net();
   twice.inputs.push_back(twice.inputs[0]);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every check at an API boundary ends here: what is wrong, where, the value seen and what would have
-// been allowed. With exceptions the error is thrown; without, it goes to the error handler,
+// been allowed. Whoever calls many such checks says where it is by an error_place. With exceptions the error is thrown; without, it goes to the error handler,
 // which must not return (the default prints the message and aborts).
 //
 // Thread safety: raise() and set_error_handler() may be called from any thread.
@@ -91,6 +91,35 @@ class error : public std::exception {
   std::string problem_, where_, value_, allowed_, message_;
 };
 
+class error_place;
+namespace error_state {
+constinit inline thread_local const error_place* innermost = nullptr;
+}
+
+// While it lives, errors raised on its thread say so: "<name>, <where>", unless <where> holds the name already. The
+// innermost place counts. The name must outlive it. With and without exceptions; costs two moves of a pointer.
+class error_place {
+ public:
+  explicit error_place(std::string_view name) noexcept
+      : name_(name), outer_(std::exchange(error_state::innermost, this)) {}
+  template <std::same_as<std::string> S>
+  explicit error_place(S&&) = delete;  // would not outlive it
+  ~error_place() { error_state::innermost = outer_; }
+  error_place(const error_place&) = delete;
+  error_place& operator=(const error_place&) = delete;
+
+  error named(error e) const {
+    if (e.where().find(name_) != std::string::npos) return e;
+    return {e.code(), e.problem(),
+            std::string(name_).append(e.where().empty() ? "" : ", ").append(e.where()), e.value(),
+            e.allowed()};
+  }
+
+ private:
+  std::string_view name_;
+  const error_place* outer_;
+};
+
 // Called instead of a throw when the library is compiled without exceptions. Must not return.
 using error_handler = void (*)(const error&);
 
@@ -109,6 +138,7 @@ inline error_handler set_error_handler(error_handler h) noexcept {
 
 // Throws `e`, or without exceptions hands it to the handler and aborts should that return.
 [[noreturn]] inline void raise(error e) {
+  if (error_state::innermost != nullptr) e = error_state::innermost->named(std::move(e));
 #if LUTRA_HAS_EXCEPTIONS
   throw e;
 #else

@@ -5,7 +5,7 @@
 // its indices, and the codes of the output every value is an integer_value, that is int8: no float tensor can be held.
 // Weights are packed palettes; there are no float weights, biases are int32.
 // run() is const and may be called from several threads at once. It uses those of an executor, within a layer, or only
-// the calling thread; results do not depend on it. A value is freed after its last use.
+// the calling thread; results do not depend on it. A value is freed after its last use. Errors name the graph's node.
 #pragma once
 
 #include <lutra/affine/quantize.hpp>
@@ -32,11 +32,13 @@ class integer_program {
                           executor_ref ex = serial_executor{}) const {
     std::vector<integer_value> values(last_use_.size());
     for (const input_step& s : inputs_) {
+      const error_place here(s.name);
       values[to_size(s.result)] =
           std::visit([&](const auto& how) { return codes_of(input, how, s.name); }, s.how);
     }
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const integer_step& s = steps_[i];
+      const error_place here(s.name);
       const auto dies = [&](index_t v) { return last_use_[to_size(v)] == static_cast<index_t>(i); };
       const auto* layout = std::get_if<integer_layout>(&s.operation);
       if (layout != nullptr && keeps_order(*layout) && dies(s.operands[0])) {

@@ -88,6 +88,8 @@ class interpreter {
   static std::size_t index(value_id v) { return static_cast<std::size_t>(v.index); }
 
   void plan(const node& n) {
+    const std::string name = label(n);
+    const error_place here(name);
     for (const value_id v : n.operands) last_use_[index(v)] = static_cast<index_t>(steps_.size());
     if (n.op == "lut_to_dense") {
       need_one_result(n);
@@ -164,13 +166,15 @@ class interpreter {
   template <class F>
   void execute(const step& s, std::vector<slot>& slots, F&& on_fake_quant) const {
     const node& n = *s.at;
+    const std::string name = label(n);
+    const error_place here(name);
     slot& result = slots[index(n.results[0])];
     if (n.op == "dequantize") {
       hold(result, dequantized(n, slots[index(n.operands[0])].held));
       return;
     }
     std::vector<float_view> operands;
-    for (const value_id v : n.operands) operands.push_back(operand(slots, v, label(n)));
+    for (const value_id v : n.operands) operands.push_back(operand(slots, v, name));
     if (n.op == "quantize") {
       result.held = quantized(*n.quantization, operands[0]);
     } else if (s.op == nullptr) {

@@ -182,6 +182,8 @@ class lowering {
   }
 
   codes finished_layer(const node& n, const node* activation, const codes& x, const qparams& out) {
+    const std::string name = label(n);
+    const error_place here(name);
     const int axes = axes_of(n);  // of "linear": 0
     const packed_palette p = palette_of(graph_, n, axes + 2);
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
@@ -205,6 +207,8 @@ class lowering {
   }
   codes finished_transposed(const node& n, const node* activation, const codes& x,
                             const qparams& out) {
+    const std::string name = label(n);
+    const error_place here(name);
     const int axes = axes_of(n);
     const index_t groups = integer(n, "groups", 1, 1);
     const packed_palette p = transposed_palette(palette_of(graph_, n, axes + 2), groups);

@@ -165,6 +165,8 @@ class graph_reader {
   value a_value() {
     value v;
     v.name = in_.text();
+    const std::string name = "value " + text_of(std::string_view(v.name));
+    const error_place here(name);
     const std::uint8_t role = in_.u8();
     if (role > static_cast<std::uint8_t>(value_role::result)) {
       in_.corrupt("not a role of values", text_of(int{role}), range_text(0, 3));
@@ -179,7 +181,7 @@ class graph_reader {
       }
       v.data = tensor<float>(extents, std::move(elements));
     } else if (v.role == value_role::packed_state) {
-      const std::string where = where_ + ", value " + text_of(std::string_view(v.name));
+      const std::string where = where_ + ", " + name;
       if (in_.flag()) {
         v.affine = saved_format::read_affine(in_, where);
       } else {
@@ -206,6 +208,8 @@ class graph_reader {
     node n;
     n.op = in_.text();
     n.name = in_.text();
+    const std::string name = label(n);
+    const error_place here(name);
     n.module_path = in_.text();
     n.operands = ids();
     n.results = ids();
@@ -216,8 +220,8 @@ class graph_reader {
       for (double& x : numbers) x = in_.f64();
       add(n.literals, std::move(key), std::move(numbers));
     }
-    if (in_.flag()) n.quantization = saved_format::read_qparams(in_, where_ + ", " + label(n));
-    if (n.op == "fake_quant") in_.corrupt("a graph that is not finalized", label(n), "");
+    if (in_.flag()) n.quantization = saved_format::read_qparams(in_, where_ + ", " + name);
+    if (n.op == "fake_quant") in_.corrupt("a graph that is not finalized", name, "");
     graph_.nodes.push_back(std::move(n));
     graph_.order.push_back(id);
   }
