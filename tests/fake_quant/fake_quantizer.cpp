@@ -283,6 +283,103 @@ TEST_CASE("fake_quantizer: where units of an observer that does not look lie is 
   CHECK_ERROR(f.observe(view(sample(shape{4, 2}, 93))), shape_mismatch, "lie elsewhere");
 }
 
+namespace {
+// The poorest observer: it neither knows where its units lie nor can be told.
+class somewhere {
+ public:
+  explicit somewhere(const quantization_spec& s) : inner_(s) {}
+  void observe(tensor_view<const float> x) { inner_.observe(x); }
+  void merge(const somewhere& other) { inner_.merge(other.inner_); }
+  void reset() { inner_.reset(); }
+  index_t units() const { return inner_.units(); }
+  std::int64_t samples() const { return inner_.samples(); }
+  std::int64_t nonfinite() const { return inner_.nonfinite(); }
+  void range(std::span<float> lo, std::span<float> hi) const { inner_.range(lo, hi); }
+  void save(state_writer& w) const {
+    w.i64(units());
+    w.i64(samples());
+    std::vector<float> lo(static_cast<std::size_t>(units())), hi(lo.size());
+    range(lo, hi);
+    w.f32s(lo);
+    w.f32s(hi);
+  }
+  void load(state_reader& r) {
+    state_writer w;  // as the first version of global_minmax, which had no grid
+    const std::int64_t units = r.i64();
+    for (const std::int64_t v : {units, r.i64(), std::int64_t{0}}) w.i64(v);
+    const unit_ranges ranges = load_ranges(r, units);
+    w.f32s(ranges.lo);
+    w.f32s(ranges.hi);
+    state_reader first(w.bytes(), "somewhere");
+    inner_.load(first);
+  }
+
+ private:
+  global_min_max inner_;
+};
+static_assert(observer<somewhere> && !placed_observer<somewhere>);
+
+// The state with the grid of its units replaced, wherever it stands (from the `skip`th on).
+std::vector<std::uint8_t> with_grid(const fake_quantizer& f, const shape& grid, int skip) {
+  std::vector<std::uint8_t> bytes = f.save();
+  const auto bytes_of = [](const shape& s) {
+    state_writer w;
+    w.u8(1);
+    w.extents(s);
+    return w.take();
+  };
+  const auto from = bytes_of(*f.units().grid());
+  const auto to = bytes_of(grid);
+  auto at = bytes.begin();
+  for (int i = 0; i <= skip; ++i) {
+    at = std::search(at + (i == 0 ? 0 : 1), bytes.end(), from.begin(), from.end());
+    REQUIRE(at != bytes.end());
+  }
+  std::copy(to.begin(), to.end(), at);
+  bytes.resize(bytes.size() - 8);
+  const std::uint64_t hash = checksum_of(bytes);
+  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<std::uint8_t>(hash >> (8 * i)));
+  return bytes;
+}
+}  // namespace
+
+TEST_CASE("fake_quantizer: an observer of one's own need not know where its units lie") {
+  register_observer("somewhere",
+                    [](const quantization_spec& s) { return any_observer(somewhere(s)); });
+  const quantization_spec s{.granularity = granularity::per_block(32, 1),
+                            .qparam_calculator = "somewhere"};
+  const tensor<float> wide = sample(shape{4, 64}, 97);
+  const tensor<float> tall = sample(shape{8, 32}, 98);
+  fake_quantizer f(s, target::weight), other(s, target::weight), merged(s, target::weight);
+  forward(f, wide);
+  other.observe(view(tall));
+  CHECK(f.units().grid() == shape{4, 2});
+  fake_quantizer loaded(s, target::weight);
+  loaded.load(f.save());
+  CHECK(loaded.save() == f.save());
+  merged.merge(loaded);
+  for (fake_quantizer* g : {&f, &loaded, &merged}) {
+    g->set_switches(false, true);
+    CHECK_ERROR(forward(*g, tall), shape_mismatch, "lie elsewhere");
+    CHECK_ERROR(g->observe(view(tall)), shape_mismatch, "lie elsewhere");
+    CHECK_ERROR(g->merge(other), incompatible, "different units");
+  }
+}
+
+TEST_CASE("fake_quantizer: a state whose grids differ is refused") {
+  const quantization_spec s{.granularity = granularity::per_block(32, 1)};
+  fake_quantizer f(s, target::weight), g(s, target::weight);
+  f.observe(view(sample(shape{4, 64}, 99)));
+  for (const int which : {0, 1}) {  // the observer's, the fake-quantizer's
+    CHECK_ERROR(g.load(with_grid(f, {2, 4}, which)), corrupt_data, "grid of the units",
+                "8 units in grid [4, 2]", "8 units in grid [2, 4]");
+    CHECK_ERROR(g.load(with_grid(f, {4, 4}, which)), corrupt_data, "grid of the units");
+  }
+  CHECK_FALSE(g.initialized());
+  g.load(with_grid(f, {4, 2}, 1));
+  CHECK(g.save() == f.save());
+}
+
 TEST_CASE("fake_quantizer: states without a grid learn it from the first tensor") {
   const quantization_spec s{.granularity = granularity::per_block(32, 1)};
   const tensor<float> wide = sample(shape{4, 64}, 94);

@@ -108,7 +108,7 @@ TEST_CASE("any_observer: those that can say whether all they saw lies within a b
        {"static", "moving_average", "global_minmax", "statistics", "histogram_percentile",
         "histogram_mse", "histogram_entropy", "torch_histogram"}) {
     CAPTURE(key);
-    const bool can = key.starts_with("histogram") || key == "statistics";
+    const bool can = key.starts_with("histogram");  // large ones
     if (key == "torch_histogram") {
       CHECK_FALSE(make_observer(key, {}).within(1.0F));
       continue;
@@ -143,6 +143,51 @@ TEST_CASE("any_observer: those that can say whether all they saw lies within a b
   using strict = finite_only<histogram_mse>;
   static_assert(bounded_observer<strict> && !bounded_observer<finite_only<static_range>>);
   CHECK(any_observer(strict(quantization_spec{})).within(0.0F));
+}
+
+TEST_CASE("any_observer: where the units lie, whether the kind knows or not") {
+  const quantization_spec s{.granularity = granularity::per_block(2, 1)};
+  const auto units = seen_units::of(grid_of(s.granularity, {2, 4}, "test"));
+  const tensor<float> x(shape{2, 4}, {1, 2, 3, 4, 5, 6, 7, 8});
+  for (const std::string_view key :
+       {"static", "moving_average", "moving_average_count_aware", "global_minmax", "statistics",
+        "histogram_percentile", "histogram_mse", "histogram_entropy"}) {
+    CAPTURE(key);
+    any_observer o = make_observer(key, s);
+    CHECK(o.seen().count() == 0);
+    o.observe(view(x));
+    CHECK(o.seen().grid() == shape{2, 2});
+    CHECK(any_observer(o).seen().grid() == shape{2, 2});
+    o.reset();
+    CHECK_FALSE(o.seen().grid().has_value());
+    o.learn(units);
+    CHECK_ERROR(o.observe(view(tensor<float>(shape{4, 2}))), shape_mismatch, "lie elsewhere");
+  }
+  static_assert(placed_observer<torch_histogram> && placed_observer<finite_only<static_range>>);
+  struct unplaced {
+    void observe(tensor_view<const float>) {}
+    void reset() {}
+    index_t units() const { return 4; }
+    std::int64_t samples() const { return 4; }
+    std::int64_t nonfinite() const { return 0; }
+    void range(std::span<float>, std::span<float>) const {}
+    void save(state_writer&) const {}
+    void load(state_reader&) {}
+    void merge(const unplaced&) {}
+  };
+  static_assert(observer<unplaced> && !placed_observer<unplaced>);
+  any_observer told(unplaced{}), other(unplaced{});
+  told.observe(view(x));
+  CHECK(told.seen().count() == 0);
+  told.learn(units);
+  const any_observer copy = told;
+  CHECK(copy.seen().grid() == shape{2, 2});
+  other.merge(copy);
+  CHECK(other.seen().grid() == shape{2, 2});
+  told.reset();
+  CHECK(told.seen().count() == 0);
+  told = std::move(other);
+  CHECK(told.seen().grid() == shape{2, 2});
 }
 
 TEST_CASE("any_observer: a pinned end is that constant in units without finite data too") {

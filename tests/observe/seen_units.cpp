@@ -9,9 +9,7 @@ block_grid grid(const granularity& g, const shape& extents) {
   return grid_of(g, extents, "test", short_groups::allow);
 }
 seen_units seen(const granularity& g, const shape& extents) {
-  seen_units units;
-  units.learn(grid(g, extents));
-  return units;
+  return seen_units::of(grid(g, extents));
 }
 // Whether a second tensor may follow a first one; check() and agrees_with() say the same.
 bool follows(const granularity& g, const shape& first, const shape& second) {

@@ -14,6 +14,7 @@
 // around them, blocks and channels of a last axis of more than 2048 only if they begin at a multiple of a register.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <lutra/affine/kernels.hpp>
 #include <lutra/affine/pieces.hpp>
@@ -49,6 +50,15 @@ void on_dense(const tensor_view<const In>& in, const tensor_view<Out>& out, F&& 
   body(from, result.data());
   const Out* next = result.data();
   for_each_element(out, [&](Out& e) { e = *next++; });
+}
+
+// out = in, of equal shapes; nothing where they are the same elements.
+template <class In, class Out>
+void copy_elements(const tensor_view<In>& in, const tensor_view<Out>& out) {
+  if (in.data() == out.data() && std::ranges::equal(in.strides(), out.strides())) return;
+  on_dense(tensor_view<const Out>(in), out, [&](const Out* from, Out* to) {
+    if (from != to) std::copy_n(from, in.size(), to);
+  });
 }
 
 template <class Code> void check_container(const qparams& p, std::string_view where) {

@@ -121,4 +121,25 @@ inline identity_difference difference_of(const quantization_spec& theirs, target
                     [](const auto& s) { return std::string(s.qparam_calculator); });
 }
 
+// Raise incompatible, naming the first field, if a saved or another spec or target differs from mine. What was saved is
+// read to its end.
+inline void check_identity(state_reader& saved, const quantization_spec& mine, target my_target,
+                           std::string_view where) {
+  state_writer written;
+  save_identity(written, mine, my_target);
+  state_reader expected(written.bytes(), where);
+  if (const auto difference = difference_of(saved, expected)) {
+    raise(errc::incompatible, "state belongs to a fake-quantizer with another spec or target",
+          std::string(where), difference->theirs, difference->mine);
+  }
+}
+inline void check_identity(const quantization_spec& theirs, target their_target,
+                           const quantization_spec& mine, target my_target,
+                           std::string_view where) {
+  if (theirs == mine && their_target == my_target) return;
+  const auto [other, own] = difference_of(theirs, their_target, mine, my_target);
+  raise(errc::incompatible, "fake-quantizers have different specs or targets", std::string(where),
+        other, own);
+}
+
 }  // namespace lutra::inline LUTRA_ABI

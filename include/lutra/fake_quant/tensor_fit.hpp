@@ -12,6 +12,7 @@
 #include <lutra/affine/spec.hpp>
 #include <lutra/observe/seen_units.hpp>
 #include <optional>
+#include <string>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -19,11 +20,15 @@ class tensor_fit {
  public:
   // Present: disabled.
   const std::optional<block_mismatch>& mismatch() const noexcept { return mismatch_; }
-  // Of the tensors learnt.
-  const seen_units& units() const noexcept { return seen_; }
+  // In words; empty unless disabled.
+  std::string reason(const granularity& g) const {
+    if (!mismatch_) return {};
+    return text_of(*mismatch_) + " (shape " + text_of(mismatch_->extents) + ", " + text_of(g) + ")";
+  }
 
-  // The units of a tensor that is taken, absent for one that is passed on.
-  std::optional<block_grid> take(const quantization_spec& spec, const shape& extents) {
+  // The units of a tensor that is taken, absent for one that is passed on; `seen` are those of earlier tensors.
+  std::optional<block_grid> take(const quantization_spec& spec, const shape& extents,
+                                 const seen_units& seen) {
     if (mismatch_ || extents.size() == 0) return {};
     const char* where = "fake_quantizer";
     const block_grid units = grid_of(spec.granularity, extents, where, short_groups::allow);
@@ -31,18 +36,11 @@ class tensor_fit {
       mismatch_ = mismatch_of(extents, units.block());
       if (mismatch_) return {};
     }
-    seen_.check(spec.granularity, units, where);
+    seen.check(spec.granularity, units, where);
     return units;
   }
-  // Later tensors must have the units of this one, which was taken.
-  void learn(const block_grid& units) noexcept { seen_.learn(units); }
-
-  bool agrees_with(const tensor_fit& other, const granularity& g) const noexcept {
-    return seen_.agrees_with(other.seen_, g);
-  }
-  // Knows the units that either knew, disabled if either was. They agree.
+  // Disabled if either was.
   void add(const tensor_fit& other) noexcept {
-    seen_.add(other.seen_);
     if (!mismatch_) mismatch_ = other.mismatch_;
   }
 
@@ -68,11 +66,9 @@ class tensor_fit {
     mismatch_ = {static_cast<int>(axis), block_size, extents};
   }
   void enable() noexcept { mismatch_.reset(); }
-  void set_units(const seen_units& units) noexcept { seen_ = units; }
 
  private:
   std::optional<block_mismatch> mismatch_;
-  seen_units seen_;
 };
 
 }  // namespace lutra::inline LUTRA_ABI

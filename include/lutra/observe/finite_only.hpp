@@ -41,6 +41,8 @@ template <observer O> class finite_only {
   }
   void reset() { observer_.reset(); }
   index_t units() const { return observer_.units(); }
+  const seen_units& seen() const requires placed_observer<O> { return observer_.seen(); }
+  void learn(const seen_units& units) requires placed_observer<O> { observer_.learn(units); }
   std::int64_t samples() const { return observer_.samples(); }
   std::int64_t nonfinite() const { return observer_.nonfinite(); }  // 0
   void range(std::span<float> lo, std::span<float> hi) const { observer_.range(lo, hi); }

@@ -31,6 +31,8 @@ class global_min_max {
     all_ = {};
   }
   index_t units() const noexcept { return input_.units(); }
+  const seen_units& seen() const noexcept { return input_.seen(); }
+  void learn(const seen_units& units) noexcept { input_.learn(units); }
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {

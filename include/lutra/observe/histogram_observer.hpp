@@ -57,6 +57,8 @@ template <range_selection Selection> class histogram_observer {
     unit_.clear();
   }
   index_t units() const noexcept { return input_.units(); }
+  const seen_units& seen() const noexcept { return input_.seen(); }
+  void learn(const seen_units& units) noexcept { input_.learn(units); }
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   // u is in [0, units()).

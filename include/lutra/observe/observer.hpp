@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <lutra/observe/seen_units.hpp>
 #include <lutra/observe/state.hpp>
 #include <lutra/tensor/view.hpp>
 #include <span>
@@ -39,9 +40,16 @@ concept mergeable_observer = observer<O> && requires(O& o, const O& c) { o.merge
 template <class O>
 concept appendable_observer = observer<O> && requires(O& o, const O& c) { o.append(c); };
 
+// Says where the units of the tensors observed lie, and can be told. Optional: any_observer keeps it for the others.
+template <class O>
+concept placed_observer = observer<O> && requires(O& o, const O& c, const seen_units& units) {
+  { c.seen() } -> std::same_as<const seen_units&>;
+  o.learn(units);                                     // those of a tensor that could be observed now
+};
+
 // Says, without reading any tensor, whether all finite elements observed lie within +-bound, and free ends of the range
-// within four times that; false is always right. Optional: a fake-quantizer in training copies the others before each
-// tensor, which may be too wide.
+// within four times that; false is always right. Optional, for observers of many bytes per unit: a fake-quantizer in
+// training copies the others before each tensor, which may be too wide.
 template <class O>
 concept bounded_observer = observer<O> && requires(const O& c, float bound) {
   { c.within(bound) } -> std::convertible_to<bool>;

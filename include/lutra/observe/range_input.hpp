@@ -24,6 +24,8 @@ class range_input {
   }
 
   index_t units() const noexcept { return seen_.count(); }
+  const seen_units& seen() const noexcept { return seen_; }
+  void learn(const seen_units& units) noexcept { seen_.add(units); }
   std::int64_t samples() const noexcept { return samples_; }
   // 0 where both ends are pinned, also of observers that read elements for more than the range.
   std::int64_t nonfinite() const noexcept { return pinned_.lo && pinned_.hi ? 0 : nonfinite_; }

@@ -72,6 +72,11 @@ class seen_units {
     }
     return units;
   }
+  static seen_units of(const block_grid& units) noexcept {
+    seen_units seen;
+    seen.learn(units);
+    return seen;
+  }
   static seen_units without_grid(index_t count) noexcept {
     seen_units units;
     units.count_ = count;

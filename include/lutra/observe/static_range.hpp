@@ -46,6 +46,8 @@ class static_range {
     last_ = {};
   }
   index_t units() const noexcept { return input_.units(); }
+  const seen_units& seen() const noexcept { return input_.seen(); }
+  void learn(const seen_units& units) noexcept { input_.learn(units); }
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   void range(std::span<float> lo, std::span<float> hi) const {

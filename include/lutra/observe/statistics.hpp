@@ -39,6 +39,8 @@ class statistics {
     unit_.clear();
   }
   index_t units() const noexcept { return input_.units(); }
+  const seen_units& seen() const noexcept { return input_.seen(); }
+  void learn(const seen_units& units) noexcept { input_.learn(units); }
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   // u is in [0, units()).
@@ -49,10 +51,6 @@ class statistics {
       lo[u] = input_.low_end(unit_[u].min);
       hi[u] = input_.high_end(unit_[u].max);
     }
-  }
-  // O(units).
-  bool within(float bound) const noexcept {
-    return std::ranges::all_of(unit_, [&](const moments& m) { return m.abs_max() <= bound; });
   }
   void save(state_writer& w) const {
     input_.save(w);

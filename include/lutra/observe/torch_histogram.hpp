@@ -321,6 +321,8 @@ class torch_histogram {
     bins_ = torch_bins(static_cast<index_t>(bins_.counts().size()), release_);
   }
   index_t units() const noexcept { return input_.units(); }
+  const seen_units& seen() const noexcept { return input_.seen(); }
+  void learn(const seen_units& units) noexcept { input_.learn(units); }
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   const torch_bins& bins() const noexcept { return bins_; }
