@@ -63,3 +63,7 @@ fi
 # The code that peers have chosen.
 sed -n 's|^ *"\(peer/[a-z]*\)": "\([^"]*\)",*$|\1: \2|p' $results/bench_runtime.json 2> /dev/null || true
 $build/bench/bench_summary $goals ${json:+--json "$json"} $results/*.json
+# Whether torch, where it is installed, gives the same bits as what it is compared with.
+if [ -z "$smoke" ] && echo peer/torch/fake_quantize | grep -Eq "$filter" && $python -c "import torch" 2> /dev/null; then
+  PYTHONDONTWRITEBYTECODE=1 $python bench/peers/torch_parity.py $build/bench/torch_parity
+fi
