@@ -522,7 +522,7 @@ TEST_CASE("quantizer: a calibration batch that fails on its way leaves no statis
   failing_observer::observations_left = -1;
   const std::vector<tensor<float>> fails{batch(5)};
   std::vector<std::uint8_t> before = q.save();
-  for (const std::uint64_t first : {0, 1}) {  // the first batch, and one that meets statistics
+  for (const std::uint64_t first : {0U, 1U}) {  // the first batch, and one that meets statistics
     for (int n = 0; n < 5; ++n) {
       failing_observer::observations_left = n;
       CHECK_THROWS_AS(q.calibrate(fails), std::bad_alloc);

@@ -1,9 +1,9 @@
 // lutra: error.hpp - the one error type, and how an error leaves the library.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every check at an API boundary ends here: what is wrong, where, the value seen and what would have
-// been allowed. Whoever calls many such checks says where it is by an error_place. With exceptions the error is thrown; without, it goes to the error handler,
-// which must not return (the default prints the message and aborts).
+// Every check at an API boundary ends here: what is wrong, where, the value seen and what would have been allowed.
+// Whoever calls many such checks says where it is by an error_place. With exceptions the error is thrown; without, it
+// goes to the error handler, which must not return (the default prints the message and aborts).
 //
 // Thread safety: raise() and set_error_handler() may be called from any thread.
 #pragma once

@@ -9,8 +9,8 @@
 namespace lutra::inline LUTRA_ABI {
 
 // Refers to an executor that must outlive it; copying copies the reference. As safe to share as that
-// executor, and serial if that is, as it said when the reference was made. Costs two indirect calls per piece of work, nothing beside pieces of microseconds. Results are
-// the same bits as with the executor itself.
+// executor, and serial if that is, as it said when the reference was made. Costs two indirect calls per piece of work,
+// nothing beside pieces of microseconds. Results are the same bits as with the executor itself.
 class executor_ref {
  public:
   template <executor E>
