@@ -121,6 +121,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
                               const columns_done& done) {
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t block = x.block_rows();
+  const tiles_in_use<A> in_use;
   const bool in_cache = w.bytes() <= in_cache_bytes;
   using std::integral_constant;
   // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
@@ -187,7 +188,6 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
       in_cache || columns <= block ? std::max<index_t>(whole - panels.begin, 1) : 1;
   for (index_t p = panels.begin; p < whole; p += at_once) take_panels({p, p + at_once});
   take_panels({whole, panels.end});
-  release_tiles(A{});
 }
 
 // The same for any codes.

@@ -79,6 +79,22 @@ struct tile_operands {
   index_t out_panel = 0;   // from one panel to the next, or likewise
 };
 
+// What configures tiles on a thread has one of these: it releases them at its end, if they were `used`.
+template <class A> class tiles_in_use {
+ public:
+  explicit tiles_in_use(bool used = true) noexcept : used_(used) {}
+  ~tiles_in_use() {
+    if constexpr (has_tiles(A{})) {
+      if (used_) release_tiles(A{});
+    }
+  }
+  tiles_in_use(const tiles_in_use&) = delete;
+  tiles_in_use& operator=(const tiles_in_use&) = delete;
+
+ private:
+  bool used_;
+};
+
 // Tiles 0 to 3 are sums, those from 4 on activations, the others weights.
 template <class A, int Tiles> void configure_tiles_for(index_t columns) {
   simd::tile_shapes shapes;
