@@ -187,6 +187,72 @@ TEST_CASE("conv: channels and taps around what a tile holds") {
   CHECK(good);
 }
 
+TEST_CASE("conv: kernels of many taps, which tiles multiply without a panel") {
+  random_stream r(9);
+  bool good = true;
+  const auto run = [&](const test::geometry& g, const test::palette_options& o) {
+    test::geometry u = g;
+    u.options.padding_value += 128;
+    good = all_levels_agree(r, g, o) && all_levels_agree<std::uint8_t>(r, u, o) && good;
+    good =
+        (test::output_of(g)[2] < 2 || test::output_of(g)[3] < 2 || pooled_levels_agree(r, g, o)) &&
+        good;
+  };
+  for (int i = 0; i < (test::quick() ? 8 : 40); ++i) {
+    test::geometry g = test::random_geometry(r);
+    const bool wide = i % 4 == 0;
+    g.n = 1;
+    g.kernel_height = test::pick(r, 1, 3);
+    g.channels = wide ? 64 : test::pick(r, 22, 70);
+    g.kernel_width = 3;
+    g.options.window.dilation[1] = wide ? 2 : 1;
+    g.options.groups = i % 5 == 1 ? 2 : 1;
+    g.filters = i % 5 == 1 ? 16 * test::pick(r, 1, 2) : test::pick(r, 5, 50);
+    g.height = test::pick(r, 5, 12);
+    g.width = std::max<index_t>(g.width, 7);
+    run(g, {.bits = 1 + i % 6, .group_rows = i % 3 == 0 ? 4 : 0, .zero_points = i % 2 == 0});
+  }
+  const conv2d_options same{.window = window2d::symmetric({1, 1}, {1, 1}), .padding_value = -7};
+  run({2, 192, 20, 3, 17, 1, 1, {}}, {});  // no gaps between rows
+  run({1, 64, 33, 5, 64, 1, 3, {.window = window2d::symmetric({1, 1}, {0, 1})}}, {});
+  run({1, 65, 5, 70, 30, 3, 3, same}, {.zero_points = true});  // two bands
+  CHECK(good);
+}
+
+TEST_CASE("conv: weights decoded at load change no result, and need their layout") {
+#if !LUTRA_PORTABLE && LUTRA_AMX_INT8
+  using A = simd::amx_int8;
+  random_stream r(10);
+  const auto p = test::random_palette(r, shape{20, 40, 3, 3}, {});
+  const lut_matrix fast = make_lut_matrix(p, A{});
+  const lut_matrix small = make_lut_matrix(p, A{}, {.decode_convolutions = false});
+  CHECK(fast.has_line_tiles());
+  CHECK(!small.has_line_tiles());
+  const auto pixels = test::random_tensor<std::int8_t>(r, shape{2, 9, 30, 40});  // NHWC
+  const std::array<index_t, 4> channels_last{9 * 30 * 40, 1, 30 * 40, 40};
+  const tensor_view<const std::int8_t> x(pixels.data(), shape{2, 40, 9, 30}, channels_last);
+  const auto dense = tensor<std::int8_t>::copy_of(x);
+  for (const index_t dilation : {1, 2}) {  // of 40 channels, 2 is not in the order of the weights
+    const conv2d_options o{.window = window2d::symmetric({1, 1}, {1, 1}, {dilation, dilation})};
+    const shape result{2, 20, 11 - 2 * dilation, 32 - 2 * dilation};
+    tensor<std::int32_t> a(result), b(result), c(result);
+    conv2d(fast, dense, o, a, A{});
+    conv2d(fast, x, o, b, A{});
+    conv2d(small, dense, o, c, A{});
+    CHECK(a == b);
+    CHECK(a == c);
+    tensor<std::int32_t> in_any_order(result);
+    conv2d(test::backward_executor{}, fast, dense, o, in_any_order, A{});
+    CHECK(a == in_any_order);
+  }
+  // Padding alone.
+  tensor<std::int32_t> of_empty(shape{2, 20, 2, 30}), of_zeros = of_empty;
+  const tensor_view<const std::int8_t> empty(nullptr, shape{2, 40, 0, 28}, channels_last);
+  conv2d(fast, empty, {.window = window2d::symmetric({1, 1}, {2, 2})}, of_empty, A{});
+  CHECK(of_empty == of_zeros);
+#endif
+}
+
 TEST_CASE("conv: a kernel without input channels gives sums of 0") {
   const auto p = [] {
     random_stream r(7);

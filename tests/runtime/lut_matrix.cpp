@@ -82,6 +82,35 @@ TEST_CASE("lut_matrix: codes stay packed where the level can look them up") {
   });
 }
 
+#if !LUTRA_PORTABLE && LUTRA_AMX_INT8
+TEST_CASE("lut_matrix: weights of convolutions are decoded in the order of tiles") {
+  using A = simd::amx_int8;
+  random_stream r(5);
+  for (const shape& s : {shape{37, 40, 3, 2}, shape{16, 64, 1, 3}, shape{5, 22, 3, 3}}) {
+    const auto p = test::random_palette(r, s, {.bits = 3, .group_rows = 3});
+    const lut_matrix m = make_lut_matrix(p, A{});
+    const line_layout l(s);
+    CHECK(m.has_line_tiles());
+    const lut_matrix without = make_lut_matrix(p, A{}, {.decode_convolutions = false});
+    CHECK(!without.has_line_tiles());
+    CHECK(m.bytes() - without.bytes() >= m.strips() * l.strip_bytes());
+    bool good = true;
+    for (index_t row = 0; row < s[0]; ++row) {
+      const std::int8_t* strip = m.line_tiles(row / tile_rows * tile_rows);
+      for (index_t a = 0; a < s[2]; ++a) {
+        for (index_t k = 0; k < l.parts() * tile_depth; ++k) {
+          const index_t c = k % s[1], b = k / s[1];
+          const std::int32_t expected =
+              b < s[3] ? m.weight(row, (c * s[2] + a) * s[3] + b) + m.zero_point(row) : 0;
+          good = good && strip[l.offset(a, k) + row % tile_rows * 4] == expected;
+        }
+      }
+    }
+    CHECK(good);
+  }
+}
+#endif
+
 TEST_CASE("lut_matrix: depth limits follow from the largest products") {
   random_stream r(3);
   auto p = test::random_palette(r, shape{2, 4}, {});

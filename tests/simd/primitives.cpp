@@ -271,6 +271,65 @@ TEST_CASE("primitives: narrowing saturates at both ends") {
   });
 }
 
+#if !LUTRA_PORTABLE && LUTRA_AMX_INT8
+TEST_CASE("primitives: operands of tiles and their sums are brought into order") {
+  using A = simd::amx_int8;
+  random_stream r(11);
+  std::array<std::int8_t, 16 * 80> in;
+  for (auto& x : in) x = static_cast<std::int8_t>(r.below(256));
+  bool good = true;
+  for (int lines = 0; lines <= 4; ++lines) {
+    for (int count = 0; count <= 16; ++count) {
+      std::array<std::int8_t, 64> v;
+      store_bytes(v.data(), load_lines(in.data(), 37, lines, count, A{}), A{});
+      for (int i = 0; i < 64; ++i) {
+        const bool is_read = i / 16 < lines && i % 16 < count;
+        good = good && v[static_cast<std::size_t>(i)] ==
+                           (is_read ? in[static_cast<std::size_t>(i / 16 * 37 + i % 16)] : 0);
+      }
+    }
+  }
+  CHECK(good);
+  simd::bytes_of<A> v[16];
+  for (int i = 0; i < 16; ++i) v[i] = load_bytes(in.data() + 64 * i, A{});
+  transpose_lines(v, A{});
+  for (int i = 0; i < 16; ++i) {
+    std::array<std::int8_t, 64> out;
+    store_bytes(out.data(), v[i], A{});
+    for (int k = 0; k < 64; ++k) {
+      good = good && out[static_cast<std::size_t>(k)] ==
+                         in[static_cast<std::size_t>(64 * (k % 16) + k / 16 * 16 + i)];
+    }
+  }
+  CHECK(good);
+  for (int from = 0; from <= 64; ++from) {
+    for (int count = 0; count + from <= 64; ++count) {
+      std::array<std::int8_t, 66> out{};
+      store_bytes_of(out.data() + 1, load_bytes(in.data(), A{}), from, count, A{});
+      for (int i = 0; i < 66; ++i) {
+        const bool is_stored = i >= 1 && i <= count;
+        good = good && out[static_cast<std::size_t>(i)] ==
+                           (is_stored ? in[static_cast<std::size_t>(from + i - 1)] : 0);
+      }
+    }
+  }
+  CHECK(good);
+  std::array<std::int32_t, 64 * 20> sums;
+  for (auto& x : sums) x = static_cast<std::int32_t>(r.below(std::uint64_t{1} << 32));
+  simd::ints_of<A> rows[4][4];
+  load_panel_sums(sums.data() + 3, 20, rows, A{});
+  for (int row = 0; row < 4; ++row) {
+    std::array<std::int32_t, 64> columns;
+    store_columns(columns.data(), rows[row], A{});
+    for (int c = 0; c < 64; ++c) {
+      good = good && columns[static_cast<std::size_t>(c)] ==
+                         sums[static_cast<std::size_t>(20 * c + 3 + row)];
+    }
+  }
+  CHECK(good);
+}
+#endif
+
 TEST_CASE("primitives: byte operations of pooling and packing") {
   random_stream r(5);
   for_each_kernel_level([&](auto level) {

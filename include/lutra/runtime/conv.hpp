@@ -14,6 +14,7 @@
 #pragma once
 
 #include <lutra/core/executor.hpp>
+#include <lutra/runtime/conv/line_worker.hpp>
 #include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/tensor/overlap.hpp>
@@ -111,15 +112,25 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   check(geometry, "conv2d");
   const index_t channels = w.rows() / o.groups;
   const bool in_tiles = convolves_in_tiles<A>(channels, slices_of(w));
+  const line_geometry lines(geometry, ws);
+  const bool whole_strips = o.groups == 1 || channels % tile_rows == 0;
+  const bool by_line = in_tiles && whole_strips && slices_of(w).size() == 1 &&
+                       slices_of(w).front().has_line_tiles() && lines.fits(geometry, plane_bytes);
   const std::vector<conv_slice<A>> slices =
-      conv_slices<A, X>(slices_of(w), epilogue, in_tiles ? channels : 0);
+      conv_slices<A, X>(slices_of(w), epilogue, in_tiles ? channels : 0, by_line);
   const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
                                              x.extents(), x.strides());
-  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
-                                       geometry, bytes,
-                                       out,      w.depth(),
-                                       channels, static_cast<std::int8_t>(o.padding_value),
-                                       in_tiles, std::is_unsigned_v<X>};
+  const conv_job<A, Epilogue, Out> job{slices,
+                                       epilogue,
+                                       geometry,
+                                       bytes,
+                                       out,
+                                       w.depth(),
+                                       channels,
+                                       static_cast<std::int8_t>(o.padding_value),
+                                       in_tiles,
+                                       by_line ? &lines : nullptr,
+                                       std::is_unsigned_v<X>};
   // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
   // serial has one.
   const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
@@ -127,12 +138,17 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   const index_t bands = (rows + band - 1) / band;
   const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(pairs * bands, 64);
   ex.bulk(shards, [&](index_t s) {
-    conv_worker<A, Epilogue, Out> worker(job);
     const index_range part = shard(pairs * bands, shards, s);
-    for (index_t i = part.begin; i < part.end; ++i) {
-      const index_t pair = i / bands, first = i % bands * band;
-      worker.run(pair / o.groups, pair % o.groups, {first, std::min(first + band, rows)});
+    const auto run = [&](auto&& worker) {
+      for (index_t i = part.begin; i < part.end; ++i) {
+        const index_t pair = i / bands, first = i % bands * band;
+        worker.run(pair / o.groups, pair % o.groups, {first, std::min(first + band, rows)});
+      }
+    };
+    if constexpr (has_tiles(A{})) {
+      if (by_line) return run(line_worker<A, Epilogue, Out>(job));
     }
+    run(conv_worker<A, Epilogue, Out>(job));
   });
 }
 

@@ -119,6 +119,7 @@ grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level,
   // What matters is the size of all slices together.
   options.three_bits_from =
       p.weight_shape.size() / 2 > options.three_bits_from ? 0 : p.weight_shape.size();
+  options.decode_convolutions = false;  // those of several slices do not use it
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(p.weight_shape.size()));
   unpack_bits(p.codes, p.n_bits, codes);
   for (index_t begin = 0; begin < p.weight_shape[1]; begin += p.block[1]) {

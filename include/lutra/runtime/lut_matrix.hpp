@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <lutra/pack/bit_pack.hpp>
 #include <lutra/palette/packed.hpp>
-#include <lutra/runtime/layout.hpp>
+#include <lutra/runtime/line_layout.hpp>
 #include <lutra/simd/large_pages.hpp>
 #include <type_traits>
 #include <vector>
@@ -45,7 +45,8 @@ class lut_matrix {
   }
   // Bytes of weights and tables in memory.
   index_t bytes() const noexcept {
-    return static_cast<index_t>((weights_.size() + tables_.size()) * sizeof(line));
+    return static_cast<index_t>((weights_.size() + tables_.size() + line_tiles_.size()) *
+                                sizeof(line));
   }
 
   // What the kernels read.
@@ -74,6 +75,13 @@ class lut_matrix {
   // One vector of table entries: 16 per line, or 64 of six bits. Tables of fewer entries are repeated.
   const std::uint8_t* table(index_t strip) const noexcept {
     return bytes_of(tables_) + (table_per_strip_ ? strip * 4 * lanes_ : 0);
+  }
+  // The weights once more, decoded (line_layout.hpp), where there are tile registers and the matrix was made so.
+  bool has_line_tiles() const noexcept { return !line_tiles_.empty(); }
+  // From the strip of row r, a multiple of tile_rows, on.
+  const std::int8_t* line_tiles(index_t r) const noexcept {
+    return reinterpret_cast<const std::int8_t*>(bytes_of(line_tiles_)) +
+           r / tile_rows * line_layout(weight_shape_).strip_bytes();
   }
 
  private:
@@ -106,6 +114,7 @@ class lut_matrix {
   std::string_view level_;
   lines_of_memory weights_;
   lines_of_memory tables_;
+  lines_of_memory line_tiles_;
   std::vector<float> row_scale_;
   std::vector<std::int32_t> row_sum_;
   std::vector<std::int32_t> zero_point_;  // per row
@@ -183,6 +192,9 @@ struct lut_matrix_options {
   // Codes of 3 bits are stored as such if the matrix would take more bytes than this in 4: read from memory they are
   // a quarter faster, read from a cache a tenth slower. Results are the same.
   index_t three_bits_from = index_t{1} << 24;
+  // With tile registers (level amx_int8), weights of four axes are also kept as conv2d multiplies them fastest, one byte
+  // each (1.5 at most): without that it decodes them at each call, and gathers the input differently. Results are the same.
+  bool decode_convolutions = true;
 };
 
 template <class A> class lut_matrix_builder {
@@ -200,6 +212,7 @@ template <class A> class lut_matrix_builder {
       set_rows();
       set_tables();
       set_weights();
+      if constexpr (has_tiles(A{})) set_line_tiles();
     } else {  // no weights, no tables: rows of empty sums
       m_.row_scale_.assign(m_.row_sum_.size(), 1.0F);
       m_.weights_ = lines(0);
@@ -332,6 +345,26 @@ template <class A> class lut_matrix_builder {
           const int code = codes[k + i];
           write_code(layout, step + i % 4, 4 * simd::int_lanes<A>, i / 4,
                      Bits == 8 ? biased(entry(group, static_cast<std::size_t>(code))) : code);
+        }
+      }
+    }
+  }
+
+  void set_line_tiles() {
+    static_assert(simd::int_lanes<A> == tile_rows);
+    if (!options_.decode_convolutions || m_.weight_shape_.rank() != 4) return;
+    const line_layout l(m_.weight_shape_);
+    if (!l.pays()) return;
+    m_.line_tiles_ = lines(m_.strips() * l.strip_bytes());
+    std::uint8_t* const out = lut_matrix::bytes_of(m_.line_tiles_);
+    for (index_t row = 0; row < m_.rows_; ++row) {
+      const std::uint8_t* codes = codes_.data() + row * m_.depth_;
+      std::uint8_t* const to = out + row / tile_rows * l.strip_bytes() + row % tile_rows * 4;
+      for (index_t c = 0; c < l.channels; ++c) {
+        for (index_t a = 0; a < l.kernel_rows; ++a) {
+          for (index_t b = 0; b < l.kernel_columns; ++b) {
+            to[l.offset(a, b * l.channels + c)] = entry(group_of(row), *codes++);
+          }
         }
       }
     }

@@ -10,6 +10,9 @@
 
 namespace lutra::inline LUTRA_ABI {
 
+// Of the planes or lines of as many output rows as fit: a band stays in the second-level cache.
+inline constexpr index_t plane_bytes = 256 * 1024;
+
 // Consecutive taps with a matrix of their own: all of them, or those of a block of input channels.
 //   sum = raw + start[row] - zero_point[row] * (sum of the activations at the position)
 // row_sum_factor: what is missing from every activation (exact_sums of the GEMM).
@@ -22,11 +25,14 @@ template <class A> struct conv_slice {
   index_t first_tap;
   index_t first_group;
 
-  // channels: of a group, where products are made in tiles, else 0.
-  conv_slice(const lut_matrix& w, index_t tap, index_t group, index_t channels,
+  // channels: of a group, where products are made in tiles, else 0. by_line: they are those of lines.hpp.
+  conv_slice(const lut_matrix& w, index_t tap, index_t group, index_t channels, bool by_line,
              std::int32_t row_sum_factor, const std::vector<std::int32_t>& bias)
       : matrix(w), first_tap(tap), first_group(group) {
-    if (channels > 0) {
+    std::uint32_t added = static_cast<std::uint32_t>(panel_bias(A{}));  // to every activation
+    if (by_line) {
+      added = 0;
+    } else if (channels > 0) {
       tiles = tile_weights<A>(w, channels);
     } else {
       weights = panel_weights<A>(w);
@@ -35,10 +41,9 @@ template <class A> struct conv_slice {
     for (index_t r = 0; r < w.rows(); ++r) {
       const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
       const auto row_sum = static_cast<std::uint32_t>(w.row_sum(r));
-      const std::uint32_t from =
-          static_cast<std::uint32_t>(row_sum_factor) * row_sum +
-          static_cast<std::uint32_t>(bias_of(bias, r)) -
-          static_cast<std::uint32_t>(panel_bias(A{})) * (row_sum + zero * depth);
+      const std::uint32_t from = static_cast<std::uint32_t>(row_sum_factor) * row_sum +
+                                 static_cast<std::uint32_t>(bias_of(bias, r)) -
+                                 added * (row_sum + zero * depth);
       start.push_back(static_cast<std::int32_t>(from));
       if (w.has_zero_points()) zero_point.push_back(w.zero_point(r));
     }
@@ -60,14 +65,16 @@ template <class A, class Epilogue, class Out> struct conv_job {
   index_t depth;               // of all slices
   index_t channels_per_group;  // of the output
   std::int8_t pad;
-  bool in_tiles;  // products are those of conv/tiles.hpp
-  bool flip;      // bytes of x and pad are uint8: the kernel sees them minus 128
+  bool in_tiles;  // products are those of conv/tiles.hpp or, with lines, of conv/lines.hpp
+  const line_geometry* lines;
+  bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
 };
 
-// X: the type of the activations. tile_channels: see conv_slice.
+// X: the type of the activations. tile_channels, by_line: see conv_slice.
 template <class A, class X, class Epilogue>
 std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
-                                       const Epilogue& epilogue, index_t tile_channels) {
+                                       const Epilogue& epilogue, index_t tile_channels,
+                                       bool by_line) {
   std::int32_t row_sum_factor = std::is_signed_v<X> ? 0 : 128;
   std::vector<std::int32_t> bias;
   if constexpr (slice_epilogue<Epilogue>) {
@@ -78,7 +85,7 @@ std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
   std::vector<conv_slice<A>> slices;
   index_t tap = 0, group = 0;
   for (const lut_matrix& w : matrices) {
-    slices.emplace_back(w, tap, group, tile_channels, row_sum_factor, bias);
+    slices.emplace_back(w, tap, group, tile_channels, by_line, row_sum_factor, bias);
     tap += w.depth();
     group += slices.back().groups();
   }

@@ -6,40 +6,17 @@
 // do not do - the panel, the order of positions, biases - is as without them.
 // Bytes behind the last tap of a channel are zeros, and those behind the last channel of a group as well, so that all
 // tiles are whole and configured once.
+// For kernels too shallow for lines.hpp, slices, and groups of channels that share strips of the matrix.
 #pragma once
 
 #include <cstring>
+#include <lutra/runtime/conv/lines.hpp>
 #include <lutra/runtime/conv/panel.hpp>
-#include <lutra/runtime/gemm/tiles.hpp>
 #include <lutra/simd/tile_permission.hpp>
 #include <span>
 #include <vector>
 
 namespace lutra::inline LUTRA_ABI {
-
-struct alignas(64) cache_line {
-  std::int8_t byte[64];
-};
-
-// Configured for whole tiles while this lives, on this thread; `use` false: nothing.
-template <class A> class whole_tiles {
- public:
-  explicit whole_tiles(bool use) noexcept : use_(use) {
-    if constexpr (has_tiles(A{})) {
-      if (use_) configure_tiles(simd::tile_shapes{}, A{});
-    }
-  }
-  ~whole_tiles() {
-    if constexpr (has_tiles(A{})) {
-      if (use_) release_tiles(A{});
-    }
-  }
-  whole_tiles(const whole_tiles&) = delete;
-  whole_tiles& operator=(const whole_tiles&) = delete;
-
- private:
-  bool use_;
-};
 
 // Weights of a matrix in tiles: [group of channels][16 channels of it][64 taps] of tile_bytes each.
 template <class A> class tile_weights {

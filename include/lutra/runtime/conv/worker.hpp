@@ -12,19 +12,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <lutra/runtime/conv/job.hpp>
+#include <lutra/runtime/conv/output.hpp>
 
 namespace lutra::inline LUTRA_ABI {
-
-inline constexpr index_t plane_bytes = 256 * 1024;
 
 template <class A, class Epilogue, class Out> class conv_worker {
  public:
   explicit conv_worker(const conv_job<A, Epilogue, Out>& job)
       : job_(job),
         groups_(job.slices.back().first_group + job.slices.back().groups()),
-        rounding_(job.epilogue),
-        dense_(job.out.stride(3) == 1 && job.out.stride(2) == job.out.extent(3)) {
+        output_(job.epilogue, job.out) {
     // Tiles read on to the end of the last part: there weights are zeros.
     const index_t behind = job.in_tiles ? tile_depth / 4 * group_vectors<A> * size : 0;
     // One line more: there is an address also where nothing is summed (depth 0).
@@ -46,7 +43,10 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const index_t fit = std::clamp<index_t>((plane_bytes - g.size(0)) / per_row, 1, rows.size());
     planes_.resize(static_cast<std::size_t>(g.size(fit) + 2 * size));
     std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
-    const whole_tiles<A> tiles(job_.in_tiles);
+    const tiles_in_use<A> in_use(job_.in_tiles);
+    if constexpr (has_tiles(A{})) {
+      if (job_.in_tiles) configure_tiles(simd::tile_shapes{}, A{});
+    }
     for (index_t first = rows.begin; first < rows.end; first += fit) {
       const index_t count = std::min(fit, rows.end - first);
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes);
@@ -121,9 +121,10 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
   // Outputs that lie as a block does are written in place, others by way of finished_.
   template <int Phases> void run_group(const block& b, index_t group) {
-    const tensor_view<Out>& out = job_.out;
-    const bool in_place = dense_ && b.count * Phases == size;
-    Out* to = out.data() + b.n * out.stride(0) + b.first * out.stride(2);
+    const index_t channel = output_.channel_stride();
+    output_.find_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
+    const bool in_place = output_.in_place(output_runs_, size / Phases);
+    Out* const to = output_.row(b.n, b.first);
     const auto run_channels_to = [&](auto most, index_t row, index_t count, Out* first,
                                      index_t step) {
       if constexpr (slice_epilogue<Epilogue>) {
@@ -134,11 +135,11 @@ template <class A, class Epilogue, class Out> class conv_worker {
     };
     const auto run_rows = [&](auto most, index_t row, index_t count) {
       if (in_place) {
-        run_channels_to(most, row, count, to + row * out.stride(1) + b.begin, out.stride(1));
+        run_channels_to(most, row, count, to + row * channel + b.begin, channel);
       } else {
         run_channels_to(most, row, count, finished_.data(), size);
         for (index_t r = 0; r < count; ++r) {
-          scatter(b, finished_.data() + r * size, to + (row + r) * out.stride(1));
+          output_.scatter(output_runs_, finished_.data() + r * size, to + (row + r) * channel);
         }
       }
     };
@@ -197,7 +198,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
           1, slice, first,
           count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
             if (zero_points != nullptr) {
-              subtract_activations(activation_sums(1, 0), zero_points[r], sum);
+              subtract_activations<A>(activation_sums(1, 0), zero_points[r], sum);
             }
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
               store_ints(other + r * size + v * simd::int_lanes<A>, sum[v], A{});
@@ -208,7 +209,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
         0, slice, first,
         count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
           if (zero_points != nullptr) {
-            subtract_activations(activation_sums(0, 0), zero_points[r], sum);
+            subtract_activations<A>(activation_sums(0, 0), zero_points[r], sum);
           }
           if constexpr (Phases == 2) {
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
@@ -216,7 +217,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
               sum[v] = max_ints(sum[v], y, A{});
             });
           }
-          store<Phases>(to + r * step, first + r, sum);
+          output_.template store<Phases>(to + r * step, first + r, sum);
         });
   }
 
@@ -232,7 +233,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
           count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
             if (!slice.zero_point.empty()) {
               const auto row = static_cast<std::size_t>(first + r);
-              subtract_activations(activation_sums(0, s), slice.zero_point[row], sum);
+              subtract_activations<A>(activation_sums(0, s), slice.zero_point[row], sum);
             }
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
               store_ints(raw + r * size + v * simd::int_lanes<A>, sum[v], A{});
@@ -244,64 +245,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
       }
     }
     for (index_t r = 0; r < count; ++r) {
-      alignas(64) float ordered[static_cast<std::size_t>(size)];
-      simd::floats_of<A> y[4];
-      simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-        y[v] = load_floats(sums + r * size + v * simd::int_lanes<A>, A{});
-      });
-      store_columns(ordered, y, A{});
-      job_.epilogue.template write<A>(first + r, ordered, size, to + r * step);
-    }
-  }
-
-  [[gnu::always_inline]] void subtract_activations(const std::int32_t* sums,
-                                                   std::int32_t zero_point,
-                                                   simd::ints_of<A> (&sum)[4]) {
-    const auto factor = splat_ints(-zero_point, A{});
-    simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-      const auto x = load_ints(sums + v * simd::int_lanes<A>, A{});
-      sum[v] = add(sum[v], multiply(factor, x, A{}), A{});
-    });
-  }
-
-  // The epilogue of one channel, a whole vector of outputs.
-  template <int Phases>
-  [[gnu::always_inline]] void store(Out* to, index_t row, simd::ints_of<A> (&sum)[4]) {
-    if constexpr (std::is_same_v<Epilogue, keep_sums>) {
-      store_columns(to, sum, A{});
-    } else {
-      const auto m = splat_floats(job_.epilogue.multiplier[static_cast<std::size_t>(row)], A{});
-      simd::floats_of<A> y[4];
-      simd::unroll<4>([&](auto v)
-                          __attribute__((always_inline)) { y[v] = scaled(sum[v], m, A{}); });
-      if constexpr (std::is_same_v<Out, float>) {
-        store_columns(to, y, A{});
-      } else {
-        simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-          sum[v] = round(y[v], rounding_.highest, A{});
-        });
-        auto bytes = narrow(sum, rounding_.limits, A{});
-        if constexpr (Phases == 2) {
-          bytes = max(even_bytes(bytes, bytes, A{}), odd_bytes(bytes, bytes, A{}), A{});
-        }
-        if constexpr (std::is_unsigned_v<Out>) bytes = flip_sign(bytes, A{});
-        Out whole[static_cast<std::size_t>(size)];
-        store_bytes(whole, bytes, A{});
-        std::memcpy(to, whole, sizeof whole / Phases);
-      }
-    }
-  }
-
-  // Fewer outputs than a vector, or a view with strides. `to`: row b.first of the channel.
-  void scatter(const block& b, const Out* finished, Out* to) const {
-    if (dense_) {
-      std::memcpy(to + b.begin, finished, static_cast<std::size_t>(b.count) * sizeof(Out));
-      return;
-    }
-    const index_t columns = job_.out.extent(3);
-    for (index_t k = 0; k < b.count; ++k) {
-      const index_t p = b.begin + k;
-      to[p / columns * job_.out.stride(2) + p % columns * job_.out.stride(3)] = finished[k];
+      output_.store_slices(to + r * step, first + r, sums + r * size);
     }
   }
 
@@ -325,8 +269,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
   const conv_job<A, Epilogue, Out>& job_;
   index_t groups_;
-  row_rounding<A, Epilogue, Out> rounding_;
-  bool dense_;  // images of the output are contiguous
+  conv_output<A, Epilogue, Out> output_;
+  std::vector<output_run> output_runs_;
   std::vector<cache_line> panel_;
   std::vector<std::int8_t> planes_;
   std::vector<index_t> taps_;       // phase by phase

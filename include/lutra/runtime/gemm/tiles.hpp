@@ -8,15 +8,12 @@
 // begins and ends with nothing to multiply, so it takes as many panels as there are.
 #pragma once
 
-#include <lutra/runtime/layout.hpp>
+#include <lutra/runtime/line_layout.hpp>
 #include <lutra/simd/unroll.hpp>
 #include <utility>
 
 namespace lutra::inline LUTRA_ABI {
 
-inline constexpr index_t tile_rows = 16;
-inline constexpr index_t tile_depth = 64;
-inline constexpr index_t tile_bytes = tile_rows * tile_depth;
 // Columns of a block, two tiles, and the bytes of its part of tile_depth positions.
 inline constexpr index_t tiled_columns = 2 * tile_rows;
 inline constexpr index_t part_of_block = 2 * tile_bytes;

@@ -225,6 +225,17 @@ template <int Tile> void tile_store(void* p, index_t stride, portable) = delete;
 template <int Sum, int X, int W> void tile_dot(portable) = delete;
 // The same with bytes of W unsigned.
 template <int Sum, int X, int W> void tile_dot_unsigned(portable) = delete;
+// What brings operands of tiles and their sums into order:
+// The first `lines` lines of a vector, `stride` bytes apart, of each the first `count` bytes; zeros elsewhere.
+void load_lines(const void* p, index_t stride, index_t lines, index_t count, portable) = delete;
+// Byte j of a line of v[i] changes places with byte i of this line of v[j].
+template <class Bytes> void transpose_lines(Bytes (&v)[16], portable) = delete;
+// `count` bytes of v, from byte `from` on.
+template <class Bytes>
+void store_bytes_of(void* p, Bytes v, index_t from, index_t count, portable) = delete;
+// Four sums of each of 64 columns, which are `stride` elements apart, as v[sum]: four vectors in panel order.
+template <class Ints>
+void load_panel_sums(const std::int32_t* sums, index_t stride, Ints (&v)[4][4], portable) = delete;
 
 // ---- sums of int8 ----------------------------------------------------------------------------------
 // Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).

@@ -1,0 +1,224 @@
+// lutra: line_worker.hpp - one image and channel group of a convolution on tile registers, with channels last.
+// SPDX-License-Identifier: Apache-2.0
+//
+// As worker.hpp, but the planes of a band are lines (lines.hpp), and a block is 64 positions of these, gaps included.
+// The products of up to 32 channels by a block are made, the sums of those before are finished: brought into the order
+// of positions, four channels at a time, and stored.
+#pragma once
+
+#include <lutra/runtime/conv/output.hpp>
+#include <memory>
+
+namespace lutra::inline LUTRA_ABI {
+
+template <class A, class Epilogue, class Out> class line_worker {
+ public:
+  explicit line_worker(const conv_job<A, Epilogue, Out>& job)
+      : job_(job),
+        slice_(job.slices.front()),
+        output_(job.epilogue, job.out),
+        sums_(static_cast<std::size_t>(2 * phases())) {}
+
+  // Rows `rows` of the output channels of `group` for image n.
+  void run(index_t n, index_t group, index_range rows) {
+    const plane_geometry& g = job_.geometry;
+    const line_geometry& l = *job_.lines;
+    const index_t around = l.size(g, 0), per_row = l.size(g, 1) - around;
+    const index_t fit = std::clamp<index_t>((plane_bytes - around) / per_row, 1, rows.size());
+    std::int8_t* const lines = reserve(l.size(g, fit) + l.read_behind());
+    const tiles_in_use<A> in_use;
+    configure_tiles(simd::tile_shapes{}, A{});
+    for (index_t first = rows.begin; first < rows.end; first += fit) {
+      const index_t count = std::min(fit, rows.end - first);
+      fill_lines<A>(g, l, job_.x, n, group * g.channels, first, count, job_.pad, job_.flip, lines);
+      offsets_.clear();
+      for (index_t phase = 0; phase < phases(); ++phase) l.add_offsets(g, count, phase, offsets_);
+      band_ = {lines, output_.row(n, first), count * l.width};
+      if (!slice_.zero_point.empty()) sum_activations();
+      // Weights of some strips stay in the first-level cache while all blocks go by.
+      index_t row = group * job_.channels_per_group;
+      const index_t end = row + job_.channels_per_group;
+      for (; row + tile_rows < end; row += 2 * tile_rows) {
+        multiply_band<2>(row, std::min(2 * tile_rows, end - row));
+      }
+      if (row < end) multiply_band<1>(row, end - row);
+      while (unfinished_.count > 0) finish_four();
+    }
+  }
+
+ private:
+  static constexpr index_t size = 64;  // positions of a block
+  static_assert(size == simd::vector_size<A> && size == 4 * tile_rows);
+
+  struct band {
+    const std::int8_t* lines = nullptr;
+    Out* to = nullptr;  // its first row, channel 0
+    index_t positions = 0;
+  };
+  // What is kept of a block until its channels are finished.
+  struct block {
+    bool in_place = false;
+    std::vector<output_run> runs;
+    const std::int32_t* activations =
+        nullptr;  // their sums, phase by phase, if there are zero points
+  };
+  struct alignas(64) strip_sums {
+    std::int32_t of[2 * tile_rows * size];
+  };
+  // The channels [row, row + count), whose sums are sums[.. + position * stride], of each phase.
+  struct unfinished {
+    const block* of = nullptr;
+    const strip_sums* sums = nullptr;
+    index_t first = 0, stride = 0, row = 0, count = 0;
+  };
+
+  index_t phases() const noexcept { return job_.geometry.row_phases; }
+  std::span<const index_t> offsets(index_t phase) const noexcept {
+    const std::size_t count = offsets_.size() / static_cast<std::size_t>(phases());
+    return std::span(offsets_).subspan(static_cast<std::size_t>(phase) * count, count);
+  }
+  std::int8_t* reserve(index_t bytes) {
+    const auto lines = static_cast<std::size_t>(bytes / index_t{sizeof(cache_line)} + 1);
+    if (lines > reserved_) {
+      lines_ = std::make_unique_for_overwrite<cache_line[]>(lines);
+      reserved_ = lines;
+    }
+    return reinterpret_cast<std::int8_t*>(lines_.get());  // of all lines, not of the first one
+  }
+
+  // The channels [row, row + count) of all blocks.
+  template <int Strips> void multiply_band(index_t row, index_t count) {
+    const line_geometry& l = *job_.lines;
+    for (index_t at = 0; at < band_.positions; at += size) {
+      block_turn_ = 1 - block_turn_;
+      block& b = blocks_[block_turn_];
+      output_.find_runs(at / phases(), std::min(size, band_.positions - at) / phases(),
+                        l.width / phases(), b.runs);
+      b.in_place = output_.in_place(b.runs, size / phases());
+      b.activations = activation_sums_.data() + at * phases();
+      multiply_block<Strips>(band_.lines + at * l.position_bytes, row);
+      unfinished_ = {&b, &sums_[turn_], 0, Strips * tile_rows, row, count};
+    }
+  }
+  template <int Strips> void multiply_block(const std::int8_t* x, index_t row) {
+    const line_geometry& l = *job_.lines;
+    turn_ = static_cast<std::size_t>(phases()) - turn_;
+    const index_t steps = phases() * Strips, tasks = (unfinished_.count + 3) / 4;
+    index_t due = 0;  // of tasks, times steps
+    for (index_t phase = 0; phase < phases(); ++phase) {
+      multiply_lines<A, Strips>(x, l, offsets(phase), slice_.matrix.line_tiles(row),
+                                l.layout.strip_bytes(),
+                                sums_[turn_ + static_cast<std::size_t>(phase)].of, [&] {
+                                  for (due += tasks; due >= steps; due -= steps) finish_four();
+                                });
+    }
+  }
+
+  // Sums of the activations under the window of every position of the band: a strip of weights 1.
+  void sum_activations() {
+    activation_sums_.resize(
+        static_cast<std::size_t>((band_.positions + size - 1) / size * size * phases()));
+    std::int32_t* to = activation_sums_.data();
+    const std::vector<cache_line> ones = line_ones(job_.lines->layout);
+    alignas(64) std::int32_t sums[size * tile_rows];
+    for (index_t at = 0; at < band_.positions; at += size) {
+      for (index_t phase = 0; phase < phases(); ++phase, to += size) {
+        multiply_lines<A, 1>(band_.lines + at * job_.lines->position_bytes, *job_.lines,
+                             offsets(phase), ones.front().byte, 0, sums, [] {});
+        simd::ints_of<A> v[4][4];
+        load_panel_sums(sums, tile_rows, v, A{});
+        for (int i = 0; i < 4; ++i) store_ints(to + i * simd::int_lanes<A>, v[0][i], A{});
+      }
+    }
+  }
+
+  void finish_four() {
+    if constexpr (std::is_same_v<Epilogue, requantize>) {
+      if (phases() == 2) return finish<2>();
+    }
+    finish<1>();
+  }
+  template <int Phases> [[gnu::noinline]] void finish() {
+    unfinished& u = unfinished_;
+    simd::ints_of<A> sum[4][4];
+    [[maybe_unused]] alignas(64) std::int32_t other[4][size];
+    const auto load = [&](index_t phase) __attribute__((always_inline)) {
+      load_panel_sums(u.sums[phase].of + u.first, u.stride, sum, A{});
+      simd::unroll<4>([&](auto c) __attribute__((always_inline)) {
+        if (c >= u.count) return;
+        const auto row = static_cast<std::size_t>(u.row + c);
+        const auto start = splat_ints(slice_.start[row], A{});
+        simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+          sum[c][i] = add(sum[c][i], start, A{});
+        });
+        if (slice_.zero_point.empty()) return;
+        subtract_activations<A>(u.of->activations + phase * size, slice_.zero_point[row], sum[c]);
+      });
+    };
+    if constexpr (Phases == 2) {
+      load(1);
+      simd::unroll<16>([&](auto i) __attribute__((always_inline)) {
+        store_ints(other[i / 4] + i % 4 * simd::int_lanes<A>, sum[i / 4][i % 4], A{});
+      });
+    }
+    load(0);
+    simd::unroll<4>([&](auto c) __attribute__((always_inline)) {
+      if (c >= u.count) return;
+      if constexpr (Phases == 2) {
+        simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+          const auto y = load_ints(other[c] + i * simd::int_lanes<A>, A{});
+          sum[c][i] = max_ints(sum[c][i], y, A{});
+        });
+      }
+      Out* const to = band_.to + (u.row + c) * output_.channel_stride();
+      if (u.of->in_place) {
+        store<Phases>(to + u.of->runs.front().to, u.row + c, sum[c]);
+        return;
+      }
+      if constexpr (sizeof(Out) == 1 && !slice_epilogue<Epilogue>) {
+        if (output_.column_stride() == 1) {
+          const auto bytes = output_.template bytes<Phases>(u.row + c, sum[c]);
+          for (const output_run& run : u.of->runs) {
+            store_bytes_of(to + run.to, bytes, run.from, run.count, A{});
+          }
+          return;
+        }
+      }
+      store<Phases>(finished_, u.row + c, sum[c]);
+      output_.scatter(u.of->runs, finished_, to);
+    });
+    u.first += 4;
+    u.row += 4;
+    u.count = std::max<index_t>(u.count - 4, 0);
+  }
+  template <int Phases>
+  [[gnu::always_inline]] void store(Out* to, index_t row, simd::ints_of<A> (&sum)[4]) {
+    if constexpr (slice_epilogue<Epilogue>) {
+      alignas(64) std::int32_t raw[size];
+      alignas(64) float sums[size] = {};
+      for (int i = 0; i < 4; ++i) store_ints(raw + i * simd::int_lanes<A>, sum[i], A{});
+      Epilogue::template add<A>(raw, slice_.matrix.row_scale(row), size, sums);
+      output_.store_slices(to, row, sums);
+    } else {
+      output_.template store<Phases>(to, row, sum);
+    }
+  }
+
+  const conv_job<A, Epilogue, Out>& job_;
+  const conv_slice<A>& slice_;  // the only one
+  conv_output<A, Epilogue, Out> output_;
+  std::unique_ptr<cache_line[]> lines_;
+  std::size_t reserved_ = 0;
+  std::vector<index_t> offsets_;  // of segments, phase by phase
+  std::vector<std::int32_t>
+      activation_sums_;  // of the band, if there are zero points: [block][phase][lane]
+  band band_;
+  block blocks_[2];
+  std::size_t block_turn_ = 0;
+  std::vector<strip_sums> sums_;  // of each phase, of two turns
+  std::size_t turn_ = 0;
+  unfinished unfinished_;
+  alignas(64) Out finished_[size];
+};
+
+}  // namespace lutra::inline LUTRA_ABI

@@ -1,0 +1,190 @@
+// lutra: lines.hpp - the input of a convolution with channels last, for products on tile registers.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The padded input of a group, one pixel behind the other, channels innermost: the bytes that one kernel row meets at
+// an output position lie together, a segment of kernel width times channels, and at the next position the same, stride
+// pixels further. So rows of a tile of activations, 16 positions by 64 bytes of a segment, are read where they are,
+// for any stride, padding and dilation (a dilated kernel row is a segment per tap). Output rows lie one behind the
+// other with a gap, where positions reach into the next row: what is summed there is dropped.
+// Weights are decoded at load (line_layout.hpp).
+#pragma once
+
+#include <lutra/runtime/conv/panel.hpp>
+#include <lutra/runtime/conv/planes.hpp>
+#include <lutra/runtime/gemm/tiles.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+struct alignas(64) cache_line {
+  std::int8_t byte[64];
+};
+
+struct line_geometry {
+  line_layout layout;       // of the weights
+  index_t channels;         // of a group
+  index_t dilation;         // of columns; not 1: each tap is a segment, of whole parts
+  index_t segments, parts;  // of a kernel row, of a segment
+  index_t position_bytes;   // from one position to the next
+  index_t width;            // positions from one output row to the next
+
+  line_geometry(const plane_geometry& g, const shape& weight)
+      : layout(weight),
+        channels(g.channels),
+        dilation(g.window.dilation[1]),
+        segments(dilation == 1 ? 1 : layout.kernel_columns),
+        parts(layout.parts() / segments),
+        position_bytes(g.window.stride[1] * channels) {
+    const index_t stride = g.window.stride[1];
+    const index_t reach = (layout.kernel_columns - 1) * dilation;
+    width = ((g.output_columns - 1) * stride + reach + stride) / stride;
+    width += width % g.row_phases;  // pairs of positions are pooled
+  }
+  index_t row_bytes() const noexcept { return width * position_bytes; }
+  // Bytes for `count` output rows, and behind them what tiles of 64 positions may read.
+  index_t size(const plane_geometry& g, index_t count) const noexcept {
+    return g.rows.planes() * (count + g.rows.reach) * row_bytes();
+  }
+  index_t read_behind() const noexcept {
+    return 64 * position_bytes + 2 * row_bytes() + tile_depth;
+  }
+  // Adds the offset of every segment of a phase.
+  void add_offsets(const plane_geometry& g, index_t count, index_t phase,
+                   std::vector<index_t>& all) const {
+    for (index_t a = phase * layout.kernel_rows; a < (phase + 1) * layout.kernel_rows; ++a) {
+      const auto at = static_cast<std::size_t>(a);
+      const index_t row = g.rows.plane[at] * (count + g.rows.reach) + g.rows.offset[at];
+      for (index_t s = 0; s < segments; ++s) {
+        all.push_back(row * row_bytes() + s * dilation * channels);
+      }
+    }
+  }
+  // Whether the weights are in the order of segments, and the rows behind one output row take at most `bytes`.
+  bool fits(const plane_geometry& g, index_t bytes) const noexcept {
+    return (dilation == 1 || channels % tile_depth == 0) &&
+           width <= bytes / position_bytes / g.rows.planes() / (1 + g.rows.reach);
+  }
+};
+
+// `count` pixels of a row by up to 64 channels, which lie `stride` apart in x: pixel p goes to to + p * step. The row
+// that follows lies `next` behind x: a line of each channel, too many for the cache to foresee.
+template <class A>
+void fill_line(const std::int8_t* x, index_t stride, index_t next, index_t count, index_t channels,
+               bool flip, std::int8_t* to, index_t step) {
+  for (index_t c = 0; c < channels; ++c) __builtin_prefetch(x + c * stride + next);
+  for (index_t at = 0; at < count; at += 16) {
+    const index_t pixels = std::min<index_t>(count, 16);
+    const index_t first = std::min(at, count - pixels);  // the last ones once more
+    simd::bytes_of<A> v[16];
+    simd::unroll<16>([&](auto i) __attribute__((always_inline)) {
+      const index_t lines = std::max<index_t>(channels + 15 - i, 0) / 16;
+      v[i] = load_lines(x + i * stride + first, 16 * stride, lines, pixels, A{});
+    });
+    transpose_lines(v, A{});
+    std::int8_t* const pixel = to + first * step;
+    simd::unroll<16>([&](auto i) __attribute__((always_inline)) {
+      if (flip) v[i] = flip_sign(v[i], A{});
+      if (i < pixels) store_bytes_of(pixel + i * step, v[i], 0, channels, A{});
+    });
+  }
+}
+
+// The lines of output rows [first, first + count) of image n, channels from `channel` on; of every phase.
+template <class A>
+void fill_lines(const plane_geometry& g, const line_geometry& l,
+                const tensor_view<const std::int8_t>& x, index_t n, index_t channel, index_t first,
+                index_t count, std::int8_t pad, bool flip, std::int8_t* out) {
+  const int sign = flip ? -128 : 0;
+  const auto fill = [&](std::int8_t* begin, const std::int8_t* end) {
+    std::memset(begin, pad ^ sign, static_cast<std::size_t>(end - begin));
+  };
+  const index_t step = g.rows.step, left = g.window.padding[1];
+  const index_range columns = inside(-left, 1, x.extent(3), l.width * g.window.stride[1]);
+  const index_t image =
+      n * x.stride(0) + channel * x.stride(1) + (columns.begin - left) * x.stride(3);
+  for (const index_t remainder : g.rows.remainders) {
+    const index_t top = first * step + remainder - g.window.padding[0];
+    const index_range rows = inside(top, step, x.extent(2), count + g.rows.reach);
+    for (index_t i = 0; i < count + g.rows.reach; ++i, out += l.row_bytes()) {
+      if (i < rows.begin || i >= rows.end || columns.size() == 0) {
+        fill(out, out + l.row_bytes());
+        continue;
+      }
+      const std::int8_t* from = x.data() + image + (top + i * step) * x.stride(2);
+      std::int8_t* to = out + columns.begin * l.channels;
+      fill(out, to);
+      fill(out + columns.end * l.channels, out + l.row_bytes());
+      if (x.stride(3) == 1) {
+        const index_t next = i + 1 < rows.end ? step * x.stride(2) : 0;
+        for (index_t c = 0; c < l.channels; c += 64) {
+          fill_line<A>(from + c * x.stride(1), x.stride(1), next, columns.size(),
+                       std::min<index_t>(l.channels - c, 64), flip, to + c, l.channels);
+        }
+        continue;
+      }
+      for (index_t j = 0; j < columns.size(); ++j) {
+        for (index_t c = 0; c < l.channels; ++c) {
+          *to++ = static_cast<std::int8_t>(from[j * x.stride(3) + c * x.stride(1)] ^ sign);
+        }
+      }
+    }
+  }
+}
+
+// A strip of weights that are all 1.
+inline std::vector<cache_line> line_ones(const line_layout& l) {
+  std::vector<cache_line> ones(static_cast<std::size_t>(l.strip_bytes() / 64));
+  auto* const to = reinterpret_cast<std::int8_t*>(ones.data());  // of all lines
+  for (index_t row = 0; row < l.kernel_rows; ++row) {
+    for (index_t k = 0; k < l.depth(); ++k) {
+      for (index_t r = 0; r < tile_rows; ++r) to[l.offset(row, k) + 4 * r] = 1;
+    }
+  }
+  return ones;
+}
+
+// sums[position][row] = products of the 64 positions at x by Strips strips, rows of Strips * tile_rows elements.
+// between() is called Strips times, while the last products are made: for other work that stores, behind which tiles
+// would be loaded later.
+template <class A, int Strips, class Between>
+[[gnu::always_inline]] inline void multiply_lines(const std::int8_t* x, const line_geometry& l,
+                                                  std::span<const index_t> offsets,
+                                                  const std::int8_t* weights, index_t strip_bytes,
+                                                  std::int32_t* sums, Between&& between) {
+  using simd::tile_dot, simd::tile_load, simd::tile_store, simd::tile_zero;
+  constexpr int together = 4 / Strips,
+                inputs = 4 - Strips;  // tiles of positions, those loaded at once
+  constexpr index_t stride = Strips * tile_rows;
+  const index_t next = l.position_bytes, parts = l.parts;
+  for (int first = 0; first < 4; first += together) {
+    simd::unroll<4>([&](auto i) __attribute__((always_inline)) { tile_zero<i>(A{}); });
+    const std::int8_t* w = weights;
+    for (const index_t offset : offsets) {
+      const std::int8_t* at = x + offset + first * tile_rows * next;
+      for (index_t part = 0; part < parts; ++part) {
+        const auto load = [&](auto v) __attribute__((always_inline)) {
+          tile_load<4 + Strips + v % inputs>(at + v * tile_rows * next, next, A{});
+        };
+        simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+          tile_load<4 + s>(w + s * strip_bytes, tile_depth, A{});
+        });
+        simd::unroll<inputs>(load);
+        simd::unroll<together>([&](auto v) __attribute__((always_inline)) {
+          if constexpr (v >= inputs) load(v);
+          simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+            tile_dot<v * Strips + s, 4 + Strips + v % inputs, 4 + s>(A{});
+          });
+        });
+        w += tile_bytes;
+        at += tile_depth;
+      }
+    }
+    between();
+    simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+      constexpr int v = i / Strips, s = i % Strips;
+      tile_store<i>(sums + (first + v) * tile_rows * stride + s * tile_rows,
+                    stride * index_t{sizeof(std::int32_t)}, A{});
+    });
+  }
+}
+
+}  // namespace lutra::inline LUTRA_ABI

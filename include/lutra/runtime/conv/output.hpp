@@ -1,0 +1,125 @@
+// lutra: output.hpp - what becomes of the sums of a convolution: epilogue and place, channel by channel.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lutra/runtime/conv/job.hpp>
+
+namespace lutra::inline LUTRA_ABI {
+
+// From lane `from` of a block on, `count` outputs belong `to` elements behind the start of the block's first row.
+struct output_run {
+  index_t from, to, count;
+};
+
+// sum -= zero_point * (sums of the activations at the same positions)
+template <class A>
+[[gnu::always_inline]] inline void subtract_activations(const std::int32_t* sums,
+                                                        std::int32_t zero_point,
+                                                        simd::ints_of<A> (&sum)[4]) {
+  const auto factor = splat_ints(-zero_point, A{});
+  simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+    const auto x = load_ints(sums + v * simd::int_lanes<A>, A{});
+    sum[v] = add(sum[v], multiply(factor, x, A{}), A{});
+  });
+}
+
+template <class A, class Epilogue, class Out> class conv_output {
+ public:
+  conv_output(const Epilogue& epilogue, const tensor_view<Out>& out)
+      : epilogue_(epilogue),
+        out_(out),
+        rounding_(epilogue),
+        dense_(out.stride(3) == 1 && out.stride(2) == out.extent(3)) {}
+
+  Out* row(index_t n, index_t first) const noexcept {  // of channel 0
+    return out_.data() + n * out_.stride(0) + first * out_.stride(2);
+  }
+  index_t column_stride() const noexcept { return out_.stride(3); }
+  index_t channel_stride() const noexcept { return out_.stride(1); }
+
+  // Runs of `count` positions from `begin` on where rows have `width`, of which those behind the output's are dropped.
+  void find_runs(index_t begin, index_t count, index_t width, std::vector<output_run>& runs) const {
+    const index_t columns = out_.extent(3);
+    runs.clear();
+    if (dense_ && width == columns) {
+      runs.push_back({0, begin, count});
+      return;
+    }
+    for (index_t lane = 0; lane < count;) {
+      const index_t i = (begin + lane) / width, j = begin + lane - i * width;
+      const index_t some = std::min(columns - j, count - lane);
+      if (some > 0) runs.push_back({lane, i * out_.stride(2) + j * out_.stride(3), some});
+      lane += width - j;
+    }
+  }
+  // Whether a block of `count` outputs lies in memory as it is made.
+  bool in_place(std::span<const output_run> runs, index_t count) const noexcept {
+    return dense_ && runs.size() == 1 && runs.front().count == count;
+  }
+  // Otherwise. `to`: the first row of the channel.
+  void scatter(std::span<const output_run> runs, const Out* finished, Out* to) const {
+    const index_t stride = out_.stride(3);
+    for (const output_run& run : runs) {
+      const Out* from = finished + run.from;
+      if (stride == 1) {
+        copy_run(to + run.to, from, static_cast<std::size_t>(run.count) * sizeof(Out));
+        continue;
+      }
+      for (index_t k = 0; k < run.count; ++k) to[run.to + k * stride] = from[k];
+    }
+  }
+
+  // The epilogue of one channel, a whole vector of outputs; with two phases the larger of each two, half of one.
+  template <int Phases>
+  [[gnu::always_inline]] void store(Out* to, index_t row, simd::ints_of<A> (&sum)[4]) const {
+    if constexpr (std::is_same_v<Epilogue, keep_sums>) {
+      store_columns(to, sum, A{});
+    } else if constexpr (std::is_same_v<Out, float>) {
+      simd::floats_of<A> y[4];
+      scale(row, sum, y);
+      store_columns(to, y, A{});
+    } else {
+      Out whole[static_cast<std::size_t>(size)];
+      store_bytes(whole, bytes<Phases>(row, sum), A{});
+      std::memcpy(to, whole, sizeof whole / Phases);
+    }
+  }
+  // The same, of requantize, as a vector.
+  template <int Phases>
+  [[gnu::always_inline]] simd::bytes_of<A> bytes(index_t row, simd::ints_of<A> (&sum)[4]) const {
+    simd::floats_of<A> y[4];
+    scale(row, sum, y);
+    simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+      sum[v] = round(y[v], rounding_.highest, A{});
+    });
+    auto b = narrow(sum, rounding_.limits, A{});
+    if constexpr (Phases == 2) b = max(even_bytes(b, b, A{}), odd_bytes(b, b, A{}), A{});
+    if constexpr (std::is_unsigned_v<Out>) b = flip_sign(b, A{});
+    return b;
+  }
+  // Of a slice_epilogue: sums of all slices, in panel order.
+  [[gnu::always_inline]] void store_slices(Out* to, index_t row, const float* sums) const {
+    alignas(64) float ordered[static_cast<std::size_t>(size)];
+    simd::floats_of<A> y[4];
+    simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+      y[v] = load_floats(sums + v * simd::int_lanes<A>, A{});
+    });
+    store_columns(ordered, y, A{});
+    epilogue_.template write<A>(row, ordered, size, to);
+  }
+
+ private:
+  static constexpr index_t size = simd::vector_size<A>;
+  [[gnu::always_inline]] void scale(index_t row, const simd::ints_of<A> (&sum)[4],
+                                    simd::floats_of<A> (&y)[4]) const {
+    const auto m = splat_floats(epilogue_.multiplier[static_cast<std::size_t>(row)], A{});
+    simd::unroll<4>([&](auto v) __attribute__((always_inline)) { y[v] = scaled(sum[v], m, A{}); });
+  }
+
+  const Epilogue& epilogue_;
+  const tensor_view<Out>& out_;
+  row_rounding<A, Epilogue, Out> rounding_;
+  bool dense_;  // images of the output are contiguous
+};
+
+}  // namespace lutra::inline LUTRA_ABI
