@@ -84,14 +84,13 @@ TEST_CASE("lut_matrix: codes stay packed where the level can look them up") {
 
 #if !LUTRA_PORTABLE && LUTRA_AMX_INT8
 TEST_CASE("lut_matrix: weights of convolutions are decoded in the order of tiles") {
-  using A = simd::amx_int8;
   random_stream r(5);
   for (const shape& s : {shape{37, 40, 3, 2}, shape{16, 64, 1, 3}, shape{5, 22, 3, 3}}) {
     const auto p = test::random_palette(r, s, {.bits = 3, .group_rows = 3});
-    const lut_matrix m = make_lut_matrix(p, A{});
+    const lut_matrix m = make_lut_matrix(p, simd::amx_int8{});
     const line_layout l(s);
     CHECK(m.has_line_tiles());
-    const lut_matrix without = make_lut_matrix(p, A{}, {.decode_convolutions = false});
+    const lut_matrix without = make_lut_matrix(p, simd::amx_int8{}, {.decode_convolutions = false});
     CHECK(!without.has_line_tiles());
     CHECK(m.bytes() - without.bytes() >= m.strips() * l.strip_bytes());
     bool good = true;
