@@ -59,8 +59,7 @@ template <class A, class Epilogue, class Out> class line_worker {
   struct block {
     bool in_place = false;
     std::vector<output_run> runs;
-    const std::int32_t* activations =
-        nullptr;  // their sums, phase by phase, if there are zero points
+    const std::int32_t* activations = nullptr;  // with zero points: their sums, phase by phase
   };
   struct alignas(64) strip_sums {
     std::int32_t of[2 * tile_rows * size];

@@ -6,7 +6,8 @@
 // do not do - the panel, the order of positions, biases - is as without them.
 // Bytes behind the last tap of a channel are zeros, and those behind the last channel of a group as well, so that all
 // tiles are whole and configured once.
-// For kernels too shallow for lines.hpp, slices, and groups of channels that share strips of the matrix.
+// For what lines.hpp does not do: few taps, slices, groups whose channels share strips of the matrix, dilated columns of
+// channels that are no whole tiles, and matrices without weights decoded at load.
 #pragma once
 
 #include <cstring>
