@@ -41,35 +41,9 @@ template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
   return {v.data(), shape{1, v.extent(0)}, std::span<const index_t>(strides)};
 }
 
-// The columns `first`.. of x, which are the rows of `rows` and in_tiles(). What is serial takes all panels in one go;
-// several threads have as many shards as balance them.
-template <class A, class E, class Finish>
-void multiply_in_tiles(const E& ex, const lut_matrix& w, const activation_rows<A>& rows,
-                       index_t first, index_t count, const Finish& finish) {
-  constexpr index_t width = panel_strips * simd::int_lanes<A>;
-  const index_t panels = w.panels();
-  const index_t shards = is_serial(ex) ? 1 : std::max(std::min<index_t>(panels, 32), panels / 4);
-  ex.bulk(shards, [&](index_t s) {
-    index_range some = shard(panels, shards, s);
-    if (std::int32_t* to = finish.in_place(some.begin, first); to != nullptr) {
-      const index_t whole = std::min(some.end, w.rows() / width);
-      multiply_panels_in_tiles<A>(w, {some.begin, whole}, rows, 0, count,
-                                  {to, finish.out_stride(), true}, nothing_to_do);
-      some.begin = whole;
-    }
-    alignas(64) std::int32_t sums[static_cast<std::size_t>(block_columns<A> * width)];
-    multiply_panels_in_tiles<A>(w, some, rows, 0, count, {sums, width, false},
-                                [&](index_t panel, index_t at, index_t block) {
-                                  for (index_t c = 0; c < block; ++c) {
-                                    finish(panel, first + at + c, rows.sum(at + c),
-                                           sums + c * width);
-                                  }
-                                });
-  });
-}
-
 // Columns go through in chunks that stay in the second-level cache, panels within a chunk, blocks of
-// columns within a panel, so a panel is read from memory once per chunk.
+// columns within a panel, so a panel is read from memory once per chunk. What is serial takes all panels in one go;
+// several threads have as many shards as balance them.
 template <class A, class E, class X, class Finish>
 void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
               const Finish& finish) {
@@ -83,24 +57,25 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
   for (index_t first = 0; first < columns; first += chunk) {
     const index_t count = std::min(chunk, columns - first);
     rows.prepare(x, first, count);
-    if constexpr (has_tiles(A{})) {
-      if (rows.in_tiles()) {
-        multiply_in_tiles(ex, w, rows, first, count, finish);
-        continue;
-      }
-    }
-    ex.bulk(w.panels(), [&](index_t panel) {
-      if (std::int32_t* to = finish.in_place(panel, first); to != nullptr) {
-        multiply_panel<A>(w, panel, rows, 0, count, {to, finish.out_stride(), true}, nothing_to_do);
-        return;
+    const index_t panels = w.panels();
+    const index_t shards = is_serial(ex)     ? 1
+                           : rows.in_tiles() ? std::max(std::min<index_t>(panels, 32), panels / 4)
+                                             : panels;
+    ex.bulk(shards, [&](index_t s) {
+      index_range some = shard(panels, shards, s);
+      if (std::int32_t* to = finish.in_place(some.begin, first); to != nullptr) {
+        const index_t whole = std::min(some.end, w.rows() / width);
+        multiply_panels<A>(w, {some.begin, whole}, rows, 0, count, {to, finish.out_stride(), true},
+                           nothing_to_do);
+        some.begin = whole;
       }
       alignas(64) std::int32_t sums[static_cast<std::size_t>(block_columns<A> * width)];
-      multiply_panel<A>(w, panel, rows, 0, count, {sums, width, false},
-                        [&](index_t, index_t at, index_t block) {
-                          for (index_t c = 0; c < block; ++c) {
-                            finish(panel, first + at + c, rows.sum(at + c), sums + c * width);
-                          }
-                        });
+      multiply_panels<A>(w, some, rows, 0, count, {sums, width, false},
+                         [&](index_t panel, index_t at, index_t block) {
+                           for (index_t c = 0; c < block; ++c) {
+                             finish(panel, first + at + c, rows.sum(at + c), sums + c * width);
+                           }
+                         });
     });
   }
 }

@@ -1,4 +1,4 @@
-// lutra: panel.hpp - one panel of a lut_matrix times activation rows.
+// lutra: panel.hpp - panels of a lut_matrix times activation rows.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Chooses the instance of multiply.hpp, decoded.hpp or tiles.hpp: how weights are stored, what is promised about them, as
@@ -84,8 +84,6 @@ template <class A, class Codes, class Weight>
                                                      multiply_operands o, index_t columns) {
   o.step_bytes = w.step_bytes(panel);
   o.steps = w.steps();
-  const bool from_memory = simd::stores_for(w.bytes()) == simd::stores::streaming;
-  o.places = from_memory ? depth_walk::places_of_memory : 1;
   const index_t first = panel * panel_strips;
   const index_t count = w.strips_of(panel);
   const auto at = [&](index_t strip) {
@@ -190,45 +188,40 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
   take_panels({whole, panels.end});
 }
 
-// The same for any codes.
+// Products of the panels with the rows [first, first + columns) of x. done(panel, i, n) follows when those of first + i
+// and n - 1 after it are where out says; n is at most block_columns.
 template <class A>
-void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const activation_rows<A>& x,
-                              index_t first, index_t columns, const panel_output& out,
-                              const columns_done& done) {
+void multiply_panels(const lut_matrix& w, index_range panels, const activation_rows<A>& x,
+                     index_t first, index_t columns, const panel_output& out,
+                     const columns_done& done) {
   if (panels.size() <= 0) return;
-  with_codes_of<A>(w, [&](auto codes) {
-    multiply_panels_in_tiles<A, decltype(codes)>(w, panels, x, first, columns, out, done);
-  });
-}
-
-// Products with the rows [first, first + columns) of x. done(panel, i, n) follows when those of first + i and n - 1
-// after it are where out says; n is at most block_columns.
-template <class A>
-void multiply_panel(const lut_matrix& w, index_t panel, const activation_rows<A>& x, index_t first,
-                    index_t columns, const panel_output& out, const columns_done& done) {
   with_codes_of<A>(w, [&](auto codes) {
     using Codes = decltype(codes);
     if constexpr (has_tiles(A{})) {
       if (x.in_tiles()) {
-        return multiply_panels_in_tiles<A, Codes>(w, {panel, panel + 1}, x, first, columns, out,
-                                                  done);
+        return multiply_panels_in_tiles<A, Codes>(w, panels, x, first, columns, out, done);
       }
     }
-    for (index_t at = 0; at < columns; at += block_columns<A>) {
-      const index_t count = std::min(block_columns<A>, columns - at);
-      multiply_operands o;
-      o.x = x.row(first + at);
-      o.x_stride = x.stride();
-      o.out = out.at(at);
-      o.out_stride = out.stride;
-      o.start = x.start(first + at);
-      bool small = false;
-      if constexpr (has_small_weight_dot(A{})) {
-        small = w.small_weights();
-        if (small) multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, count);
+    constexpr index_t width = panel_strips * simd::int_lanes<A>;
+    multiply_operands o;
+    o.x_stride = x.stride();
+    o.out_stride = out.stride;
+    const bool from_memory = simd::stores_for(w.bytes()) == simd::stores::streaming;
+    o.places = from_memory ? depth_walk::places_of_memory : 1;
+    for (index_t panel = panels.begin; panel < panels.end; ++panel) {
+      for (index_t at = 0; at < columns; at += block_columns<A>) {
+        const index_t count = std::min(block_columns<A>, columns - at);
+        o.x = x.row(first + at);
+        o.out = out.at(at) + (out.all ? (panel - panels.begin) * width : 0);
+        o.start = x.start(first + at);
+        bool small = false;
+        if constexpr (has_small_weight_dot(A{})) {
+          small = w.small_weights();
+          if (small) multiply_panel_as<A, Codes, simd::small_weight>(w, panel, o, count);
+        }
+        if (!small) multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, count);
+        done(panel, at, count);
       }
-      if (!small) multiply_panel_as<A, Codes, simd::any_weight>(w, panel, o, count);
-      done(panel, at, count);
     }
   });
 }

@@ -113,7 +113,8 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
       const lut_matrix& w = slices_[g];
       const activation_rows<A>& x = columns_[g];
       for (index_t p = panel; p < end; ++p) {
-        multiply_panel<A>(w, p, x, row * Digits, rows * Digits, {raw, width, true}, nothing_to_do);
+        multiply_panels<A>(w, {p, p + 1}, x, row * Digits, rows * Digits, {raw, width, true},
+                           nothing_to_do);
         for (index_t i = 0; i < rows; ++i) {
           std::array<std::int32_t, digit_count> x_sum;
           for (int d = 0; d < Digits; ++d)
