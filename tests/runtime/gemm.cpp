@@ -15,27 +15,9 @@ using namespace lutra;
 
 namespace {
 
-// gemm at every level from memory that ends at a guard page into fenced, misaligned memory.
 template <class X> bool all_levels_agree(const packed_palette& p, const tensor<X>& x) {
-  const auto expected = test::sums(p, x);
-  const index_t m = x.extent(0), rows = p.weight_shape[0];
-  bool good = true;
-  test::guarded<X> input(x.size());
-  std::ranges::copy(x.elements(), input.data());
-  for_each_kernel_level([&](auto level) {
-    const lut_matrix w = make_lut_matrix(p, level, {.three_bits_from = m % 2 * (1 << 20)});
-    test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
-    gemm(w, tensor_view<const X>(input.data(), x.extents()),
-         tensor_view<std::int32_t>(out.data(), shape{m, rows}), level);
-    const bool same =
-        std::equal(expected.elements().begin(), expected.elements().end(), out.data());
-    if (!same || !out.intact()) {
-      good = false;
-      MESSAGE("level " << std::string(decltype(level)::name) << ", " << p.n_bits << " bits, "
-                       << text_of(p.weight_shape) << ", m " << m);
-    }
-  });
-  return good;
+  return test::products_agree(p, x, [](const auto& f) { for_each_kernel_level(f); },
+                              {.three_bits_from = x.extent(0) % 2 * (1 << 20)});
 }
 
 // One epilogue of random constants at every level: outputs of type Out, fenced and misaligned, from an input that ends at

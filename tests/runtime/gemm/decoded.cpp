@@ -20,30 +20,8 @@ template <class F> void for_each_decoding_level(const F& f) {
   });
 }
 
-// Products of memory that ends at a guard page: straight to fenced memory, and through an epilogue.
 template <class X> bool decoded_agree(const packed_palette& p, const tensor<X>& x) {
-  const index_t m = x.extent(0), rows = p.weight_shape[0];
-  const auto expected = test::sums(p, x);
-  test::guarded<X> input(x.size());
-  std::ranges::copy(x.elements(), input.data());
-  const tensor_view<const X> in(input.data(), x.extents());
-  const dequantize_rows halves{std::vector<float>(static_cast<std::size_t>(rows), 0.5F), {}};
-  bool good = true;
-  for_each_decoding_level([&](auto level) {
-    const lut_matrix w = make_lut_matrix(p, level, {.three_bits_from = 0});
-    test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
-    gemm(w, in, tensor_view<std::int32_t>(out.data(), shape{m, rows}), level);
-    test::fenced<float> scaled(m * rows, 1 + m % 3);
-    gemm(w, in, halves, tensor_view<float>(scaled.data(), shape{m, rows}), level);
-    bool same = out.intact() && scaled.intact();
-    for (index_t i = 0; i < m * rows; ++i) {
-      same = same && out.data()[i] == expected[i] &&
-             scaled.data()[i] == static_cast<float>(expected[i]) * 0.5F;
-    }
-    if (!same) MESSAGE(p.n_bits << " bits, " << text_of(p.weight_shape) << ", m " << m);
-    good = good && same;
-  });
-  return good;
+  return test::products_agree(p, x, [](const auto& f) { for_each_decoding_level(f); });
 }
 
 }  // namespace

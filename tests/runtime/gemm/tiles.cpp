@@ -18,21 +18,8 @@ namespace {
 
 using A = simd::amx_int8;
 
-// Products of memory that ends at a guard page in fenced memory.
 template <class X> bool tiles_agree(const packed_palette& p, const tensor<X>& x) {
-  const index_t m = x.extent(0), rows = p.weight_shape[0];
-  const auto expected = test::sums(p, x);
-  test::guarded<X> input(x.size());
-  std::ranges::copy(x.elements(), input.data());
-  test::fenced<std::int32_t> out(m * rows, 1 + (rows + m) % 3);
-  gemm(make_lut_matrix(p, A{}, {.three_bits_from = 0}),
-       tensor_view<const X>(input.data(), x.extents()),
-       tensor_view<std::int32_t>(out.data(), shape{m, rows}), A{});
-  const bool good =
-      std::equal(expected.elements().begin(), expected.elements().end(), out.data()) &&
-      out.intact();
-  if (!good) MESSAGE(p.n_bits << " bits, " << text_of(p.weight_shape) << ", m " << m);
-  return good;
+  return test::products_agree(p, x, [](const auto& f) { f(A{}); });
 }
 
 }  // namespace
