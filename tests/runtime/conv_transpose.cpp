@@ -375,6 +375,29 @@ TEST_CASE("conv_transpose: groups are bounded by the channels") {
               "9223372036854775807 groups");
 }
 
+TEST_CASE("conv_transpose: a matrix of the palette itself is refused, also where its shape fits") {
+  random_stream r(16);
+  const packed_palette p = palette_of(r, shape{4, 4, 3, 3}, 0, 4);
+  const tensor<std::int8_t> x(shape{1, 4, 5, 5});
+  tensor<std::int32_t> out(shape{1, 4, 7, 7});
+  CHECK_ERROR(conv_transpose2d(make_lut_matrix(p), x, {}, out), incompatible,
+              "not made of a transposed palette (conv_transpose2d): got [4, 4, 3, 3]",
+              "transposed_palette");
+  CHECK_NOTHROW(conv_transpose2d(make_lut_matrix(transposed_palette(p, 1)), x, {}, out));
+  CHECK_ERROR(transposed_palette(transposed_palette(p, 1), 1), incompatible, "transposed already",
+              "transposed_palette");
+  // In slices, of groups of inputs.
+  const packed_palette grouped =
+      test::random_palette(r, shape{4, 4, 3, 3}, {.group_rows = 2, .group_columns = 2});
+  tensor<float> y(out.extents());
+  CHECK_ERROR(conv_transpose2d_scaled(make_grouped_lut_matrix(grouped), x, {}, {}, {}, y),
+              incompatible, "not made of a transposed palette");
+  const grouped_lut_matrix w = make_grouped_lut_matrix(transposed_palette(grouped, 1));
+  CHECK(w.slices().size() == 2);
+  for (const lut_matrix& slice : w.slices()) CHECK(slice.transposed());
+  CHECK_NOTHROW(conv_transpose2d_scaled(w, x, {}, {}, {}, y));
+}
+
 TEST_CASE("conv_transpose: strided views, any executor") {
   random_stream r(4);
   const lut_matrix w =

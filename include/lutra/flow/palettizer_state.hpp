@@ -47,8 +47,13 @@ inline dtype read_table_type(state_reader& r) {
 }
 }  // namespace palettizer_format
 
+// Raises unsupported for a transposed_palette(): what it was made of is saved.
 inline void save_palette(state_writer& w, const packed_palette& p) {
   namespace format = palettizer_format;
+  if (p.transposed) {
+    raise(errc::unsupported, "a transposed palette is not saved", "save_palette",
+          text_of(p.weight_shape), "the palette that it was made of");
+  }
   w.extents(p.weight_shape);
   w.extents(p.block);
   w.u8(static_cast<std::uint8_t>(p.n_bits));

@@ -30,6 +30,7 @@ struct packed_palette {
   std::vector<std::int32_t> zero_point;  // [groups]; empty for float and float8 tables
   std::vector<float> row_scale;          // [weight_shape[0]], or empty
   outlier_list outliers;                 // elements that are these values instead; mostly none
+  bool transposed = false;  // of transposed_palette(), for transposed convolutions; not saved
 
   int entries() const noexcept { return 1 << n_bits; }
   block_grid groups() const { return block_grid(weight_shape, block).at_least_one(); }

@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   out[n][o][i*s - p + a*d][j*s - p + b*d] += w[c][o][a][b] * x[n][c][i][j]
-// The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is not told
-// apart where its shape fits too, and gives other sums.
+// The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is incompatible.
 // Run as the ordinary convolution over the spread-out input (transposed_window.hpp): positions between inputs hold
 // the zero point, sums are exact int32 and the epilogue of a row is the one of its output channel, as in conv.hpp.
 // Costs stride^2 times the needed products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
@@ -56,9 +55,11 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
 // [out, in / groups, kh, kw] (reversed_weight). Tables stay with their channels: those of blocks of input channels
 // become groups along axis 1, for make_grouped_lut_matrix(). Raises corrupt_data for vectors of the wrong size as
 // make_lut_matrix() does, and check() for tables that are not int8; unsupported for groups along the kernel, for
-// blocks of channels that do not divide a group of several, row scales and outliers.
+// blocks of channels that do not divide a group of several, row scales and outliers; incompatible for a palette that
+// is transposed already.
 inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
   const std::string at = "transposed_palette";
+  if (p.transposed) raise(errc::incompatible, "the palette is transposed already", at);
   const shape& s = p.weight_shape;
   if (s.rank() < 3 || groups < 1 || s[0] % groups != 0 || s[1] > max_size / groups) {
     raise(errc::shape_mismatch, "not the weight of a transposed convolution in so many groups", at,
@@ -91,6 +92,7 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
     check(p, at);
   }
   packed_palette out = p;
+  out.transposed = true;
   out.weight_shape = reversed_shape(s, groups);
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(s.size()));
   unpack_bits(p.codes, p.n_bits, codes);
@@ -137,6 +139,10 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
           text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
   }
   check_slices<X>(w, A::name, "conv_transpose2d");
+  if (!slices_of(w).front().transposed()) {
+    raise(errc::incompatible, "the matrix is not made of a transposed palette", "conv_transpose2d",
+          text_of(ws), "that of transposed_palette(packed, groups)");
+  }
   check_epilogue(epilogue, w.rows(), out, "conv_transpose2d");
   if (out.empty()) return;
   const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);

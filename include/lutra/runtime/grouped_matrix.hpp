@@ -79,6 +79,7 @@ inline packed_palette columns_of(const packed_palette& p, std::span<const std::u
   out.n_bits = p.n_bits;
   out.lut_dtype = p.lut_dtype;
   out.row_scale = p.row_scale;
+  out.transposed = p.transposed;
   std::vector<std::uint8_t> taken;
   taken.reserve(static_cast<std::size_t>(out.weight_shape.size()));
   for (index_t r = 0; r < p.weight_shape[0]; ++r) {

@@ -29,6 +29,7 @@ class lut_matrix {
   index_t depth() const noexcept { return depth_; }
   int n_bits() const noexcept { return n_bits_; }
   const shape& weight_shape() const noexcept { return weight_shape_; }
+  bool transposed() const noexcept { return transposed_; }  // made of a transposed_palette()
   // Scale of the row's group, times the optional per-row scale (one f32 multiplication).
   float row_scale(index_t r) const noexcept { return row_scale_[static_cast<std::size_t>(r)]; }
   // Sum of the row's integer weights: an activation zero point z changes a result by -z * row_sum.
@@ -108,6 +109,7 @@ class lut_matrix {
   int n_bits_ = 4;
   int bias_ = 0;
   code_layout layout_;
+  bool transposed_ = false;
   bool table_per_strip_ = false;
   bool small_weights_ = true;
   bool has_zero_points_ = false;
@@ -240,6 +242,7 @@ template <class A> class lut_matrix_builder {
 
   void describe() {
     m_.weight_shape_ = palette_.weight_shape;
+    m_.transposed_ = palette_.transposed;
     m_.rows_ = palette_.weight_shape[0];
     m_.depth_ = palette_.weight_shape.product(1, palette_.weight_shape.rank());
     m_.lanes_ = simd::int_lanes<A>;
