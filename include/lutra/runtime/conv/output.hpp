@@ -34,6 +34,7 @@ template <class A, class Epilogue, class Out> class conv_output {
   Out* row(index_t n, index_t first) const noexcept {  // of channel 0
     return out_.data() + n * out_.stride(0) + first * out_.stride(2);
   }
+  bool dense() const noexcept { return dense_; }
   index_t column_stride() const noexcept { return out_.stride(3); }
   index_t channel_stride() const noexcept { return out_.stride(1); }
 
