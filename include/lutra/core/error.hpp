@@ -163,7 +163,11 @@ requires std::integral<T> || std::floating_point<T> std::string text_of(T x) {
     return std::string(buffer.data(), end);
   }
 }
-inline std::string text_of(std::string_view s) { return "'" + std::string(s) + "'"; }
+inline std::string text_of(std::string_view s) {
+  std::string quoted = "'";  // "'" + std::string makes g++ 12 warn of an overlap at -O3
+  quoted += s;
+  return quoted += '\'';
+}
 template <class T> std::string text_of(std::span<T> xs) {
   std::string s = "[";
   for (std::size_t i = 0; i < xs.size(); ++i) s += (i ? ", " : "") + text_of(xs[i]);
