@@ -10,6 +10,7 @@
 
 #include "cluster/oracle.hpp"
 #include "cluster/samples.hpp"
+#include "quick.hpp"
 
 namespace {
 
@@ -62,9 +63,10 @@ TEST_CASE("priced_proof: as good as the optimum at the price that finds it") {
   lutra::priced_line<level> prices;
   lutra::priced_proof proof;
   int found = 0;
+  const std::size_t n = test::quick() ? 300 : 600;  // the oracle takes n^2 k long doubles
   for (const char* name : {"normal", "student3", "laplace", "large mean", "outlier 1e6"}) {
     for (const index_t k : {33, 80, 150}) {
-      const std::vector<float> x = samples::draw(name, 600);
+      const std::vector<float> x = samples::draw(name, n);
       const atoms_1d atoms = lutra::make_atoms(std::span<const float>(x), std::span<const float>());
       if (atoms.size() <= k) continue;
       const lutra::line l = lutra::line_of_points<level>(atoms.value, atoms.weight);
