@@ -94,7 +94,7 @@ template <class A, class Epilogue, class Out> class line_worker {
       output_.find_runs(at / phases(), std::min(size, band_.positions - at) / phases(),
                         l.width / phases(), b.runs);
       b.in_place = output_.in_place(b.runs, size / phases());
-      b.activations = activation_sums_.data() + at * phases();
+      if (!slice_.zero_point.empty()) b.activations = activation_sums_.data() + at * phases();
       multiply_block<Strips>(band_.lines + at * l.position_bytes, row);
       unfinished_ = {&b, &sums_[turn_], 0, Strips * tile_rows, row, count};
     }
