@@ -93,6 +93,9 @@ TEST_CASE("lut_matrix: weights of convolutions are decoded in the order of tiles
     const lut_matrix without = make_lut_matrix(p, simd::amx_int8{}, {.decode_convolutions = false});
     CHECK(!without.has_line_tiles());
     CHECK(m.bytes() - without.bytes() >= m.strips() * l.strip_bytes());
+    // gemm does not read them, and chooses by how much it reads.
+    CHECK(m.product_bytes() == without.bytes());
+    CHECK(without.product_bytes() == without.bytes());
     bool good = true;
     for (index_t row = 0; row < s[0]; ++row) {
       const std::int8_t* strip = m.line_tiles(row / tile_rows * tile_rows);

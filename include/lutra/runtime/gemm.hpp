@@ -51,7 +51,7 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t columns = x.extent(0);
   if (columns == 0 || w.rows() == 0) return;
-  activation_rows<A> rows(w.depth(), w.layout().step_depth(), w.bytes());
+  activation_rows<A> rows(w.depth(), w.layout().step_depth(), w.product_bytes());
   const index_t fit = chunk_bytes / std::max<index_t>(rows.row_bytes(), 1);
   const index_t chunk = std::max(fit / at_once, index_t{1}) * at_once;
   for (index_t first = 0; first < columns; first += chunk) {

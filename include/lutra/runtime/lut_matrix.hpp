@@ -46,11 +46,14 @@ class lut_matrix {
   }
   // Bytes of weights and tables in memory.
   index_t bytes() const noexcept {
-    return static_cast<index_t>((weights_.size() + tables_.size() + line_tiles_.size()) *
-                                sizeof(line));
+    return product_bytes() + static_cast<index_t>(line_tiles_.size() * sizeof(line));
   }
 
   // What the kernels read.
+  // Of bytes(), those that gemm reads: without what has_line_tiles() speaks of.
+  index_t product_bytes() const noexcept {
+    return static_cast<index_t>((weights_.size() + tables_.size()) * sizeof(line));
+  }
   std::string_view level() const noexcept { return level_; }
   const code_layout& layout() const noexcept { return layout_; }
   bool table_per_strip() const noexcept { return table_per_strip_; }

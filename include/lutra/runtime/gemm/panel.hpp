@@ -120,7 +120,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
   constexpr index_t width = panel_strips * simd::int_lanes<A>;
   const index_t block = x.block_rows();
   const tiles_in_use<A> in_use;
-  const bool in_cache = w.bytes() <= in_cache_bytes;
+  const bool in_cache = w.product_bytes() <= in_cache_bytes;
   using std::integral_constant;
   // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
   const auto multiply = [&](index_range some, index_t at, index_t count, index_t blocks,
@@ -206,7 +206,7 @@ void multiply_panels(const lut_matrix& w, index_range panels, const activation_r
     multiply_operands o;
     o.x_stride = x.stride();
     o.out_stride = out.stride;
-    const bool from_memory = simd::stores_for(w.bytes()) == simd::stores::streaming;
+    const bool from_memory = simd::stores_for(w.product_bytes()) == simd::stores::streaming;
     o.places = from_memory ? depth_walk::places_of_memory : 1;
     for (index_t panel = panels.begin; panel < panels.end; ++panel) {
       for (index_t at = 0; at < columns; at += block_columns<A>) {

@@ -72,7 +72,8 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
     for (const lut_matrix& w : slices_) {
       const tensor_view<const X> part(x.data() + begin * x.stride(1), shape{x.extent(0), w.depth()},
                                       x.strides());
-      columns_.emplace_back(w.depth(), w.layout().step_depth(), w.bytes(), block_rows * Digits)
+      columns_
+          .emplace_back(w.depth(), w.layout().step_depth(), w.product_bytes(), block_rows * Digits)
           .prepare(part, 0, x.extent(0));
       begin += w.depth();
     }
