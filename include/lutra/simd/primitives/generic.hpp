@@ -230,7 +230,7 @@ template <int Sum, int X, int W> void tile_dot_unsigned(portable) = delete;
 void load_lines(const void* p, index_t stride, index_t lines, index_t count, portable) = delete;
 // Byte j of a line of v[i] changes places with byte i of this line of v[j].
 template <class Bytes> void transpose_lines(Bytes (&v)[16], portable) = delete;
-// `count` bytes of v, from byte `from` on.
+// `count` bytes of v, from byte `from` on, which v has.
 template <class Bytes>
 void store_bytes_of(void* p, Bytes v, index_t from, index_t count, portable) = delete;
 // Four sums of each of 64 columns, which are `stride` elements apart, as v[sum]: four vectors in panel order.
