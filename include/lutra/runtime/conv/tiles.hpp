@@ -7,7 +7,8 @@
 // Bytes behind the last tap of a channel are zeros, and those behind the last channel of a group as well, so that all
 // tiles are whole and configured once.
 // For what lines.hpp does not do: few taps, slices, groups whose channels share strips of the matrix, dilated columns of
-// channels that are no whole tiles, and matrices without weights decoded at load.
+// channels that are no whole tiles, windows of more input than the cache holds, and matrices without weights decoded at
+// load.
 #pragma once
 
 #include <cstring>
