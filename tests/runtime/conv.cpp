@@ -246,11 +246,36 @@ TEST_CASE("conv: weights decoded at load change no result, and need their layout
     CHECK(a == in_any_order);
   }
   // Padding alone.
-  tensor<std::int32_t> of_empty(shape{2, 20, 2, 30}), of_zeros = of_empty;
+  tensor<std::int32_t> of_padding(shape{2, 20, 2, 30});
   const tensor_view<const std::int8_t> empty(nullptr, shape{2, 40, 0, 28}, channels_last);
-  conv2d(fast, empty, {.window = window2d::symmetric({1, 1}, {2, 2})}, of_empty, A{});
-  CHECK(of_empty == of_zeros);
+  conv2d(fast, empty, {.window = window2d::symmetric({1, 1}, {2, 2}), .padding_value = 3},
+         of_padding, A{});
+  for (index_t i = 0; i < of_padding.size(); ++i) {
+    REQUIRE(of_padding[i] == 3 * fast.row_sum(i / 60 % 20));
+  }
 #endif
+}
+
+TEST_CASE("conv: an axis of one element may have any stride, of which no multiple is an address") {
+  constexpr index_t any = index_t{1} << 62;
+  random_stream r(17);
+  const auto p = test::random_palette(r, shape{16, 1, 5, 48}, {});
+  const auto w = reference::integer_weights(p);
+  for (const index_t width : {60, 1}) {
+    conv2d_options o{.padding_value = 3};
+    o.window.padding[1] = 96;  // so that the windows do not meet the only column
+    o.window.stride[1] = 50;
+    const auto dense = test::random_tensor<std::int8_t>(r, shape{1, 1, 9, width});
+    const std::array<index_t, 4> strides{any, any, width, width > 1 ? 1 : any};
+    const tensor_view<const std::int8_t> x(dense.data(), dense.extents(), strides);
+    const index_t columns = output_extent(o.window, 1, width, 48);
+    tensor<std::int32_t> sums(shape{1, 16, 5, columns}), expected(sums.extents());
+    reference::conv2d<std::int8_t>(view(w), view(dense), o.window, 1, 3, view(expected));
+    for_each_kernel_level([&](auto level) {
+      conv2d(make_lut_matrix(p, level), x, o, sums, level);
+      CHECK(sums == expected);
+    });
+  }
 }
 
 TEST_CASE("conv: a kernel without input channels gives sums of 0") {

@@ -77,7 +77,9 @@ void fill_line(const std::int8_t* x, index_t stride, index_t next, index_t count
     simd::bytes_of<A> v[16];
     simd::unroll<16>([&](auto i) __attribute__((always_inline)) {
       const index_t lines = std::max<index_t>(channels + 15 - i, 0) / 16;
-      v[i] = load_lines(x + i * stride + first, 16 * stride, lines, pixels, A{});
+      // An address within x also where there is no channel.
+      const std::int8_t* const from = x + (lines > 0 ? i * stride : 0) + first;
+      v[i] = load_lines(from, lines > 1 ? 16 * stride : 0, lines, pixels, A{});
     });
     transpose_lines(v, A{});
     std::int8_t* const pixel = to + first * step;
@@ -99,8 +101,7 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
   };
   const index_t step = g.rows.step, left = g.window.padding[1];
   const index_range columns = inside(-left, 1, x.extent(3), l.width * g.window.stride[1]);
-  const index_t image =
-      n * x.stride(0) + channel * x.stride(1) + (columns.begin - left) * x.stride(3);
+  const index_t image = n * x.stride(0) + channel * x.stride(1);
   for (const index_t remainder : g.rows.remainders) {
     const index_t top = first * step + remainder - g.window.padding[0];
     const index_range rows = inside(top, step, x.extent(2), count + g.rows.reach);
@@ -109,7 +110,8 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
         fill(out, out + l.row_bytes());
         continue;
       }
-      const std::int8_t* from = x.data() + image + (top + i * step) * x.stride(2);
+      const std::int8_t* from =
+          x.data() + image + (top + i * step) * x.stride(2) + (columns.begin - left) * x.stride(3);
       std::int8_t* to = out + columns.begin * l.channels;
       fill(out, to);
       fill(out + columns.end * l.channels, out + l.row_bytes());

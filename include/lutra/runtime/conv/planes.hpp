@@ -172,7 +172,7 @@ inline void fill_planes(const plane_geometry& g, const tensor_view<const std::in
                         std::int8_t* out) {
   std::memset(out, pad, static_cast<std::size_t>(g.size(count)));
   const index_t row_stride = g.rows.step, column_stride = g.columns.step;
-  const index_t step = column_stride * x.stride(3);
+  const index_t step = x.extent(3) > 1 ? column_stride * x.stride(3) : 1;
   for (index_t c = channel; c < channel + g.channels; ++c) {
     const index_t image = n * x.stride(0) + c * x.stride(1);
     for (const index_t row_remainder : g.rows.remainders) {
