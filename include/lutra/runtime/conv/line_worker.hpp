@@ -17,7 +17,9 @@ template <class A, class Epilogue, class Out> class line_worker {
       : job_(job),
         slice_(job.slices.front()),
         output_(job.epilogue, job.out),
-        sums_(static_cast<std::size_t>(2 * phases())) {}
+        sums_(static_cast<std::size_t>(2 * phases())) {
+    if (!slice_.zero_point.empty()) ones_ = line_ones(job.lines->layout);
+  }
 
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
@@ -118,12 +120,11 @@ template <class A, class Epilogue, class Out> class line_worker {
     activation_sums_.resize(
         static_cast<std::size_t>((band_.positions + size - 1) / size * size * phases()));
     std::int32_t* to = activation_sums_.data();
-    const std::vector<cache_line> ones = line_ones(job_.lines->layout);
     alignas(64) std::int32_t sums[size * tile_rows];
     for (index_t at = 0; at < band_.positions; at += size) {
       for (index_t phase = 0; phase < phases(); ++phase, to += size) {
         multiply_lines<A, 1>(band_.lines + at * job_.lines->position_bytes, *job_.lines,
-                             offsets(phase), ones.front().byte, 0, sums, [] {});
+                             offsets(phase), ones_.front().byte, 0, sums, [] {});
         simd::ints_of<A> v[4][4];
         load_panel_sums(sums, tile_rows, v, A{});
         for (int i = 0; i < 4; ++i) store_ints(to + i * simd::int_lanes<A>, v[0][i], A{});
@@ -209,6 +210,7 @@ template <class A, class Epilogue, class Out> class line_worker {
   std::unique_ptr<cache_line[]> lines_;
   std::size_t reserved_ = 0;
   std::vector<index_t> offsets_;  // of segments, phase by phase
+  std::vector<cache_line> ones_;  // weights of sum_activations, if there are zero points
   std::vector<std::int32_t>
       activation_sums_;  // of the band, if there are zero points: [block][phase][lane]
   band band_;
