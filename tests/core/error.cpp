@@ -74,6 +74,19 @@ TEST_CASE("error: a place is named in front, the innermost one, unless it is the
   CHECK(where_of("gemv") == "gemv");
 }
 
+TEST_CASE("error: a place whose name is only part of another one is still named") {
+  const lutra::error_place here("a");
+  for (const char* where : {"a", "a, byte 3", "load, a", "load, a.scale", "aa, a", "load, a, a2"}) {
+    CHECK(where_of(where) == where);
+  }
+  for (const char* where : {"gamma", "load", "a2", "aa", "a_b", "load, ab", "load of a"}) {
+    CHECK(where_of(where) == std::string("a, ") + where);
+  }
+  const lutra::error_place nowhere("");
+  CHECK(where_of("load") == "load");
+  CHECK(where_of("") == "");
+}
+
 TEST_CASE("error: a place is left by an exception") {
   CHECK_THROWS([] {
     const lutra::error_place here("inside");
