@@ -41,6 +41,29 @@ TEST_CASE("moving_average: doubles follow a drift that bfloat16 cannot") {
         doctest::Approx(expected).epsilon(1e-5));
 }
 
+TEST_CASE(
+    "moving_average: as float32 with 1 - c of the decimal that was written, as the reference") {
+  random_stream random(9);
+  for (int i = 1; i < 1000; ++i) {
+    const double c = i / 1000.0;
+    CAPTURE(c);
+    quantization_spec s;
+    s.averaging_constant = static_cast<float>(c);
+    const auto kept = static_cast<float>(1.0 - c);
+    moving_average o(s, running_type::float32);
+    float running = 0;
+    for (int n = 0; n < 8; ++n) {
+      const auto x = static_cast<float>(1 + random.uniform());
+      const auto product = [](float a, float b) {  // never fused: exact in double
+        return static_cast<float>(static_cast<double>(a) * static_cast<double>(b));
+      };
+      running = n == 0 ? x : product(s.averaging_constant, x) + product(kept, running);
+      o.observe(view(std::vector<float>{x}));
+    }
+    CHECK(range_of(o).second[0] == running);
+  }
+}
+
 TEST_CASE("moving_average: a unit without a finite element keeps its average") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   moving_average o({.granularity = granularity::per_channel(0), .averaging_constant = 0.5F});

@@ -10,6 +10,7 @@
 // One thread at a time; const members may be shared.
 #pragma once
 
+#include <cmath>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/number/bfloat16.hpp>
 #include <lutra/observe/range_input.hpp>
@@ -17,7 +18,8 @@
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types.
+// Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types, whose constant is
+// a double: the shortest decimal that reads as the spec's.
 enum class running_type : unsigned char { float64, float32, bfloat16 };
 
 enum class averaging : unsigned char { from_first, count_aware };
@@ -26,7 +28,13 @@ class moving_average {
  public:
   explicit moving_average(const quantization_spec& spec, running_type type = running_type::float64,
                           lutra::averaging averaging = lutra::averaging::from_first)
-      : input_(spec), constant_(spec.averaging_constant), type_(type), averaging_(averaging) {}
+      : input_(spec),
+        constant_(spec.averaging_constant),
+        kept_(type == running_type::float64
+                  ? 1.0 - static_cast<double>(constant_)
+                  : static_cast<double>(static_cast<float>(1.0 - decimal_of(constant_)))),
+        type_(type),
+        averaging_(averaging) {}
 
   void observe(tensor_view<const float> x) {
     const block_grid units = input_.units_of(x.extents());
@@ -61,7 +69,7 @@ class moving_average {
         if (s.batches == 0) s = l;
         continue;
       }
-      const double kept = power(1.0 - static_cast<double>(constant_), l.batches);
+      const double kept = power(kept_, l.batches);
       s.lo = stored(std::min(kept * (s.lo - l.first_lo) + l.lo, 0.0));
       s.hi = stored(std::max(kept * (s.hi - l.first_hi) + l.hi, 0.0));
       s.batches = std::min(s.batches + l.batches, largest_count);
@@ -151,22 +159,26 @@ class moving_average {
   // Products rounded separately. The narrow types multiply by c and 1 - c rounded to float.
   double average(double fresh, double running) const noexcept {
     const double c = static_cast<double>(constant_);
-    if (type_ == running_type::float64) return stored(c * fresh + (1.0 - c) * running);
-    const double kept = static_cast<double>(static_cast<float>(1.0 - c));
-    return stored(stored(c * fresh) + stored(kept * running));
+    if (type_ == running_type::float64) return stored(c * fresh + kept_ * running);
+    return stored(stored(c * fresh) + stored(kept_ * running));
   }
   // Of n batches together: c * (1 + kept + kept^2 + ..), summed, for 1 - kept^n would cancel where c is small.
   double weights_of(std::int64_t n) const noexcept {
-    const double c = static_cast<double>(constant_);
-    double kept = 1.0 - c;
-    if (type_ != running_type::float64) kept = static_cast<double>(static_cast<float>(kept));
-    double sum = 0, block = c, after = 1;
+    double kept = kept_, sum = 0, block = static_cast<double>(constant_), after = 1;
     for (; n > 0; n >>= 1, block += block * kept, kept *= kept) {
       if ((n & 1) == 0) continue;
       sum += after * block;
       after *= kept;
     }
     return sum;
+  }
+  // The double nearest to the shortest decimal that reads as c in (0, 1]: 0.9 for 0.9F, whose 1 - c is another float.
+  static double decimal_of(float c) noexcept {
+    for (double ten = 10; ten <= 1e12; ten *= 10) {
+      const double decimal = std::round(static_cast<double>(c) * ten) / ten;
+      if (static_cast<float>(decimal) == c) return decimal;
+    }
+    return static_cast<double>(c);
   }
   static double power(double x, std::int64_t n) noexcept {
     double p = 1;
@@ -176,6 +188,7 @@ class moving_average {
 
   range_input input_;
   float constant_;
+  double kept_;  // 1 - constant_; of the narrow types rounded to float, as their products are
   running_type type_;
   lutra::averaging averaging_;
   std::vector<unit> state_;
