@@ -97,7 +97,8 @@ constinit inline thread_local const error_place* innermost = nullptr;
 }
 
 // While it lives, errors raised on its thread say so: "<name>, <where>", unless a part of <where> between commas is or
-// begins with the name already ("fc" with "load, fc.weight", not with "fc2"). The innermost place counts. The name must outlive it. With and without exceptions; costs two moves of a pointer.
+// begins with the name already ("fc" with "load, fc.weight", not with "fc2"). The innermost place counts. The name must
+// outlive it. With and without exceptions; costs two moves of a pointer.
 class error_place {
  public:
   explicit error_place(std::string_view name) noexcept

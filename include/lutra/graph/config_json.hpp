@@ -6,7 +6,8 @@
 //   {"kmeans_palettization_config": {"global_config": {"op_state_spec": {"weight": {"n_bits": 4}}}}}
 // A joint document holds both. Beside a config there may be its free area ("quantization_spec",
 // "palettization_spec"), which is ignored. Reading then writing then reading gives the same config. Needs
-// nlohmann-json; not in the umbrella lutra.hpp. Every key is either used, named in a note (`log`) or an error.
+// nlohmann-json; not in the umbrella lutra.hpp. Every key is either used, named in a note (`log`) or an error. An
+// observer nobody knows is no error here, as it may be registered later, but where the config is used (check_to_use).
 #pragma once
 
 #include <lutra/graph/check_config.hpp>
