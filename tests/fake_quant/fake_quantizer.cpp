@@ -366,6 +366,30 @@ TEST_CASE("fake_quantizer: an observer of one's own need not know where its unit
   }
 }
 
+TEST_CASE(
+    "fake_quantizer: earlier states of an observer that does not know its grid keep their number "
+    "of units") {
+  register_observer("somewhere",
+                    [](const quantization_spec& s) { return any_observer(somewhere(s)); });
+  const quantization_spec s{.granularity = granularity::per_block(32, 1),
+                            .qparam_calculator = "somewhere"};
+  fake_quantizer f(s, target::weight);
+  f.observe(view(sample(shape{4, 64}, 97)));
+  for (const int version : {2, 3, 4}) {
+    CAPTURE(version);
+    fake_quantizer g(s, target::weight), other(s, target::weight);
+    g.load(test::saved_as_version(version, f));
+    CHECK(g.units().count() == 8);
+    CHECK_FALSE(g.units().grid().has_value());
+    g.set_switches(false, true);
+    CHECK_ERROR(forward(g, sample(shape{4, 96}, 96)), shape_mismatch, "number of units");
+    other.observe(view(sample(shape{4, 96}, 96)));
+    CHECK_ERROR(g.merge(other), incompatible, "different units");
+    forward(g, sample(shape{4, 64}, 95));
+    CHECK(g.units().grid() == shape{4, 2});
+  }
+}
+
 TEST_CASE("fake_quantizer: a state whose grids differ is refused") {
   const quantization_spec s{.granularity = granularity::per_block(32, 1)};
   fake_quantizer f(s, target::weight), g(s, target::weight);

@@ -184,6 +184,12 @@ TEST_CASE("any_observer: where the units lie, whether the kind knows or not") {
   CHECK(copy.seen().grid() == shape{2, 2});
   other.merge(copy);
   CHECK(other.seen().grid() == shape{2, 2});
+  state_writer w;
+  told.save(w);
+  state_reader r(w.bytes(), "load");
+  told.load(r);
+  CHECK(told.seen().count() == 0);  // of the state that was loaded nothing is known
+  told.learn(units);
   told.reset();
   CHECK(told.seen().count() == 0);
   told = std::move(other);

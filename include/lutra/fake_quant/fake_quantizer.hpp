@@ -156,7 +156,7 @@ class fake_quantizer : public qat_switches {
             text_of(v), text_of(version));
     }
     if (disabled != loaded.disabled()) in.corrupt("disabled without a reason", "", "");
-    if (v >= with_grid) loaded.load_units(in);
+    loaded.load_units(in, v >= with_grid);
     in.expect_end();
     loaded.params_.reset();
     if (initialized != loaded.initialized()) {
@@ -259,9 +259,11 @@ class fake_quantizer : public qat_switches {
     params_.reset();
     fit_.add(other.fit_);
   }
-  // The grid of the units also stands after everything else, for observers that cannot say it.
-  void load_units(state_reader& in) {
-    const seen_units saved = seen_units::load_grid(in, observer_.units());
+  // The grid of the units, where it was saved, also stands after everything else, for observers that cannot say it.
+  void load_units(state_reader& in, bool has_grid) {
+    const index_t count = observer_.units();
+    const seen_units saved =
+        has_grid ? seen_units::load_grid(in, count) : seen_units::without_grid(count);
     if (!saved.agrees_with(units(), spec_.granularity)) {
       in.corrupt("grid of the units", saved.description(), units().description());
     }

@@ -54,7 +54,10 @@ class any_observer {
   std::int64_t nonfinite() const { return table_->nonfinite(object_); }
   void range(std::span<float> lo, std::span<float> hi) const { table_->range(object_, lo, hi); }
   void save(state_writer& w) const { table_->save(object_, w); }
-  void load(state_reader& r) { table_->load(object_, r); }
+  void load(state_reader& r) {
+    table_->load(object_, r);
+    seen_ = {};
+  }
   // Of kinds that cannot say (placed_observer), what learn() was told; that is not saved.
   const seen_units& seen() const { return table_->seen != nullptr ? table_->seen(object_) : seen_; }
   void learn(const seen_units& units) {
