@@ -35,6 +35,54 @@ std::vector<std::uint8_t> version_1(const std::vector<fake_quantizer>& fqs,
 }
 }  // namespace
 
+TEST_CASE(
+    "quantizer_state: batch_undo takes back what happened since the first keep, of batches within "
+    "as well") {
+  const tensor<float> x(shape{2}, {-1, 2}), y(shape{2}, {-3, 4});
+  quantizer_state state{{}, {0, 0, 0}};
+  std::vector<value_sample> samples(3);
+  for (int i = 0; i < 3; ++i)
+    state.fake_quants.emplace_back(quantization_spec{}, target::activation);
+  batch_undo* current = nullptr;
+  const auto observe = [&](std::size_t i, const tensor<float>& t) {
+    if (current != nullptr) current->keep(i);
+    state.fake_quants[i].observe(view(t));
+    samples[i].add(view(t), granularity::per_tensor());
+    state.calibrated[i] = 1;
+  };
+  observe(0, x);
+  const auto first = state.fake_quants[0].save(), fresh = state.fake_quants[1].save();
+  const auto batch_of = [&](bool inner_fails, bool outer_fails) {
+    const batch_undo outer(state, samples, current);
+    observe(0, y);
+    try {
+      const batch_undo inner(state, samples, current);
+      observe(0, x);
+      observe(1, x);
+      if (inner_fails) throw std::runtime_error("inner");
+    } catch (const std::runtime_error&) {
+      CHECK(state.fake_quants[1].save() == fresh);
+      CHECK(state.fake_quants[0].samples() == 4);
+    }
+    CHECK(current == &outer);
+    observe(2, y);
+    if (outer_fails) throw std::runtime_error("outer");
+  };
+  for (const bool inner_fails : {false, true}) {
+    CHECK_THROWS_AS(batch_of(inner_fails, true), std::runtime_error);
+    CHECK(current == nullptr);
+    CHECK(state.fake_quants[0].save() == first);
+    for (const std::size_t i : {1U, 2U}) {
+      CHECK(state.fake_quants[i].save() == fresh);
+      CHECK(state.calibrated[i] == 0);
+      CHECK(samples[i].extents() == shape{0});
+    }
+  }
+  batch_of(false, false);
+  CHECK(state.fake_quants[0].samples() == 6);
+  CHECK(state.calibrated == std::vector<char>{1, 1, 1});
+}
+
 TEST_CASE("quantizer_state: a saved state continues in another object, bit for bit") {
   toy::graph g = small_net();
   quantizer q(g);

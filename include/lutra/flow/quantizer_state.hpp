@@ -69,8 +69,9 @@ class batch_undo {
       state_.calibrated[i] = kept_[i]->calibrated;
     }
   }
-  // To be called before group `i` changes.
+  // To be called before group `i` changes; a batch around this one keeps it too.
   void keep(std::size_t i) {
+    if (before_ != nullptr) before_->keep(i);
     if (!kept_[i]) kept_[i].emplace(state_.fake_quants[i], samples_[i], state_.calibrated[i]);
   }
 
