@@ -3,6 +3,7 @@
 #include "../errors.hpp"
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <lutra/core/random.hpp>
 #include <lutra/tensor/tensor.hpp>
@@ -269,7 +270,8 @@ TEST_CASE("moving_average: both products are rounded, nothing is fused") {
                  std::fma(c, static_cast<double>(x), kept) != sum;
       expected = sum;
       volatile float fresh_narrow = s.averaging_constant * x;
-      volatile float kept_narrow = static_cast<float>(1 - c) * expected_narrow;
+      const double decimal = std::strtod(text_of(s.averaging_constant).c_str(), nullptr);
+      volatile float kept_narrow = static_cast<float>(1 - decimal) * expected_narrow;
       expected_narrow = fresh_narrow + kept_narrow;
     }
     const std::vector<std::uint8_t> bytes = saved_bytes(wide);
