@@ -109,8 +109,8 @@ template <editable_graph G> class quantizer {
   }
 
   // Runs one batch through the graph with the current switches; returns what graph_traits::run returns. In a scope of
-  // calibration a batch that fails on its way leaves nothing in the statistics, for a copy of each per batch (tens of
-  // KB of a histogram); in one of training it leaves what was observed before: save() first and load() after it.
+  // calibration a batch that fails on its way leaves nothing in the statistics, for a copy of each per batch (16
+  // KiB per unit of a histogram); in one of training it leaves what was observed before: save() first and load() after it.
   template <class Batch> decltype(auto) run(const Batch& batch) {
     need_prepared("quantizer::run");
     return execute(batch);
@@ -137,7 +137,7 @@ template <editable_graph G> class quantizer {
             text_of(id.index), range_text<index_t>(0, index_t(held_.fake_quants.size()) - 1));
     }
     fake_quantizer& fq = held_.fake_quants[to_size(id.index)];
-    if (undo_ != nullptr && fq.observer_enabled() && !fq.disabled()) undo_->keep(to_size(id.index));
+    if (undo_ != nullptr && !fq.disabled()) undo_->keep(to_size(id.index));  // it may get disabled
     const bool observing = mode_ != quantizer_mode::none && !in.empty() && fq.observer_enabled();
     if (observing && fq.target() == target::activation && !fq.disabled()) {
       samples_[to_size(id.index)].add(in, fq.spec().granularity);  // out may be the same elements
