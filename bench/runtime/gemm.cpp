@@ -172,7 +172,7 @@ void read_bytes(benchmark::State& state, index_t bytes) {
       static_cast<std::size_t>(bytes), 1);
   read_peak(state, data.data(), bytes);
 }
-// The very bytes of a matrix: other pages of memory may be faster or slower on a shared machine.
+// The very bytes of a matrix: other memory of a shared machine may be faster or slower.
 void read_matrix(benchmark::State& state, const shape& s) {
   const lut_matrix& w = normal_matrix(s, 4);
   read_peak(state, w.weights(0), w.steps() * w.step_bytes(0) * (w.strips() / panel_strips));

@@ -17,6 +17,14 @@ ir::graph relu_chain() {
   return std::move(b).build();
 }
 
+// Of images with three channels.
+ir::integer_program two_convolutions(const tensor<float>& x) {
+  ir::builder b;
+  const auto y = b.conv2d(b.input("x"), b.state("a.weight", random_tensor({4, 3, 1, 1}, 4)));
+  b.output(b.conv2d(y, b.state("b.weight", random_tensor({5, 4, 1, 1}, 5))));
+  return ir::lower(test::finalized(std::move(b).build(), x));
+}
+
 struct stopping_executor {
   template <class F> void bulk(index_t, F&&) const { throw std::runtime_error("stopped"); }
 };
@@ -54,10 +62,7 @@ TEST_CASE("integer: an input of another shape is refused with the node's name") 
 
 TEST_CASE("integer: what a kernel refuses names the node, one of several with the same operation") {
   const auto x = random_tensor({2, 3, 8, 8}, 3);
-  ir::builder b;
-  const auto y = b.conv2d(b.input("x"), b.state("a.weight", random_tensor({4, 3, 1, 1}, 4)));
-  b.output(b.conv2d(y, b.state("b.weight", random_tensor({5, 4, 1, 1}, 5))));
-  const ir::integer_program program = ir::lower(test::finalized(std::move(b).build(), x));
+  const ir::integer_program program = two_convolutions(x);
   CHECK_ERROR(program.run(random_tensor({2, 2, 8, 8}, 1)), shape_mismatch,
               "x does not match the weight (node 'conv2d' (conv2d), conv2d): got [2, 2, 8, 8], "
               "allowed: [n, 3, h, w]");
@@ -74,10 +79,7 @@ struct refusing_executor {
 
 TEST_CASE("integer: what an executor raises names the node as well") {
   const auto x = random_tensor({2, 3, 8, 8}, 3);
-  ir::builder b;
-  const auto y = b.conv2d(b.input("x"), b.state("a.weight", random_tensor({4, 3, 1, 1}, 4)));
-  b.output(b.conv2d(y, b.state("b.weight", random_tensor({5, 4, 1, 1}, 5))));
-  const ir::integer_program program = ir::lower(test::finalized(std::move(b).build(), x));
+  const ir::integer_program program = two_convolutions(x);
   int calls = 0;
   CHECK_ERROR(program.run(x, refusing_executor{&calls}), cancelled,
               "no more (" + program.steps()[1].name + ", executor)");
