@@ -96,3 +96,46 @@ TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") 
     }
   });
 }
+
+template <unit_form Form> void check_streamed_parts(const qparams& p, index_t length) {
+  random_stream random(43);
+  const auto count = static_cast<index_t>(p.scale.size());
+  const auto size = static_cast<std::size_t>(count * length);
+  std::vector<float> x(size), expected(size), memory(size + 16);
+  float* out = memory.data();
+  while (reinterpret_cast<std::uintptr_t>(out) % 64 != 0) ++out;
+  for (std::size_t i = 0; i < size; ++i) {
+    const unit_params u = unit_of(p, static_cast<index_t>(i) / length);
+    x[i] = static_cast<float>(random.normal()) * 4 * u.scale + u.float_offset;
+    expected[i] = fake_quantize_one(x[i], u, quotient::exact);
+  }
+  for_each_level([&](auto level) {
+    using Level = decltype(level);
+    std::fill_n(out, size, 77.0F);
+    fake_quantize_blocks<Level, Form, method_of<Level>(quotient::exact)>(x.data(), out, length,
+                                                                         count, p, 0, true);
+    simd::stream_fence();
+    CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
+  });
+}
+TEST_CASE("loops: streamed blocks of several parts, an irregular one at the end of the first") {
+  for (const index_t length : {32, 512}) {
+    const index_t part = (index_t{1} << 19) / length;
+    qparams p;
+    p.quant_min = -8;
+    p.quant_max = 7;
+    for (index_t u = 0; u < part + 37; ++u) {
+      p.scale.push_back(u == part - 1 ? 0x1.8p-70F : 0.25F + static_cast<float>(u % 97) / 64);
+      p.zero_point.push_back(static_cast<std::int32_t>(u % 5));
+      p.minval.push_back(static_cast<float>(u % 7) - 4.0F);
+    }
+    qparams minval = p, e4m3 = p;
+    minval.qformulation = qformulation::minval;
+    e4m3.dtype = dtype::float8_e4m3fn;
+    e4m3.quant_min = -448;
+    e4m3.quant_max = 448;
+    check_streamed_parts<unit_form::zp>(p, length);
+    check_streamed_parts<unit_form::minval>(minval, length);
+    check_streamed_parts<unit_form::e4m3fn>(e4m3, length);
+  }
+}

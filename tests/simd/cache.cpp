@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <thread>
+#include <vector>
 
 using namespace lutra;
 
@@ -40,4 +41,14 @@ TEST_CASE("cache: a prefetch of what does not exist does no harm") {
   simd::prefetch_for_write(&x, index_t{1} << 40);
   simd::prefetch_for_write(nullptr, 0);
   CHECK(x == 7);
+}
+
+TEST_CASE("cache: pages are touched within the array only") {  // AddressSanitizer sees the rest
+  for (const std::size_t n :
+       {std::size_t{1}, std::size_t{1023}, std::size_t{1024}, std::size_t{2049}}) {
+    const std::vector<float> x(n, 2.0F);
+    simd::touch_pages(x.data(), static_cast<index_t>(n));
+    CHECK(x.back() == 2.0F);
+  }
+  simd::touch_pages(static_cast<const float*>(nullptr), 0);
 }

@@ -46,6 +46,13 @@ template <unit_offsets Kind>
   if constexpr (Kind == unit_offsets::minval) simd::prefetch(u.minval + i, ahead);
 }
 
+// Looks the pages of the parameters of n units up, all at once.
+template <unit_offsets Kind> void touch_pages_of(const unit_source& u, index_t n) noexcept {
+  simd::touch_pages(u.scale, n);
+  if constexpr (Kind == unit_offsets::zero_point) simd::touch_pages(u.zero_point, n);
+  if constexpr (Kind == unit_offsets::minval) simd::touch_pages(u.minval, n);
+}
+
 // constants_of() for the units from i on, one per lane; reads as many parameters as V has lanes.
 template <unit_offsets Kind, class V>
 [[gnu::always_inline]] inline unit_constants<V> constants_from(const unit_source& u,

@@ -90,6 +90,14 @@ inline stores stores_for(index_t bytes) noexcept {
 [[gnu::always_inline]] inline void read_ahead(const void* p, index_t ahead = 4096) noexcept {
   __builtin_prefetch(address_after(p, ahead), 0, 2);
 }
+// Reads a word in every 4 KiB of n elements: the addresses of these pages are then looked up side by side. For a short
+// array that a loop reads beside long ones, writing around the caches: at every page of it that loop would wait for an
+// address, and its stores with it, up to 1 us on a virtual machine. Blocks of 32 took 8 to 10 % less with the pages of
+// scales and zero points touched 16 at once, 3 to 6 % with scales alone. Long arrays are slower so, by a fifth.
+template <class T> inline void touch_pages(const T* p, index_t n) noexcept {
+  constexpr index_t page = 4096 / sizeof(T);
+  for (index_t i = 0; i < n; i += page) static_cast<void>(*static_cast<const volatile T*>(p + i));
+}
 // The same for lines that will be overwritten: stores that find their line in the first-level cache do not wait for
 // the next. Worth it where a loop does little more than store.
 [[gnu::always_inline]] inline void prefetch_for_write(const void* p, index_t ahead) noexcept {
