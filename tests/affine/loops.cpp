@@ -88,7 +88,7 @@ TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") 
         }
         for (const bool stream : {false, true}) {
           fake_quantize_blocks<Level, unit_form::zp, method>(x.data(), out, length, count, p, 0,
-                                                             stream);
+                                                             stream, false);
           simd::stream_fence();
           CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
         }
@@ -97,7 +97,8 @@ TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") 
   });
 }
 
-template <unit_form Form> void check_streamed_parts(const qparams& p, index_t length) {
+template <unit_form Form>
+void check_streamed_parts(const qparams& p, index_t length, bool alike = false) {
   random_stream random(43);
   const auto count = static_cast<index_t>(p.scale.size());
   const auto size = static_cast<std::size_t>(count * length);
@@ -113,7 +114,7 @@ template <unit_form Form> void check_streamed_parts(const qparams& p, index_t le
     using Level = decltype(level);
     std::fill_n(out, size, 77.0F);
     fake_quantize_blocks<Level, Form, method_of<Level>(quotient::exact)>(x.data(), out, length,
-                                                                         count, p, 0, true);
+                                                                         count, p, 0, true, alike);
     simd::stream_fence();
     CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
   });
@@ -135,6 +136,10 @@ TEST_CASE("loops: streamed blocks of several parts, an irregular one at the end 
     e4m3.quant_min = -448;
     e4m3.quant_max = 448;
     check_streamed_parts<unit_form::zp>(p, length);
+    qparams alike = p;
+    std::fill(alike.zero_point.begin(), alike.zero_point.end(), -3);
+    check_streamed_parts<unit_form::zp>(alike, length, true);
+    check_streamed_parts<unit_form::zp>(alike, length, false);
     check_streamed_parts<unit_form::minval>(minval, length);
     check_streamed_parts<unit_form::e4m3fn>(e4m3, length);
   }

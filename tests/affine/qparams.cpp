@@ -198,3 +198,29 @@ TEST_CASE("qparams: check names the field that is wrong") {
   p.minval = {1.0F, 2.0F};
   CHECK_ERROR(check(p, "test"), invalid_argument, "neither zero_point nor minval", "0 and 2");
 }
+
+TEST_CASE("qparams: check tells whether all zero points are alike") {
+  for (const std::size_t n : {std::size_t{1}, std::size_t{2}, std::size_t{700}}) {
+    qparams p;
+    p.scale.assign(n, 0.5F);
+    p.zero_point.assign(n, -7);
+    CHECK(check(p, "test"));
+    for (const std::size_t i : {std::size_t{0}, n / 2, n - 1}) {
+      p.zero_point[i] = 3;
+      CHECK(check(p, "test") == (n == 1));
+      p.zero_point[i] = 999;
+      CHECK_ERROR(check(p, "test"), invalid_argument, "zero_point", "999");
+      p.zero_point[i] = -7;
+    }
+    p.minval.assign(n, 1.0F);
+    p.qformulation = qformulation::minval;
+    CHECK_FALSE(check(p, "test"));
+    p.zero_point.clear();
+    p.minval.clear();
+    p.qformulation = qformulation::zp;
+    p.dtype = dtype::float4_e2m1fn;
+    p.quant_min = -6;
+    p.quant_max = 6;
+    CHECK_FALSE(check(p, "test"));
+  }
+}

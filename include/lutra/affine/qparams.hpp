@@ -77,9 +77,9 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   return out;
 }
 
-// Whether is(values...) is 1, else 0, anywhere in arrays of n words. Parameters of many blocks come from memory: all
-// arrays are read in one pass, a page ahead.
-template <class F, class... T> bool any_of_many(index_t n, F&& is, const T*... from) noexcept {
+// The bits that is(values...) gives anywhere in arrays of n words. Parameters of many blocks come from memory: all arrays
+// are read in one pass, a page ahead.
+template <class F, class... T> int any_of_many(index_t n, F&& is, const T*... from) noexcept {
   constexpr index_t line = 16, step = 16 * line;
   int any = 0;
   for (index_t first = 0; first < n; first += step) {
@@ -87,11 +87,12 @@ template <class F, class... T> bool any_of_many(index_t n, F&& is, const T*... f
     for (index_t i = first; i < end; i += line) (simd::read_ahead(from + i), ...);
     for (index_t i = first; i < end; ++i) any |= is(from[i]...);
   }
-  return any != 0;
+  return any;
 }
 
-// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable.
-inline void check(const qparams& p, std::string_view where) {
+// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable. True if it has zero points that
+// are all alike, which is seen by the way: a loop over many blocks need not read them then.
+inline bool check(const qparams& p, std::string_view where) {
   const std::string at(where);
   const auto bad = [&](const char* what, std::string value, std::string allowed) {
     raise(errc::invalid_argument, what, at, std::move(value), std::move(allowed));
@@ -128,19 +129,22 @@ inline void check(const qparams& p, std::string_view where) {
   const auto bad_scale = [](float scale) {
     return (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
   };
+  constexpr int differs = 2;
+  const std::int32_t first = p.zero_point.empty() ? 0 : p.zero_point.front();
   const auto bad_integer = [&](float scale, std::int32_t zero) {
     const auto z = static_cast<float>(zero);
-    return bad_scale(scale) | (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1);
+    return bad_scale(scale) | (z >= p.quant_min ? 0 : 1) | (z <= p.quant_max ? 0 : 1) |
+           (zero == first ? 0 : differs);
   };
   const auto bad_minval = [&](float scale, float v) {
     return bad_scale(scale) | (v - v == 0.0F ? 0 : 1);
   };
   const float* const scales = p.scale.data();
   const auto count = static_cast<index_t>(p.scale.size());
-  const bool wrong = zp       ? any_of_many(count, bad_integer, scales, p.zero_point.data())
-                     : minval ? any_of_many(count, bad_minval, scales, p.minval.data())
-                              : any_of_many(count, bad_scale, scales);
-  if (!wrong) return;
+  const int seen = zp       ? any_of_many(count, bad_integer, scales, p.zero_point.data())
+                   : minval ? any_of_many(count, bad_minval, scales, p.minval.data())
+                            : any_of_many(count, bad_scale, scales);
+  if ((seen & ~differs) == 0) return zp && (seen & differs) == 0;
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
     if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
       bad("scale out of range", text_of(p.scale[i]), "finite and > 0");
@@ -156,6 +160,7 @@ inline void check(const qparams& p, std::string_view where) {
       bad("minval out of range", text_of(p.minval[i]), "finite");
     }
   }
+  return false;  // not reached
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -70,9 +70,8 @@ template <class Code> void check_container(const qparams& p, std::string_view wh
   }
 }
 
-// Raises shape_mismatch if `p` does not fit a tensor of this shape.
-inline block_grid units_of(const qparams& p, const shape& extents, std::string_view where) {
-  check(p, where);
+// Raises shape_mismatch if `p`, which was checked, does not fit a tensor of this shape.
+inline block_grid fitting_units(const qparams& p, const shape& extents, std::string_view where) {
   const auto entries = static_cast<index_t>(p.scale.size());
   if (p.granularity.kind() == granularity_kind::per_tensor && entries == 1) {
     return block_grid(shape{extents.size()}, shape{std::max<index_t>(extents.size(), 1)});
@@ -83,6 +82,11 @@ inline block_grid units_of(const qparams& p, const shape& extents, std::string_v
           text_of(entries) + " scales", text_of(units.count()) + " for shape " + text_of(extents));
   }
   return units;
+}
+// The same, after check(p, where).
+inline block_grid units_of(const qparams& p, const shape& extents, std::string_view where) {
+  check(p, where);
+  return fitting_units(p, extents, where);
 }
 
 template <class Level, class Code>
@@ -164,10 +168,10 @@ void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view
   dequantize_to<Level>(q, p, out);
 }
 
-// fake_quantize on dense memory; `units` fits p. Streamed stores are complete when it returns.
+// fake_quantize on dense memory; `units` fits p, whose zero points may be all alike. Streamed stores are complete when it returns.
 template <class Level>
 void fake_quantize_dense(const float* from, float* to, const qparams& p, const block_grid& units,
-                         quotient q, bool stream) {
+                         quotient q, bool stream, bool alike) {
   using V = simd::floats<Level>;
   const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
   for_each_piece<V, simd::lanes<V>>(
@@ -176,7 +180,7 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
         kernels.run(from + first, to + first, n, unit_of(p, at), stream);
       },
       [&](index_t first, index_t n, index_t count, index_t at) {
-        kernels.blocks(from + first, to + first, n, count, p, at, stream);
+        kernels.blocks(from + first, to + first, n, count, p, at, stream, alike);
       },
       [&](index_t first, index_t n, index_t period, const row_constants& constants) {
         kernels.rows(from + first, to + first, n, period, constants, stream);
@@ -190,9 +194,10 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
                    quotient q = quotient::exact) {
   const char* where = "fake_quantize";
   check_same_extents(x.extents(), out.extents(), where);
-  const block_grid units = units_of(p, x.extents(), where);
+  const bool alike = check(p, where);
+  const block_grid units = fitting_units(p, x.extents(), where);
   on_dense(x, out, [&](const float* from, float* to) {
-    fake_quantize_dense<Level>(from, to, p, units, q, from != to && is_streamed(x.size()));
+    fake_quantize_dense<Level>(from, to, p, units, q, from != to && is_streamed(x.size()), alike);
   });
 }
 

@@ -36,6 +36,19 @@ inline unit_source units_from(const qparams& p, index_t first) noexcept {
           minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
 }
 
+// The same as parameters of kind Kind. Zero points that are all alike need not be read: units without, of bounds less by
+// theirs, give the same values, though not codes.
+template <unit_form Form, unit_offsets Kind>
+unit_source units_as(const qparams& p, index_t first) noexcept {
+  unit_source u = units_from(p, first);
+  if constexpr (Form == unit_form::zp && Kind == unit_offsets::none) {
+    const auto zero = static_cast<float>(*u.zero_point);
+    u.quant_min -= zero;
+    u.quant_max -= zero;
+  }
+  return u;
+}
+
 // Asks for the parameters of the 512th unit after unit i. A loop that writes around the caches leaves
 // the hardware no time to find these short reads between its long ones.
 template <unit_offsets Kind>
