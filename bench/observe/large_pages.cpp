@@ -1,12 +1,12 @@
 // Arrays of 1 MiB and more lie in large pages here, also those that lutra allocates as std::vector: scales and offsets of
 // blocks, masks. So roofs, kernels and what they read beside their elements wait for addresses alike (bench/buffers.hpp).
-#include <sys/mman.h>
-
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
 
-// GCC takes malloc() for memory that these would not free.
 void* operator new(std::size_t bytes) {
   constexpr std::size_t page = std::size_t{1} << 21, from = page / 2;
   void* p = nullptr;
