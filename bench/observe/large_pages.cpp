@@ -1,5 +1,5 @@
-// Arrays of 1 MiB and more lie in large pages here, also those that lutra allocates as std::vector: scales and offsets of
-// blocks, masks. So roofs, kernels and what they read beside their elements wait for addresses alike (bench/buffers.hpp).
+// Arrays of 1 MiB and more lie in large pages here, also those that lutra allocates as std::vector: scales and offsets
+// of blocks, masks. So roofs, kernels and what they read beside their elements wait for addresses alike (buffers.hpp).
 #include <cstddef>
 #include <cstdlib>
 #include <new>

@@ -48,8 +48,8 @@ template <class V, unit_form Form, class F> void with_source(const row_constants
 }
 
 // x, out: n elements of one unit, whatever its scale (run), `count` units of `length` elements, those of p from
-// `at` on, which may all have the same zero point (blocks, alike), n elements with constants of their own that begin anew
-// after every `period` (rows).
+// `at` on, which may all have the same zero point (blocks, alike), n elements with constants of their own that
+// begin anew after every `period` (rows).
 struct fake_quantize_kernels {
   void (*run)(const float* x, float* out, index_t n, const unit_params& unit, bool stream);
   void (*blocks)(const float* x, float* out, index_t length, index_t count, const qparams& p,

@@ -77,8 +77,8 @@ inline qparams qparams_from_range(const quantization_spec& spec, std::span<const
   return out;
 }
 
-// The bits that is(values...) gives anywhere in arrays of n words. Parameters of many blocks come from memory: all arrays
-// are read in one pass, a page ahead.
+// The bits that is(values...) gives anywhere in arrays of n words. Parameters of many blocks come from memory: all
+// arrays are read in one pass, a page ahead.
 template <class F, class... T> int any_of_many(index_t n, F&& is, const T*... from) noexcept {
   constexpr index_t line = 16, step = 16 * line;
   int any = 0;
@@ -90,8 +90,8 @@ template <class F, class... T> int any_of_many(index_t n, F&& is, const T*... fr
   return any;
 }
 
-// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable. True if it has zero points that
-// are all alike, which is seen by the way: a loop over many blocks need not read them then.
+// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable. True if it has zero points
+// that are all alike, which is seen by the way: a loop over many blocks need not read them then.
 inline bool check(const qparams& p, std::string_view where) {
   const std::string at(where);
   const auto bad = [&](const char* what, std::string value, std::string allowed) {

@@ -168,8 +168,8 @@ void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view
   dequantize_to<Level>(q, p, out);
 }
 
-// fake_quantize on dense memory; `units` fits p, whose zero points may be all alike. Streamed stores are complete when it
-// returns.
+// fake_quantize on dense memory; `units` fits p, whose zero points may be all alike. Streamed stores are complete
+// when it returns.
 template <class Level>
 void fake_quantize_dense(const float* from, float* to, const qparams& p, const block_grid& units,
                          quotient q, bool stream, bool alike) {
