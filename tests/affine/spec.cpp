@@ -72,11 +72,16 @@ TEST_CASE("spec: numbers that are no enumerators") {
 }
 
 TEST_CASE("spec: averaging_constant and float_range") {
-  checked({.averaging_constant = 1.0F, .float_range = {0.0F, {}}});
+  checked({.averaging_constant = 1.0, .float_range = {0.0F, {}}});
+  checked({.averaging_constant = 0x1p-126});
   checked({.float_range = {{}, 0.0F}});
-  CHECK_ERROR(checked({.averaging_constant = 0.0F}), invalid_argument, "averaging_constant", "0",
-              "(0, 1]");
-  CHECK_ERROR(checked({.averaging_constant = 1.5F}), invalid_argument, "averaging_constant", "1.5");
+  CHECK_ERROR(checked({.averaging_constant = 0.0}), invalid_argument, "averaging_constant", "0",
+              "2^-126 .. 1");
+  CHECK_ERROR(checked({.averaging_constant = 1.5}), invalid_argument, "averaging_constant", "1.5");
+  CHECK_ERROR(checked({.averaging_constant = 1e-39}), invalid_argument, "averaging_constant",
+              "1e-39", "2^-126");
+  CHECK_ERROR(checked({.averaging_constant = std::numeric_limits<double>::quiet_NaN()}),
+              invalid_argument, "averaging_constant", "nan");
   CHECK_ERROR(checked({.float_range = {1.0F, 5.0F}}), invalid_argument, "float_range.lo", "1");
   CHECK_ERROR(checked({.float_range = {{}, -1.0F}}), invalid_argument, "float_range.hi", "-1");
   CHECK_ERROR(checked({.float_range = {0.0F, 0.0F}}), invalid_argument, "float_range is empty");

@@ -128,7 +128,8 @@ lutra::tensor<float> tensor_of(const json& x) {
 lutra::fake_quantizer quantizer_of(const json& c) {
   lutra::quantization_spec s = spec_of(c.at("spec"));
   if (c.contains("calc")) s.qparam_calculator = observer_key(c["calc"]);
-  if (c.contains("averaging_constant")) s.averaging_constant = number(c["averaging_constant"]);
+  if (c.contains("averaging_constant"))
+    s.averaging_constant = c["averaging_constant"].get<double>();
   return {s, c.value("target", "weight") == "weight" ? lutra::target::weight
                                                      : lutra::target::activation};
 }
@@ -585,7 +586,7 @@ outcome run_bf16_scale(const json& c) {
 
 outcome run_bf16_ema(const json& c) {
   lutra::quantization_spec s;
-  s.averaging_constant = number(c.at("averaging_constant"));
+  s.averaging_constant = c.at("averaging_constant").get<double>();
   lutra::moving_average sticky(s, lutra::running_type::bfloat16);
   lutra::moving_average ours(s);
   const auto both = [&](float x) {

@@ -63,7 +63,7 @@ TEST_CASE("fake_quantizer: the default observer follows the target") {
   const tensor<float> a(shape{2}, {-2, 2});
   const tensor<float> b(shape{2}, {-4, 4});
   const auto last_minval = [&](target t, std::string_view key) {
-    fake_quantizer f({.qparam_calculator = key, .averaging_constant = 0.5F}, t);
+    fake_quantizer f({.qparam_calculator = key, .averaging_constant = 0.5}, t);
     f.observe(view(a));
     f.observe(view(b));
     f.observe(view(a));
@@ -76,7 +76,7 @@ TEST_CASE("fake_quantizer: the default observer follows the target") {
   CHECK(last_minval(target::activation, "global_minmax") == -4.0F);
   CHECK_ERROR(fake_quantizer({.qparam_calculator = "minmax"}, target::weight), invalid_argument,
               "'minmax'");
-  CHECK_ERROR(fake_quantizer({.averaging_constant = 2.0F}, target::weight), invalid_argument,
+  CHECK_ERROR(fake_quantizer({.averaging_constant = 2.0}, target::weight), invalid_argument,
               "averaging_constant", "2");
 }
 
@@ -864,7 +864,7 @@ TEST_CASE("fake_quantizer: a state of another spec or target is refused") {
               "int4");
   CHECK_ERROR(load_into({.granularity = granularity::per_channel(0)}, target::weight), incompatible,
               "per_channel");
-  CHECK_ERROR(load_into({.averaging_constant = 0.5F}, target::weight), incompatible, "another spec",
+  CHECK_ERROR(load_into({.averaging_constant = 0.5}, target::weight), incompatible, "another spec",
               "got averaging_constant 0.01, allowed: averaging_constant 0.5");
   CHECK_ERROR(load_into({.float_range = {0.0F, {}}}, target::weight), incompatible, "another spec");
   CHECK_ERROR(load_into({.scale_rules = {.no_clipping = true}}, target::weight), incompatible,

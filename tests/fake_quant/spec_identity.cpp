@@ -39,7 +39,7 @@ TEST_CASE("spec_identity: every field of a spec is named when it differs") {
         "qformulation minval | qformulation zp");
   CHECK(difference({.granularity = granularity::per_channel(1)}, plain) ==
         "granularity per_channel, axis 1 | granularity per_tensor");
-  CHECK(difference({.averaging_constant = 0.5F}, plain) ==
+  CHECK(difference({.averaging_constant = 0.5}, plain) ==
         "averaging_constant 0.5 | averaging_constant 0.01");
   CHECK(difference({.float_range = {-1.0F, {}}}, plain) ==
         "float_range.lo -1 | float_range.lo free");
@@ -62,6 +62,8 @@ TEST_CASE("spec_identity: every field of a spec is named when it differs") {
 TEST_CASE("spec_identity: what is not saved is named too") {
   const quantization_spec plain{};
   CHECK(difference(lutra::off, plain) == "enabled false | enabled true");
+  CHECK(difference({.averaging_constant = 0.010000000001}, plain) ==  // a float of it is saved
+        "averaging_constant 0.010000000001 | averaging_constant 0.01");
   CHECK(difference({.qparam_calculator = "static"}, plain) ==
         "qparam_calculator static | qparam_calculator default");
   CHECK(difference({.dtype = dtype::float4_e2m1fn, .scale_dtype = dtype::float8_e8m0fnu},

@@ -49,7 +49,7 @@ TEST_CASE("check_config: module specs in global, short type names, double keys, 
   e = config_error(quantizer_config{.module_name_configs = {{"a", off}, {"a", off}}});
   CHECK(e.problem() == "a key occurs twice");
   quantization_spec bad;
-  bad.averaging_constant = 2.0F;
+  bad.averaging_constant = 2.0;
   e = config_error(global({.op_input_spec = {{"*", bad}}}));
   CHECK(e.value() == "2");
   CHECK(e.where() == "quantizer_config.global_config.op_input_spec['*']");

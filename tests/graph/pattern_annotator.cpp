@@ -155,9 +155,9 @@ TEST_CASE("pattern_annotator: wrong nodes, slots, results and patterns are refus
   CHECK_ERROR(with([](pattern_annotator& a) { a.preserves_range(99); })(), invalid_argument,
               "not in the match", "99");
   // Specs are those of a config: checked at plan(), by field, also for what is not quantized.
-  const quantization_spec average{.averaging_constant = 2.0F};
+  const quantization_spec average{.averaging_constant = 2.0};
   CHECK_ERROR(with([=](pattern_annotator& a) { a.input(a.key(), 1, average); })(), invalid_argument,
-              "averaging_constant", "attend", "input 1", "2", "(0, 1]");
+              "averaging_constant", "attend", "input 1", "2", "2^-126 .. 1");
   CHECK_ERROR(with([=](pattern_annotator& a) { a.output(a.key(), 0, average); })(),
               invalid_argument, "averaging_constant", "attend", "output 0");
   const quantization_spec observer{.qparam_calculator = "moving_averag"};

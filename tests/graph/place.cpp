@@ -78,7 +78,7 @@ TEST_CASE("place: producer off: consumers share equal specs, others stand in par
 TEST_CASE("place: specs that differ in what sharing ignores are merged with a note") {
   const fan_out g;
   quantization_spec other = a8;
-  other.averaging_constant = 0.5F;
+  other.averaging_constant = 0.5;
   const module_config in_other{
       .op_state_spec = off, .op_input_spec = {{"*", other}}, .op_output_spec = off};
   const looked_at p = planned(g, off, in8, in_other);

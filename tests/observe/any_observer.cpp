@@ -15,14 +15,14 @@ using namespace lutra;
 
 TEST_CASE("any_observer: keys give what they name") {
   for (const std::string_view key : {"static", "moving_average", "global_minmax"}) {
-    any_observer o = make_observer(key, {.averaging_constant = 0.5F});
+    any_observer o = make_observer(key, {.averaging_constant = 0.5});
     o.observe(view(std::vector<float>{-2, 8}));
     o.observe(view(std::vector<float>{-4, 4}));
     const ends expected = key == "static"          ? ends{{-4}, {4}}
                           : key == "global_minmax" ? ends{{-4}, {8}}
                                                    : ends{{-3}, {6}};
     CHECK(range_of(o) == expected);
-    check_save_load(o, make_observer(key, {.averaging_constant = 0.5F}));
+    check_save_load(o, make_observer(key, {.averaging_constant = 0.5}));
   }
   CHECK_ERROR(make_observer("minmax", {}), invalid_argument, "no observer under this key",
               "'minmax'", "global_minmax", "moving_average", "static");
@@ -39,7 +39,7 @@ TEST_CASE("any_observer: no observer is made of a bad spec, and ranges need room
   for (const char* key : {"static", "moving_average", "global_minmax", "statistics",
                           "histogram_mse", "torch_histogram"}) {
     CAPTURE(key);
-    CHECK_ERROR(lutra::make_observer(key, {.averaging_constant = -3.0F}), invalid_argument,
+    CHECK_ERROR(lutra::make_observer(key, {.averaging_constant = -3.0}), invalid_argument,
                 "averaging_constant", "-3");
     CHECK_ERROR(lutra::make_observer(key, {.float_range = {.lo = 3.0F, .hi = -2.0F}}),
                 invalid_argument, "float_range.lo", "3");

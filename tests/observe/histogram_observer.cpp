@@ -115,7 +115,7 @@ TEST_CASE("histogram_observer: other selections, bins and units do not merge") {
 TEST_CASE("histogram_observer: a selection with options out of range is refused when it is made") {
   CHECK_ERROR(lutra::histogram_percentile({}, {.share = 0.0}), invalid_argument, "share", "(0, 1]");
   CHECK_ERROR(lutra::histogram_entropy({}, {.levels = 1}), invalid_argument, "levels", "2..256");
-  CHECK_ERROR(lutra::histogram_mse({.averaging_constant = 2.0F}), invalid_argument,
+  CHECK_ERROR(lutra::histogram_mse({.averaging_constant = 2.0}), invalid_argument,
               "averaging_constant");
 }
 

@@ -98,16 +98,16 @@ TEST_CASE("saved: version 2, which has no grid of the units, is read") {
 }
 
 TEST_CASE("saved: a spec that observes otherwise is refused") {
-  const lutra::quantization_spec saved{.averaging_constant = 0.5F};
+  const lutra::quantization_spec saved{.averaging_constant = 0.5};
   const any_observer average = lutra::make_observer("moving_average", saved);
   const std::vector<std::uint8_t> bytes = save_observer(average, "moving_average", saved);
   any_observer into = lutra::make_observer("moving_average", {});
   CHECK_ERROR(load_observer(into, bytes, "moving_average", {}), incompatible, "0.5", "0.01");
   for (const lutra::quantization_spec& spec :
        {lutra::quantization_spec{.granularity = lutra::granularity::per_channel(0),
-       .averaging_constant = 0.5F},
-        lutra::quantization_spec{.averaging_constant = 0.5F, .float_range = {.lo = -1.0F}},
-        lutra::quantization_spec{.averaging_constant = 0.5F,
+       .averaging_constant = 0.5},
+        lutra::quantization_spec{.averaging_constant = 0.5, .float_range = {.lo = -1.0F}},
+        lutra::quantization_spec{.averaging_constant = 0.5,
         .short_groups = lutra::short_groups::allow}}) {
     any_observer other = lutra::make_observer("moving_average", spec);
     CHECK_ERROR(load_observer(other, bytes, "moving_average", spec), incompatible, "another spec");

@@ -68,7 +68,7 @@ struct quantization_spec {
   lutra::qformulation qformulation = lutra::qformulation::zp;
   lutra::granularity granularity{};
   std::string_view qparam_calculator = "default";  // key of an observer; a literal or longer-lived
-  float averaging_constant = 0.01F;                // of "moving_average", in (0, 1]
+  double averaging_constant = 0.01;                // of "moving_average", in [2^-126, 1]
   float_range_t float_range{};
   // Absent: float32 (float4: e8m0). float8_e4m3fn, of float4: a code per unit times a float for the tensor (NVFP4).
   std::optional<lutra::dtype> scale_dtype{};
@@ -179,8 +179,9 @@ inline void check(const quantization_spec& s, std::string_view where) {
     }
   }
   check_scale_rules(s, at);
-  if (!(s.averaging_constant > 0.0F && s.averaging_constant <= 1.0F)) {
-    bad("averaging_constant out of range", text_of(s.averaging_constant), "(0, 1]");
+  // Of an average kept in float a smaller weight would be 0.
+  if (!(s.averaging_constant >= 0x1p-126 && s.averaging_constant <= 1.0)) {
+    bad("averaging_constant out of range", text_of(s.averaging_constant), "2^-126 .. 1");
   }
   const auto& [lo, hi] = s.float_range;
   const auto finite = [](float x) { return x - x == 0.0F; };

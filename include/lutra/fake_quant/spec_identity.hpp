@@ -31,7 +31,7 @@ inline void save_identity(state_writer& w, const quantization_spec& s, target t)
   w.text(name_of(s.qscheme));
   w.u8(static_cast<std::uint8_t>(s.qformulation));
   w.text(text_of(s.granularity));
-  w.f32(s.averaging_constant);
+  w.f32(static_cast<float>(s.averaging_constant));
   for (const auto& end : {s.float_range.lo, s.float_range.hi}) {
     w.u8(end ? 1 : 0);
     w.f32(end.value_or(0.0F));
@@ -111,6 +111,10 @@ inline identity_difference difference_of(const quantization_spec& theirs, target
   };
   if (theirs.enabled != mine.enabled) {
     return as_written("enabled ", [](const auto& s) { return text_of(s.enabled); });
+  }
+  if (theirs.averaging_constant != mine.averaging_constant) {  // but not as floats
+    return as_written("averaging_constant ",
+                      [](const auto& s) { return text_of(s.averaging_constant); });
   }
   if (theirs.scale_dtype != mine.scale_dtype) {  // one of them absent, or a default
     return as_written("scale_dtype ", [](const auto& s) {

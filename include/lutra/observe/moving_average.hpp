@@ -10,7 +10,7 @@
 // One thread at a time; const members may be shared.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <lutra/core/strict_fp.hpp>
 #include <lutra/number/bfloat16.hpp>
 #include <lutra/observe/range_input.hpp>
@@ -18,8 +18,8 @@
 LUTRA_STRICT_FP_BEGIN
 namespace lutra::inline LUTRA_ABI {
 
-// Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types, whose constant is
-// a double: the shortest decimal that reads as the spec's.
+// Type of the running state. float32 and bfloat16 reproduce the reference on tensors of these types: it multiplies by c
+// and by 1 - c, each a double rounded to float.
 enum class running_type : unsigned char { float64, float32, bfloat16 };
 
 enum class averaging : unsigned char { from_first, count_aware };
@@ -30,9 +30,8 @@ class moving_average {
                           lutra::averaging averaging = lutra::averaging::from_first)
       : input_(spec),
         constant_(spec.averaging_constant),
-        kept_(type == running_type::float64
-                  ? 1.0 - static_cast<double>(constant_)
-                  : static_cast<double>(static_cast<float>(1.0 - decimal_of(constant_)))),
+        fresh_(weight(type, constant_)),
+        kept_(weight(type, 1.0 - constant_)),
         type_(type),
         averaging_(averaging) {}
 
@@ -156,29 +155,23 @@ class moving_average {
     if (type_ == running_type::float32) return static_cast<double>(narrow);
     return static_cast<double>(static_cast<float>(bfloat16(narrow)));
   }
-  // Products rounded separately. The narrow types multiply by c and 1 - c rounded to float.
+  static double weight(running_type type, double w) noexcept {
+    return type == running_type::float64 ? w : static_cast<double>(static_cast<float>(w));
+  }
+  // Products rounded separately.
   double average(double fresh, double running) const noexcept {
-    const double c = static_cast<double>(constant_);
-    if (type_ == running_type::float64) return stored(c * fresh + kept_ * running);
-    return stored(stored(c * fresh) + stored(kept_ * running));
+    if (type_ == running_type::float64) return stored(fresh_ * fresh + kept_ * running);
+    return stored(stored(fresh_ * fresh) + stored(kept_ * running));
   }
   // Of n batches together: c * (1 + kept + kept^2 + ..), summed, for 1 - kept^n would cancel where c is small.
   double weights_of(std::int64_t n) const noexcept {
-    double kept = kept_, sum = 0, block = static_cast<double>(constant_), after = 1;
+    double kept = kept_, sum = 0, block = fresh_, after = 1;
     for (; n > 0; n >>= 1, block += block * kept, kept *= kept) {
       if ((n & 1) == 0) continue;
       sum += after * block;
       after *= kept;
     }
     return sum;
-  }
-  // The double nearest to the shortest decimal that reads as c in (0, 1]: 0.9 for 0.9F, whose 1 - c is another float.
-  static double decimal_of(float c) noexcept {
-    for (double ten = 10; ten <= 1e12; ten *= 10) {
-      const double decimal = std::round(static_cast<double>(c) * ten) / ten;
-      if (static_cast<float>(decimal) == c) return decimal;
-    }
-    return static_cast<double>(c);
   }
   static double power(double x, std::int64_t n) noexcept {
     double p = 1;
@@ -187,8 +180,8 @@ class moving_average {
   }
 
   range_input input_;
-  float constant_;
-  double kept_;  // 1 - constant_; of the narrow types rounded to float, as their products are
+  double constant_;
+  double fresh_, kept_;  // what a batch and what was there before it is multiplied by
   running_type type_;
   lutra::averaging averaging_;
   std::vector<unit> state_;

@@ -17,13 +17,13 @@ inline constexpr std::uint32_t saved_observer_version = 3;
 // Without the grid of the units (observe/seen_units.hpp).
 inline constexpr std::uint32_t saved_observer_oldest = 2;
 
-// What of a spec decides how tensors are observed.
+// What of a spec decides how tensors are observed; the averaging constant as a float.
 inline std::string observation_of(const quantization_spec& spec) {
   const auto end = [](const std::optional<float>& x) { return x ? text_of(*x) : "free"; };
   return text_of(spec.granularity) +
          (spec.short_groups == short_groups::allow ? ", short groups" : "") + ", float_range " +
          end(spec.float_range.lo) + " .. " + end(spec.float_range.hi) + ", averaging_constant " +
-         text_of(spec.averaging_constant);
+         text_of(static_cast<float>(spec.averaging_constant));
 }
 
 // `key` says what kind it is, as for make_observer; `spec` is the one it was made with.

@@ -67,12 +67,12 @@ TEST_CASE("reader: scale rules, there and back") {
 TEST_CASE("reader: names, ranges and observers' keys") {
   const auto s = read_as<quantization_spec>(
       R"({"dtype": "float8_e4m3", "float_range": [-1, null], "qparam_calculator_cls": "mine",
-          "averaging_constant": 0.1, "short_groups": "allow"})");
+          "averaging_constant": 0.12345678901, "short_groups": "allow"})");
   CHECK(s.dtype == dtype::float8_e4m3fn);
   CHECK(s.float_range.lo == -1.0F);
   CHECK_FALSE(s.float_range.hi);
   CHECK(s.qparam_calculator == "mine");
-  CHECK(s.averaging_constant == 0.1F);
+  CHECK(s.averaging_constant == 0.12345678901);
   CHECK(s.short_groups == short_groups::allow);
   CHECK(s == read_as<quantization_spec>(json_writer::write(s).dump()));
 }
