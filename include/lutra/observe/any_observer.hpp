@@ -12,6 +12,7 @@
 #include <lutra/observe/histogram_observer.hpp>
 #include <lutra/observe/moving_average.hpp>
 #include <lutra/observe/observer_keys.hpp>
+#include <lutra/observe/placed.hpp>
 #include <lutra/observe/static_range.hpp>
 #include <lutra/observe/statistics.hpp>
 #include <lutra/observe/torch_histogram.hpp>
@@ -29,15 +30,14 @@ class any_observer {
  public:
   template <class O>
   requires(!std::same_as<O, any_observer> && observer<O>) any_observer(O o)
-      : table_(&table_of<O>), object_(new O(std::move(o))) {}
+      : table_(&table_of<boxed<O>>), object_(new boxed<O>(std::move(o))) {}
   any_observer(const any_observer& other)
-      : table_(other.table_), object_(other.table_->clone(other.object_)), seen_(other.seen_) {}
+      : table_(other.table_), object_(other.table_->clone(other.object_)) {}
   any_observer(any_observer&& other) noexcept
-      : table_(other.table_), object_(std::exchange(other.object_, nullptr)), seen_(other.seen_) {}
+      : table_(other.table_), object_(std::exchange(other.object_, nullptr)) {}
   any_observer& operator=(any_observer other) noexcept {
     std::swap(table_, other.table_);
     std::swap(object_, other.object_);
-    std::swap(seen_, other.seen_);
     return *this;
   }
   ~any_observer() {
@@ -45,24 +45,16 @@ class any_observer {
   }
 
   void observe(tensor_view<const float> x) { table_->observe(object_, x); }
-  void reset() {
-    table_->reset(object_);
-    seen_ = {};
-  }
+  void reset() { table_->reset(object_); }
   index_t units() const { return table_->units(object_); }
   std::int64_t samples() const { return table_->samples(object_); }
   std::int64_t nonfinite() const { return table_->nonfinite(object_); }
   void range(std::span<float> lo, std::span<float> hi) const { table_->range(object_, lo, hi); }
   void save(state_writer& w) const { table_->save(object_, w); }
-  void load(state_reader& r) {
-    table_->load(object_, r);
-    seen_ = {};
-  }
-  // Of kinds that cannot say (placed_observer), what learn() was told; that is not saved.
-  const seen_units& seen() const { return table_->seen != nullptr ? table_->seen(object_) : seen_; }
-  void learn(const seen_units& units) {
-    table_->learn != nullptr ? table_->learn(object_, units) : seen_.add(units);
-  }
+  void load(state_reader& r) { table_->load(object_, r); }
+  // Of kinds that cannot say, what learn() was told (placed.hpp).
+  const seen_units& seen() const { return table_->seen(object_); }
+  void learn(const seen_units& units) { table_->learn(object_, units); }
   // False for kinds that cannot say.
   bool within(float bound) const {
     return table_->within != nullptr && table_->within(object_, bound);
@@ -80,6 +72,12 @@ class any_observer {
   void append(const any_observer& later) { combine(table_->append, later, "any_observer::append"); }
 
  private:
+  template <class O> struct box { using type = O; };
+  template <class O>
+  requires(!placed_observer<O>) struct box<O> {
+    using type = placed<O>;
+  };
+  template <class O> using boxed = typename box<O>::type;
   struct table {
     void (*destroy)(void*);
     void* (*clone)(const void*);
@@ -91,11 +89,11 @@ class any_observer {
     void (*range)(const void*, std::span<float>, std::span<float>);
     void (*save)(const void*, state_writer&);
     void (*load)(void*, state_reader&);
-    void (*merge)(void*, const void*);       // null: not mergeable
-    void (*append)(void*, const void*);      // null: not appendable
-    bool (*within)(const void*, float);      // null: not bounded
-    const seen_units& (*seen)(const void*);  // both null: not placed
+    const seen_units& (*seen)(const void*);
     void (*learn)(void*, const seen_units&);
+    void (*merge)(void*, const void*);   // null: not mergeable
+    void (*append)(void*, const void*);  // null: not appendable
+    bool (*within)(const void*, float);  // null: not bounded
   };
   template <class O> static O& as(void* p) { return *static_cast<O*>(p); }
   template <class O> static const O& as(const void* p) { return *static_cast<const O*>(p); }
@@ -120,20 +118,6 @@ class any_observer {
       return nullptr;
     }
   }
-  template <class O> static constexpr auto seen_of() -> const seen_units& (*)(const void*) {
-    if constexpr (placed_observer<O>) {
-      return [](const void* p) -> const seen_units& { return as<O>(p).seen(); };
-    } else {
-      return nullptr;
-    }
-  }
-  template <class O> static constexpr auto learn_of() -> void (*)(void*, const seen_units&) {
-    if constexpr (placed_observer<O>) {
-      return [](void* p, const seen_units& units) { as<O>(p).learn(units); };
-    } else {
-      return nullptr;
-    }
-  }
   template <class O>
   static constexpr table table_of = {
       [](void* p) { delete static_cast<O*>(p); },
@@ -146,11 +130,11 @@ class any_observer {
       [](const void* p, std::span<float> lo, std::span<float> hi) { as<O>(p).range(lo, hi); },
       [](const void* p, state_writer& w) { as<O>(p).save(w); },
       [](void* p, state_reader& r) { as<O>(p).load(r); },
+      [](const void* p) -> const seen_units& { return as<O>(p).seen(); },
+      [](void* p, const seen_units& units) { as<O>(p).learn(units); },
       merge_of<O>(),
       append_of<O>(),
-      within_of<O>(),
-      seen_of<O>(),
-      learn_of<O>()};
+      within_of<O>()};
 
   void combine(void (*function)(void*, const void*), const any_observer& other, const char* where) {
     if (table_ != other.table_) {
@@ -162,14 +146,12 @@ class any_observer {
             "a kind without it", std::string(combined_by()));
     }
     function(object_, other.object_);
-    seen_.add(other.seen_);
   }
 
   const table* table_;
   void* object_;
-  seen_units seen_;  // empty of kinds that say
 };
-static_assert(observer<any_observer>);
+static_assert(placed_observer<any_observer>);
 
 using observer_factory = any_observer (*)(const quantization_spec&);
 

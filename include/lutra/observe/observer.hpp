@@ -40,7 +40,7 @@ concept mergeable_observer = observer<O> && requires(O& o, const O& c) { o.merge
 template <class O>
 concept appendable_observer = observer<O> && requires(O& o, const O& c) { o.append(c); };
 
-// Says where the units of the tensors observed lie, and can be told. Optional: any_observer keeps it for the others.
+// Says where the units of the tensors observed lie, and can be told. Optional: placed.hpp makes it of any other.
 template <class O>
 concept placed_observer = observer<O> && requires(O& o, const O& c, const seen_units& units) {
   { c.seen() } -> std::same_as<const seen_units&>;
