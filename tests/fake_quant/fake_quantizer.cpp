@@ -507,11 +507,13 @@ class costly : public static_range {
     static_range::observe(x);
     for_each_element(x, [&](float e) { largest_ = std::max(largest_, std::fabs(e)); });
   }
+  index_t state_bytes() const { return bytes; }
   bool within(float bound) const {
     ++asked;
     return largest_ <= bound;
   }
   static inline int copies = 0, asked = 0;
+  static inline index_t bytes = 1 << 14;
 
  private:
   float largest_ = 0;
@@ -529,6 +531,16 @@ TEST_CASE("fake_quantizer: large statistics are copied in training only near the
   forward(f, wide);
   CHECK(costly::copies == 1);
   CHECK(f.samples() == 4 * 32);
+  // And where that is cheaper than to look at the tensor: of no more bytes than it has elements.
+  for (const auto& [bytes, expected] : {std::pair<index_t, int>{33, 0}, {32, 1}, {0, 1}}) {
+    fake_quantizer h({.qparam_calculator = "costly"}, target::activation);
+    costly::copies = costly::asked = 0;
+    costly::bytes = bytes;
+    forward(h, sample(shape{4, 8}, 46));
+    CHECK(costly::copies == expected);
+    CHECK(costly::asked == 1 - expected);
+  }
+  costly::bytes = 1 << 14;
   // A range may lie beyond the data: a quarter of what parameters can be derived from is the limit.
   tensor<float> nearly = sample(shape{4, 8}, 45);
   nearly[31] = 0x1.8p123F;

@@ -117,6 +117,7 @@ TEST_CASE("any_observer: those that can say whether all they saw lies within a b
                               .granularity = granularity::per_channel(0)};
     any_observer o = make_observer(key, s);
     CHECK(o.within(1.0F) == can);
+    CHECK(o.state_bytes() == (can ? 8 * 2048 : 0));  // a histogram to begin with
     for (int batch = 0; batch < 4; ++batch) {
       tensor<float> x(shape{3, 40});
       float largest = 0;
@@ -126,6 +127,7 @@ TEST_CASE("any_observer: those that can say whether all they saw lies within a b
       x[7] = nan;
       x[50] = std::numeric_limits<float>::infinity();
       o.observe(view(x));
+      CHECK(o.state_bytes() == (can ? (1 + 3) * 8 * 2048 : 0));
       for (const float e : x.elements())
         largest = std::isfinite(e) ? std::max(largest, std::fabs(e)) : largest;
       if (batch == 0) CHECK_FALSE(o.within(std::nextafter(largest, 0.0F)));
@@ -143,6 +145,7 @@ TEST_CASE("any_observer: those that can say whether all they saw lies within a b
   using strict = finite_only<histogram_mse>;
   static_assert(bounded_observer<strict> && !bounded_observer<finite_only<static_range>>);
   CHECK(any_observer(strict(quantization_spec{})).within(0.0F));
+  CHECK(any_observer(strict(quantization_spec{})).state_bytes() == 8 * 2048);
 }
 
 TEST_CASE("any_observer: where the units lie, whether the kind knows or not") {

@@ -39,9 +39,14 @@ static_assert(placed_observer<alone> && !mergeable_observer<alone> && !appendabl
 static_assert(mergeable_observer<merged> && !appendable_observer<merged>);
 static_assert(appendable_observer<appended> && !mergeable_observer<appended>);
 static_assert(!bounded_observer<alone>);
+struct wide_counter : counter<combined::no_way> {
+  index_t state_bytes() const { return 100; }
+  bool within(float bound) const { return bound >= 3.0F; }
+};
+static_assert(bounded_observer<placed<wide_counter>>);
 static_assert(placed_observer<global_min_max>);  // so there is no placed one of it
 
-const seen_units units = seen_units::of(grid_of(granularity::per_block(2, 1), {2, 4}, "test"));
+const seen_units told_units = seen_units::of(grid_of(granularity::per_block(2, 1), {2, 4}, "test"));
 
 TEST_CASE("placed: as the observer itself") {
   alone o{counter<combined::no_way>()};
@@ -55,13 +60,17 @@ TEST_CASE("placed: as the observer itself") {
   CHECK(hi == 3.0F);
   o.reset();
   CHECK(o.samples() == 0);
+  const placed<wide_counter> large{wide_counter()};
+  CHECK(large.state_bytes() == 100);
+  CHECK(large.within(3.0F));
+  CHECK_FALSE(large.within(2.0F));
 }
 
 TEST_CASE("placed: says what it was told, until it is reset or loaded") {
   alone o{counter<combined::no_way>()};
   o.observe(view(std::vector<float>{1, 2, 3}));
   CHECK(o.seen().count() == 0);  // nobody told it
-  o.learn(units);
+  o.learn(told_units);
   CHECK(o.seen().grid() == shape{2, 2});
   CHECK(alone(o).seen().grid() == shape{2, 2});
   state_writer w;
@@ -71,7 +80,7 @@ TEST_CASE("placed: says what it was told, until it is reset or loaded") {
   r.expect_end();
   CHECK(o.samples() == 3);
   CHECK(o.seen().count() == 0);
-  o.learn(units);
+  o.learn(told_units);
   o.reset();
   CHECK(o.seen().count() == 0);
 }
@@ -81,12 +90,12 @@ TEST_CASE("placed: two that become one know what either was told") {
   merged a{counter<combined::by_merging>()}, b{counter<combined::by_merging>()};
   appended c{counter<combined::by_appending>()}, d{counter<combined::by_appending>()};
   b.observe(view(x));
-  b.learn(units);
+  b.learn(told_units);
   a.merge(b);
   CHECK(a.samples() == 2);
   CHECK(a.seen().grid() == shape{2, 2});
   d.observe(view(x));
-  d.learn(units);
+  d.learn(told_units);
   c.append(d);
   CHECK(c.samples() == 2);
   CHECK(c.seen().grid() == shape{2, 2});

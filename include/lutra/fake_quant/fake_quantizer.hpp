@@ -189,7 +189,7 @@ class fake_quantizer : public qat_switches {
     const auto seen = fit_.take(spec_, x.extents(), units());
     if (!seen) return false;
     if (observer_enabled() && !settled()) {
-      !fake_quant_enabled() || is_narrow(x, *seen) ? observe_units(x, *seen) : try_units(x, *seen);
+      !fake_quant_enabled() || is_narrow(x) ? observe_units(x, *seen) : try_units(x, *seen);
     }
     if (!fake_quant_enabled()) return false;
     check_observed();
@@ -215,9 +215,9 @@ class fake_quantizer : public qat_switches {
     if (!o.seen().grid()) o.learn(seen_units::of(seen));
   }
   // Whether parameters can be derived after x, as far as its magnitudes and the observer can tell: only statistics
-  // that are large can. False as well where a copy of 16 KiB per unit costs less than to look.
-  bool is_narrow(const tensor_view<const float>& x, const block_grid& seen) const {
-    if (x.size() / (1 << 14) >= seen.count()) return false;
+  // that are large can. False as well where to copy them costs less than to look at x, an element for a byte.
+  bool is_narrow(const tensor_view<const float>& x) const {
+    if (x.size() >= observer_.state_bytes()) return false;
     const float most = safe_magnitude(spec_) / 4;  // a range may lie beyond the elements
     const auto& [lo, hi] = spec_.float_range;
     if (-lo.value_or(0.0F) > most || hi.value_or(0.0F) > most || !observer_.within(most)) {

@@ -55,7 +55,10 @@ class any_observer {
   // Of kinds that cannot say, what learn() was told (placed.hpp).
   const seen_units& seen() const { return table_->seen(object_); }
   void learn(const seen_units& units) { table_->learn(object_, units); }
-  // False for kinds that cannot say.
+  // Of kinds that are not bounded: nothing worth saying, and false.
+  index_t state_bytes() const {
+    return table_->state_bytes != nullptr ? table_->state_bytes(object_) : 0;
+  }
   bool within(float bound) const {
     return table_->within != nullptr && table_->within(object_, bound);
   }
@@ -91,9 +94,10 @@ class any_observer {
     void (*load)(void*, state_reader&);
     const seen_units& (*seen)(const void*);
     void (*learn)(void*, const seen_units&);
-    void (*merge)(void*, const void*);   // null: not mergeable
-    void (*append)(void*, const void*);  // null: not appendable
-    bool (*within)(const void*, float);  // null: not bounded
+    void (*merge)(void*, const void*);    // null: not mergeable
+    void (*append)(void*, const void*);   // null: not appendable
+    index_t (*state_bytes)(const void*);  // both null: not bounded
+    bool (*within)(const void*, float);
   };
   template <class O> static O& as(void* p) { return *static_cast<O*>(p); }
   template <class O> static const O& as(const void* p) { return *static_cast<const O*>(p); }
@@ -107,6 +111,13 @@ class any_observer {
   template <class O> static constexpr auto append_of() -> void (*)(void*, const void*) {
     if constexpr (appendable_observer<O>) {
       return [](void* a, const void* b) { as<O>(a).append(as<O>(b)); };
+    } else {
+      return nullptr;
+    }
+  }
+  template <class O> static constexpr auto state_bytes_of() -> index_t (*)(const void*) {
+    if constexpr (bounded_observer<O>) {
+      return [](const void* p) -> index_t { return as<O>(p).state_bytes(); };
     } else {
       return nullptr;
     }
@@ -134,6 +145,7 @@ class any_observer {
       [](void* p, const seen_units& units) { as<O>(p).learn(units); },
       merge_of<O>(),
       append_of<O>(),
+      state_bytes_of<O>(),
       within_of<O>()};
 
   void combine(void (*function)(void*, const void*), const any_observer& other, const char* where) {
@@ -151,7 +163,7 @@ class any_observer {
   const table* table_;
   void* object_;
 };
-static_assert(placed_observer<any_observer>);
+static_assert(placed_observer<any_observer> && bounded_observer<any_observer>);
 
 using observer_factory = any_observer (*)(const quantization_spec&);
 

@@ -48,6 +48,7 @@ template <observer O> class finite_only {
   void range(std::span<float> lo, std::span<float> hi) const { observer_.range(lo, hi); }
   void save(state_writer& w) const { observer_.save(w); }
   void load(state_reader& r) { observer_.load(r); }
+  index_t state_bytes() const requires bounded_observer<O> { return observer_.state_bytes(); }
   bool within(float bound) const requires bounded_observer<O> { return observer_.within(bound); }
   const O& statistics() const noexcept { return observer_; }
 

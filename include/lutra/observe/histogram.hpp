@@ -112,6 +112,8 @@ class histogram {
   }
 
   index_t bins() const noexcept { return static_cast<index_t>(counts_.size()); }
+  // Memory of its counts.
+  index_t count_bytes() const noexcept { return bins() * static_cast<index_t>(sizeof(counts_[0])); }
   std::span<const std::uint64_t> counts() const noexcept { return counts_; }
   const bin_lattice& lattice() const noexcept { return lattice_; }
   float min() const noexcept { return min_; }  // 0 before the first finite element

@@ -71,6 +71,9 @@ template <range_selection Selection> class histogram_observer {
       hi[u] = input_.high_end(r.hi);
     }
   }
+  index_t state_bytes() const noexcept {
+    return static_cast<index_t>(unit_.size() + 1) * empty_.count_bytes();
+  }
   // O(units).
   bool within(float bound) const noexcept {
     return std::ranges::all_of(
@@ -122,6 +125,6 @@ using histogram_percentile = histogram_observer<percentile_range>;
 using histogram_mse = histogram_observer<mse_range>;
 using histogram_entropy = histogram_observer<entropy_range>;
 static_assert(mergeable_observer<histogram_percentile> && mergeable_observer<histogram_mse> &&
-              mergeable_observer<histogram_entropy>);
+              mergeable_observer<histogram_entropy> && bounded_observer<histogram_mse>);
 
 }  // namespace lutra::inline LUTRA_ABI

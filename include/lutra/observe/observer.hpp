@@ -47,11 +47,13 @@ concept placed_observer = observer<O> && requires(O& o, const O& c, const seen_u
   o.learn(units);                                     // those of a tensor that could be observed now
 };
 
-// Says, without reading any tensor, whether all finite elements observed lie within +-bound, and free ends of the range
-// within four times that; false is always right. Optional, for observers of many bytes per unit: a fake-quantizer in
-// training copies the others before each tensor, which may be too wide.
+// Optional, for observers whose copies cost: a fake-quantizer in training copies the others before each tensor, which
+// may be too wide.
 template <class O>
 concept bounded_observer = observer<O> && requires(const O& c, float bound) {
+  { c.state_bytes() } -> std::convertible_to<index_t>;  // what a copy of it writes, about
+  // Whether all finite elements observed lie within +-bound, and free ends of the range within four times that, without
+  // reading any tensor; false is always right.
   { c.within(bound) } -> std::convertible_to<bool>;
 };
 // clang-format on

@@ -38,6 +38,7 @@ requires(!placed_observer<O>) class placed {
     observer_.append(later.observer_);
     seen_.add(later.seen_);
   }
+  index_t state_bytes() const requires bounded_observer<O> { return observer_.state_bytes(); }
   bool within(float bound) const requires bounded_observer<O> { return observer_.within(bound); }
 
  private:
