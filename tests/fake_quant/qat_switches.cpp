@@ -1,3 +1,4 @@
+#include <lutra/fake_quant/fake_quantizer.hpp>
 #include <lutra/fake_quant/qat_switches.hpp>
 
 #include "../errors.hpp"
@@ -5,7 +6,21 @@
 using namespace lutra;
 
 namespace {
-void load(qat_switches& s, const state_writer& w) {
+template <class S>
+concept saves_its_schedule = requires(S& s, state_writer& w, state_reader& r) {
+  s.save_schedule(w);
+  s.load_schedule(r);
+};
+static_assert(!saves_its_schedule<qat_switches> && !saves_its_schedule<fake_quantizer>);
+
+// What fake_quantizer sees of it.
+struct part_of_state : qat_switches {
+  using qat_switches::load_schedule;
+  using qat_switches::save_schedule;
+};
+static_assert(saves_its_schedule<part_of_state>);
+
+void load(part_of_state& s, const state_writer& w) {
   state_reader r(w.bytes(), "test");
   s.load_schedule(r);
   r.expect_end();
@@ -45,7 +60,7 @@ TEST_CASE("qat_switches: by hand, by schedule, aside and back") {
 TEST_CASE("qat_switches: schedule and steps come back, contradictions do not") {
   for (const auto& schedule : {std::optional<qat_schedule>(), std::optional(qat_schedule{1, 2, 3}),
                                std::optional(qat_schedule{0, 4})}) {
-    qat_switches s, loaded;
+    part_of_state s, loaded;
     s.set_schedule(schedule);
     s.set_steps(2);
     loaded.set_schedule(qat_schedule{5, 6});
@@ -67,7 +82,7 @@ TEST_CASE("qat_switches: schedule and steps come back, contradictions do not") {
     for (const std::int64_t v : {observer, fake_quant, std::int64_t{-1}}) w.i64(v);
     return w;
   };
-  qat_switches s;
+  part_of_state s;
   load(s, saved(7, 1, 1, 1));
   CHECK(s.steps() == 7);
   CHECK_ERROR(load(s, saved(-1, 1, 1, 1)), corrupt_data, "number of steps");

@@ -61,6 +61,8 @@ class qat_switches {
   bool observer_enabled() const noexcept { return observer_enabled_; }
   bool fake_quant_enabled() const noexcept { return fake_quant_enabled_; }
 
+ protected:
+  // Schedule and steps, as parts of a state that is saved whole.
   void save_schedule(state_writer& w) const {
     const qat_schedule s = schedule_.value_or(qat_schedule{});
     w.i64(steps_);
