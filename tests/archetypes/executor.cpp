@@ -1,7 +1,9 @@
-// The poorest executor: move only, no default construction.
+// The poorest executor: move only, no default construction, does not say whether it is serial.
 #include <doctest/doctest.h>
 #include <lutra/core/executor.hpp>
+#include <lutra/core/executor_ref.hpp>
 #include <lutra/flow/palettizer.hpp>
+#include <lutra/runtime/gemm.hpp>
 
 #include "graph/toy_graph.hpp"
 
@@ -16,6 +18,12 @@ class poor_executor {
   }
 };
 static_assert(lutra::executor<poor_executor>);
+template <class E>
+concept says_whether_serial = requires(const E& e) {
+  e.is_serial();
+};
+static_assert(!says_whether_serial<poor_executor>);
+static_assert(says_whether_serial<lutra::executor_ref>);  // for any, as below
 }  // namespace
 
 TEST_CASE("archetypes: the poorest executor runs palettize and the palettizer") {
@@ -31,4 +39,24 @@ TEST_CASE("archetypes: the poorest executor runs palettize and the palettizer") 
   lutra::kmeans_palettizer palettizer(g, {}, {}, poor_executor(1));
   palettizer.prepare();
   CHECK(palettizer.finalize().weights.size() == 1);
+}
+
+TEST_CASE("archetypes: the poorest executor runs kernels that ask whether it is serial") {
+  lutra::random_stream random(3);
+  lutra::tensor<float> weight(lutra::shape{70, 96});
+  for (float& e : weight.elements()) e = static_cast<float>(random.normal());
+  const lutra::palettization_spec spec{.n_bits = 4,
+                                       .lut_qspec = lutra::int8_symmetric_with_clipping};
+  const poor_executor poor(1);
+  CHECK_FALSE(lutra::is_serial(poor));
+  CHECK_FALSE(lutra::is_serial(lutra::executor_ref(poor)));
+  const auto p = lutra::palettize(weight, spec, {}, poor);
+  CHECK(p.lut == lutra::palettize(weight, spec).lut);
+  const lutra::lut_matrix w = lutra::make_lut_matrix(lutra::pack(p));
+  lutra::tensor<std::int8_t> x(lutra::shape{9, 96});
+  for (std::int8_t& e : x.elements()) e = static_cast<std::int8_t>(random.below(255) - 127);
+  lutra::tensor<std::int32_t> out(lutra::shape{9, 70}), expected(lutra::shape{9, 70});
+  lutra::gemm(poor, w, x, out);
+  lutra::gemm(w, x, expected);
+  CHECK(out == expected);
 }

@@ -4,6 +4,8 @@
 
 #include "core/check_executor.hpp"
 
+#include <type_traits>
+
 namespace {
 
 TEST_CASE("executor: serial_executor keeps the contract, in order") {
@@ -56,6 +58,7 @@ struct pool_of {
   template <class F> void bulk(lutra::index_t n, F&& f) const { own_executor{}.bulk(n, f); }
 };
 static_assert(lutra::is_serial(lutra::serial_executor{}));
+static_assert(std::is_final_v<lutra::serial_executor>);
 static_assert(!lutra::is_serial(own_executor{}));  // says nothing
 
 TEST_CASE("executor: whether it is serial is what it says, else no") {

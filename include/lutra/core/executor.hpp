@@ -17,6 +17,7 @@ namespace lutra::inline LUTRA_ABI {
 template <class E>
 concept executor = requires(const E& e, void (*f)(index_t)) {
   e.bulk(index_t{}, f);  // f is called once for each index below n; calls may be concurrent
+  // Optional: bool is_serial() const, see below.
 };
 // clang-format on
 
@@ -30,8 +31,9 @@ template <executor E> constexpr bool is_serial(const E& e) {
   }
 }
 
-// Runs everything on the calling thread, in order. Stateless, safe to share.
-struct serial_executor {
+// Runs everything on the calling thread, in order. Stateless, safe to share. Not to be derived from: what runs
+// otherwise would say that it is serial.
+struct serial_executor final {
   static constexpr bool is_serial() noexcept { return true; }
   template <std::invocable<index_t> F> void bulk(index_t n, F&& f) const {
     for (index_t i = 0; i < n; ++i) f(i);
