@@ -109,8 +109,9 @@ template <editable_graph G> class quantizer {
   }
 
   // Runs one batch through the graph with the current switches; returns what graph_traits::run returns. In a scope of
-  // calibration a batch that fails on its way leaves nothing in the statistics, for a copy of each per batch (16
-  // KiB per unit of a histogram); in one of training it leaves what was observed before: save() first and load() after it.
+  // calibration a batch that fails on its way leaves nothing in the statistics, for a copy of each per batch (16 KiB
+  // per unit of a histogram; batch_undo says what that costs); in one of training it leaves what was observed before:
+  // save() first and load() after it.
   template <class Batch> decltype(auto) run(const Batch& batch) {
     need_prepared("quantizer::run");
     return execute(batch);

@@ -45,7 +45,10 @@ struct quantizer_state {
 };
 
 // What one batch changes, undone if an exception leaves the scope: of every fake-quantizer, as it was before the batch
-// reached it, and of its sample. keep() costs a copy of both, the first time; memory likewise.
+// reached it, and of its sample. keep() costs a copy of both, the first time; memory likewise. Of averages
+// that is below 1 % of observing, of histograms the more the fewer elements a unit has: measured for 64 images, 1 % for
+// 16 channels of 28 x 28, 3 % for 32 of 14 x 14, 23 % for 64 of 7 x 7, and of one element six times (128 channels) to
+// 20 times (1024: 7 ms) what observing costs.
 class batch_undo {
  public:
   // State and samples are those of the same groups. `current` is this object while it lives.
