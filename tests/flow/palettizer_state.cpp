@@ -1,6 +1,7 @@
 #include <lutra/flow/palettizer_state.hpp>
 
 #include <lutra/flow/palettizer.hpp>
+#include <lutra/runtime/conv_transpose.hpp>
 
 #include "errors.hpp"
 #include "nets.hpp"
@@ -147,4 +148,23 @@ TEST_CASE("palettizer_state: an adapter that throws while loading leaves the gra
     p.load(bytes);
     CHECK(p.save() == bytes);
   }
+}
+
+TEST_CASE("palettizer_state: a transposed palette is not saved, what it was made of is") {
+  random_stream random(7);
+  tensor<float> weight(shape{4, 3, 2, 2});
+  for (float& w : weight.elements()) w = static_cast<float>(random.normal());
+  const packed_palette made_of =
+      pack(palettize(weight, {.n_bits = 2, .lut_qspec = int8_symmetric}));
+  const packed_palette transposed = transposed_palette(made_of, 1);
+  state_writer out;
+  CHECK_ERROR(save_palette(out, transposed), unsupported, "transposed palette is not saved",
+              "[3, 4, 2, 2]", "palette that it was made of");
+  CHECK(out.bytes().empty());
+  const saved_palette one{.weight = "up.weight", .palette = transposed};
+  CHECK_ERROR(save_palettes({&one, 1}), unsupported, "transposed palette is not saved",
+              "up.weight");
+  save_palette(out, made_of);
+  state_reader in(out.bytes(), "test");
+  CHECK(transposed_palette(load_palette(in, "test"), 1) == transposed);
 }

@@ -287,6 +287,15 @@ TEST_CASE("saved: a palette that no node restores into is refused where a graph 
   CHECK_ERROR(ir::interpreter(both), invalid_graph, "one result is needed", "lut_to_dense");
 }
 
+TEST_CASE("saved: a transposed palette is refused, by the name of its value") {
+  ir::graph g = odd_graph();
+  const auto at = std::ranges::find(g.values, value_role::packed_state, &ir::value::role);
+  REQUIRE(at != g.values.end());
+  REQUIRE(at->palette.has_value());
+  at->palette->transposed = true;
+  CHECK_ERROR(ir::save(g), unsupported, "transposed palette is not saved", at->name.c_str());
+}
+
 TEST_CASE("saved: values that nothing mentions are refused") {
   const std::uint8_t input = static_cast<std::uint8_t>(value_role::graph_input);
   const auto written = [&](std::initializer_list<const char*> names) {

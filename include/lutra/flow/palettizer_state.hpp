@@ -102,6 +102,7 @@ inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> pa
   w.u32(format::version);
   w.u64(palettes.size());
   for (const saved_palette& s : palettes) {
+    const error_place here(s.weight);
     w.text(s.weight);
     w.f64(s.inertia);
     save_palette(w, s.palette);

@@ -70,6 +70,7 @@ class graph_writer {
     for (const value_id v : ids) out_.i64(number_[static_cast<std::size_t>(v.index)]);
   }
   void write(const value& v) {
+    const error_place here(v.name);
     out_.text(v.name);
     out_.u8(static_cast<std::uint8_t>(v.role));
     out_.u8(v.is_float ? 1 : 0);
