@@ -59,6 +59,8 @@ TEST_CASE("step_parameters: codes that a relu leaves, windows, kinds of operatio
   const ir::node pool = node_of(
       "max_pool1d", {{"kernel_size", {3}}, {"stride", {2}}, {"padding", {1}}, {"dilation", {1}}});
   CHECK(ir::kernel_of(pool, 1) == std::array<index_t, 2>{1, 3});
+  CHECK_ERROR(ir::kernel_of(node_of("max_pool1d"), 1), invalid_graph,
+              "without a literal 'kernel_size'", "'n'");
   CHECK(ir::sliding(pool, 1) == window2d::symmetric({1, 2}, {0, 1}));
   CHECK(ir::adaptive_size(node_of("p", {{"output_size", {4}}}), 2) == std::array<index_t, 2>{4, 4});
   CHECK(ir::adaptive_size(node_of("p", {{"output_size", {4}}}), 1) == std::array<index_t, 2>{1, 4});

@@ -80,6 +80,7 @@ inline std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp)
 }
 
 inline std::array<index_t, 2> kernel_of(const node& n, int axes) {
+  need_kernel_size(n);
   const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
   return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
 }

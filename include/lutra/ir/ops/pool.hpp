@@ -22,9 +22,7 @@ struct pool_shape {
 inline pool_shape pool_shape_of(const node& n, int axes, const shape& in) {
   if (in.rank() != axes + 2)
     bad_shape(n, "input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
-  if (!n.literals.contains("kernel_size")) {
-    raise(errc::invalid_graph, "pool without a literal 'kernel_size'", label(n));
-  }
+  need_kernel_size(n);
   const auto kernel = integers(n, "kernel_size", static_cast<std::size_t>(axes), 1, 1);
   pool_shape s{window_of(n, axes, in, kernel), in[0], in[1]};
   for (std::size_t axis = 0; axis < 2; ++axis) {

@@ -22,9 +22,7 @@ inline std::array<index_t, 3> three(const node& n, const char* key, index_t fall
 }
 inline volume_window pool_window_of(const node& n) {
   refuse_pool_literals(n);
-  if (!n.literals.contains("kernel_size")) {
-    raise(errc::invalid_graph, "pool without a literal 'kernel_size'", label(n));
-  }
+  need_kernel_size(n);
   const volume_window w{three(n, "kernel_size", 0, 1), three(n, "stride", 1, 1),
                         three(n, "padding", 0, 0)};
   for (const index_t d : three(n, "dilation", 1, 1)) {

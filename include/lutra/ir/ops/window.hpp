@@ -16,6 +16,11 @@ struct window : window2d {
   std::array<index_t, 2> output{1, 1};
 };
 
+// Of a pool that is not adaptive.
+inline void need_kernel_size(const node& n) {
+  if (n.literals.contains("kernel_size")) return;
+  raise(errc::invalid_graph, "pool without a literal 'kernel_size'", label(n));
+}
 // Literals of pools that would change the result and are not known here: refused, not ignored.
 inline void refuse_pool_literals(const node& n) {
   const auto refuse = [&](const char* key, double known) {
