@@ -469,3 +469,84 @@ TEST_CASE("lower: graphs that integer mode cannot run are refused by name") {
   }
   CHECK_ERROR(ir::lower(huge), unsupported, "bias does not fit int32", "row 3");
 }
+
+namespace {
+// Where lowering the network fails after edit(graph, node) of its first node of this op.
+template <class F> std::string refused_at(std::string_view op, errc code, F&& edit) {
+  ir::graph g = finalized(line_net(), random_tensor({4, 3, 16}, 12));
+  const auto at = std::ranges::find(g.order, op, [&](ir::node_id n) { return g.at(n).op; });
+  REQUIRE(at != g.order.end());
+  edit(g, g.at(*at));
+  try {
+    ir::lower(g);
+  } catch (const error& e) {
+    CAPTURE(std::string(e.what()));
+    CHECK(e.code() == code);
+    return e.where();
+  }
+  return "not refused";
+}
+}  // namespace
+
+TEST_CASE("lower: every kind of refusal begins with the node it is about, once") {
+  const std::string conv = "node 'conv1d' (conv1d)";
+  const auto literal = [](std::string key, std::vector<double> numbers) {
+    return [=](ir::graph&, ir::node& n) { n.literals.insert_or_assign(key, numbers); };
+  };
+  const auto palette = [](auto change) {
+    return [=](ir::graph& g, ir::node& n) { change(*g.at(n.operands[1]).palette); };
+  };
+  const auto parameters = [](auto change) {
+    return [=](ir::graph&, ir::node& n) { change(n.quantization); };
+  };
+  using palette_t = packed_palette;
+  using parameters_t = std::optional<qparams>;
+  // Literals, of a layer and of a pool.
+  CHECK(refused_at("conv1d", errc::invalid_graph, literal("stride", {0})) == conv);
+  CHECK(refused_at("conv1d", errc::invalid_graph, literal("stride", {1, 1})) == conv);
+  CHECK(refused_at("conv1d", errc::invalid_graph, literal("groups", {0})) == conv);
+  CHECK(refused_at("max_pool1d", errc::invalid_graph, literal("kernel_size", {0})) ==
+        "node 'max_pool1d' (max_pool1d)");
+  CHECK(refused_at("max_pool1d", errc::invalid_graph, [](ir::graph&, ir::node& n) {
+          n.literals.clear();
+        }) == "node 'max_pool1d' (max_pool1d)");
+  // Operations.
+  CHECK(refused_at("flatten", errc::unsupported,
+                   [](ir::graph&, ir::node& n) { n.op = "custom"; }) == "node 'flatten' (custom)");
+  CHECK(refused_at("flatten", errc::invalid_state, [](ir::graph&, ir::node& n) {
+          n.op = "fake_quant";
+        }) == "node 'flatten' (fake_quant)");
+  // Weights.
+  const std::string linear = "node 'linear' (linear)";
+  CHECK(refused_at("linear", errc::corrupt_data, palette([](palette_t& p) { p.codes.pop_back(); }))
+            .starts_with(linear));
+  CHECK(refused_at("conv1d", errc::corrupt_data, palette([](palette_t& p) { p.scale.clear(); }))
+            .starts_with(conv));
+  CHECK(refused_at("linear", errc::corrupt_data, palette([](palette_t& p) { p.n_bits = 9; }))
+            .starts_with(linear));
+  // Biases.
+  CHECK(refused_at("conv1d", errc::shape_mismatch, [](ir::graph& g, ir::node& n) {
+          g.at(n.operands[2]).data = tensor<float>({5});
+        }).starts_with(conv));
+  CHECK(refused_at("conv1d", errc::unsupported, [](ir::graph& g, ir::node& n) {
+          g.at(n.operands[2]).data[3] = 1e30F;
+        }).starts_with(conv));
+  // Parameters of values.
+  CHECK(refused_at("quantize", errc::invalid_graph, parameters([](parameters_t& q) { q.reset(); }))
+            .starts_with("node '"));
+  CHECK(refused_at("quantize", errc::unsupported, parameters([](parameters_t& q) {
+                     q->dtype = dtype::int4;
+                     q->quant_min = -8;
+                     q->quant_max = 7;
+                   }))
+            .starts_with("node '"));
+  CHECK(refused_at("dequantize", errc::invalid_graph,
+                   parameters([](parameters_t& q) { q->scale = {0.5F}; }))
+            .find(" (dequantize)") != std::string::npos);
+  // An activation within the layer's step.
+  const std::string clamp = refused_at("relu", errc::invalid_graph, [](ir::graph&, ir::node& n) {
+    n.op = "hardtanh";
+    n.literals = {{"min_val", {1}}, {"max_val", {-1}}};
+  });
+  CHECK(clamp.find("node 'relu' (hardtanh)") != std::string::npos);
+}

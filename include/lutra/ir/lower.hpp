@@ -48,7 +48,10 @@ class lowering {
     const node* clamp = nullptr;
   };
 
+  // Errors name the node that they are about: n, or the operation that its quantize ends (finished()).
   void lower(const node& n) {
+    const std::string name = label(n);
+    const error_place here(name);
     if (one_of(n, {"lut_to_dense", "constexpr_blockwise_shift_scale"})) return need_one_result(n);
     if (n.op == "fake_quant") {
       raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant");
@@ -154,6 +157,8 @@ class lowering {
 
   codes finished(const pending& p, const qparams& out) {
     const node& n = *p.operation;
+    const std::string name = label(n);
+    const error_place here(name);
     if (n.op == "embedding") return looked_up(n, p.clamp, out);
     const codes& x = codes_of(n.operands[0], label(n));
     if (is_activation(n)) {
@@ -182,8 +187,6 @@ class lowering {
   }
 
   codes finished_layer(const node& n, const node* activation, const codes& x, const qparams& out) {
-    const std::string name = label(n);
-    const error_place here(name);
     const int axes = axes_of(n);  // of "linear": 0
     const packed_palette p = palette_of(graph_, n, axes + 2);
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
@@ -207,8 +210,6 @@ class lowering {
   }
   codes finished_transposed(const node& n, const node* activation, const codes& x,
                             const qparams& out) {
-    const std::string name = label(n);
-    const error_place here(name);
     const int axes = axes_of(n);
     const index_t groups = integer(n, "groups", 1, 1);
     const packed_palette p = transposed_palette(palette_of(graph_, n, axes + 2), groups);
