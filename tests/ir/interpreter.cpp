@@ -41,6 +41,13 @@ TEST_CASE("interpreter: a network equals its operations called by hand") {
   const auto y =
       run("linear", {run("flatten", {p}), random_tensor({5, 36}, 4), random_tensor({5}, 5)});
   CHECK(test::same_bits(ir::interpreter(g).run(x), y));
+
+  std::vector<float> apart(static_cast<std::size_t>(2 * x.size()));  // every other float
+  const std::array<index_t, 4> strides = {72, 72, 12, 2};
+  const tensor_view<float> strided(apart.data(), x.extents(), strides);
+  index_t next = 0;
+  for_each_element(strided, [&](float& v) { v = x[next++]; });
+  CHECK(test::same_bits(ir::interpreter(g).run(strided), y));
 }
 
 TEST_CASE(

@@ -64,8 +64,11 @@ class interpreter {
   // A graph of one input and one output.
   template <class F = no_fake_quant>
   tensor<float> run(const tensor<float>& input, F&& on_fake_quant = {}) const {
-    const float_view view = lutra::view(input);
-    std::vector<tensor<float>> out = run(std::span<const float_view>(&view, 1), on_fake_quant);
+    return run(lutra::view(input), on_fake_quant);
+  }
+  template <class F = no_fake_quant>
+  tensor<float> run(const float_view& input, F&& on_fake_quant = {}) const {
+    std::vector<tensor<float>> out = run(std::span<const float_view>(&input, 1), on_fake_quant);
     if (out.size() != 1) {
       raise(errc::invalid_argument, "the graph does not have one output", "ir::interpreter::run",
             text_of(out.size()), "1");
