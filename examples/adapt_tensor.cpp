@@ -41,12 +41,12 @@ template <> struct lutra::tensor_traits<acme::blob> {
 };
 static_assert(lutra::writable_tensor<acme::blob>);  // a mistake in the lines above shows up here
 
-// From now on every function of lutra takes the type.
+// From now on palettize, restore and the products take the type itself, all else its lutra::view(blob).
 double palettize_in_place(acme::blob& weight) {
   const acme::blob& before = weight;
   const lutra::palette<float> palette =
       lutra::palettize(before, {.n_bits = 4, .lut_qspec = lutra::int8_symmetric_with_clipping});
-  lutra::restore(lutra::pack(palette), lutra::view(weight));  // written through the strides
+  lutra::restore(lutra::pack(palette), weight);  // written through the strides
   return palette.inertia[0];
 }
 // [adapt]

@@ -164,10 +164,21 @@ TEST_CASE("restore: into a strided view, the gaps stay") {
   }
 }
 
+TEST_CASE("restore: into any tensor that can be written") {
+  const auto packed = lutra::pack(lutra::palettize(test::normal_weight({12}, 7), {.n_bits = 2}));
+  const auto dense = lutra::restore(packed);
+  std::vector<float> values(12);
+  lutra::restore(packed, values);
+  CHECK(values == dense.elements());
+  lutra::tensor<lutra::half> halves({12});
+  lutra::restore<lutra::simd::portable>(packed, halves);
+  CHECK(same_bits(halves, dense.elements()));
+}
+
 TEST_CASE("restore: refuses another shape and corrupt data") {
   auto packed = lutra::pack(lutra::palettize(test::normal_weight({3, 4}, 7), {.n_bits = 2}));
   lutra::tensor<float> out({4, 3});
-  CHECK_ERROR(lutra::restore(packed, lutra::view(out)), shape_mismatch, "[4, 3]", "[3, 4]");
+  CHECK_ERROR(lutra::restore(packed, out), shape_mismatch, "[4, 3]", "[3, 4]");
   packed.codes.clear();
   CHECK_ERROR(lutra::restore(packed), corrupt_data, "code stream");
 }

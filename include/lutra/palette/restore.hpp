@@ -165,6 +165,15 @@ void restore(const packed_palette& p, tensor_view<T> out) {
   for_each_element(out, [&](T& x) { x = values[next++]; });
 }
 
+// The same into any tensor that can be written (tensor/traits.hpp).
+template <class Out>
+concept restorable_tensor =
+    writable_tensor<Out> && restorable<element_t<Out>> && !is_tensor_view<std::remove_cvref_t<Out>>;
+template <class Level = simd::native, restorable_tensor Out>
+void restore(const packed_palette& p, Out&& out) {
+  restore<Level>(p, view(out));
+}
+
 // The dense weight; restore<half>(p) and so on.
 template <restorable T = float, class Level = simd::native>
 tensor<T> restore(const packed_palette& p) {
