@@ -32,6 +32,9 @@ TEST_CASE("text: what is not JSON is named with its position") {
     CHECK(e.value().find(" at byte ") != std::string::npos);
   }
   CHECK(error_of("[1, x]").value().ends_with("at byte 5"));
+  CHECK(error_of(R"({"a": {)").value() == "the end of the text at byte 8");
+  CHECK(error_of("").value() == "the end of the text at byte 1");
+  CHECK(error_of("[1, 2}").value() == "'2}' at byte 6");
 }
 
 TEST_CASE("text: a key that occurs twice in one object, not in two") {

@@ -22,6 +22,7 @@ using json_value = nlohmann::ordered_json;
 class json_checker {
  public:
   static constexpr std::size_t deepest = 64;
+  explicit json_checker(std::size_t size) : size_(size) {}
 
   bool null() { return item(); }
   bool boolean(bool) { return item(); }
@@ -47,7 +48,8 @@ class json_checker {
   template <class Exception>
   bool parse_error(std::size_t at, const std::string& token, Exception&&) {
     problem = "the text is not JSON";
-    value = text_of(std::string_view(token)) + " at byte " + text_of(static_cast<index_t>(at));
+    value = at > size_ ? "the end of the text" : text_of(std::string_view(token));
+    value += " at byte " + text_of(static_cast<index_t>(at));
     return false;
   }
 
@@ -97,11 +99,12 @@ class json_checker {
     }
     return text;
   }
+  std::size_t size_;        // of the text
   std::deque<level> open_;  // levels stay where they are: keys are pointed to
 };
 
 inline json_value parse_json(std::string_view text, std::string_view where) {
-  json_checker checker;
+  json_checker checker(text.size());
   if (!json_value::sax_parse(text, &checker)) {
     raise(errc::invalid_argument, checker.problem,
           checker.path.empty() ? std::string(where) : checker.path, checker.value);
