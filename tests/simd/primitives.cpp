@@ -210,6 +210,28 @@ TEST_CASE("primitives: a panel's sums come out in the order its columns went in"
   });
 }
 
+TEST_CASE("primitives: windows are the panel of four taps side by side") {
+  random_stream r(5);
+  for_each_kernel_level([&](auto level) {
+    using A = decltype(level);
+    using B = buffers<A>;
+    constexpr auto vectors = static_cast<std::size_t>(panel_vectors(level));
+    std::array<std::int8_t, B::size + 12> x;  // what may be read, and no more
+    for (auto& b : x) b = static_cast<std::int8_t>(r.below(256));
+    std::array<std::int8_t, vectors * B::size> panel, windows;
+    const auto v = [&](std::size_t k) { return load_bytes(x.data() + k, level); };
+    store_panel(panel.data(), v(0), v(1), v(2), v(3), level);
+    if (panel_bias(level) != 0) {
+      for (auto& b : x) b = static_cast<std::int8_t>(b ^ -128);
+    }
+    simd::bytes_of<A> w[vectors];
+    simd::load_windows(w, x.data(), level);
+    for (std::size_t i = 0; i < vectors; ++i) store_bytes(&windows[i * B::size], w[i], level);
+    CAPTURE(std::string(A::name));
+    CHECK(windows == panel);
+  });
+}
+
 TEST_CASE("primitives: integer lanes wrap, bytes add up, floats round") {
   random_stream r(4);
   for_each_kernel_level([&](auto level) {

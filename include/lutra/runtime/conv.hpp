@@ -15,6 +15,7 @@
 
 #include <lutra/core/executor.hpp>
 #include <lutra/runtime/conv/line_worker.hpp>
+#include <lutra/runtime/conv/window_worker.hpp>
 #include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/tensor/overlap.hpp>
@@ -96,6 +97,21 @@ constexpr index_t rows_of_band(index_t columns, index_t rows, index_t pairs) noe
   return best;
 }
 
+// channels: of the output, of a group.
+template <class A>
+conv_products products_of(const plane_geometry& g, const line_geometry& lines,
+                          const window_groups& windows, index_t channels, index_t groups,
+                          std::span<const lut_matrix> slices) {
+  if (convolves_in_tiles<A>(channels, slices)) {
+    const bool whole_strips = groups == 1 || channels % tile_rows == 0;
+    const bool by_line = whole_strips && slices.size() == 1 && slices.front().has_line_tiles() &&
+                         lines.fits(g, plane_bytes);
+    return by_line ? conv_products::lines : conv_products::tiles;
+  }
+  return slices.size() == 1 && windows.pays(channels) ? conv_products::windows
+                                                      : conv_products::panel;
+}
+
 // w: of several slices only with a slice_epilogue.
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
 void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,
@@ -108,29 +124,25 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   if (out.empty()) return;
   const shape& ws = w.weight_shape();
   const index_t side = o.pool ? 2 : 1;
-  const plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
+  plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
   check(geometry, "conv2d");
   const index_t channels = w.rows() / o.groups;
-  const bool in_tiles = convolves_in_tiles<A>(channels, slices_of(w));
   const line_geometry lines(geometry, ws);
-  const bool whole_strips = o.groups == 1 || channels % tile_rows == 0;
-  const bool by_line = in_tiles && whole_strips && slices_of(w).size() == 1 &&
-                       slices_of(w).front().has_line_tiles() && lines.fits(geometry, plane_bytes);
+  const window_groups windows(geometry);
+  const conv_products products =
+      products_of<A>(geometry, lines, windows, channels, o.groups, slices_of(w));
+  if (products == conv_products::windows)
+    geometry.width += geometry.width % side;  // pairs of columns
   const std::vector<conv_slice<A>> slices =
-      conv_slices<A, X>(slices_of(w), epilogue, in_tiles ? channels : 0, by_line);
+      conv_slices<A, X>(slices_of(w), epilogue, products, channels, windows);
   const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
                                              x.extents(), x.strides());
-  const conv_job<A, Epilogue, Out> job{slices,
-                                       epilogue,
-                                       geometry,
-                                       bytes,
-                                       out,
-                                       w.depth(),
-                                       channels,
-                                       static_cast<std::int8_t>(o.padding_value),
-                                       in_tiles,
-                                       by_line ? &lines : nullptr,
-                                       std::is_unsigned_v<X>};
+  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
+                                       geometry, lines,
+                                       windows,  bytes,
+                                       out,      w.depth(),
+                                       channels, static_cast<std::int8_t>(o.padding_value),
+                                       products, std::is_unsigned_v<X>};
   // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
   // serial has one.
   const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
@@ -146,8 +158,9 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
       }
     };
     if constexpr (has_tiles(A{})) {
-      if (by_line) return run(line_worker<A, Epilogue, Out>(job));
+      if (products == conv_products::lines) return run(line_worker<A, Epilogue, Out>(job));
     }
+    if (products == conv_products::windows) return run(window_worker<A, Epilogue, Out>(job));
     run(conv_worker<A, Epilogue, Out>(job));
   });
 }

@@ -5,6 +5,7 @@
 #include <lutra/runtime/conv/panel.hpp>
 #include <lutra/runtime/conv/planes.hpp>
 #include <lutra/runtime/conv/tiles.hpp>
+#include <lutra/runtime/conv/windows.hpp>
 #include <lutra/runtime/epilogue.hpp>
 #include <span>
 
@@ -13,30 +14,37 @@ namespace lutra::inline LUTRA_ABI {
 // Of the planes or lines of as many output rows as fit: a band stays in the second-level cache.
 inline constexpr index_t plane_bytes = 256 * 1024;
 
+// What makes the products of a call.
+enum class conv_products {
+  panel,    // panel.hpp
+  tiles,    // tiles.hpp, of a panel
+  lines,    // lines.hpp
+  windows,  // windows.hpp
+};
+
 // Consecutive taps with a matrix of their own: all of them, or those of a block of input channels.
 //   sum = raw + start[row] - zero_point[row] * (sum of the activations at the position)
 // row_sum_factor: what is missing from every activation (exact_sums of the GEMM).
 template <class A> struct conv_slice {
-  panel_weights<A> weights;
-  tile_weights<A> tiles;  // instead, where they make the products
+  panel_weights<A> weights;  // each as the products need it, or empty
+  tile_weights<A> tiles;
+  window_weights<A> windows;
   const lut_matrix& matrix;
   std::vector<std::int32_t> start;       // row sums, bias, minus what panel_bias adds
   std::vector<std::int32_t> zero_point;  // empty when all are 0
   index_t first_tap;
   index_t first_group;
 
-  // channels: of a group, where products are made in tiles, else 0. by_line: they are those of lines.hpp.
-  conv_slice(const lut_matrix& w, index_t tap, index_t group, index_t channels, bool by_line,
-             std::int32_t row_sum_factor, const std::vector<std::int32_t>& bias)
+  // channels: of a group.
+  conv_slice(const lut_matrix& w, index_t tap, index_t group, conv_products products,
+             index_t channels, const window_groups& groups, std::int32_t row_sum_factor,
+             const std::vector<std::int32_t>& bias)
       : matrix(w), first_tap(tap), first_group(group) {
     std::uint32_t added = static_cast<std::uint32_t>(panel_bias(A{}));  // to every activation
-    if (by_line) {
-      added = 0;
-    } else if (channels > 0) {
-      tiles = tile_weights<A>(w, channels);
-    } else {
-      weights = panel_weights<A>(w);
-    }
+    if (products == conv_products::lines) added = 0;
+    if (products == conv_products::tiles) tiles = tile_weights<A>(w, channels);
+    if (products == conv_products::panel) weights = panel_weights<A>(w);
+    if (products == conv_products::windows) windows = window_weights<A>(w, groups);
     const auto depth = static_cast<std::uint32_t>(w.depth());
     for (index_t r = 0; r < w.rows(); ++r) {
       const auto zero = static_cast<std::uint32_t>(w.zero_point(r));
@@ -60,21 +68,22 @@ template <class A, class Epilogue, class Out> struct conv_job {
   std::span<const conv_slice<A>> slices;
   const Epilogue& epilogue;
   const plane_geometry& geometry;
+  const line_geometry& lines;    // of the products of that name
+  const window_groups& windows;  // likewise
   const tensor_view<const std::int8_t>& x;
   const tensor_view<Out>& out;
   index_t depth;               // of all slices
   index_t channels_per_group;  // of the output
   std::int8_t pad;
-  bool in_tiles;  // products are those of conv/tiles.hpp or, with lines, of conv/lines.hpp
-  const line_geometry* lines;
+  conv_products products;
   bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
 };
 
-// X: the type of the activations. tile_channels, by_line: see conv_slice.
+// X: the type of the activations; channels: of a group.
 template <class A, class X, class Epilogue>
 std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
-                                       const Epilogue& epilogue, index_t tile_channels,
-                                       bool by_line) {
+                                       const Epilogue& epilogue, conv_products products,
+                                       index_t channels, const window_groups& groups) {
   std::int32_t row_sum_factor = std::is_signed_v<X> ? 0 : 128;
   std::vector<std::int32_t> bias;
   if constexpr (slice_epilogue<Epilogue>) {
@@ -85,11 +94,20 @@ std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
   std::vector<conv_slice<A>> slices;
   index_t tap = 0, group = 0;
   for (const lut_matrix& w : matrices) {
-    slices.emplace_back(w, tap, group, tile_channels, by_line, row_sum_factor, bias);
+    slices.emplace_back(w, tap, group, products, channels, groups, row_sum_factor, bias);
     tap += w.depth();
     group += slices.back().groups();
   }
   return slices;
+}
+
+// Rows in bands of as many as plane_bytes hold, where `around` are taken and per_row by each: f(first, count).
+template <class F> void for_each_band(index_range rows, index_t around, index_t per_row, F&& f) {
+  const index_t fit =
+      std::clamp<index_t>((plane_bytes - around) / std::max<index_t>(per_row, 1), 1, rows.size());
+  for (index_t first = rows.begin; first < rows.end; first += fit) {
+    f(first, std::min(fit, rows.end - first));
+  }
 }
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -18,20 +18,18 @@ template <class A, class Epilogue, class Out> class line_worker {
         slice_(job.slices.front()),
         output_(job.epilogue, job.out),
         sums_(static_cast<std::size_t>(2 * phases())) {
-    if (!slice_.zero_point.empty()) ones_ = line_ones(job.lines->layout);
+    if (!slice_.zero_point.empty()) ones_ = line_ones(job.lines.layout);
   }
 
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
     const plane_geometry& g = job_.geometry;
-    const line_geometry& l = *job_.lines;
-    const index_t around = l.size(g, 0), per_row = l.size(g, 1) - around;
-    const index_t fit = std::clamp<index_t>((plane_bytes - around) / per_row, 1, rows.size());
-    std::int8_t* const lines = reserve(l.size(g, fit) + l.read_behind());
+    const line_geometry& l = job_.lines;
+    const index_t around = l.size(g, 0);
     const tiles_in_use<A> in_use;
     configure_tiles(simd::tile_shapes{}, A{});
-    for (index_t first = rows.begin; first < rows.end; first += fit) {
-      const index_t count = std::min(fit, rows.end - first);
+    for_each_band(rows, around, l.size(g, 1) - around, [&](index_t first, index_t count) {
+      std::int8_t* const lines = reserve(l.size(g, count) + l.read_behind());
       fill_lines<A>(g, l, job_.x, n, group * g.channels, first, count, job_.pad, job_.flip, lines);
       offsets_.clear();
       for (index_t phase = 0; phase < phases(); ++phase) l.add_offsets(g, count, phase, offsets_);
@@ -45,7 +43,7 @@ template <class A, class Epilogue, class Out> class line_worker {
       }
       if (row < end) multiply_band<1>(row, end - row);
       while (unfinished_.count > 0) finish_four();
-    }
+    });
   }
 
  private:
@@ -89,7 +87,7 @@ template <class A, class Epilogue, class Out> class line_worker {
 
   // The channels [row, row + count) of all blocks.
   template <int Strips> void multiply_band(index_t row, index_t count) {
-    const line_geometry& l = *job_.lines;
+    const line_geometry& l = job_.lines;
     for (index_t at = 0; at < band_.positions; at += size) {
       block_turn_ = 1 - block_turn_;
       block& b = blocks_[block_turn_];
@@ -102,7 +100,7 @@ template <class A, class Epilogue, class Out> class line_worker {
     }
   }
   template <int Strips> void multiply_block(const std::int8_t* x, index_t row) {
-    const line_geometry& l = *job_.lines;
+    const line_geometry& l = job_.lines;
     turn_ = static_cast<std::size_t>(phases()) - turn_;
     const index_t steps = phases() * Strips, tasks = (unfinished_.count + 3) / 4;
     index_t due = 0;  // of tasks, times steps
@@ -123,7 +121,7 @@ template <class A, class Epilogue, class Out> class line_worker {
     alignas(64) std::int32_t sums[size * tile_rows];
     for (index_t at = 0; at < band_.positions; at += size) {
       for (index_t phase = 0; phase < phases(); ++phase, to += size) {
-        multiply_lines<A, 1>(band_.lines + at * job_.lines->position_bytes, *job_.lines,
+        multiply_lines<A, 1>(band_.lines + at * job_.lines.position_bytes, job_.lines,
                              offsets(phase), ones_.front().byte, 0, sums, [] {});
         simd::ints_of<A> v[4][4];
         load_panel_sums(sums, tile_rows, v, A{});
@@ -170,9 +168,10 @@ template <class A, class Epilogue, class Out> class line_worker {
           sum[c][i] = max_ints(sum[c][i], y, A{});
         });
       }
+      const float scale = slice_.matrix.row_scale(u.row + c);
       Out* const to = band_.to + (u.row + c) * output_.channel_stride();
       if (u.of->in_place) {
-        store<Phases>(to + u.of->runs.front().to, u.row + c, sum[c]);
+        output_.template finish<Phases>(to + u.of->runs.front().to, u.row + c, scale, sum[c]);
         return;
       }
       if constexpr (sizeof(Out) == 1 && !slice_epilogue<Epilogue>) {
@@ -184,26 +183,13 @@ template <class A, class Epilogue, class Out> class line_worker {
           return;
         }
       }
-      store<Phases>(finished_, u.row + c, sum[c]);
+      output_.template finish<Phases>(finished_, u.row + c, scale, sum[c]);
       output_.scatter(u.of->runs, finished_, to);
     });
     u.first += 4;
     u.row += 4;
     u.count = std::max<index_t>(u.count - 4, 0);
   }
-  template <int Phases>
-  [[gnu::always_inline]] void store(Out* to, index_t row, simd::ints_of<A> (&sum)[4]) {
-    if constexpr (slice_epilogue<Epilogue>) {
-      alignas(64) std::int32_t raw[size];
-      alignas(64) float sums[size] = {};
-      for (int i = 0; i < 4; ++i) store_ints(raw + i * simd::int_lanes<A>, sum[i], A{});
-      Epilogue::template add<A>(raw, slice_.matrix.row_scale(row), size, sums);
-      output_.store_slices(to, row, sums);
-    } else {
-      output_.template store<Phases>(to, row, sum);
-    }
-  }
-
   const conv_job<A, Epilogue, Out>& job_;
   const conv_slice<A>& slice_;  // the only one
   conv_output<A, Epilogue, Out> output_;

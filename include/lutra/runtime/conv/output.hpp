@@ -13,14 +13,23 @@ struct output_run {
 
 // sum -= zero_point * (sums of the activations at the same positions)
 template <class A>
-[[gnu::always_inline]] inline void subtract_activations(const std::int32_t* sums,
+[[gnu::always_inline]] inline void subtract_activations(const simd::ints_of<A> (&sums)[4],
                                                         std::int32_t zero_point,
                                                         simd::ints_of<A> (&sum)[4]) {
   const auto factor = splat_ints(-zero_point, A{});
   simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-    const auto x = load_ints(sums + v * simd::int_lanes<A>, A{});
-    sum[v] = add(sum[v], multiply(factor, x, A{}), A{});
+    sum[v] = add(sum[v], multiply(factor, sums[v], A{}), A{});
   });
+}
+template <class A>
+[[gnu::always_inline]] inline void subtract_activations(const std::int32_t* sums,
+                                                        std::int32_t zero_point,
+                                                        simd::ints_of<A> (&sum)[4]) {
+  simd::ints_of<A> x[4];
+  simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
+    x[v] = load_ints(sums + v * simd::int_lanes<A>, A{});
+  });
+  subtract_activations<A>(x, zero_point, sum);
 }
 
 template <class A, class Epilogue, class Out> class conv_output {
@@ -34,7 +43,6 @@ template <class A, class Epilogue, class Out> class conv_output {
   Out* row(index_t n, index_t first) const noexcept {  // of channel 0
     return out_.data() + n * out_.stride(0) + first * out_.stride(2);
   }
-  bool dense() const noexcept { return dense_; }
   index_t column_stride() const noexcept { return out_.stride(3); }
   index_t channel_stride() const noexcept { return out_.stride(1); }
 
@@ -97,6 +105,20 @@ template <class A, class Epilogue, class Out> class conv_output {
     if constexpr (Phases == 2) b = max(even_bytes(b, b, A{}), odd_bytes(b, b, A{}), A{});
     if constexpr (std::is_unsigned_v<Out>) b = flip_sign(b, A{});
     return b;
+  }
+  // store(), or for a slice_epilogue that of the only slice, whose row has that scale.
+  template <int Phases>
+  [[gnu::always_inline]] void finish(Out* to, index_t row, [[maybe_unused]] float row_scale,
+                                     simd::ints_of<A> (&sum)[4]) const {
+    if constexpr (slice_epilogue<Epilogue>) {
+      alignas(64) std::int32_t raw[static_cast<std::size_t>(size)];
+      alignas(64) float sums[static_cast<std::size_t>(size)] = {};
+      for (int i = 0; i < 4; ++i) store_ints(raw + i * simd::int_lanes<A>, sum[i], A{});
+      Epilogue::template add<A>(raw, row_scale, size, sums);
+      store_slices(to, row, sums);
+    } else {
+      store<Phases>(to, row, sum);
+    }
   }
   // Of a slice_epilogue: sums of all slices, in panel order.
   [[gnu::always_inline]] void store_slices(Out* to, index_t row, const float* sums) const {

@@ -39,6 +39,11 @@ template <class A> class panel_weights {
   const std::uint8_t* row(index_t row) const noexcept {
     return bytes_.data() + offset_[static_cast<std::size_t>(row)];
   }
+  // One weight. As int16, in pairs of the taps 0 and 2, 1 and 3 of a group, or as int8.
+  std::int8_t tap(index_t r, index_t k) const noexcept {
+    const index_t at = group_vectors<A> == 4 ? k % 4 : k % 2 * simd::vector_size<A> + k % 4 / 2 * 2;
+    return static_cast<std::int8_t>(row(r)[k / 4 * group_bytes + at]);
+  }
   static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
 
  private:

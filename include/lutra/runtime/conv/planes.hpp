@@ -72,6 +72,13 @@ struct plane_geometry {
   index_t size(index_t count) const noexcept {
     return channels * planes_per_channel() * plane_size(count);
   }
+  // Where tap `row` of the rows and one of the columns, of that plane and offset, begin in the planes of a channel.
+  index_t offset(index_t count, index_t channel, std::size_t row, index_t column_plane,
+                 index_t column_offset) const noexcept {
+    const index_t number =
+        channel * planes_per_channel() + rows.plane[row] * columns.planes() + column_plane;
+    return number * plane_size(count) + rows.offset[row] * width + column_offset;
+  }
   // Offset of every tap of a phase, in the order of the weight: channel, kernel row, kernel column.
   std::vector<index_t> taps(index_t count, index_t phase) const {
     const std::size_t kernel_rows = rows.plane.size() / static_cast<std::size_t>(row_phases);
@@ -80,10 +87,7 @@ struct plane_geometry {
     for (index_t c = 0; c < channels; ++c) {
       for (std::size_t a = first; a < first + kernel_rows; ++a) {
         for (std::size_t b = 0; b < columns.plane.size(); ++b) {
-          const index_t number =
-              c * planes_per_channel() + rows.plane[a] * columns.planes() + columns.plane[b];
-          offsets.push_back(number * plane_size(count) + rows.offset[a] * width +
-                            columns.offset[b]);
+          offsets.push_back(offset(count, c, a, columns.plane[b], columns.offset[b]));
         }
       }
     }

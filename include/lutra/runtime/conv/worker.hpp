@@ -21,13 +21,14 @@ template <class A, class Epilogue, class Out> class conv_worker {
   explicit conv_worker(const conv_job<A, Epilogue, Out>& job)
       : job_(job),
         groups_(job.slices.back().first_group + job.slices.back().groups()),
+        in_tiles_(job.products == conv_products::tiles),
         output_(job.epilogue, job.out) {
     // Tiles read on to the end of the last part: there weights are zeros.
-    const index_t behind = job.in_tiles ? tile_depth / 4 * group_vectors<A> * size : 0;
+    const index_t behind = in_tiles_ ? tile_depth / 4 * group_vectors<A> * size : 0;
     // One line more: there is an address also where nothing is summed (depth 0).
     panel_.resize(static_cast<std::size_t>(1 + (job.geometry.row_phases * panel_bytes() + behind) /
                                                    index_t{sizeof(cache_line)}));
-    finished_.resize(static_cast<std::size_t>((job.in_tiles ? 2 * tile_rows : together) * size));
+    finished_.resize(static_cast<std::size_t>((in_tiles_ ? 2 * tile_rows : together) * size));
     const auto exact = [](const conv_slice<A>& slice) { return slice.zero_point.empty(); };
     if (std::all_of(job.slices.begin(), job.slices.end(), exact)) return;
     activation_sums_.resize(
@@ -39,16 +40,15 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
     const plane_geometry& g = job_.geometry;
-    const index_t per_row = std::max<index_t>(g.size(1) - g.size(0), 1);
-    const index_t fit = std::clamp<index_t>((plane_bytes - g.size(0)) / per_row, 1, rows.size());
-    planes_.resize(static_cast<std::size_t>(g.size(fit) + 2 * size));
-    std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
-    const tiles_in_use<A> in_use(job_.in_tiles);
+    const tiles_in_use<A> in_use(in_tiles_);
     if constexpr (has_tiles(A{})) {
-      if (job_.in_tiles) configure_tiles(simd::tile_shapes{}, A{});
+      if (in_tiles_) configure_tiles(simd::tile_shapes{}, A{});
     }
-    for (index_t first = rows.begin; first < rows.end; first += fit) {
-      const index_t count = std::min(fit, rows.end - first);
+    const index_t around = g.size(0);
+    for_each_band(rows, around, g.size(1) - around, [&](index_t first, index_t count) {
+      const auto bytes = static_cast<std::size_t>(g.size(count) + 2 * size);
+      if (planes_.size() < bytes) planes_.resize(bytes);
+      std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes);
       find_taps(count);
       const index_t positions = count * g.output_columns;
@@ -61,7 +61,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
         }
         run_block({n, first, begin / g.row_phases, lanes / g.row_phases}, group);
       }
-    }
+    });
   }
 
  private:
@@ -122,8 +122,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Outputs that lie as a block does are written in place, others by way of finished_.
   template <int Phases> void run_group(const block& b, index_t group) {
     const index_t channel = output_.channel_stride();
-    const bool in_place = output_.dense() && b.count * Phases == size;
-    if (!in_place) output_.find_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
+    output_.find_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
+    const bool in_place = output_.in_place(output_runs_, size / Phases);
     Out* const to = output_.row(b.n, b.first);
     const auto run_channels_to = [&](auto most, index_t row, index_t count, Out* first,
                                      index_t step) {
@@ -147,10 +147,10 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const index_t end = row + job_.channels_per_group;
     if constexpr (has_tiles(A{})) {
       constexpr int tile = tile_rows;
-      for (; job_.in_tiles && row + tile < end; row += 2 * tile) {
+      for (; in_tiles_ && row + tile < end; row += 2 * tile) {
         run_rows(std::integral_constant<int, 2 * tile>{}, row, std::min(2 * tile_rows, end - row));
       }
-      if (job_.in_tiles && row < end) {
+      if (in_tiles_ && row < end) {
         run_rows(std::integral_constant<int, tile>{}, row, end - row);
         row = end;
       }
@@ -269,6 +269,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
 
   const conv_job<A, Epilogue, Out>& job_;
   index_t groups_;
+  bool in_tiles_;
   conv_output<A, Epilogue, Out> output_;
   std::vector<output_run> output_runs_;
   std::vector<cache_line> panel_;

@@ -202,6 +202,7 @@ constexpr bool has_adding_dot(avxvnni) { return true; }
 constexpr int weight_bias(avxvnni) { return 128; }
 constexpr int panel_bias(avxvnni) { return 128; }
 constexpr int panel_vectors(avxvnni) { return 4; }
+constexpr bool has_windows(avxvnni) { return true; }
 
 typedef std::int32_t avxvnni_sum __attribute__((vector_size(32)));
 [[gnu::always_inline]] inline avxvnni_sum as_sum(__m256i v, avxvnni) {
@@ -227,6 +228,10 @@ typedef std::int32_t avxvnni_sum __attribute__((vector_size(32)));
   store_bytes(out + 32, _mm256_unpackhi_epi16(low01, low23), a);
   store_bytes(out + 64, _mm256_unpacklo_epi16(high01, high23), a);
   store_bytes(out + 96, _mm256_unpackhi_epi16(high01, high23), a);
+}
+[[gnu::always_inline]] inline __m256i windows(__m256i v, avxvnni) {
+  const auto* numbers = reinterpret_cast<const __m128i*>(window_numbers.data());
+  return _mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(_mm_loadu_si128(numbers)));
 }
 [[gnu::always_inline]] inline void store_panel_weights(std::uint8_t* out, __m256i w, avxvnni a) {
   store_bytes(out, flip_sign(w, a), a);

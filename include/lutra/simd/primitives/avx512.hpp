@@ -231,6 +231,7 @@ constexpr bool lookups_delay_dots(avx512vnni_vbmi) { return true; }
 constexpr int weight_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_bias(avx512vnni_vbmi) { return 128; }
 constexpr int panel_vectors(avx512vnni_vbmi) { return 4; }
+constexpr bool has_windows(avx512vnni_vbmi) { return true; }
 
 typedef std::int32_t avx512_sum __attribute__((vector_size(64)));
 [[gnu::always_inline]] inline avx512_sum as_sum(__m512i v, avx512vnni_vbmi) {
@@ -272,6 +273,10 @@ typedef std::int32_t avx512_sum __attribute__((vector_size(64)));
   store_bytes(out + 64, _mm512_unpackhi_epi16(low01, low23), a);
   store_bytes(out + 128, _mm512_unpacklo_epi16(high01, high23), a);
   store_bytes(out + 192, _mm512_unpackhi_epi16(high01, high23), a);
+}
+[[gnu::always_inline]] inline __m512i windows(__m512i v, avx512vnni_vbmi) {
+  const auto* numbers = reinterpret_cast<const __m128i*>(window_numbers.data());
+  return _mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(_mm_loadu_si128(numbers)));
 }
 [[gnu::always_inline]] inline void store_panel_weights(std::uint8_t* out, __m512i w,
                                                        avx512vnni_vbmi a) {

@@ -80,10 +80,11 @@ constexpr bool lookups_delay_dots(portable) {
 constexpr bool has_pair_dot(portable) {
   return false;
 }  // row_pair, column_pair, splat_pair, pair_dot and column_sums exist
-constexpr bool has_tiles(portable) { return false; }  // tile_dot and what it needs exist
-constexpr int weight_bias(portable) { return 0; }     // 0 or 128
-constexpr int panel_bias(portable) { return 0; }      // 0 or 128
-constexpr int panel_vectors(portable) { return 4; }   // vectors of one panel group, 4 or 8
+constexpr bool has_windows(portable) { return false; }  // windows exists, see load_windows
+constexpr bool has_tiles(portable) { return false; }    // tile_dot and what it needs exist
+constexpr int weight_bias(portable) { return 0; }       // 0 or 128
+constexpr int panel_bias(portable) { return 0; }        // 0 or 128
+constexpr int panel_vectors(portable) { return 4; }     // vectors of one panel group, 4 or 8
 constexpr int vector_registers(portable) { return 16; }
 
 // ---- memory --------------------------------------------------------------------------------------
@@ -205,6 +206,25 @@ template <class Bytes, class A>
                                                       std::array<std::int8_t, 4> w, portable) {
   return dot(sum, x, w, any_weight{}, portable{});
 }
+
+// What panel_dot reads for four taps whose inputs lie side by side: store_panel of the vectors at p, p + 1, p + 2 and
+// p + 3. The bytes at p have panel_bias added; up to 12 behind the vector at p are read. A level with panel_bias has
+//   windows(v)   byte 4l + j of a line: byte l + j of that line of v, l < 4 and j < 4
+// which saves the interleaving.
+template <class Bytes, std::size_t Vectors, class A>
+[[gnu::always_inline]] inline void load_windows(Bytes (&x)[Vectors], const std::int8_t* p, A a) {
+  static_assert(Vectors == panel_vectors(a) && (has_windows(a) || panel_bias(a) == 0));
+  if constexpr (has_windows(a)) {
+    for (std::size_t v = 0; v < Vectors; ++v) x[v] = windows(load_bytes(p + 4 * v, a), a);
+  } else {
+    std::int8_t panel[Vectors * sizeof(Bytes)];
+    store_panel(panel, load_bytes(p, a), load_bytes(p + 1, a), load_bytes(p + 2, a),
+                load_bytes(p + 3, a), a);
+    for (std::size_t v = 0; v < Vectors; ++v) x[v] = load_bytes(panel + v * sizeof(Bytes), a);
+  }
+}
+inline constexpr std::array<std::uint8_t, 16> window_numbers{0, 1, 2, 3, 1, 2, 3, 4,
+                                                             2, 3, 4, 5, 3, 4, 5, 6};
 
 // ---- tiles -----------------------------------------------------------------------------------------
 // For levels with has_tiles: registers 0 to 7 of a matrix each, of up to 16 rows of up to 64 bytes. Between

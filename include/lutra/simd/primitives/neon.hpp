@@ -192,6 +192,7 @@ struct neon_limits {
 #ifdef __ARM_FEATURE_DOTPROD
 constexpr bool has_small_weight_dot(neon64_dotprod) { return false; }
 constexpr int panel_vectors(neon64_dotprod) { return 4; }
+constexpr bool has_windows(neon64_dotprod) { return true; }
 
 [[gnu::always_inline]] inline int32x4_t dot(int32x4_t sum, int8x16_t w, int8x16_t a, any_weight,
                                             neon64_dotprod) {
@@ -207,6 +208,9 @@ constexpr int panel_vectors(neon64_dotprod) { return 4; }
   store_bytes(out + 16, vreinterpretq_s8_s16(vzip2q_s16(low01, low23)), a);
   store_bytes(out + 32, vreinterpretq_s8_s16(vzip1q_s16(high01, high23)), a);
   store_bytes(out + 48, vreinterpretq_s8_s16(vzip2q_s16(high01, high23)), a);
+}
+[[gnu::always_inline]] inline int8x16_t windows(int8x16_t v, neon64_dotprod) {
+  return vqtbl1q_s8(v, vld1q_u8(window_numbers.data()));
 }
 [[gnu::always_inline]] inline void store_panel_weights(std::uint8_t* out, int8x16_t w,
                                                        neon64_dotprod a) {
