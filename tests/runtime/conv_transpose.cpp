@@ -206,6 +206,69 @@ TEST_CASE("conv_transpose: random windows, groups and palettes equal the scatter
   }
 }
 
+TEST_CASE(
+    "conv_transpose: channels around what tiles hold, rows around a vector, strides beyond the "
+    "kernel") {
+  random_stream r(18);
+  const auto run = [&](const shape& weight, const shape& image, conv_transpose2d_options o,
+                       bool zero_points) {
+    o.padding_value = static_cast<std::int32_t>(test::pick(r, -128, 127));
+    const auto p = test::random_palette(r, weight, {.bits = 4, .zero_points = zero_points});
+    const auto x = test::random_tensor<std::int8_t>(r, image);
+    const shape result{image[0], weight[1] * o.groups,
+                       output_extent(o.geometry, 0, image[2], weight[2]),
+                       output_extent(o.geometry, 1, image[3], weight[3])};
+    const auto exact = scattered(reference::integer_weights(p), x, o, result);
+    tensor<std::uint8_t> bytes(result);
+    requantize e{.multiplier = {}, .bias = {}, .zero_point = 130, .lo = 5, .hi = 250};
+    for (index_t i = 0; i < result[1]; ++i) {
+      e.multiplier.push_back(static_cast<float>(r.uniform() * 0.002 + 1e-5));
+      e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    }
+    for (index_t i = 0; i < bytes.size(); ++i) {
+      const auto row = static_cast<std::size_t>(i / (result[2] * result[3]) % result[1]);
+      bytes[i] = static_cast<std::uint8_t>(
+          reference::requantize(exact[i], e.bias[row], e.multiplier[row], 130, 5, 250));
+    }
+    CAPTURE(text_of(weight) + " on " + text_of(image) + " to " + text_of(result));
+    for_each_kernel_level([&](auto level) {
+      CAPTURE(std::string(decltype(level)::name));
+      const lut_matrix m = make_lut_matrix(transposed_palette(p, o.groups), level);
+      tensor<std::int32_t> sums(result);
+      conv_transpose2d(test::backward_executor{}, m, x, o, sums, level);
+      CHECK(sums == exact);
+      test::fenced<std::uint8_t> got(bytes.size(), 3);
+      conv_transpose2d(m, x, o, e, tensor_view<std::uint8_t>(got.data(), result), level);
+      CHECK(got.intact());
+      CHECK(std::equal(bytes.data(), bytes.data() + bytes.size(), got.data()));
+    });
+  };
+  const auto options = [](index_t stride, index_t padding, index_t dilation = 1,
+                          index_t groups = 1) {
+    const window2d w =
+        window2d::symmetric({stride, stride}, {padding, padding}, {dilation, dilation});
+    return conv_transpose2d_options{.geometry = {w, {}}, .groups = groups};
+  };
+  for (const bool zero_points : {false, true}) {
+    run({64, 64, 4, 4}, {1, 64, 7, 9}, options(2, 1), zero_points);
+    run({40, 33, 4, 4}, {1, 40, 5, 17}, options(2, 1), zero_points);
+    run({32, 16, 3, 3}, {2, 32, 6, 16}, options(2, 1), zero_points);
+    run({64, 20, 3, 3}, {1, 64, 5, 6}, options(3, 0, 2), zero_points);
+    run({64, 17, 2, 2}, {1, 64, 3, 5}, options(4, 0), zero_points);  // outputs without taps
+    run({64, 17, 2, 3}, {1, 64, 3, 5}, options(2, 1, 2), zero_points);
+    run({128, 32, 3, 3}, {1, 128, 4, 4}, options(2, 1, 1, 2), zero_points);
+    run({64, 8, 5, 5}, {1, 64, 4, 5}, options(1, 0), zero_points);
+    run({64, 8, 3, 3}, {1, 64, 6, 5}, options(1, 4), zero_points);       // cuts the input
+    run({5, 1, 4, 4}, {1, 5, 6, 40}, options(2, 1, 1, 5), zero_points);  // depthwise
+    run({2, 3, 4, 4}, {1, 2, 300, 90}, options(2, 1), zero_points);      // bands
+  }
+  for (const index_t width : {1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33}) {
+    run({3, 2, 4, 4}, {1, 3, 2, width}, options(2, 1), false);
+    run({3, 2, 3, 3}, {1, 3, 2, width}, options(2, 1), false);
+  }
+  run({3, 2, 2, 2}, {1, 3, 3, 4}, options(1000, 0), true);
+}
+
 TEST_CASE("conv_transpose: tables follow their output channels") {
   random_stream r(2);
   // 4 inputs and 6 outputs in 2 groups, a table per output channel of a group.

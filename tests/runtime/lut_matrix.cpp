@@ -104,7 +104,7 @@ TEST_CASE("lut_matrix: weights of convolutions are decoded in the order of tiles
           const index_t c = k % s[1], b = k / s[1];
           const std::int32_t expected =
               b < s[3] ? m.weight(row, (c * s[2] + a) * s[3] + b) + m.zero_point(row) : 0;
-          good = good && strip[l.offset(a, k) + row % tile_rows * 4] == expected;
+          good = good && strip[l.offset(a, b, c) + row % tile_rows * 4] == expected;
         }
       }
     }

@@ -40,6 +40,42 @@ TEST_CASE("transposed_window: planes are spread and cut") {
   CHECK(out == expected);
 }
 
+TEST_CASE(
+    "transposed_window: phases have every tap of every output that meets an input, and none else") {
+  for (index_t stride = 1; stride <= 5; ++stride) {
+    for (index_t dilation = 1; dilation <= 4; ++dilation) {
+      for (index_t kernel = 1; kernel <= 5; ++kernel) {
+        for (index_t padding = 0; padding <= 4; ++padding) {
+          const transposed_window t{window2d::symmetric({1, stride}, {0, padding}, {1, dilation})};
+          const index_t input = 4, out = output_extent(t, 1, input, kernel);
+          const spread_axis spread = spread_of(t, 1, input, kernel);
+          std::vector<int> met(static_cast<std::size_t>(out * kernel));
+          for (const axis_phase& p : phases_of(t, 1, input, kernel)) {
+            REQUIRE(p.outputs > 0);
+            REQUIRE(p.output + (p.outputs - 1) * stride < out);
+            REQUIRE(p.output + p.outputs * stride >= out);
+            for (index_t i = 0; i < p.outputs; ++i) {
+              for (index_t k = 0; k < p.taps.count; ++k) {
+                const index_t tap = p.taps.first + k * p.taps.step, at = p.output + i * stride;
+                REQUIRE(tap < kernel);
+                const index_t position = i + p.offset + k * p.dilation;
+                REQUIRE(at + tap * dilation == spread.first + position * stride);
+                ++met[static_cast<std::size_t>(at * kernel + tap)];
+              }
+            }
+          }
+          for (index_t at = 0; at < out; ++at) {
+            for (index_t tap = 0; tap < kernel; ++tap) {
+              const bool meets = (at + tap * dilation - spread.first) % stride == 0;
+              REQUIRE(met[static_cast<std::size_t>(at * kernel + tap)] == (meets ? 1 : 0));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("transposed_window: the reversed weight, twice, is the weight") {
   const shape s{6, 2, 2, 3};  // 6 inputs in 3 groups, 2 outputs per group
   std::vector<int> w(72);

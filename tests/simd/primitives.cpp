@@ -232,6 +232,24 @@ TEST_CASE("primitives: windows are the panel of four taps side by side") {
   });
 }
 
+TEST_CASE("primitives: sixteen bytes each in turn") {
+  random_stream r(6);
+  for_each_kernel_level([&](auto level) {
+    std::array<std::int8_t, 17> a, b;
+    for (auto* x : {&a, &b}) {
+      for (auto& v : *x) v = static_cast<std::int8_t>(r.below(256));
+    }
+    std::array<std::int8_t, 34> out{};
+    zip_bytes(&a[1], &b[1], &out[1], level);
+    bool good = out[0] == 0 && out[33] == 0;
+    for (std::size_t i = 0; i < 16; ++i) {
+      good = good && out[1 + 2 * i] == a[1 + i] && out[2 + 2 * i] == b[1 + i];
+    }
+    CAPTURE(std::string(decltype(level)::name));
+    CHECK(good);
+  });
+}
+
 TEST_CASE("primitives: integer lanes wrap, bytes add up, floats round") {
   random_stream r(4);
   for_each_kernel_level([&](auto level) {

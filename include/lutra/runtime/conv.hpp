@@ -97,13 +97,26 @@ constexpr index_t rows_of_band(index_t columns, index_t rows, index_t pairs) noe
   return best;
 }
 
+// One convolution of checked operands; out says how many rows and columns it has.
+struct convolution {
+  window2d window;  // without padding_end
+  kernel_part part;
+  index_t groups;
+  std::int32_t padding_value;
+  bool pool = false;
+  std::string_view where;
+};
+
 // channels: of the output, of a group.
 template <class A>
 conv_products products_of(const plane_geometry& g, const line_geometry& lines,
-                          const window_groups& windows, index_t channels, index_t groups,
+                          const window_groups& windows, const convolution& c, index_t channels,
                           std::span<const lut_matrix> slices) {
-  if (convolves_in_tiles<A>(channels, slices)) {
-    const bool whole_strips = groups == 1 || channels % tile_rows == 0;
+  const index_t first_depth = c.part.depth(slices.front().depth());
+  index_t depth = 0;
+  for (const lut_matrix& w : slices) depth += c.part.depth(w.depth());
+  if (convolves_in_tiles<A>(channels, first_depth, depth)) {
+    const bool whole_strips = c.groups == 1 || channels % tile_rows == 0;
     const bool by_line = whole_strips && slices.size() == 1 && slices.front().has_line_tiles() &&
                          lines.fits(g, plane_bytes);
     return by_line ? conv_products::lines : conv_products::tiles;
@@ -112,7 +125,55 @@ conv_products products_of(const plane_geometry& g, const line_geometry& lines,
                                                       : conv_products::panel;
 }
 
-// w: of several slices only with a slice_epilogue.
+// w: of several slices only with a slice_epilogue. out is not empty.
+template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+void convolve(const E& ex, const W& w, const tensor_view<const X>& x, const convolution& c,
+              const Epilogue& epilogue, const tensor_view<Out>& out) {
+  const shape& ws = w.weight_shape();
+  const index_t side = c.pool ? 2 : 1;
+  plane_geometry geometry(c.window, ws[1], {c.part.axis[0].count, c.part.axis[1].count},
+                          side * out.extent(3), side);
+  check(geometry, c.where);
+  const index_t channels = w.rows() / c.groups;
+  const line_geometry lines(geometry, slices_of(w).front().lines(), c.part);
+  const window_groups windows(geometry);
+  const conv_products products =
+      products_of<A>(geometry, lines, windows, c, channels, slices_of(w));
+  if (products == conv_products::windows)
+    geometry.width += geometry.width % side;  // pairs of columns
+  const std::int32_t padding = c.padding_value - (std::is_unsigned_v<X> ? 128 : 0);
+  const std::vector<conv_slice<A>> slices = conv_slices<A, X>(
+      slices_of(w), epilogue, {products, c.part, lines, windows, channels, padding, 0, {}});
+  const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
+                                             x.extents(), x.strides());
+  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
+                                       geometry, lines,
+                                       windows,  bytes,
+                                       out,      c.part.depth(w.depth()),
+                                       channels, static_cast<std::int8_t>(c.padding_value),
+                                       products, std::is_unsigned_v<X>};
+  // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
+  // serial has one.
+  const index_t pairs = out.extent(0) * c.groups, rows = out.extent(2);
+  const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);
+  const index_t bands = (rows + band - 1) / band;
+  const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(pairs * bands, 64);
+  ex.bulk(shards, [&](index_t s) {
+    const index_range part = shard(pairs * bands, shards, s);
+    const auto run = [&](auto&& worker) {
+      for (index_t i = part.begin; i < part.end; ++i) {
+        const index_t pair = i / bands, first = i % bands * band;
+        worker.run(pair / c.groups, pair % c.groups, {first, std::min(first + band, rows)});
+      }
+    };
+    if constexpr (has_tiles(A{})) {
+      if (products == conv_products::lines) return run(line_worker<A, Epilogue, Out>(job));
+    }
+    if (products == conv_products::windows) return run(window_worker<A, Epilogue, Out>(job));
+    run(conv_worker<A, Epilogue, Out>(job));
+  });
+}
+
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
 void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,
                   const Epilogue& epilogue, const tensor_view<Out>& out) {
@@ -123,46 +184,9 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   }
   if (out.empty()) return;
   const shape& ws = w.weight_shape();
-  const index_t side = o.pool ? 2 : 1;
-  plane_geometry geometry(o.window, ws[1], {ws[2], ws[3]}, side * out.extent(3), side);
-  check(geometry, "conv2d");
-  const index_t channels = w.rows() / o.groups;
-  const line_geometry lines(geometry, ws);
-  const window_groups windows(geometry);
-  const conv_products products =
-      products_of<A>(geometry, lines, windows, channels, o.groups, slices_of(w));
-  if (products == conv_products::windows)
-    geometry.width += geometry.width % side;  // pairs of columns
-  const std::vector<conv_slice<A>> slices =
-      conv_slices<A, X>(slices_of(w), epilogue, products, channels, windows);
-  const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
-                                             x.extents(), x.strides());
-  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
-                                       geometry, lines,
-                                       windows,  bytes,
-                                       out,      w.depth(),
-                                       channels, static_cast<std::int8_t>(o.padding_value),
-                                       products, std::is_unsigned_v<X>};
-  // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
-  // serial has one.
-  const index_t pairs = out.extent(0) * o.groups, rows = out.extent(2);
-  const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);
-  const index_t bands = (rows + band - 1) / band;
-  const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(pairs * bands, 64);
-  ex.bulk(shards, [&](index_t s) {
-    const index_range part = shard(pairs * bands, shards, s);
-    const auto run = [&](auto&& worker) {
-      for (index_t i = part.begin; i < part.end; ++i) {
-        const index_t pair = i / bands, first = i % bands * band;
-        worker.run(pair / o.groups, pair % o.groups, {first, std::min(first + band, rows)});
-      }
-    };
-    if constexpr (has_tiles(A{})) {
-      if (products == conv_products::lines) return run(line_worker<A, Epilogue, Out>(job));
-    }
-    if (products == conv_products::windows) return run(window_worker<A, Epilogue, Out>(job));
-    run(conv_worker<A, Epilogue, Out>(job));
-  });
+  const convolution c{
+      o.window, kernel_part::whole_of(ws[2], ws[3]), o.groups, o.padding_value, o.pool, "conv2d"};
+  convolve<A, X>(ex, w, x, c, epilogue, out);
 }
 
 // Calls without an executor run on the calling thread. out int32: the exact sums.

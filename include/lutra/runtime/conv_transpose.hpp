@@ -3,9 +3,9 @@
 //
 //   out[n][o][i*s - p + a*d][j*s - p + b*d] += w[c][o][a][b] * x[n][c][i][j]
 // The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is incompatible.
-// Run as the ordinary convolution over the spread-out input (transposed_window.hpp): positions between inputs hold
-// the zero point, sums are exact int32 and the epilogue of a row is the one of its output channel, as in conv.hpp.
-// Costs stride^2 times the needed products; stride 1 costs nothing extra and copies nothing. 1-D ones use height 1.
+// An ordinary convolution over a spread-out input, whose positions between inputs hold the zero point: sums are exact
+// int32 and the epilogue of a row is the one of its output channel, as in conv.hpp. Run phase by phase of the outputs
+// (transposed_window.hpp), each with its taps alone, so no more products are made than inputs have. 1-D ones use height 1.
 // An executor runs what conv.hpp says; results do not depend on it. out must not overlap x, the epilogue or itself.
 #pragma once
 
@@ -108,6 +108,52 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
   return out;
 }
 
+// The positions first, first + step, .. of an axis; none if first is beyond it, all for a negative one.
+template <class T>
+tensor_view<T> axis_from(const tensor_view<T>& x, int axis, index_t first, index_t step) {
+  first = std::max<index_t>(first, 0);
+  const index_t count = first < x.extent(axis) ? (x.extent(axis) - first + step - 1) / step : 0;
+  std::array<index_t, 4> strides;
+  for (int a = 0; a < 4; ++a) strides[static_cast<std::size_t>(a)] = x.stride(a);
+  const index_t skipped = count > 0 ? first * x.stride(axis) : 0;
+  if (count > 1) strides[static_cast<std::size_t>(axis)] *= step;
+  return {x.data() + skipped, x.extents().with(axis, count), strides};
+}
+
+// out[2j] = even[j], out[2j + 1] = odd[j], for `count` outputs.
+template <class A, class T> void interleave(const T* even, const T* odd, index_t count, T* out) {
+  const index_t pairs = count / 2;
+  constexpr index_t together = 16;
+  index_t done = 0;
+  if constexpr (sizeof(T) == 1) {
+    if (pairs >= together) {
+      for (; done < pairs; done += together) {
+        const index_t j = std::min(done, pairs - together);  // the last ones once more
+        zip_bytes(even + j, odd + j, out + 2 * j, A{});
+      }
+    }
+  }
+  for (index_t j = done; j < pairs; ++j) {
+    out[2 * j] = even[j];
+    out[2 * j + 1] = odd[j];
+  }
+  if (count % 2 != 0) out[count - 1] = even[pairs];
+}
+// Likewise every row of out, which is contiguous.
+template <class A, class E, class T>
+void interleave_columns(const E& ex, const tensor<T>& even, const tensor<T>& odd,
+                        const tensor_view<T>& out) {
+  const index_t channels = out.extent(1), rows = out.extent(2), columns = out.extent(3);
+  ex.bulk(out.extent(0) * channels, [&](index_t plane) {
+    const T* a = even.data() + plane * rows * even.extent(3);
+    const T* b = odd.data() + plane * rows * odd.extent(3);
+    T* to = out.data() + plane / channels * out.stride(0) + plane % channels * out.stride(1);
+    for (index_t i = 0; i < rows; ++i) {
+      interleave<A>(a + i * even.extent(3), b + i * odd.extent(3), columns, to + i * out.stride(2));
+    }
+  });
+}
+
 // `w` is made from a transposed_palette().
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
 void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>& x,
@@ -145,26 +191,44 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
   }
   check_epilogue(epilogue, w.rows(), out, "conv_transpose2d");
   if (out.empty()) return;
-  const spread_axis rows = spread_of(o.geometry, 0, x.extent(2), ws[2]);
-  const spread_axis columns = spread_of(o.geometry, 1, x.extent(3), ws[3]);
-  check_plane_bytes({rows.extent, columns.extent}, "[rows, columns]", "conv_transpose2d");
-  conv2d_options plain{.groups = o.groups, .padding_value = o.padding_value};
-  plain.window.dilation = o.geometry.window.dilation;
-  const index_t bottom = rows.extent - rows.first - x.extent(2);
-  const index_t right = columns.extent - columns.first - x.extent(3);
-  const bool dense = rows.stride == 1 && columns.stride == 1;
-  if (dense && rows.first >= 0 && columns.first >= 0 && bottom >= 0 && right >= 0) {
-    plain.window.padding = {rows.first, columns.first};
-    plain.window.padding_end = {bottom, right};
-    conv2d_views<A, X>(ex, w, x, plain, epilogue, out);
-    return;
+  const spread_axis spread[]{spread_of(o.geometry, 0, x.extent(2), ws[2]),
+                             spread_of(o.geometry, 1, x.extent(3), ws[3])};
+  check_plane_bytes({spread[0].extent, spread[1].extent}, "[rows, columns]", "conv_transpose2d");
+  const auto rows = phases_of(o.geometry, 0, x.extent(2), ws[2]);
+  const auto columns = phases_of(o.geometry, 1, x.extent(3), ws[3]);
+  const std::array<index_t, 2>& stride = o.geometry.window.stride;
+  convolution c{{}, {{ws[2], ws[3]}, {}}, o.groups, o.padding_value, false, "conv_transpose2d"};
+  const auto phases = [](const auto& some) { return static_cast<index_t>(some.size()); };
+  if (phases(rows) < std::min(stride[0], out.extent(2)) ||
+      phases(columns) < std::min(stride[1], out.extent(3))) {
+    convolve<A, X>(ex, w, x, c, epilogue, out);  // outputs without taps
   }
-  tensor<X> spread(shape{x.extent(0), x.extent(1), rows.extent, columns.extent});
-  std::ranges::fill(spread.elements(), static_cast<X>(o.padding_value));
-  const tensor<X> copy = x.is_contiguous() ? tensor<X>() : tensor<X>::copy_of(x);
-  spread_planes(x.is_contiguous() ? x.data() : copy.data(), x.extent(0) * x.extent(1), x.extent(2),
-                x.extent(3), rows, columns, spread.data());
-  conv2d_views<A, X>(ex, w, view(std::as_const(spread)), plain, epilogue, out);
+  const auto run = [&](const axis_phase& row, const axis_phase& column,
+                       const tensor_view<Out>& to) {
+    c.part.axis = {row.taps, column.taps};
+    c.window.dilation = {row.dilation, column.dilation};
+    c.window.padding = {std::max<index_t>(-row.offset, 0), std::max<index_t>(-column.offset, 0)};
+    const tensor_view<const X> from =
+        axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
+    convolve<A, X>(ex, w, from, c, epilogue, to);
+  };
+  // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one.
+  const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
+  std::array<tensor<Out>, 2> half;
+  for (const axis_phase& row : rows) {
+    const tensor_view<Out> to = axis_from(out, 2, row.output, stride[0]);
+    for (const axis_phase& column : columns) {
+      if (!in_pairs) {
+        run(row, column, axis_from(to, 3, column.output, stride[1]));
+        continue;
+      }
+      tensor<Out>& part = half[static_cast<std::size_t>(column.output)];
+      const shape of_part = to.extents().with(3, column.outputs);
+      if (!(part.extents() == of_part)) part = tensor<Out>(of_part);
+      run(row, column, view(part));
+    }
+    if (in_pairs) interleave_columns<A>(ex, half[0], half[1], to);
+  }
 }
 
 // Calls without an executor run on the calling thread. out int32: the exact sums.

@@ -34,6 +34,11 @@ namespace lutra::inline LUTRA_ABI {
 
 inline constexpr index_t panel_strips = 4;
 
+// Memory that vectors and tiles are loaded from without crossing lines.
+struct alignas(64) cache_line {
+  std::int8_t byte[64];
+};
+
 // Vectors and groups of a step of one strip.
 struct code_layout {
   int bits = 8;

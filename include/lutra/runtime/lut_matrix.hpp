@@ -46,13 +46,13 @@ class lut_matrix {
   }
   // Bytes of weights and tables in memory.
   index_t bytes() const noexcept {
-    return product_bytes() + static_cast<index_t>(line_tiles_.size() * sizeof(line));
+    return product_bytes() + static_cast<index_t>(line_tiles_.size() * sizeof(cache_line));
   }
 
   // What the kernels read.
   // Of bytes(), those that gemm reads: without what has_line_tiles() speaks of.
   index_t product_bytes() const noexcept {
-    return static_cast<index_t>((weights_.size() + tables_.size()) * sizeof(line));
+    return static_cast<index_t>((weights_.size() + tables_.size()) * sizeof(cache_line));
   }
   std::string_view level() const noexcept { return level_; }
   const code_layout& layout() const noexcept { return layout_; }
@@ -85,15 +85,13 @@ class lut_matrix {
   // From the strip of row r, a multiple of tile_rows, on.
   const std::int8_t* line_tiles(index_t r) const noexcept {
     return reinterpret_cast<const std::int8_t*>(bytes_of(line_tiles_)) +
-           r / tile_rows * line_layout(weight_shape_).strip_bytes();
+           r / tile_rows * lines().strip_bytes();
   }
+  line_layout lines() const { return line_layout(weight_shape_, transposed_); }  // of four axes
 
  private:
   template <class A> friend class lut_matrix_builder;
-  struct alignas(64) line {
-    std::uint8_t byte[64];
-  };
-  using lines_of_memory = std::vector<line, simd::large_page_allocator<line>>;
+  using lines_of_memory = std::vector<cache_line, simd::large_page_allocator<cache_line>>;
   static std::uint8_t* bytes_of(lines_of_memory& v) noexcept {
     return reinterpret_cast<std::uint8_t*>(v.data());
   }
@@ -228,7 +226,6 @@ template <class A> class lut_matrix_builder {
   }
 
  private:
-  using line = lut_matrix::line;
   static lut_matrix::lines_of_memory lines(index_t bytes) {
     return lut_matrix::lines_of_memory(static_cast<std::size_t>(bytes / 64 + 1));
   }
@@ -360,21 +357,12 @@ template <class A> class lut_matrix_builder {
   void set_line_tiles() {
     static_assert(simd::int_lanes<A> == tile_rows);
     if (!options_.decode_convolutions || m_.weight_shape_.rank() != 4) return;
-    const line_layout l(m_.weight_shape_);
+    const line_layout l = m_.lines();
     if (!l.pays()) return;
     m_.line_tiles_ = lines(m_.strips() * l.strip_bytes());
-    std::uint8_t* const out = lut_matrix::bytes_of(m_.line_tiles_);
-    for (index_t row = 0; row < m_.rows_; ++row) {
-      const std::uint8_t* codes = codes_.data() + row * m_.depth_;
-      std::uint8_t* const to = out + row / tile_rows * l.strip_bytes() + row % tile_rows * 4;
-      for (index_t c = 0; c < l.channels; ++c) {
-        for (index_t a = 0; a < l.kernel_rows; ++a) {
-          for (index_t b = 0; b < l.kernel_columns; ++b) {
-            to[l.offset(a, b * l.channels + c)] = entry(group_of(row), *codes++);
-          }
-        }
-      }
-    }
+    write_line_tiles(l, lut_matrix::bytes_of(m_.line_tiles_), [&](index_t row, index_t k) {
+      return entry(group_of(row), codes_[static_cast<std::size_t>(row * m_.depth_ + k)]);
+    });
   }
 
   const packed_palette& palette_;

@@ -7,8 +7,10 @@
 #pragma once
 
 #include <algorithm>
+#include <lutra/runtime/conv/kernel_part.hpp>
 #include <lutra/runtime/window.hpp>
 #include <lutra/tensor/shape.hpp>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -53,6 +55,35 @@ constexpr spread_axis spread_of(const transposed_window& t, int axis, index_t in
   const index_t reach = t.window.dilation[a] * (kernel - 1);
   return {output_extent(t, axis, input, kernel) + reach, reach - t.window.padding[a],
           t.window.stride[a]};
+}
+
+// Outputs `output`, output + stride, ..: all that meet the taps first, first + step, .. of the reversed kernel at input
+// positions, and the other taps between these. So they are an ordinary convolution of stride 1 with those taps alone:
+// output number i meets tap number t at position i + offset + t * dilation.
+struct axis_phase {
+  index_t output, outputs;
+  axis_part taps;
+  index_t dilation, offset;
+};
+// The phases of `axis` that have taps and outputs, by their first tap. Those without taps are all others.
+inline std::vector<axis_phase> phases_of(const transposed_window& t, int axis, index_t input,
+                                         index_t kernel) {
+  const index_t stride = t.window.stride[static_cast<std::size_t>(axis)];
+  const index_t dilation = t.window.dilation[static_cast<std::size_t>(axis)];
+  const index_t out = output_extent(t, axis, input, kernel);
+  const index_t first = spread_of(t, axis, input, kernel).first;
+  const index_t common = std::gcd(stride, dilation), step = stride / common;
+  std::vector<axis_phase> phases;
+  for (index_t tap = 0; tap < std::min(kernel, step); ++tap) {
+    const index_t output = ((first - tap * dilation) % stride + stride) % stride;
+    if (output >= out) continue;
+    phases.push_back({output,
+                      (out - output + stride - 1) / stride,
+                      {tap, step, (kernel - tap + step - 1) / step},
+                      dilation / common,
+                      (output + tap * dilation - first) / stride});
+  }
+  return phases;
 }
 
 // Copies `planes` dense planes of [height, width] elements into dense spread-out ones; positions between

@@ -16,7 +16,8 @@ bool in_tiles(const shape& s, index_t block) {
   using A = simd::amx_int8;
   random_stream r(1);
   const auto p = test::random_palette(r, s, {.group_columns = block});
-  return convolves_in_tiles<A>(s[0], make_grouped_lut_matrix(p, A{}).slices());
+  const grouped_lut_matrix w = make_grouped_lut_matrix(p, A{});
+  return convolves_in_tiles<A>(s[0], w.slices().front().depth(), w.depth());
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ template <class A, class Epilogue, class Out> class line_worker {
     for_each_band(rows, around, l.size(g, 1) - around, [&](index_t first, index_t count) {
       std::int8_t* const lines = reserve(l.size(g, count) + l.read_behind());
       fill_lines<A>(g, l, job_.x, n, group * g.channels, first, count, job_.pad, job_.flip, lines);
-      offsets_.clear();
-      for (index_t phase = 0; phase < phases(); ++phase) l.add_offsets(g, count, phase, offsets_);
+      segments_.clear();
+      for (index_t phase = 0; phase < phases(); ++phase) l.add_segments(g, count, phase, segments_);
       band_ = {lines, output_.row(n, first), count * l.width};
       if (!slice_.zero_point.empty()) sum_activations();
       // Weights of some strips stay in the first-level cache while all blocks go by.
@@ -72,9 +72,9 @@ template <class A, class Epilogue, class Out> class line_worker {
   };
 
   index_t phases() const noexcept { return job_.geometry.row_phases; }
-  std::span<const index_t> offsets(index_t phase) const noexcept {
-    const std::size_t count = offsets_.size() / static_cast<std::size_t>(phases());
-    return std::span(offsets_).subspan(static_cast<std::size_t>(phase) * count, count);
+  std::span<const line_segment> segments(index_t phase) const noexcept {
+    const std::size_t count = segments_.size() / static_cast<std::size_t>(phases());
+    return std::span(segments_).subspan(static_cast<std::size_t>(phase) * count, count);
   }
   std::int8_t* reserve(index_t bytes) {
     const auto lines = static_cast<std::size_t>(bytes / index_t{sizeof(cache_line)} + 1);
@@ -105,7 +105,7 @@ template <class A, class Epilogue, class Out> class line_worker {
     const index_t steps = phases() * Strips, tasks = (unfinished_.count + 3) / 4;
     index_t due = 0;  // of tasks, times steps
     for (index_t phase = 0; phase < phases(); ++phase) {
-      multiply_lines<A, Strips>(x, l, offsets(phase), slice_.matrix.line_tiles(row),
+      multiply_lines<A, Strips>(x, l, segments(phase), slice_.matrix.line_tiles(row),
                                 l.layout.strip_bytes(),
                                 sums_[turn_ + static_cast<std::size_t>(phase)].of, [&] {
                                   for (due += tasks; due >= steps; due -= steps) finish_four();
@@ -122,7 +122,8 @@ template <class A, class Epilogue, class Out> class line_worker {
     for (index_t at = 0; at < band_.positions; at += size) {
       for (index_t phase = 0; phase < phases(); ++phase, to += size) {
         multiply_lines<A, 1>(band_.lines + at * job_.lines.position_bytes, job_.lines,
-                             offsets(phase), ones_.front().byte, 0, sums, [] {});
+                             segments(phase), reinterpret_cast<const std::int8_t*>(ones_.data()), 0,
+                             sums, [] {});
         simd::ints_of<A> v[4][4];
         load_panel_sums(sums, tile_rows, v, A{});
         for (int i = 0; i < 4; ++i) store_ints(to + i * simd::int_lanes<A>, v[0][i], A{});
@@ -195,8 +196,8 @@ template <class A, class Epilogue, class Out> class line_worker {
   conv_output<A, Epilogue, Out> output_;
   std::unique_ptr<cache_line[]> lines_;
   std::size_t reserved_ = 0;
-  std::vector<index_t> offsets_;  // of segments, phase by phase
-  std::vector<cache_line> ones_;  // weights of sum_activations, if there are zero points
+  std::vector<line_segment> segments_;  // phase by phase
+  std::vector<cache_line> ones_;        // weights of sum_activations, if there are zero points
   std::vector<std::int32_t>
       activation_sums_;  // of the band, if there are zero points: [block][phase][lane]
   band band_;

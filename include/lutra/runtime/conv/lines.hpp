@@ -9,33 +9,42 @@
 // Weights are decoded at load (line_layout.hpp).
 #pragma once
 
+#include <lutra/runtime/conv/kernel_part.hpp>
 #include <lutra/runtime/conv/panel.hpp>
 #include <lutra/runtime/conv/planes.hpp>
 #include <lutra/runtime/gemm/tiles.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
-struct alignas(64) cache_line {
-  std::int8_t byte[64];
+// A segment of the kernel: where it begins in the lines, and in a strip of weights.
+struct line_segment {
+  index_t input, weights;
 };
 
 struct line_geometry {
-  line_layout layout;       // of the weights
-  index_t channels;         // of a group
-  index_t dilation;         // of columns; not 1: each tap is a segment, of whole parts
-  index_t segments, parts;  // of a kernel row, of a segment
-  index_t position_bytes;   // from one position to the next
-  index_t width;            // positions from one output row to the next
+  line_layout layout;   // of the weights
+  kernel_part part;     // of the kernel
+  index_t channels;     // of a group
+  index_t dilation;     // of columns
+  bool apart;           // a segment is a column
+  index_t kernel_rows;  // of the part
+  index_t kernel_columns;
+  index_t parts;           // of a segment
+  index_t position_bytes;  // from one position to the next
+  index_t width;           // positions from one output row to the next
 
-  line_geometry(const plane_geometry& g, const shape& weight)
-      : layout(weight),
+  line_geometry(const plane_geometry& g, const line_layout& weights, const kernel_part& taps)
+      : layout(weights),
+        part(taps),
         channels(g.channels),
         dilation(g.window.dilation[1]),
-        segments(dilation == 1 ? 1 : layout.kernel_columns),
-        parts(layout.parts() / segments),
+        apart(layout.apart || dilation != 1),
+        kernel_rows(part.axis[0].count),
+        kernel_columns(part.axis[1].count),
+        parts(apart ? (channels + tile_depth - 1) / tile_depth : layout.parts()),
         position_bytes(g.window.stride[1] * channels) {
     const index_t stride = g.window.stride[1];
-    const index_t reach = (layout.kernel_columns - 1) * dilation;
+    const index_t reach = std::max<index_t>(kernel_columns - 1, 0) * dilation;
     width = ((g.output_columns - 1) * stride + reach + stride) / stride;
     width += width % g.row_phases;  // pairs of positions are pooled
   }
@@ -47,20 +56,27 @@ struct line_geometry {
   index_t read_behind() const noexcept {
     return 64 * position_bytes + 2 * row_bytes() + tile_depth;
   }
-  // Adds the offset of every segment of a phase.
-  void add_offsets(const plane_geometry& g, index_t count, index_t phase,
-                   std::vector<index_t>& all) const {
-    for (index_t a = phase * layout.kernel_rows; a < (phase + 1) * layout.kernel_rows; ++a) {
-      const auto at = static_cast<std::size_t>(a);
-      const index_t row = g.rows.plane[at] * (count + g.rows.reach) + g.rows.offset[at];
-      for (index_t s = 0; s < segments; ++s) {
-        all.push_back(row * row_bytes() + s * dilation * channels);
+  // Calls f(a, b, weights) for the first column b of every segment of kernel row a of the part.
+  template <class F> void each_segment(F&& f) const {
+    for (index_t a = 0; a < kernel_rows; ++a) {
+      const index_t row = part.axis[0].first + a * part.axis[0].step;
+      for (index_t b = 0; b < (apart ? kernel_columns : 1); ++b) {
+        f(a, b, layout.offset(row, part.axis[1].first + b * part.axis[1].step, 0));
       }
     }
   }
+  // Adds every segment of a phase.
+  void add_segments(const plane_geometry& g, index_t count, index_t phase,
+                    std::vector<line_segment>& all) const {
+    each_segment([&](index_t a, index_t b, index_t weights) {
+      const auto at = static_cast<std::size_t>(phase * kernel_rows + a);
+      const index_t row = g.rows.plane[at] * (count + g.rows.reach) + g.rows.offset[at];
+      all.push_back({row * row_bytes() + b * dilation * channels, weights});
+    });
+  }
   // Whether the weights are in the order of segments, and the rows behind one output row take at most `bytes`.
   bool fits(const plane_geometry& g, index_t bytes) const noexcept {
-    return (dilation == 1 || channels % tile_depth == 0) &&
+    return (apart == layout.apart || channels % tile_depth == 0) &&
            width <= bytes / position_bytes / g.rows.planes() / (1 + g.rows.reach);
   }
 };
@@ -135,13 +151,29 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
 // A strip of weights that are all 1.
 inline std::vector<cache_line> line_ones(const line_layout& l) {
   std::vector<cache_line> ones(static_cast<std::size_t>(l.strip_bytes() / 64));
-  auto* const to = reinterpret_cast<std::int8_t*>(ones.data());  // of all lines
-  for (index_t row = 0; row < l.kernel_rows; ++row) {
-    for (index_t k = 0; k < l.depth(); ++k) {
-      for (index_t r = 0; r < tile_rows; ++r) to[l.offset(row, k) + 4 * r] = 1;
-    }
-  }
+  line_layout strip = l;
+  strip.rows = tile_rows;
+  write_line_tiles(strip, reinterpret_cast<std::uint8_t*>(ones.data()),  // of all lines
+                   [](index_t, index_t) { return std::uint8_t{1}; });
   return ones;
+}
+
+// By row, the sums of the weights of a part, as they are stored.
+template <class A>
+std::vector<std::int32_t> line_sums(const line_geometry& l, const lut_matrix& w) {
+  static_assert(panel_bias(A{}) != 0, "panel_dot takes unsigned bytes, and weights as they are");
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(w.strips() * tile_rows));
+  for (index_t row = 0; row < w.strips() * tile_rows; row += tile_rows) {
+    auto sum = splat_ints(0, A{});
+    l.each_segment([&](index_t, index_t, index_t weights) {
+      const std::int8_t* const from = w.line_tiles(row) + weights;
+      for (index_t at = 0; at < l.parts * tile_bytes; at += simd::vector_size<A>) {
+        sum = panel_dot(sum, splat_bytes(1, A{}), load_bytes(from + at, A{}), A{});
+      }
+    });
+    store_ints(sums.data() + row, sum, A{});
+  }
+  return sums;
 }
 
 // sums[position][row] = products of the 64 positions at x by Strips strips, rows of Strips * tile_rows elements.
@@ -149,7 +181,7 @@ inline std::vector<cache_line> line_ones(const line_layout& l) {
 // would be loaded later.
 template <class A, int Strips, class Between>
 [[gnu::always_inline]] inline void multiply_lines(const std::int8_t* x, const line_geometry& l,
-                                                  std::span<const index_t> offsets,
+                                                  std::span<const line_segment> segments,
                                                   const std::int8_t* weights, index_t strip_bytes,
                                                   std::int32_t* sums, Between&& between) {
   using simd::tile_dot, simd::tile_load, simd::tile_store, simd::tile_zero;
@@ -159,9 +191,9 @@ template <class A, int Strips, class Between>
   const index_t next = l.position_bytes, parts = l.parts;
   for (int first = 0; first < 4; first += together) {
     simd::unroll<4>([&](auto i) __attribute__((always_inline)) { tile_zero<i>(A{}); });
-    const std::int8_t* w = weights;
-    for (const index_t offset : offsets) {
-      const std::int8_t* at = x + offset + first * tile_rows * next;
+    for (const line_segment& segment : segments) {
+      const std::int8_t* w = weights + segment.weights;
+      const std::int8_t* at = x + segment.input + first * tile_rows * next;
       for (index_t part = 0; part < parts; ++part) {
         const auto load = [&](auto v) __attribute__((always_inline)) {
           tile_load<4 + Strips + v % inputs>(at + v * tile_rows * next, next, A{});

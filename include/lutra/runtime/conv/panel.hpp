@@ -9,44 +9,64 @@
 
 #include <lutra/runtime/lut_matrix.hpp>
 #include <lutra/simd/unroll.hpp>
+#include <span>
 
 namespace lutra::inline LUTRA_ABI {
 
 template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
 
-// Decoded weights of a matrix for panel_dot.
+// Decoded weights of a matrix for panel_dot: of all taps or, of a kernel of which a call needs a part, of some.
 template <class A> class panel_weights {
  public:
   panel_weights() = default;
-  explicit panel_weights(const lut_matrix& w) {
-    const index_t lanes = simd::int_lanes<A>;
-    const index_t strip_bytes = bytes_of_strip(w);
-    for (index_t row = 0; row < w.rows(); ++row) {
-      offset_.push_back(strip_bytes == 0 ? 0 : row / lanes * strip_bytes + row % lanes * 4);
-    }
-    bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes));
+  explicit panel_weights(const lut_matrix& w) : panel_weights(w, w.layout().groups * w.steps()) {
     std::uint8_t* out = bytes_.data();
-    for (index_t strip = 0; strip < w.strips(); ++strip, out += strip_bytes) decode(w, strip, out);
+    for (index_t strip = 0; strip < w.strips(); ++strip, out += strip_bytes_) {
+      with_codes_of<A>(w, [&](auto codes) { decode<decltype(codes)>(w, strip, out); });
+    }
   }
-  // One strip alone: [group][panel_vectors / 4][lanes].
-  static index_t bytes_of_strip(const lut_matrix& w) noexcept {
-    return w.layout().groups * w.steps() * group_bytes;
+  // In this order.
+  panel_weights(const lut_matrix& w, std::span<const index_t> taps)
+      : panel_weights(w, (static_cast<index_t>(taps.size()) + 3) / 4) {
+    const panel_weights all(w);
+    sums_.resize(static_cast<std::size_t>(w.strips() * simd::int_lanes<A>));
+    for (index_t strip = 0; strip < w.strips(); ++strip) {
+      select(all.bytes_.data() + strip * all.strip_bytes_, taps,
+             bytes_.data() + strip * strip_bytes_, sums_.data() + strip * simd::int_lanes<A>);
+    }
   }
-  static void decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
-    with_codes_of<A>(w, [&](auto codes) { decode<decltype(codes)>(w, strip, out); });
-  }
+  // Of the chosen taps' weights, without zero points.
+  std::span<const std::int32_t> sums() const noexcept { return sums_; }
   // Lane of output channel `row` in group 0; the next group lies group_bytes further.
   const std::uint8_t* row(index_t row) const noexcept {
     return bytes_.data() + offset_[static_cast<std::size_t>(row)];
   }
   // One weight. As int16, in pairs of the taps 0 and 2, 1 and 3 of a group, or as int8.
   std::int8_t tap(index_t r, index_t k) const noexcept {
-    const index_t at = group_vectors<A> == 4 ? k % 4 : k % 2 * simd::vector_size<A> + k % 4 / 2 * 2;
-    return static_cast<std::int8_t>(row(r)[k / 4 * group_bytes + at]);
+    const place p(k);
+    return static_cast<std::int8_t>(row(r)[p.byte + p.shift / 8]);
   }
   static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
 
  private:
+  // Of a tap: its lanes begin at byte `byte` of a strip, its bits of a lane at `shift`.
+  struct place {
+    index_t byte;
+    int shift;
+    explicit place(index_t k) noexcept
+        : byte(k / 4 * group_bytes + k % parts * simd::vector_size<A>),
+          shift(static_cast<int>(k % 4 / parts) * bits) {}
+  };
+  static constexpr index_t parts = group_vectors<A> / 4;
+  static constexpr int bits = 8 * static_cast<int>(parts);
+
+  panel_weights(const lut_matrix& w, index_t groups) : strip_bytes_(groups * group_bytes) {
+    constexpr index_t lanes = simd::int_lanes<A>;
+    for (index_t row = 0; row < w.rows(); ++row) {
+      offset_.push_back(strip_bytes_ == 0 ? 0 : row / lanes * strip_bytes_ + row % lanes * 4);
+    }
+    bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes_));
+  }
   template <class Codes> static void decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
     const auto tables = Codes::template load_tables<A>(w.table(strip));
     const std::uint8_t* in = w.weights(strip);
@@ -58,9 +78,29 @@ template <class A> class panel_weights {
     }
   }
 
+  // One strip; the bytes `to` are 0 before.
+  static void select(const std::uint8_t* from, std::span<const index_t> taps, std::uint8_t* to,
+                     std::int32_t* sums) {
+    using weight = std::conditional_t<parts == 1, std::int8_t, std::int16_t>;
+    for (std::size_t k = 0; k < taps.size(); ++k) {
+      const place in(taps[k]), out(static_cast<index_t>(k));
+      for (index_t r = 0; r < simd::int_lanes<A>; ++r) {
+        std::uint32_t x, y;
+        std::memcpy(&x, from + in.byte + 4 * r, 4);
+        std::memcpy(&y, to + out.byte + 4 * r, 4);
+        x = x >> in.shift & ((1U << bits) - 1);
+        y |= x << out.shift;
+        std::memcpy(to + out.byte + 4 * r, &y, 4);
+        sums[r] += static_cast<weight>(x);
+      }
+    }
+  }
+
+  index_t strip_bytes_ = 0;
   // By row. Dividing on the way costs a tenth of a shallow convolution.
   std::vector<index_t> offset_;
   std::vector<std::uint8_t> bytes_;
+  std::vector<std::int32_t> sums_;  // of chosen taps
 };
 
 // Panel of one block: `tap(k)` is the vector of activations that tap k meets. Taps that only fill the

@@ -24,29 +24,23 @@ namespace lutra::inline LUTRA_ABI {
 template <class A> class tile_weights {
  public:
   tile_weights() = default;
-  tile_weights(const lut_matrix& w, index_t channels_per_group)
+  // Of so many rows and taps.
+  tile_weights(const panel_weights<A>& decoded, index_t rows, index_t depth,
+               index_t channels_per_group)
       : channels_(channels_per_group),
         strips_((channels_ + tile_rows - 1) / tile_rows),
-        parts_((w.depth() + tile_depth - 1) / tile_depth),
-        lines_(static_cast<std::size_t>(w.rows() / channels_ * strips_ * parts_ * tile_rows)) {
-    using decoded = panel_weights<A>;
-    constexpr index_t lanes = simd::int_lanes<A>, groups_of_part = tile_depth / 4;
-    const index_t groups = (w.depth() + 3) / 4;
-    std::vector<std::uint8_t> strip(static_cast<std::size_t>(decoded::bytes_of_strip(w)));
-    for (index_t first = 0; first < w.rows(); first += lanes) {
-      decoded::decode(w, first / lanes, strip.data());
-      const index_t count = std::min(lanes, w.rows() - first);
-      for (index_t group = 0; group < groups; group += groups_of_part) {
-        const index_t some = std::min(groups_of_part, groups - group);
-        for (index_t r = 0; r < count; ++r) {
-          const index_t channel = (first + r) % channels_;
-          const index_t line = first_line((first + r) / channels_, channel) + channel % tile_rows;
-          std::int8_t* to = lines_[static_cast<std::size_t>(line + group)].byte;
-          const std::uint8_t* from = strip.data() + group * decoded::group_bytes + 4 * r;
-          for (index_t g = 0; g < some; ++g) {
-            std::memcpy(to + 4 * g, from + g * decoded::group_bytes, 4);
-          }
-        }
+        parts_((depth + tile_depth - 1) / tile_depth),
+        lines_(static_cast<std::size_t>(rows / channels_ * strips_ * parts_ * tile_rows)) {
+    constexpr index_t groups_of_part = tile_depth / 4;
+    const index_t groups = (depth + 3) / 4;
+    for (index_t row = 0; row < rows; ++row) {
+      const index_t channel = row % channels_;
+      const index_t first = first_line(row / channels_, channel) + channel % tile_rows;
+      const std::uint8_t* from = decoded.row(row);
+      for (index_t group = 0; group < groups; ++group, from += panel_weights<A>::group_bytes) {
+        const index_t line = first + group / groups_of_part * tile_rows;
+        std::memcpy(lines_[static_cast<std::size_t>(line)].byte + group % groups_of_part * 4, from,
+                    4);
       }
     }
   }
@@ -65,15 +59,13 @@ template <class A> class tile_weights {
   std::vector<cache_line> lines_;
 };
 
-// Whether channels of a group are made so; asks the system for leave. slices: of a weight, one at least, the first the
-// deepest. Each has tiles of its own: shallow ones would be mostly zeros, in memory as in products (64 to 64 channels,
+// Whether channels of a group are made so; asks the system for leave. depth: of all slices of a weight, first_depth: of
+// the first, the deepest. Each has tiles of its own: shallow ones would be mostly zeros, in memory as in products (64 to 64 channels,
 // 1 x 1, blocks of 4 inputs: a third slower than by vectors).
 template <class A>
-bool convolves_in_tiles(index_t channels_per_group, std::span<const lut_matrix> slices) noexcept {
+bool convolves_in_tiles(index_t channels_per_group, index_t first_depth, index_t depth) noexcept {
   if constexpr (has_tiles(A{})) {
-    index_t depth = 0;
-    for (const lut_matrix& w : slices) depth += w.depth();
-    return slices.front().depth() >= tile_depth / 2 && tiles_pay(channels_per_group, depth) &&
+    return first_depth >= tile_depth / 2 && tiles_pay(channels_per_group, depth) &&
            simd::tiles_permitted();
   }
   return false;

@@ -97,8 +97,7 @@ template <class A, class Epilogue, class Out> class window_worker {
     if (slice_.zero_point.empty()) return;
     simd::ints_of<A> activations[4];
     multiply_windows<A>(x, offsets, ones_.row(0),
-                        static_cast<std::int32_t>(-panel_bias(A{}) * slice_.matrix.depth()),
-                        activations);
+                        static_cast<std::int32_t>(-panel_bias(A{}) * slice_.depth), activations);
     subtract_activations<A>(activations, slice_.zero_point[r], sum);
   }
 

@@ -76,12 +76,11 @@ template <class A> class window_weights {
   static constexpr index_t group_bytes = group_vectors<A>;
 
   window_weights() = default;
-  window_weights(const lut_matrix& w, const window_groups& groups)
+  window_weights(const panel_weights<A>& decoded, index_t rows, const window_groups& groups)
       : row_bytes_(groups.size() * group_bytes),
-        bytes_(static_cast<std::size_t>(w.rows() * row_bytes_)) {
-    const panel_weights<A> decoded(w);
+        bytes_(static_cast<std::size_t>(rows * row_bytes_)) {
     groups.each_tap([&](index_t group, index_t k, index_t j) {
-      for (index_t r = 0; r < w.rows(); ++r) put(r, group, j, decoded.tap(r, k));
+      for (index_t r = 0; r < rows; ++r) put(r, group, j, decoded.tap(r, k));
     });
   }
   // One row of weights 1, for sums of activations.

@@ -95,7 +95,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
         Runs > 0 ? std::span<const position_run>(few) : runs_;
     for (const conv_slice<A>& slice : job_.slices) {
       const index_t* taps = taps_.data() + phase * job_.depth + slice.first_tap;
-      fill_panel<A>(slice.matrix.depth(), panel_of(phase, slice), [&](index_t k) {
+      fill_panel<A>(slice.depth, panel_of(phase, slice), [&](index_t k) {
         const auto v = load_runs<A, Runs>(planes + taps[k], runs);
         return job_.flip ? flip_sign(v, A{}) : v;
       });
@@ -255,7 +255,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
     for (index_t phase = 0; phase < job_.geometry.row_phases; ++phase) {
       for (index_t s = 0; s < slice_count(); ++s) {
         const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
-        const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * slice.matrix.depth());
+        const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * slice.depth);
         multiply_panel_rows<A, 1>(panel_of(phase, slice), slice.groups(), weights, &start,
                                   [&](auto, simd::ints_of<A>(&sum)[4]) {
                                     for (int v = 0; v < 4; ++v) {

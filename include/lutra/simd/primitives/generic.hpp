@@ -357,6 +357,17 @@ struct portable_limits {
   return v;
 }
 
+// Sixteen bytes at a and sixteen at b in turn; for every level.
+[[gnu::always_inline]] inline void zip_bytes(const void* a, const void* b, void* out, portable) {
+  std::int8_t x[16], y[16], z[32];
+  std::memcpy(x, a, 16);
+  std::memcpy(y, b, 16);
+  for (std::size_t i = 0; i < 16; ++i) {
+    z[2 * i] = x[i];
+    z[2 * i + 1] = y[i];
+  }
+  std::memcpy(out, z, 32);
+}
 // Bytes 1, 3, 5, ... likewise.
 [[gnu::always_inline]] inline portable_bytes odd_bytes(portable_bytes a, portable_bytes b,
                                                        portable) {

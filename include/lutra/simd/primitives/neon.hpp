@@ -185,6 +185,10 @@ struct neon_limits {
   return vuzp1q_s8(a, b);
 }
 
+[[gnu::always_inline]] inline void zip_bytes(const void* a, const void* b, void* out,
+                                             neon64 level) {
+  vst2q_s8(static_cast<std::int8_t*>(out), {{load_bytes(a, level), load_bytes(b, level)}});
+}
 [[gnu::always_inline]] inline int8x16_t odd_bytes(int8x16_t a, int8x16_t b, neon64) {
   return vuzp2q_s8(a, b);
 }

@@ -161,6 +161,11 @@ struct sse_limits {
   return _mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low));
 }
 
+[[gnu::always_inline]] inline void zip_bytes(const void* a, const void* b, void* out, sse2 level) {
+  const __m128i x = load_bytes(a, level), y = load_bytes(b, level);
+  store_bytes(out, _mm_unpacklo_epi8(x, y), level);
+  store_bytes(static_cast<std::int8_t*>(out) + 16, _mm_unpackhi_epi8(x, y), level);
+}
 [[gnu::always_inline]] inline __m128i odd_bytes(__m128i a, __m128i b, sse2) {
   return _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8));
 }
