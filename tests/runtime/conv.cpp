@@ -256,6 +256,33 @@ TEST_CASE("conv: weights decoded at load change no result, and need their layout
 #endif
 }
 
+TEST_CASE("conv: an input with channels last gives the sums of a dense one") {
+  random_stream r(19);
+  const auto p = test::random_palette(r, shape{20, 40, 3, 3}, {});
+  const auto depthwise = test::random_palette(r, shape{40, 1, 3, 3}, {});
+  const auto pixels = test::random_tensor<std::uint8_t>(r, shape{2, 9, 30, 41});  // NHWC
+  for (const index_t step : {41, 2 * 41}) {  // pixels side by side, and every other one
+    const std::array<index_t, 4> strides{9 * 30 * 41, 1, 30 * 41, step};
+    const tensor_view<const std::uint8_t> x(pixels.data(), shape{2, 40, 9, 30 * 41 / step},
+                                            strides);
+    const auto dense = tensor<std::uint8_t>::copy_of(x);
+    conv2d_options o{.window = window2d::symmetric({1, 1}, {1, 1}), .padding_value = 130};
+    for_each_kernel_level([&](auto level) {
+      CAPTURE(std::string(decltype(level)::name));
+      const auto same = [&](const packed_palette& w, index_t groups) {
+        o.groups = groups;
+        const lut_matrix m = make_lut_matrix(w, level);
+        tensor<std::int32_t> a(x.extents().with(1, w.weight_shape[0])), b(a.extents());
+        conv2d(m, dense, o, a, level);
+        conv2d(m, x, o, b, level);
+        return a == b;
+      };
+      CHECK(same(p, 1));
+      CHECK(same(depthwise, 40));
+    });
+  }
+}
+
 TEST_CASE("conv: an axis of one element may have any stride, of which no multiple is an address") {
   constexpr index_t any = index_t{1} << 62;
   random_stream r(17);

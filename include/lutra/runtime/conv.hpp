@@ -8,6 +8,8 @@
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
 // not overlap x, the epilogue or itself, as in gemm.hpp. An executor runs (image, group) pairs and, where these are
 // few, bands of rows of each; results do not depend on it.
+// Products are made by tiles (conv/tiles.hpp, lines.hpp) or vectors: of few channels, as depthwise, where the input lies
+// (conv/windows.hpp), else with a panel of it that all channels read (conv/panel.hpp).
 // Windows that spread the input over more memory than any network needs (conv/planes.hpp) raise size_overflow.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
 // partner is dropped: the bits of max_pool2d, but the map between never exists.

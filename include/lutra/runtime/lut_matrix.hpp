@@ -196,8 +196,9 @@ struct lut_matrix_options {
   // a quarter faster, read from a cache a tenth slower. Results are the same.
   index_t three_bits_from = index_t{1} << 24;
   // With tile registers (level amx_int8), weights of four axes are also kept as conv2d multiplies them fastest, where
-  // that pays (line_layout.hpp): a byte each, output channels in multiples of 16, taps of a kernel row of 64. Without
-  // that it decodes them at each call, and gathers the input differently. Results are the same.
+  // that pays (line_layout.hpp): a byte each, output channels in multiples of 16, taps of a kernel row of 64, or input
+  // channels where the convolution is transposed. Without that it decodes them at each call, and gathers the input
+  // differently. Results are the same.
   bool decode_convolutions = true;
 };
 

@@ -4,6 +4,7 @@
 // Input position i adds w[k] to output i * stride - padding + k * dilation. Seen from the output that is a
 // convolution of stride 1 with the kernel reversed, over an input whose positions lie `stride` apart with
 // zeros in between. Float and integer operations share this geometry. Pairs are (height, width).
+// Outputs that lie `stride` apart, a phase, meet the same taps and no zeros: an ordinary convolution with these alone.
 #pragma once
 
 #include <algorithm>

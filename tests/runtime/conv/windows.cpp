@@ -11,7 +11,7 @@ using namespace lutra;
 
 namespace {
 
-struct depthwise {
+struct depthwise_case {
   index_t images, groups, filters, height, width;
   shape kernel;
   window2d window;
@@ -19,7 +19,8 @@ struct depthwise {
 
 // Depthwise by nature: one input channel per group. Sums, bytes and pooled bytes of every level, through dense and
 // channels-last views, against the reference.
-template <class X> bool levels_agree(random_stream& r, const depthwise& d, bool zero_points) {
+template <class X>
+bool depthwise_levels_agree(random_stream& r, const depthwise_case& d, bool zero_points) {
   const index_t rows = d.groups * d.filters;
   const auto p = test::random_palette(r, shape{rows, 1, d.kernel[0], d.kernel[1]},
                                       {.bits = static_cast<int>(test::pick(r, 1, 8)),
@@ -96,8 +97,8 @@ template <class X> bool levels_agree(random_stream& r, const depthwise& d, bool 
   return good;
 }
 
-plane_geometry geometry_of(index_t channels, index_t rows, index_t columns, index_t stride,
-                           index_t dilation) {
+plane_geometry kernel_geometry(index_t channels, index_t rows, index_t columns, index_t stride,
+                               index_t dilation) {
   const window2d w{.stride = {stride, stride}, .dilation = {dilation, dilation}};
   return {w, channels, {rows, columns}, 20, 1};
 }
@@ -109,21 +110,21 @@ TEST_CASE(
   random_stream r(1);
   bool good = true;
   for (int i = 0; i < (test::quick() ? 40 : 400); ++i) {
-    depthwise d{test::pick(r, 1, 2),
-                test::pick(r, 1, 5),
-                1 + i % 2,
-                test::pick(r, 1, 20),
-                test::pick(r, 1, 80),
-                {test::pick(r, 1, 7), test::pick(r, 1, 9)},
-                {}};
+    depthwise_case d{test::pick(r, 1, 2),
+                     test::pick(r, 1, 5),
+                     1 + i % 2,
+                     test::pick(r, 1, 20),
+                     test::pick(r, 1, 80),
+                     {test::pick(r, 1, 7), test::pick(r, 1, 9)},
+                     {}};
     for (std::size_t a = 0; a < 2; ++a) {
       d.window.stride[a] = test::pick(r, 1, 3);
       d.window.dilation[a] = test::pick(r, 1, 3);
       d.window.padding[a] = test::pick(r, 0, 4);
       d.window.padding_end[a] = test::pick(r, 0, 4);
     }
-    good = levels_agree<std::int8_t>(r, d, i % 3 == 0) && good;
-    good = levels_agree<std::uint8_t>(r, d, i % 3 == 1) && good;
+    good = depthwise_levels_agree<std::int8_t>(r, d, i % 3 == 0) && good;
+    good = depthwise_levels_agree<std::uint8_t>(r, d, i % 3 == 1) && good;
   }
   CHECK(good);
 }
@@ -133,15 +134,15 @@ TEST_CASE("conv::windows: rows around a vector's width, and more of them than a 
   const window2d same = window2d::symmetric({1, 1}, {1, 1});
   bool good = true;
   for (const index_t width : {13, 14, 15, 16, 29, 30, 31, 61, 62, 63, 64, 65, 126}) {
-    good = levels_agree<std::int8_t>(r, {1, 3, 1, 5, width, {3, 3}, same}, false) && good;
+    good = depthwise_levels_agree<std::int8_t>(r, {1, 3, 1, 5, width, {3, 3}, same}, false) && good;
   }
   CHECK(good);
-  CHECK(levels_agree<std::int8_t>(r, {1, 2, 1, 330, 300, {3, 3}, same}, true));
+  CHECK(depthwise_levels_agree<std::int8_t>(r, {1, 2, 1, 330, 300, {3, 3}, same}, true));
 }
 
 TEST_CASE("conv::windows: taps side by side share a group") {
   const auto groups = [](index_t columns, index_t stride, index_t dilation) {
-    return window_groups(geometry_of(1, 1, columns, stride, dilation)).size();
+    return window_groups(kernel_geometry(1, 1, columns, stride, dilation)).size();
   };
   CHECK(groups(1, 1, 1) == 1);
   CHECK(groups(4, 1, 1) == 1);
@@ -153,7 +154,7 @@ TEST_CASE("conv::windows: taps side by side share a group") {
   CHECK(groups(3, 1, 9) == 3);
   for (const index_t stride : {1, 2, 3}) {
     for (const index_t dilation : {1, 2, 3}) {
-      const plane_geometry g = geometry_of(2, 3, 7, stride, dilation);
+      const plane_geometry g = kernel_geometry(2, 3, 7, stride, dilation);
       const window_groups w(g);
       std::vector<index_t> begin;
       w.add_offsets(g, 4, 0, begin);
@@ -172,7 +173,7 @@ TEST_CASE("conv::windows: taps side by side share a group") {
 TEST_CASE("conv::windows: depthwise kernels use them, those of many outputs or of columns do not") {
   const auto pays = [](index_t channels, index_t rows, index_t columns, index_t outputs,
                        index_t stride = 1) {
-    return window_groups(geometry_of(channels, rows, columns, stride, 1)).pays(outputs);
+    return window_groups(kernel_geometry(channels, rows, columns, stride, 1)).pays(outputs);
   };
   CHECK(pays(1, 3, 3, 1));
   CHECK(pays(1, 3, 3, 1, 2));

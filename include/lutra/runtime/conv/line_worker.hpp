@@ -31,8 +31,7 @@ template <class A, class Epilogue, class Out> class line_worker {
     for_each_band(rows, around, l.size(g, 1) - around, [&](index_t first, index_t count) {
       std::int8_t* const lines = reserve(l.size(g, count) + l.read_behind());
       fill_lines<A>(g, l, job_.x, n, group * g.channels, first, count, job_.pad, job_.flip, lines);
-      segments_.clear();
-      for (index_t phase = 0; phase < phases(); ++phase) l.add_segments(g, count, phase, segments_);
+      find_blocks(count);
       band_ = {lines, output_.row(n, first), count * l.width};
       if (!slice_.zero_point.empty()) sum_activations();
       // Weights of some strips stay in the first-level cache while all blocks go by.
@@ -55,11 +54,10 @@ template <class A, class Epilogue, class Out> class line_worker {
     Out* to = nullptr;  // its first row, channel 0
     index_t positions = 0;
   };
-  // What is kept of a block until its channels are finished.
+  // Where the outputs of a block belong.
   struct block {
     bool in_place = false;
-    std::vector<output_run> runs;
-    const std::int32_t* activations = nullptr;  // with zero points: their sums, phase by phase
+    std::size_t first_run = 0, runs = 0;
   };
   struct alignas(64) strip_sums {
     std::int32_t of[2 * tile_rows * size];
@@ -67,6 +65,7 @@ template <class A, class Epilogue, class Out> class line_worker {
   // The channels [row, row + count), whose sums are sums[.. + position * stride], of each phase.
   struct unfinished {
     const block* of = nullptr;
+    const std::int32_t* activations = nullptr;  // with zero points: their sums, phase by phase
     const strip_sums* sums = nullptr;
     index_t first = 0, stride = 0, row = 0, count = 0;
   };
@@ -85,18 +84,40 @@ template <class A, class Epilogue, class Out> class line_worker {
     return reinterpret_cast<std::int8_t*>(lines_.get());  // of all lines, not of the first one
   }
 
+  // What depends on the rows of a band alone.
+  void find_blocks(index_t count) {
+    if (rows_ == count) return;
+    rows_ = count;
+    segments_.clear();
+    for (index_t phase = 0; phase < phases(); ++phase) {
+      job_.lines.add_segments(job_.geometry, count, phase, segments_);
+    }
+    const index_t positions = count * job_.lines.width;
+    blocks_.resize(static_cast<std::size_t>((positions + size - 1) / size));
+    runs_.clear();
+    index_t at = 0;
+    for (block& b : blocks_) {
+      b.first_run = runs_.size();
+      output_.add_runs(at / phases(), std::min(size, positions - at) / phases(),
+                       job_.lines.width / phases(), runs_);
+      b.runs = runs_.size() - b.first_run;
+      b.in_place = output_.in_place(runs_of(b), size / phases());
+      at += size;
+    }
+  }
+  std::span<const output_run> runs_of(const block& b) const noexcept {
+    return std::span(runs_).subspan(b.first_run, b.runs);
+  }
+
   // The channels [row, row + count) of all blocks.
   template <int Strips> void multiply_band(index_t row, index_t count) {
-    const line_geometry& l = job_.lines;
-    for (index_t at = 0; at < band_.positions; at += size) {
-      block_turn_ = 1 - block_turn_;
-      block& b = blocks_[block_turn_];
-      output_.find_runs(at / phases(), std::min(size, band_.positions - at) / phases(),
-                        l.width / phases(), b.runs);
-      b.in_place = output_.in_place(b.runs, size / phases());
-      if (!slice_.zero_point.empty()) b.activations = activation_sums_.data() + at * phases();
-      multiply_block<Strips>(band_.lines + at * l.position_bytes, row);
-      unfinished_ = {&b, &sums_[turn_], 0, Strips * tile_rows, row, count};
+    const std::int8_t* x = band_.lines;
+    const std::int32_t* activations = activation_sums_.data();  // if there are any
+    for (const block& b : blocks_) {
+      multiply_block<Strips>(x, row);
+      unfinished_ = {&b, activations, &sums_[turn_], 0, Strips * tile_rows, row, count};
+      x += size * job_.lines.position_bytes;
+      if (!activation_sums_.empty()) activations += size * phases();
     }
   }
   template <int Strips> void multiply_block(const std::int8_t* x, index_t row) {
@@ -139,6 +160,7 @@ template <class A, class Epilogue, class Out> class line_worker {
   }
   template <int Phases> [[gnu::noinline]] void finish() {
     unfinished& u = unfinished_;
+    const std::span<const output_run> runs = runs_of(*u.of);
     simd::ints_of<A> sum[4][4];
     [[maybe_unused]] alignas(64) std::int32_t other[4][size];
     const auto load = [&](index_t phase) __attribute__((always_inline)) {
@@ -151,7 +173,7 @@ template <class A, class Epilogue, class Out> class line_worker {
           sum[c][i] = add(sum[c][i], start, A{});
         });
         if (slice_.zero_point.empty()) return;
-        subtract_activations<A>(u.of->activations + phase * size, slice_.zero_point[row], sum[c]);
+        subtract_activations<A>(u.activations + phase * size, slice_.zero_point[row], sum[c]);
       });
     };
     if constexpr (Phases == 2) {
@@ -172,20 +194,20 @@ template <class A, class Epilogue, class Out> class line_worker {
       const float scale = slice_.matrix.row_scale(u.row + c);
       Out* const to = band_.to + (u.row + c) * output_.channel_stride();
       if (u.of->in_place) {
-        output_.template finish<Phases>(to + u.of->runs.front().to, u.row + c, scale, sum[c]);
+        output_.template finish<Phases>(to + runs.front().to, u.row + c, scale, sum[c]);
         return;
       }
       if constexpr (sizeof(Out) == 1 && !slice_epilogue<Epilogue>) {
         if (output_.column_stride() == 1) {
           const auto bytes = output_.template bytes<Phases>(u.row + c, sum[c]);
-          for (const output_run& run : u.of->runs) {
+          for (const output_run& run : runs) {
             store_bytes_of(to + run.to, bytes, run.from, run.count, A{});
           }
           return;
         }
       }
       output_.template finish<Phases>(finished_, u.row + c, scale, sum[c]);
-      output_.scatter(u.of->runs, finished_, to);
+      output_.scatter(runs, finished_, to);
     });
     u.first += 4;
     u.row += 4;
@@ -196,13 +218,14 @@ template <class A, class Epilogue, class Out> class line_worker {
   conv_output<A, Epilogue, Out> output_;
   std::unique_ptr<cache_line[]> lines_;
   std::size_t reserved_ = 0;
+  index_t rows_ = 0;                    // of the band that the following belongs to
   std::vector<line_segment> segments_;  // phase by phase
-  std::vector<cache_line> ones_;        // weights of sum_activations, if there are zero points
+  std::vector<block> blocks_;
+  std::vector<output_run> runs_;  // of all blocks
+  std::vector<cache_line> ones_;  // weights of sum_activations, if there are zero points
   std::vector<std::int32_t>
       activation_sums_;  // of the band, if there are zero points: [block][phase][lane]
   band band_;
-  block blocks_[2];
-  std::size_t block_turn_ = 0;
   std::vector<strip_sums> sums_;  // of each phase, of two turns
   std::size_t turn_ = 0;
   unfinished unfinished_;

@@ -139,11 +139,16 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
         }
         continue;
       }
-      for (index_t j = 0; j < columns.size(); ++j) {
-        for (index_t c = 0; c < l.channels; ++c) {
-          *to++ = static_cast<std::int8_t>(from[j * x.stride(3) + c * x.stride(1)] ^ sign);
+      const auto pixel = static_cast<std::size_t>(l.channels);
+      for (index_t j = 0; j < columns.size(); ++j, to += l.channels) {
+        const std::int8_t* const at = from + j * x.stride(3);
+        if (x.stride(1) == 1) {
+          std::memcpy(to, at, pixel);
+        } else {
+          for (index_t c = 0; c < l.channels; ++c) to[c] = at[c * x.stride(1)];
         }
       }
+      if (flip) flip_signs<A>(out + columns.begin * l.channels, columns.size() * l.channels);
     }
   }
 }

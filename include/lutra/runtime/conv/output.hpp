@@ -46,10 +46,9 @@ template <class A, class Epilogue, class Out> class conv_output {
   index_t column_stride() const noexcept { return out_.stride(3); }
   index_t channel_stride() const noexcept { return out_.stride(1); }
 
-  // Runs of `count` positions from `begin` on where rows have `width`, of which those behind the output's are dropped.
-  void find_runs(index_t begin, index_t count, index_t width, std::vector<output_run>& runs) const {
+  // Adds the runs of `count` positions from `begin` on where rows have `width`, of which those behind the output's are dropped.
+  void add_runs(index_t begin, index_t count, index_t width, std::vector<output_run>& runs) const {
     const index_t columns = out_.extent(3);
-    runs.clear();
     if (dense_ && width == columns) {
       runs.push_back({0, begin, count});
       return;

@@ -160,6 +160,15 @@ inline void copy_run(void* to, const void* from, std::size_t bytes) {
   }
 }
 
+// int8 <-> uint8 - 128, for n bytes.
+template <class A> void flip_signs(std::int8_t* p, index_t n) {
+  index_t at = 0;
+  for (; at + simd::vector_size<A> <= n; at += simd::vector_size<A>) {
+    store_bytes(p + at, flip_sign(load_bytes(p + at, A{}), A{}), A{});
+  }
+  for (; at < n; ++at) p[at] = static_cast<std::int8_t>(p[at] ^ -128);
+}
+
 // The j in [0, n) with 0 <= first + j * stride < size.
 constexpr index_range inside(index_t first, index_t stride, index_t size, index_t n) {
   const auto index_at = [&](index_t z) {

@@ -23,15 +23,9 @@ template <class A, class Epilogue, class Out> class window_worker {
     const index_t finished = g.width * index_t{sizeof(Out)};
     for_each_band(rows, around, of_row + finished, [&](index_t first, index_t count) {
       find_offsets(count);
-      const index_t bytes = g.size(count), channel = group * g.channels;
-      fill_planes(g, job_.x, n, channel, first, count, job_.pad, planes_.data());
+      fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes_.data());
       // Bytes become int8, and those with the bias of the panel uint8.
-      if (job_.flip != (panel_bias(A{}) != 0)) {
-        for (index_t at = 0; at < bytes; at += size) {
-          std::int8_t* const v = planes_.data() + at;
-          store_bytes(v, flip_sign(load_bytes(v, A{}), A{}), A{});
-        }
-      }
+      if (job_.flip != (panel_bias(A{}) != 0)) flip_signs<A>(planes_.data(), g.size(count));
       for (index_t i = 0; i < job_.channels_per_group; ++i) {
         const index_t row = group * job_.channels_per_group + i;
         finish_channel(row, count * g.width);
@@ -54,7 +48,8 @@ template <class A, class Epilogue, class Out> class window_worker {
     for (index_t phase = 0; phase < phases; ++phase) {
       job_.windows.add_offsets(g, count, phase, offsets_);
     }
-    output_.find_runs(0, positions / phases, g.width / phases, runs_);
+    runs_.clear();
+    output_.add_runs(0, positions / phases, g.width / phases, runs_);
     const auto at_least = [](auto& memory, index_t n) {
       if (static_cast<index_t>(memory.size()) < n) memory.resize(static_cast<std::size_t>(n));
     };

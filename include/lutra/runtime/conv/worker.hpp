@@ -122,7 +122,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Outputs that lie as a block does are written in place, others by way of finished_.
   template <int Phases> void run_group(const block& b, index_t group) {
     const index_t channel = output_.channel_stride();
-    output_.find_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
+    output_runs_.clear();
+    output_.add_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
     const bool in_place = output_.in_place(output_runs_, size / Phases);
     Out* const to = output_.row(b.n, b.first);
     const auto run_channels_to = [&](auto most, index_t row, index_t count, Out* first,
