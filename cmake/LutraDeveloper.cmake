@@ -46,6 +46,19 @@ function(lutra_add_executable name)
   target_compile_options(${name} PRIVATE ${LUTRA_FLAGS_${ARG_LEVEL}})
 endfunction()
 
+# The kernels of LUTRA_LEVEL as an object of their own, compiled once per build for the executables that this is called
+# for; each of them compiled them again (g++ 17 to 23 CPU seconds, clang with sanitizers 26 to 45).
+add_library(lutra_kernels OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/kernels/native.cpp)
+target_link_libraries(lutra_kernels PRIVATE lutra_developer)
+target_compile_options(lutra_kernels PRIVATE ${LUTRA_FLAGS_${LUTRA_LEVEL}} ${LUTRA_SANITIZE_OPTIMISED}
+                       ${LUTRA_SANITIZE_BY_CALLS})
+target_compile_definitions(lutra_kernels INTERFACE LUTRA_EXTERN_KERNELS)
+function(lutra_share_kernels)
+  foreach(name ${ARGN})
+    target_link_libraries(${name} PRIVATE lutra_kernels)
+  endforeach()
+endfunction()
+
 # What examples (and the tests of their headers) use; the library itself needs none of it.
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)

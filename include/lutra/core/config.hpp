@@ -41,6 +41,9 @@
 #define LUTRA_PORTABLE 0
 #endif
 
+// Define LUTRA_EXTERN_KERNELS where many files of a program multiply by palettes: the kernels of simd::native, which take
+// long to compile, are then those of the one file that instantiates them (tests/kernels/native.cpp does).
+
 // The compiler's flags allow AMX with int8; clang 14 spells its macros without the last underscores.
 #if defined(__x86_64__) && (defined(__AMX_TILE__) || defined(__AMXTILE__)) && \
     (defined(__AMX_INT8__) || defined(__AMXINT8__))

@@ -226,4 +226,11 @@ void multiply_panels(const lut_matrix& w, index_range panels, const activation_r
   });
 }
 
+#ifdef LUTRA_EXTERN_KERNELS
+extern template void multiply_panels<simd::native>(const lut_matrix&, index_range,
+                                                   const activation_rows<simd::native>&, index_t,
+                                                   index_t, const panel_output&,
+                                                   const columns_done&);
+#endif
+
 }  // namespace lutra::inline LUTRA_ABI
