@@ -78,22 +78,30 @@ template <class A> class panel_weights {
     }
   }
 
-  // One strip; the bytes `to` are 0 before.
+  typedef std::int32_t lane_vector __attribute__((vector_size(simd::vector_size<A>)));
+
+  // One strip.
   static void select(const std::uint8_t* from, std::span<const index_t> taps, std::uint8_t* to,
                      std::int32_t* sums) {
-    using weight = std::conditional_t<parts == 1, std::int8_t, std::int16_t>;
-    for (std::size_t k = 0; k < taps.size(); ++k) {
-      const place in(taps[k]), out(static_cast<index_t>(k));
-      for (index_t r = 0; r < simd::int_lanes<A>; ++r) {
-        std::uint32_t x, y;
-        std::memcpy(&x, from + in.byte + 4 * r, 4);
-        std::memcpy(&y, to + out.byte + 4 * r, 4);
-        x = x >> in.shift & ((1U << bits) - 1);
-        y |= x << out.shift;
-        std::memcpy(to + out.byte + 4 * r, &y, 4);
-        sums[r] += static_cast<weight>(x);
+    constexpr int in_lane = 4 / static_cast<int>(parts), rest = 32 - bits;
+    const auto count = static_cast<index_t>(taps.size());
+    lane_vector sum{};
+    for (index_t first = 0; first < count; first += 4) {
+      for (index_t part = 0; part < parts; ++part, to += sizeof(lane_vector)) {
+        lane_vector lanes{};
+        for (int i = 0; i < in_lane; ++i) {
+          const index_t k = first + part + i * parts;
+          if (k >= count) break;
+          const place in(taps[static_cast<std::size_t>(k)]);
+          lane_vector x;
+          std::memcpy(&x, from + in.byte, sizeof x);
+          lanes |= (x >> in.shift & ((1 << bits) - 1)) << i * bits;
+          sum += x << (rest - in.shift) >> rest;  // with its sign
+        }
+        std::memcpy(to, &lanes, sizeof lanes);
       }
     }
+    std::memcpy(sums, &sum, sizeof sum);
   }
 
   index_t strip_bytes_ = 0;
