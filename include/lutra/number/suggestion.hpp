@@ -32,7 +32,8 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// "; did you mean 'name'?" for the nearest name, if at most a third of the word is wrong; else empty.
+// "; did you mean 'name'?" for the nearest name, if at most a third of the word is wrong and no other name is as near;
+// else empty.
 inline std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
   std::string_view nearest;
   std::size_t least = word.size() / 3 + 1;
@@ -41,6 +42,8 @@ inline std::string did_you_mean(std::string_view word, std::span<const std::stri
     if (distance < least) {
       least = distance;
       nearest = name;
+    } else if (distance == least && name != nearest) {
+      nearest = {};  // until one is nearer than both
     }
   }
   return nearest.empty() ? std::string() : "; did you mean '" + std::string(nearest) + "'?";
