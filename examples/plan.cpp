@@ -30,7 +30,7 @@ int main() {
   const lutra::quantization_plan& a = plan.activations;
   const lutra::index_t flatten = a.index.node_named("flatten");
   const lutra::decision& d = a.operand_decision[lutra::to_size(a.index.operand(flatten, 0))];
-  std::printf("flatten reads a tensor that is %s\n\n", a.describe(d).c_str());
+  std::printf("flatten reads a tensor that is %s\n\nmodules and ops:\n", a.describe(d).c_str());
   std::fputs(lutra::text_of(lutra::inspect(plan)).c_str(), stdout);  // everything, as a tree
   return d.why == lutra::reason::shared_range && plan.weights.weights[0].chosen == false ? 0 : 1;
 }

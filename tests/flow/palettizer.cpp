@@ -60,7 +60,7 @@ TEST_CASE("palettizer: prepare restores palette values in place, finalize puts p
   CHECK(w.error == doctest::Approx(error));
   const weight_record& b = record_of(report, "fc1.bias");
   CHECK(b.status == tensor_status::left_dense);
-  CHECK(b.reason == "not the weight operand of a known op");
+  CHECK(b.reason == "no known op reads it as its weight");
   CHECK(b.bytes_after == b.bytes_before);
   CHECK(before.size() == 12);
 }

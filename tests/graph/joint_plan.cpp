@@ -62,7 +62,7 @@ TEST_CASE("joint_plan: inspections of a palettizer's plan and of a joint one") {
   const graph_inspection weights = inspect(plan(g, c.weights));
   CHECK(decision_of(weights, "conv1.weight").starts_with("4-bit palette by op_state_spec"));
   CHECK(decision_of(weights, "conv1.weight").ends_with(" (on)"));
-  CHECK(decision_of(weights, "conv1.bias") == "not the weight operand of a known op");
+  CHECK(decision_of(weights, "conv1.bias") == "no known op reads it as its weight");
   CHECK(decision_of(weights, "input 0").empty());
   for (const inspected_module& m : weights.modules) {
     for (const inspected_op& o : m.ops) CHECK(o.target == weight_of(o.type).has_value());

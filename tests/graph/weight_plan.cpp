@@ -37,7 +37,7 @@ TEST_CASE("weight_plan: weights are chosen by role, everything else has a reason
     CHECK_FALSE(w.why.empty());
     CHECK(w.chosen == (w.name != "conv.bias" && w.name != "gain"));
   }
-  CHECK(choice_of(g, {}, "gain").why == "not the weight operand of a known op");
+  CHECK(choice_of(g, {}, "gain").why == "no known op reads it as its weight");
   CHECK(choice_of(g, {}, "conv.weight").why == "op_state_spec 'weight' of global");
   // Its local name is unknown to the config: the role decides.
   CHECK(choice_of(g, {}, "table.kernel").chosen);

@@ -68,7 +68,7 @@ struct palettization_plan {
       case reason::not_float:
         return "not floating point";
       case reason::not_a_weight:
-        return "not the weight operand of a known op";
+        return "no known op reads it as its weight";
       default:
         return std::string(name_of(d.why));
     }
