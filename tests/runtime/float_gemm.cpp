@@ -470,7 +470,21 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
   CHECK_ERROR(gemm_float(w, x, {.bias = {1, 2, 3}}, out), shape_mismatch, "bias", "3", "4");
   CHECK_ERROR(gemm_dynamic(w, x, {.bias = {}, .lo = 2, .hi = 1}, out), invalid_argument, "lo", "2");
   CHECK_ERROR(gemm_float(w, x, {.bias = {}, .lo = std::nanf("")}, out), invalid_argument, "lo");
-  CHECK_ERROR(gemv_float(w, x, {}, narrow), shape_mismatch, "one axis");
+  const tensor<float> five(shape{5}), six(shape{6});
+  tensor<float> three(shape{3}), four(shape{4});
+  CHECK_ERROR(gemv_float(w, x, {}, narrow), shape_mismatch, "x does not match the matrix",
+              "(gemv_float): got [2, 6], allowed: [6]");
+  CHECK_ERROR(gemv_float(w, six, {}, three), shape_mismatch, "out does not",
+              "(gemv_float): got [3], allowed: [4]");
+  CHECK_ERROR(gemv_float(w, six, {.bias = {1}}, four), shape_mismatch, "bias", "(gemv_float)");
+  CHECK_ERROR(gemv_dynamic(w, five, {}, four), shape_mismatch, "x does not",
+              "(gemv_dynamic): got [5], allowed: [6]");
+  CHECK_ERROR(gemv_dynamic(w, six, {.bias = {1}}, four), shape_mismatch, "bias", "(gemv_dynamic)");
+  const tensor<std::int8_t> six_codes(shape{6});
+  CHECK_ERROR(gemv_scaled(w, six_codes, {}, {}, out), shape_mismatch, "out does not",
+              "(gemv_scaled): got [2, 4], allowed: [4]");
+  CHECK_ERROR(gemv_scaled(w, six_codes, {.scale = -1}, {}, four), invalid_argument,
+              "(gemv_scaled)");
   tensor<float> both(shape{24});
   const tensor_view<const float> in(both.data(), shape{2, 6});
   for (const index_t at : {0, 5, 11}) {

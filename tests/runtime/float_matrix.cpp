@@ -171,6 +171,10 @@ TEST_CASE("float_matrix: what does not fit is an error before anything is writte
               "[2, 6]", "[m, 12]");
   tensor<float> narrow(shape{2, 3});
   CHECK_ERROR(gemm_float(w, tensor<float>(shape{2, 12}), {}, narrow), shape_mismatch, "[2, 3]");
+  CHECK_ERROR(gemv_float(w, tensor<float>(shape{6}), {}, out), shape_mismatch, "x does not match",
+              "(gemv_float): got [6], allowed: [12]");
+  CHECK_ERROR(gemv_float(w, tensor<float>(shape{12}), {}, out), shape_mismatch,
+              "out does not match", "(gemv_float): got [2, 4], allowed: [4]");
   CHECK_ERROR(gemm_float(w, tensor<float>(shape{2, 12}), {.bias = {1}}, out), shape_mismatch,
               "bias");
   tensor<float> both(shape{24});

@@ -266,7 +266,22 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
   CHECK_ERROR(gemm(w, tensor_view<const std::int8_t>(bytes, shape{1, 6}),
                    tensor_view<std::int32_t>(both.data() + 1, shape{1, 4})),
               invalid_argument, "gemm", "out overlaps x");
-  CHECK_ERROR(gemv(w, x, short_out), shape_mismatch, "gemv", "one axis");
+  const tensor<std::int8_t> five(shape{5}), six(shape{6});
+  tensor<std::int32_t> three(shape{3}), four(shape{4});
+  const dequantize_rows to_float{std::vector<float>(4, 1.0F), {}};
+  tensor<float> float_four(shape{4});
+  CHECK_ERROR(gemv(w, five, four), shape_mismatch, "x does not match",
+              "(gemv): got [5], allowed: [6]");
+  CHECK_ERROR(gemv(w, six, three), shape_mismatch, "out does not", "(gemv): got [3], allowed: [4]");
+  CHECK_ERROR(gemv(w, x, short_out), shape_mismatch, "x does not match",
+              "(gemv): got [2, 6], allowed: [6]");
+  CHECK_ERROR(gemv(w, six, out), shape_mismatch, "out does not",
+              "(gemv): got [2, 4], allowed: [4]");
+  CHECK_ERROR(gemv(w, five, to_float, float_four), shape_mismatch, "x does not", "(gemv): got [5]");
+  CHECK_ERROR(gemv(w, six, dequantize_rows{}, float_four), shape_mismatch, "(gemv)");
+  CHECK_ERROR(gemv(w, tensor_view<const std::int8_t>(bytes, shape{6}),
+                   tensor_view<std::int32_t>(both.data() + 1, shape{4})),
+              invalid_argument, "out overlaps x", "gemv");
   const lut_matrix deep = make_lut_matrix(test::random_palette(r, shape{1, 131072}, {.bits = 1}));
   tensor<std::int32_t> one(shape{1, 1});
   CHECK_ERROR(gemm(deep, tensor<std::int8_t>(shape{1, 131072}), one), unsupported, "131072",
@@ -277,6 +292,7 @@ TEST_CASE("gemm: shapes, depth and level are checked before anything is written"
               "65793");
   if constexpr (!std::is_same_v<simd::native, simd::portable>) {
     CHECK_ERROR(gemm(w, x, out, simd::portable{}), incompatible, "another level", "portable");
+    CHECK_ERROR(gemv(w, six, four, simd::portable{}), incompatible, "another level (gemv)");
   }
 }
 

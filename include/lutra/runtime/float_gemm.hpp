@@ -81,8 +81,8 @@ template <class F> auto with_dense_row(const tensor_view<const float>& x, index_
 
 template <class A, class E, palette_matrix W, product_output Output, class Out>
 void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
-                      const tensor_view<Out>& out) {
-  check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_float");
+                      const tensor_view<Out>& out, std::string_view where = "gemm_float") {
+  check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
   const index_t depth = w.depth();
   run_float_gemm<A, row_digits, std::uint8_t>(
       ex, slices_of(w), o, depth, out, [&](index_t row, std::uint8_t* to) {
@@ -93,11 +93,11 @@ void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x
 
 template <class A, class E, palette_matrix W, product_output Output, class Out>
 void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
-                        const tensor_view<Out>& out) {
-  check_float_gemm<std::int8_t>(w, x, out, o, A::name, "gemm_dynamic");
+                        const tensor_view<Out>& out, std::string_view where = "gemm_dynamic") {
+  check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
   const index_t depth = w.depth();
   if (depth > index_t{1} << 24) {
-    raise(errc::unsupported, "rows are too long", "gemm_dynamic", text_of(depth), "up to 2^24");
+    raise(errc::unsupported, "rows are too long", std::string(where), text_of(depth), "up to 2^24");
   }
   run_float_gemm<A, 1, std::int8_t>(
       ex, slices_of(w), o, depth, out, [&](index_t row, std::int8_t* to) {
@@ -108,9 +108,10 @@ void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>&
 
 template <class A, class E, palette_matrix W, class X, product_output Output, class Out>
 void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
-                       const activation_scale& s, const Output& o, const tensor_view<Out>& out) {
-  check_float_gemm<X>(w, x, out, o, A::name, "gemm_scaled");
-  check_activation_scale<X>(w, s, "gemm_scaled");
+                       const activation_scale& s, const Output& o, const tensor_view<Out>& out,
+                       std::string_view where = "gemm_scaled") {
+  check_float_gemm<X>(w, x, out, o, A::name, where);
+  check_activation_scale<X>(w, s, where);
   if (out.empty()) return;
   float_product<A, 1, Output, Out> product(slices_of(w), o, out);
   product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
@@ -161,8 +162,9 @@ void gemm_scaled(const W& w, const X& x, const activation_scale& s, const Output
 // One vector: x [depth], out [rows].
 template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>
-void gemv_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemm_float(ex, w, as_row(view(x)), o, as_row(view(out)), level);
+void gemv_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
+  check_vectors(w, view(x), view(out), "gemv_float");
+  gemm_float_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_float");
 }
 template <palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>
@@ -171,8 +173,9 @@ void gemv_float(const W& w, const X& x, const Output& o, Out&& out, A level = {}
 }
 template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>
-void gemv_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemm_dynamic(ex, w, as_row(view(x)), o, as_row(view(out)), level);
+void gemv_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
+  check_vectors(w, view(x), view(out), "gemv_dynamic");
+  gemm_dynamic_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_dynamic");
 }
 template <palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>
@@ -182,8 +185,10 @@ void gemv_dynamic(const W& w, const X& x, const Output& o, Out&& out, A level = 
 template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>
 void gemv_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, const Output& o,
-                 Out&& out, A level = {}) {
-  gemm_scaled(ex, w, as_row(view(x)), s, o, as_row(view(out)), level);
+                 Out&& out, A = {}) {
+  check_vectors(w, view(x), view(out), "gemv_scaled");
+  gemm_scaled_views<A, E, W, element_t<X>>(ex, w, as_row(view(x)), s, o, as_row(view(out)),
+                                           "gemv_scaled");
 }
 template <palette_matrix W, readable_tensor X, product_output Output = float_output,
           writable_tensor Out, class A = simd::native>

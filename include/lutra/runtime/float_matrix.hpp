@@ -211,9 +211,10 @@ void run_float_tables(const E& ex, const float_lut_matrix& w, const tensor_view<
 
 template <class A, class E>
 void gemm_float_views(const E& ex, const float_lut_matrix& w, const tensor_view<const float>& x,
-                      const float_output& o, const tensor_view<float>& out) {
-  check_product(x, out, w.rows(), w.depth(), "gemm_float");
-  check_float_output(o, w.rows(), out, "gemm_float");
+                      const float_output& o, const tensor_view<float>& out,
+                      std::string_view where = "gemm_float") {
+  check_product(x, out, w.rows(), w.depth(), where);
+  check_float_output(o, w.rows(), out, where);
   if (out.empty()) return;
   with_bits(w.n_bits(), [&](auto bits) { run_float_tables<A, bits()>(ex, w, x, o, out); });
 }
@@ -232,8 +233,9 @@ void gemm_float(const float_lut_matrix& w, const X& x, const float_output& o, Ou
 // One vector: x [depth], out [rows].
 template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
 void gemv_float(const E& ex, const float_lut_matrix& w, const X& x, const float_output& o,
-                Out&& out, A level = {}) {
-  gemm_float(ex, w, as_row(view(x)), o, as_row(view(out)), level);
+                Out&& out, A = {}) {
+  check_vectors(w, view(x), view(out), "gemv_float");
+  gemm_float_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_float");
 }
 template <readable_tensor X, writable_tensor Out, class A = simd::native>
 void gemv_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out,

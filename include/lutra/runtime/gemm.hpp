@@ -20,23 +20,20 @@ namespace lutra::inline LUTRA_ABI {
 
 template <class X, class Out>
 void check_gemm(const lut_matrix& w, const tensor_view<const X>& x, const tensor_view<Out>& out,
-                std::string_view level) {
+                std::string_view level, std::string_view where) {
   if (w.level() != level) {
-    raise(errc::incompatible, "the matrix was made for another level", "gemm",
+    raise(errc::incompatible, "the matrix was made for another level", std::string(where),
           std::string(w.level()), std::string(level));
   }
-  check_product(x, out, w.rows(), w.depth(), "gemm");
+  check_product(x, out, w.rows(), w.depth(), where);
   if (w.depth() > w.template max_depth<X>()) {
-    raise(errc::unsupported, "depth beyond exact int32 sums", "gemm", text_of(w.depth()),
-          "<= " + text_of(w.template max_depth<X>()));
+    raise(errc::unsupported, "depth beyond exact int32 sums", std::string(where),
+          text_of(w.depth()), "<= " + text_of(w.template max_depth<X>()));
   }
 }
 
 // A vector as a matrix of one row.
 template <class T> tensor_view<T> as_row(const tensor_view<T>& v) {
-  if (v.rank() != 1) {
-    raise(errc::shape_mismatch, "gemv takes vectors", "gemv", text_of(v.extents()), "one axis");
-  }
   const index_t strides[2] = {v.extent(0) * v.stride(0), v.stride(0)};
   return {v.data(), shape{1, v.extent(0)}, std::span<const index_t>(strides)};
 }
@@ -82,12 +79,19 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
 
 template <class A, class E, class X, class Epilogue, class Out>
 void gemm_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const Epilogue& epilogue,
-                tensor_view<Out> out) {
+                tensor_view<Out> out, std::string_view where = "gemm") {
   static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
                 "activations are int8 or uint8");
-  check_gemm(w, x, out, A::name);
-  check_epilogue(epilogue, w.rows(), out, "gemm");
+  check_gemm(w, x, out, A::name, where);
+  check_epilogue(epilogue, w.rows(), out, where);
   run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
+}
+
+template <class A, class E, class X, class Epilogue, class Out>
+void gemv_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const Epilogue& epilogue,
+                tensor_view<Out> out) {
+  check_vectors(w, x, out, "gemv");
+  gemm_views<A, E, X>(ex, w, as_row(x), epilogue, as_row(out), "gemv");
 }
 
 // Calls without an executor run on the calling thread. out int32: the exact sums.
@@ -113,8 +117,8 @@ void gemm(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, 
 
 // One vector: x [depth], out [rows].
 template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv(const E& ex, const lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemm(ex, w, as_row(view(x)), as_row(view(out)), level);
+void gemv(const E& ex, const lut_matrix& w, const X& x, Out&& out, A = {}) {
+  gemv_views<A, E, element_t<X>>(ex, w, view(x), keep_sums{}, view(out));
 }
 template <readable_tensor X, writable_tensor Out, class A = simd::native>
 void gemv(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
@@ -123,8 +127,8 @@ void gemv(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
 template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
           class A = simd::native>
 void gemv(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
-          A level = {}) {
-  gemm(ex, w, as_row(view(x)), epilogue, as_row(view(out)), level);
+          A = {}) {
+  gemv_views<A, E, element_t<X>>(ex, w, view(x), epilogue, view(out));
 }
 template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
 void gemv(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A level = {}) {

@@ -53,6 +53,19 @@ void check_product(const tensor_view<const X>& x, const tensor_view<Out>& out, i
   check_memory(x, out, where);
 }
 
+// Raises unless x is [depth] and out [rows] of the matrix.
+template <class W, class X, class Out>
+void check_vectors(const W& w, const tensor_view<X>& x, const tensor_view<Out>& out,
+                   std::string_view where) {
+  const auto check = [&](const auto& v, index_t length, const char* name) {
+    if (v.rank() == 1 && v.extent(0) == length) return;
+    raise(errc::shape_mismatch, std::string(name) + " does not match the matrix",
+          std::string(where), text_of(v.extents()), text_of(shape{length}));
+  };
+  check(x, w.depth(), "x");
+  check(out, w.rows(), "out");
+}
+
 // The rows of the weight that consecutive outputs belong to: `first` and those after it, or all to `first`.
 struct output_rows {
   index_t first = 0;
