@@ -187,7 +187,9 @@ struct neon_limits {
 
 [[gnu::always_inline]] inline void zip_bytes(const void* a, const void* b, void* out,
                                              neon64 level) {
-  vst2q_s8(static_cast<std::int8_t*>(out), {{load_bytes(a, level), load_bytes(b, level)}});
+  // vst2q_s8 is a macro of clang, which braces within would confuse.
+  const int8x16x2_t pairs{{load_bytes(a, level), load_bytes(b, level)}};
+  vst2q_s8(static_cast<std::int8_t*>(out), pairs);
 }
 [[gnu::always_inline]] inline int8x16_t odd_bytes(int8x16_t a, int8x16_t b, neon64) {
   return vuzp2q_s8(a, b);
