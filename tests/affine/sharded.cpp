@@ -74,6 +74,30 @@ TEST_CASE("sharded: the errors of fake_quantize, and nothing for nothing") {
   CHECK(y[0] == fake_quantize_one(1.0F, unit_of(p, 0)));
 }
 
+TEST_CASE("sharded: offsets of the other formulation may be there, as many as they like") {
+  constexpr index_t units = 1024, length = 256;  // several shards
+  std::vector<float> x(static_cast<std::size_t>(units * length), 0.7F);
+  std::vector<float> a(x.size()), b(x.size());
+  qparams p{.quant_min = -8,
+            .quant_max = 7,
+            .granularity = granularity::per_channel(0),
+            .scale = std::vector<float>(units, 0.25F),
+            .zero_point = std::vector<std::int32_t>(units, -3),
+            .minval = {1.0F}};
+  const auto check_both = [&] {
+    fake_quantize({x.data(), {units, length}}, p, {a.data(), {units, length}});
+    fake_quantize(test::backward_executor{}, {x.data(), {units, length}}, p,
+                  {b.data(), {units, length}});
+    CHECK(cases::same_bits(a, b));
+    CHECK(a.back() == fake_quantize_one(x.back(), unit_of(p, units - 1)));
+  };
+  check_both();
+  p.qformulation = qformulation::minval;
+  p.zero_point.resize(1);
+  p.minval.assign(units, -1.5F);
+  check_both();
+}
+
 TEST_CASE("sharded: shards cover the axis in whole steps") {
   for (const index_t extent : {1, 7, 64, 1000}) {
     for (const index_t step : {1, 3, 32}) {

@@ -30,15 +30,15 @@ class axis_shards {
   index_t count_ = 1;
 };
 
-// Of `count` units from unit `first` on.
+// Of `count` units from unit `first` on, with the offsets that their formulation reads: of others any may be there.
 inline qparams params_of_units(const qparams& p, index_t first, index_t count) {
   qparams part{p.dtype, p.qformulation, p.quant_min, p.quant_max, p.granularity, {}, {}, {}};
   const auto cut = [&](const auto& from, auto& to) {
     if (!from.empty()) to.assign(from.begin() + first, from.begin() + first + count);
   };
   cut(p.scale, part.scale);
-  cut(p.zero_point, part.zero_point);
-  cut(p.minval, part.minval);
+  p.qformulation == qformulation::zp ? cut(p.zero_point, part.zero_point)
+                                     : cut(p.minval, part.minval);
   return part;
 }
 
