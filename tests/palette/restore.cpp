@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "errors.hpp"
@@ -163,6 +164,16 @@ TEST_CASE("restore: into a strided view, the gaps stay") {
     }
   }
 }
+
+namespace {
+template <class T>
+concept restored_into = requires(const lutra::packed_palette& p, T& out) {
+  lutra::restore(p, out);
+};
+static_assert(restored_into<std::vector<float>> && restored_into<const std::span<float>>);
+static_assert(!restored_into<const std::vector<float>> && !restored_into<std::span<const float>>);
+static_assert(!restored_into<const lutra::tensor<float>> && !restored_into<std::vector<double>>);
+}  // namespace
 
 TEST_CASE("restore: into any tensor that can be written") {
   const auto packed = lutra::pack(lutra::palettize(test::normal_weight({12}, 7), {.n_bits = 2}));

@@ -168,7 +168,8 @@ void restore(const packed_palette& p, tensor_view<T> out) {
 // The same into any tensor that can be written (tensor/traits.hpp).
 template <class Out>
 concept restorable_tensor =
-    writable_tensor<Out> && restorable<element_t<Out>> && !is_tensor_view<std::remove_cvref_t<Out>>;
+    writable_tensor<Out> && !is_tensor_view<std::remove_cvref_t<Out>> &&
+    restorable<typename decltype(view(std::declval<Out&>()))::element_type>;  // not of a const one
 template <class Level = simd::native, restorable_tensor Out>
 void restore(const packed_palette& p, Out&& out) {
   restore<Level>(p, view(out));
