@@ -63,7 +63,7 @@ TEST_CASE("row_quantize: NaN, infinities, zeros, denormals, the largest and smal
     const auto n = static_cast<index_t>(x.size());
     float largest = 0;
     for (const float v : x) {
-      if (v - v == 0.0F) largest = std::max(largest, std::abs(v));
+      if (is_finite(v)) largest = std::max(largest, std::abs(v));
     }
     const float scale = std::max(largest / 127.0F, 0x1p-23F);
     for_each_level([&](auto level) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <lutra/affine/quantize.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/number/log2.hpp>
 
 LUTRA_STRICT_FP_BEGIN
@@ -28,7 +29,7 @@ struct quantization_error {
   double sqnr_db() const noexcept {
     if (signal == 0.0) return 0.0;
     if (mse == 0.0) return std::numeric_limits<double>::infinity();
-    if (!(mse - mse == 0.0)) return -std::numeric_limits<double>::infinity();
+    if (!is_finite(mse)) return -std::numeric_limits<double>::infinity();
     return 3.0102999566398119521 * (log2_of(signal) - log2_of(mse));  // 10 log10(2)
   }
   // Bits of an ideal uniform quantizer of a full-scale sine with this ratio (the figure data sheets give).
@@ -74,7 +75,7 @@ quantization_error error_of(tensor_view<const float> x, const qparams& p, int sc
     const unit_params u = unit_of(p, at);
     const auto add = [&](index_t i, float quantized) {
       const float v = from[i];
-      if (!(v - v == 0.0F)) {
+      if (!is_finite(v)) {
         ++e.nonfinite;
         return;
       }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <lutra/affine/range_rule.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/tensor/slices.hpp>
 #include <span>
@@ -37,7 +38,7 @@ inline bool levels_are_finite(const unit_values& u, quant_bounds q, qformulation
   const bool minval = form == qformulation::minval;
   const float first = minval ? u.minval : (q.min - zero) * u.scale;
   const float last = minval ? (q.max - q.min) * u.scale + u.minval : (q.max - zero) * u.scale;
-  return (first - first == 0.0F) & (last - last == 0.0F);
+  return is_finite(first) && is_finite(last);
 }
 
 // One set of parameters per range; lo and hi have the grid's count. Ranges need not contain zero,
@@ -127,7 +128,7 @@ inline bool check(const qparams& p, std::string_view where) {
   }
   // Blocks are many: all at once first, one by one only to say what is wrong.
   const auto bad_scale = [](float scale) {
-    return (scale > 0.0F ? 0 : 1) | (scale - scale == 0.0F ? 0 : 1);
+    return (scale > 0.0F ? 0 : 1) | (is_finite(scale) ? 0 : 1);
   };
   constexpr int differs = 2;
   const std::int32_t first = p.zero_point.empty() ? 0 : p.zero_point.front();
@@ -137,7 +138,7 @@ inline bool check(const qparams& p, std::string_view where) {
            (zero == first ? 0 : differs);
   };
   const auto bad_minval = [&](float scale, float v) {
-    return bad_scale(scale) | (v - v == 0.0F ? 0 : 1);
+    return bad_scale(scale) | (is_finite(v) ? 0 : 1);
   };
   const float* const scales = p.scale.data();
   const auto count = static_cast<index_t>(p.scale.size());
@@ -146,7 +147,7 @@ inline bool check(const qparams& p, std::string_view where) {
                             : any_of_many(count, bad_scale, scales);
   if ((seen & ~differs) == 0) return zp && (seen & differs) == 0;
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
-    if (!(p.scale[i] > 0.0F && p.scale[i] - p.scale[i] == 0.0F)) {
+    if (!(p.scale[i] > 0.0F && is_finite(p.scale[i]))) {
       bad("scale out of range", text_of(p.scale[i]), "finite and > 0");
     }
     if (zp) {
@@ -156,7 +157,7 @@ inline bool check(const qparams& p, std::string_view where) {
             range_text(p.quant_min, p.quant_max));
       }
     }
-    if (minval && !(p.minval[i] - p.minval[i] == 0.0F)) {
+    if (minval && !is_finite(p.minval[i])) {
       bad("minval out of range", text_of(p.minval[i]), "finite");
     }
   }

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <lutra/affine/scale_rules.hpp>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/number/float8.hpp>
 #include <lutra/number/rounding.hpp>
 #include <span>
@@ -93,7 +94,7 @@ class range_rule {
   // invalid_argument for lo > hi.
   unit_values operator()(float lo, float hi) const {
     const char* where = "qparams_from_range";
-    if (!(lo - lo == 0.0F) || !(hi - hi == 0.0F)) {
+    if (!is_finite(lo) || !is_finite(hi)) {
       raise(errc::non_finite, "range is not finite", where, range_text(lo, hi), "finite");
     }
     if (lo > hi) {
@@ -109,9 +110,9 @@ class range_rule {
       u.scale = static_cast<float>(two_level_code(largest, tensor_scale_)) * tensor_scale_;
     } else {
       u.scale = std::max(plain_scale(n, p), least_);
-      if (u.scale - u.scale == 0.0F) u.scale = stored_scale(u.scale, rules_.scale_type);
+      if (is_finite(u.scale)) u.scale = stored_scale(u.scale, rules_.scale_type);
     }
-    if (!(u.scale - u.scale == 0.0F)) {
+    if (!is_finite(u.scale)) {
       raise(errc::non_finite, "range is too wide for its type of scales", where, range_text(lo, hi),
             "hi - lo below 2^128, a scale within " + std::string(name_of(rules_.scale_type)));
     }
@@ -162,7 +163,7 @@ class range_rule {
     return rounded(std::max(-n, p) / ((q.max - q.min) / 2.0F));
   }
   // The steps of fill(); each returns whether it does not hold for some unit.
-  static int differs(float x) noexcept { return x - x == 0.0F ? 0 : 1; }  // from a finite number
+  static int differs(float x) noexcept { return is_finite(x) ? 0 : 1; }  // from a finite number
   template <class F>
   static int each_scale(const float* lo, const float* hi, std::size_t n, float* scale,
                         F&& of) noexcept {

@@ -7,6 +7,7 @@
 
 #include <lutra/affine/granularity.hpp>
 #include <lutra/number/dtype.hpp>
+#include <lutra/number/finite.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -184,9 +185,10 @@ inline void check(const quantization_spec& s, std::string_view where) {
     bad("averaging_constant out of range", text_of(s.averaging_constant), "2^-126 .. 1");
   }
   const auto& [lo, hi] = s.float_range;
-  const auto finite = [](float x) { return x - x == 0.0F; };
-  if (lo && (!finite(*lo) || *lo > 0.0F)) bad("float_range.lo out of range", text_of(*lo), "<= 0");
-  if (hi && (!finite(*hi) || *hi < 0.0F)) bad("float_range.hi out of range", text_of(*hi), ">= 0");
+  if (lo && (!is_finite(*lo) || *lo > 0.0F))
+    bad("float_range.lo out of range", text_of(*lo), "<= 0");
+  if (hi && (!is_finite(*hi) || *hi < 0.0F))
+    bad("float_range.hi out of range", text_of(*hi), ">= 0");
   if (lo && hi && !(*lo < *hi)) bad("float_range is empty", text_of(*lo), "lo < hi");
 }
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/state.hpp>
 #include <lutra/palette/spec.hpp>
 #include <string>
@@ -64,7 +65,7 @@ inline void check(const layer_table& table, const std::string& where) {
     for (std::size_t i = 0; i < layer.choices.size(); ++i) {
       const layer_choice& c = layer.choices[i];
       const std::string at = where + ", " + text_of(layer, i);
-      if (!(c.error - c.error == 0)) {
+      if (!is_finite(c.error)) {
         raise(errc::non_finite, c.measured() ? "an error is infinite" : "an error was not measured",
               at, text_of(c.error), "a finite error");
       }

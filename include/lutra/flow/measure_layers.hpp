@@ -16,6 +16,7 @@
 #include <lutra/flow/layer_table.hpp>
 #include <lutra/flow/sensitivity.hpp>
 #include <lutra/graph/weight_plan.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/palette/palettize.hpp>
 #include <lutra/palette/restore.hpp>
 #include <unordered_map>
@@ -172,7 +173,7 @@ template <editable_graph G, class F, executor Executor> class layer_measurement 
       executor_.bulk(count, [&](index_t i) {
         const cell& at = waiting_[to_size(first + i)];
         const layer_choice made = measure(at);
-        if (made.error >= 0 && made.error - made.error == 0) {
+        if (made.error >= 0 && is_finite(made.error)) {
           table_[at.layer].choices[at.choice] = made;  // at once: what is measured stays
         } else {
           wrong[to_size(i)] = made.error;

@@ -25,6 +25,7 @@
 #include <lutra/flow/train_batch_norm.hpp>
 #include <lutra/graph/group_modules.hpp>
 #include <lutra/graph/plan.hpp>
+#include <lutra/number/finite.hpp>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -359,7 +360,7 @@ template <editable_graph G> class quantizer {
   static void refuse_non_finite(const tensor_view<const float>& data, const std::string& name) {
     index_t at = 0;
     for_each_element(data, [&](const float& x) {
-      if (!(x - x == 0.0F)) {
+      if (!is_finite(x)) {
         raise(errc::non_finite, "a weight is not finite", name,
               text_of(x) + " at element " + text_of(at), "finite values");
       }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <lutra/core/error.hpp>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <span>
 
@@ -67,7 +68,7 @@ inline scaled_channels scale_channels(const tensor_view<const float>& weight, bo
   scaled_channels made{tensor<float>(extents), tensor<float>({channels})};
   const auto rounded = [&](double x, index_t channel) {
     const auto y = static_cast<float>(x);
-    if (!(y - y == 0.0F)) made.broken = channel;
+    if (!is_finite(y)) made.broken = channel;
     return y;
   };
   index_t i = 0;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <limits>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/number/suggestion.hpp>
 #include <lutra/observe/state.hpp>
 #include <lutra/tensor/tensor.hpp>
@@ -114,7 +115,7 @@ class weight_sensitivities {
 
   static void check_values(const std::string& name, const tensor<float>& s) {
     for (index_t i = 0; i < s.size(); ++i) {
-      const bool finite = s[i] - s[i] == 0.0F;
+      const bool finite = is_finite(s[i]);
       if (finite && s[i] > 0.0F) continue;
       raise(finite ? errc::invalid_argument : errc::non_finite,
             "a sensitivity is not finite and > 0",

@@ -14,6 +14,7 @@
 #include <lutra/core/progress.hpp>
 #include <lutra/flow/sensitivity.hpp>
 #include <lutra/graph/weight_plan.hpp>
+#include <lutra/number/finite.hpp>
 #include <ranges>
 #include <unordered_map>
 
@@ -153,7 +154,7 @@ class squared_gradients {
     }
     const std::vector<float> g = to_vector<float>(gradient);
     for (std::size_t i = 0; i < g.size(); ++i) {
-      if (!(g[i] - g[i] == 0.0F)) {
+      if (!is_finite(g[i])) {
         raise(errc::non_finite, "a gradient is not finite", where,
               text_of(g[i]) + " at position " + text_of(i), "finite values");
       }

@@ -25,6 +25,7 @@
 #include <lutra/flow/apply.hpp>
 #include <lutra/flow/batch_norm_layers.hpp>
 #include <lutra/graph/quantization_plan.hpp>
+#include <lutra/number/finite.hpp>
 #include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN
@@ -228,7 +229,7 @@ template <editable_graph G> class batch_norm_trainer {
     scaled_channels made{tensor<float>(l.weight_shape), tensor<float>({l.channels})};
     const auto scaled = [&](float x, index_t c) {
       const float y = divides ? x / s[to_size(c)] : x * s[to_size(c)];
-      if (!(y - y == 0.0F)) made.broken = c;
+      if (!is_finite(y)) made.broken = c;
       return y;
     };
     const output_channel channel_of(l.weight_shape, l.transposed, l.channels);
@@ -245,7 +246,7 @@ template <editable_graph G> class batch_norm_trainer {
     for (index_t c = 0; c < l.channels; ++c) {
       const float product = scaled(bias[to_size(c)] - mean[to_size(c)], c);
       made.bias[c] = product + shift[to_size(c)];
-      if (!(made.bias[c] - made.bias[c] == 0.0F)) made.broken = c;
+      if (!is_finite(made.bias[c])) made.broken = c;
     }
     return made;
   }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <lutra/affine/qparams.hpp>
 #include <lutra/affine/quantize.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/tensor/tensor.hpp>
 #include <vector>
 
@@ -52,7 +53,7 @@ class value_sample {
     for (index_t k = 0; k < std::min(n, most_of_tensor); ++k) {
       const index_t at = n <= most_of_tensor ? k : position(k, n);
       const float value = from[at];
-      if (value - value == 0.0F) part.push_back({value, (at / inner) % units});
+      if (is_finite(value)) part.push_back({value, (at / inner) % units});
     }
   }
   // Extents of the last tensor that was not empty; [0] before one.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <lutra/affine/spec.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/observer.hpp>
 
 namespace lutra::inline LUTRA_ABI {
@@ -20,7 +21,7 @@ template <observer O> class finite_only {
   void observe(tensor_view<const float> x) {
     index_t at = 0, first = -1, count = 0;
     for_each_element(x, [&](float v) {
-      if (!(v - v == 0.0F)) {
+      if (!is_finite(v)) {
         if (count == 0) first = at;
         ++count;
       }

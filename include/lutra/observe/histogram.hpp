@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/state.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/simd/lattice.hpp>
@@ -181,7 +182,7 @@ class histogram {
 
   void add_elements(const float* x, index_t n) {
     for (index_t i = 0; i < n; ++i) {
-      if (!(x[i] - x[i] == 0.0F)) {
+      if (!is_finite(x[i])) {
         (x[i] == x[i] ? infinite_ : nan_) += 1;
         continue;
       }
@@ -234,7 +235,7 @@ class histogram {
       r.corrupt("count of non-finite elements", text_of(nan_) + " and " + text_of(infinite_),
                 ">= 0, with the finite ones below 2^62");
     }
-    if (!(min_ - min_ == 0.0F && max_ - max_ == 0.0F && min_ <= max_) ||
+    if (!(is_finite(min_) && is_finite(max_) && min_ <= max_) ||
         !(without_subnormals(min_) == min_ && without_subnormals(max_) == max_) ||
         (finite_ == 0 && (min_ != 0.0F || max_ != 0.0F))) {
       r.corrupt("range of a histogram", range_text(min_, max_),

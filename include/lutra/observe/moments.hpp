@@ -11,6 +11,7 @@
 #include <array>
 #include <limits>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/exact_sum.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/simd/doubles.hpp>
@@ -93,7 +94,7 @@ inline void add_elements(const float* x, index_t from, index_t n, block_lanes& l
                          block_moments& b) noexcept {
   for (index_t i = from; i < n; ++i) {
     const float v = x[i];
-    if (!(v - v == 0.0F)) {
+    if (!is_finite(v)) {
       (v == v ? b.infinite : b.nan) += 1;
       continue;
     }
@@ -144,7 +145,7 @@ template <class Level> block_moments moments_of_block(const float* x, index_t n)
   }
   // A NaN or infinity anywhere makes a sum of squares non-finite, and finite floats cannot.
   const double squares = block_lanes::total(lanes.squares);
-  if (!(squares - squares == 0.0)) {
+  if (!is_finite(squares)) {
     lanes = {};
     b = {};
     add_elements(x, 0, n, lanes, b);

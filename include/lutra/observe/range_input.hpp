@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <lutra/affine/spec.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/observer.hpp>
 #include <lutra/observe/seen_units.hpp>
 #include <lutra/observe/unit_range.hpp>
@@ -141,7 +142,7 @@ inline unit_ranges load_ranges(state_reader& r, index_t units) {
   for (std::size_t u = 0; u < ranges.lo.size(); ++u) {
     const float lo = ranges.lo[u];
     const float hi = ranges.hi[u];
-    if (!(lo <= 0.0F && hi >= 0.0F && lo - lo == 0.0F && hi - hi == 0.0F)) {
+    if (!(lo <= 0.0F && hi >= 0.0F && is_finite(lo) && is_finite(hi))) {
       r.corrupt("range of a unit", range_text(lo, hi), "finite, lo <= 0 <= hi");
     }
   }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cmath>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/range_input.hpp>
 #include <numeric>
 
@@ -70,11 +71,11 @@ class torch_bins {
     if (b.counts_.size() != counts_.size()) {
       r.corrupt("number of bins", text_of(b.counts_.size()), text_of(counts_.size()));
     }
-    if (!(b.min_ - b.min_ == 0.0F && b.max_ - b.max_ == 0.0F && b.min_ <= b.max_)) {
+    if (!(is_finite(b.min_) && is_finite(b.max_) && b.min_ <= b.max_)) {
       r.corrupt("range of a histogram", range_text(b.min_, b.max_), "finite, min <= max");
     }
     for (const float c : b.counts_) {
-      if (!(c >= 0.0F && c - c == 0.0F)) r.corrupt("count of a bin", text_of(c), "finite, >= 0");
+      if (!(c >= 0.0F && is_finite(c))) r.corrupt("count of a bin", text_of(c), "finite, >= 0");
     }
     *this = std::move(b);
   }
@@ -312,7 +313,7 @@ class torch_histogram {
     const block_grid units = input_.units_of(x.extents());
     if (x.empty()) return;
     std::vector<float> values = to_vector<float>(x);
-    std::erase_if(values, [](float v) { return !(v - v == 0.0F); });
+    std::erase_if(values, [](float v) { return !is_finite(v); });
     if (!values.empty()) bins_.add(values);
     input_.count(units, x.size() - static_cast<index_t>(values.size()));
   }

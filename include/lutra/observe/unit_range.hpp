@@ -12,6 +12,7 @@
 #include <limits>
 #include <lutra/affine/granularity.hpp>
 #include <lutra/core/strict_fp.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/observe/unit_pieces.hpp>
 #include <lutra/simd/cache.hpp>
 #include <lutra/simd/floats.hpp>
@@ -35,7 +36,7 @@ struct span_range {
   std::int64_t nonfinite = 0;
 
   void add(float x) noexcept {
-    if (x - x == 0.0F) {
+    if (is_finite(x)) {
       lo = x < lo ? x : lo;
       hi = x > hi ? x : hi;
     } else {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <lutra/core/error.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/simd/primitives.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <string>
@@ -50,7 +51,7 @@ inline void check_rows(const std::vector<float>& multiplier, const std::vector<s
   count("multiplier", multiplier.size());
   if (!bias.empty()) count("bias", bias.size());
   for (const float m : multiplier) {
-    if (!(m > 0.0F) || m - m != 0.0F) {
+    if (!(m > 0.0F) || !is_finite(m)) {
       raise(errc::invalid_argument, "multiplier is not a positive finite number", at, text_of(m),
             "> 0");
     }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <lutra/number/finite.hpp>
 #include <lutra/pack/bit_pack.hpp>
 #include <lutra/palette/packed.hpp>
 #include <lutra/runtime/line_layout.hpp>
@@ -183,7 +184,7 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
   if (!p.row_scale.empty()) expect("row_scale", p.row_scale.size(), p.weight_shape[0]);
   for (const auto* scales : {&p.scale, &p.row_scale}) {
     for (const float s : *scales) {
-      if (s > 0.0F && s - s == 0.0F) continue;
+      if (s > 0.0F && is_finite(s)) continue;
       raise(errc::corrupt_data,
             scales == &p.scale ? "scale out of range" : "row_scale out of range", at, text_of(s),
             "finite and > 0");
@@ -293,7 +294,7 @@ template <class A> class lut_matrix_builder {
       m_.zero_point_[r] = palette_.zero_point.empty() ? 0 : palette_.zero_point[group];
       m_.row_scale_[r] = palette_.row_scale.empty() ? palette_.scale[group]
                                                     : palette_.scale[group] * palette_.row_scale[r];
-      if (!(m_.row_scale_[r] > 0.0F) || m_.row_scale_[r] - m_.row_scale_[r] != 0.0F) {
+      if (!(m_.row_scale_[r] > 0.0F) || !is_finite(m_.row_scale_[r])) {
         raise(errc::corrupt_data, "scale times row scale is no positive finite number",
               "make_lut_matrix, row " + text_of(row), text_of(m_.row_scale_[r]), "> 0");
       }

@@ -9,6 +9,7 @@
 #include <lutra/core/progress.hpp>
 #include <lutra/graph/json/fields.hpp>
 #include <lutra/graph/json/text.hpp>
+#include <lutra/number/finite.hpp>
 #include <mutex>
 #include <set>
 
@@ -72,7 +73,7 @@ class json_reader {
     double wide = 0;
     read(j, wide);
     x = static_cast<float>(wide);
-    if (!(x - x == 0.0F)) bad("a number is out of range", text_of(wide), "finite floats");
+    if (!is_finite(x)) bad("a number is out of range", text_of(wide), "finite floats");
   }
   void read(const json_value& j, std::string& x) const { x = text(j); }
   // Keys of observers outlive the document, as a spec only refers to its key.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <lutra/number/finite.hpp>
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <string>
 
@@ -20,7 +21,7 @@ void check_activation_scale(const W& w, const activation_scale& s, std::string_v
                 "activations are int8 or uint8");
   constexpr std::int32_t lowest = std::is_signed_v<X> ? -128 : 0;
   const std::string at(where);
-  if (!(s.scale > 0.0F) || s.scale - s.scale != 0.0F) {
+  if (!(s.scale > 0.0F) || !is_finite(s.scale)) {
     raise(errc::invalid_argument, "scale is not a positive finite number", at, text_of(s.scale),
           "> 0");
   }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <lutra/affine/loops.hpp>
+#include <lutra/number/finite.hpp>
 #include <lutra/runtime/gemm/float_output.hpp>
 
 LUTRA_STRICT_FP_BEGIN
@@ -39,7 +40,7 @@ void check_output(const quantized_output& o, index_t rows, const tensor_view<Out
   static_assert(std::is_same_v<Out, std::int8_t> || std::is_same_v<Out, std::uint8_t>,
                 "quantized outputs are int8 or uint8");
   check_float_output(o.real, rows, out, where);
-  if (!(o.scale > 0.0F) || o.scale - o.scale != 0.0F) {
+  if (!(o.scale > 0.0F) || !is_finite(o.scale)) {
     raise(errc::invalid_argument, "scale of the output is not a positive finite number",
           std::string(where), text_of(o.scale), "> 0");
   }
