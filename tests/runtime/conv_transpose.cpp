@@ -298,21 +298,23 @@ TEST_CASE("conv_transpose: tables follow their output channels") {
 
 TEST_CASE("conv_transpose: weights without elements give sums of 0") {
   random_stream r(6);
-  for (const shape& s : {shape{0, 3, 2, 2}, shape{4, 0, 2, 2}}) {
-    const packed_palette turned = transposed_palette(palette_of(r, s, 0, 4), 2);
-    CHECK(turned.weight_shape == reversed_shape(s, 2));
-    const tensor<std::int8_t> x(shape{1, s[0], 4, 5});
-    for_each_kernel_level([&](auto level) {
-      tensor<std::int32_t> sums(shape{1, 2 * s[1], 5, 6});
-      std::ranges::fill(sums.elements(), 9);
-      conv_transpose2d(make_lut_matrix(turned, level), x, {.groups = 2}, sums, level);
-      CHECK(std::ranges::count(sums.elements(), 0) == sums.size());
-      tensor<float> floats(sums.extents());
-      const float_output o{.bias = std::vector<float>(static_cast<std::size_t>(2 * s[1]), 0.5F)};
-      const grouped_lut_matrix w = make_grouped_lut_matrix(turned, level);
-      conv_transpose2d_scaled(w, x, {.groups = 2}, {2.0F}, o, floats, level);
-      CHECK(std::ranges::count(floats.elements(), 0.5F) == floats.size());
-    });
+  for (const index_t block : {0, 1}) {  // channels of a table, 0: all
+    for (const shape& s : {shape{0, 3, 2, 2}, shape{4, 0, 2, 2}}) {
+      const packed_palette turned = transposed_palette(palette_of(r, s, block, 4, block), 2);
+      CHECK(turned.weight_shape == reversed_shape(s, 2));
+      const tensor<std::int8_t> x(shape{1, s[0], 4, 5});
+      for_each_kernel_level([&](auto level) {
+        tensor<std::int32_t> sums(shape{1, 2 * s[1], 5, 6});
+        std::ranges::fill(sums.elements(), 9);
+        conv_transpose2d(make_lut_matrix(turned, level), x, {.groups = 2}, sums, level);
+        CHECK(std::ranges::count(sums.elements(), 0) == sums.size());
+        tensor<float> floats(sums.extents());
+        const float_output o{.bias = std::vector<float>(static_cast<std::size_t>(2 * s[1]), 0.5F)};
+        const grouped_lut_matrix w = make_grouped_lut_matrix(turned, level);
+        conv_transpose2d_scaled(w, x, {.groups = 2}, {2.0F}, o, floats, level);
+        CHECK(std::ranges::count(floats.elements(), 0.5F) == floats.size());
+      });
+    }
   }
 }
 

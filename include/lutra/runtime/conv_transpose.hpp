@@ -103,6 +103,14 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
     out.block = out.block.with(axis, std::max<index_t>(out.block[axis], 1));
   }
   if (p.groups().count() <= 1) return out;
+  if (codes.empty()) {  // no weights: the first table stands for all
+    const auto entries = static_cast<std::size_t>(p.entries());
+    if (!p.lut_codes.empty()) out.lut_codes.resize(entries);
+    if (!p.lut.empty()) out.lut.resize(entries);
+    if (!p.scale.empty()) out.scale.resize(1);
+    if (!p.zero_point.empty()) out.zero_point.resize(1);
+    return out;
+  }
   out.block = out.block.with(0, rows).with(1, columns);
   take_tables(p, groups, out);
   return out;
