@@ -1,7 +1,7 @@
 // lutra: lutra.hpp - the whole library, but for what needs oneTBB, JSON or Eigen's unsupported modules.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Costs about 10 s per translation unit, 2 of them for Eigen and xsimd, half for instantiating templates. The light
+// Costs 10 to 13 s per translation unit, 2 of them for Eigen and xsimd, half for instantiating templates. The light
 // headers are core/, number/, tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here:
 // core/executor_tbb.hpp, tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp.
 #pragma once

@@ -120,7 +120,7 @@ class fake_quantizer : public qat_switches {
   // Raises corrupt_data for bytes save() cannot have written, incompatible if they belong to another
   // spec or target; the object is unchanged then. Reads versions 2, where schedules were always followed, 3, if
   // disabled then only where this object was disabled too, and 4, where the units are those of the first tensor
-  // that comes with as many.
+  // that comes with as many. Specs are compared with averaging_constant as a float.
   void load(std::span<const std::uint8_t> bytes) {
     const char* where = "fake_quantizer::load";
     state_reader r(bytes, where);
