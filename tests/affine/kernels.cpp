@@ -63,7 +63,7 @@ TEST_CASE("kernels: each of the ten kinds quantizes and restores as element.hpp 
           if (!values->empty()) values->push_back(values->front());
         }
         if (!two.zero_point.empty()) two.zero_point.push_back(two.zero_point.front());
-        fake.blocks(x.data(), blocks.data(), lanes, 2, two, 0, false, false);
+        fake.blocks(x.data(), blocks.data(), lanes, 2, {two, false}, 0, false);
         CHECK(std::equal(blocks.begin(), blocks.begin() + 2 * lanes, faked.begin()));
         const auto kernels = quantize_kernels_of<Level>(p, q);
         kernels.run(x.data(), codes.data(), n, c, false);

@@ -87,8 +87,8 @@ TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") 
           expected[i] = fake_quantize_one(x[i], unit_of(p, u), quotient::exact);
         }
         for (const bool stream : {false, true}) {
-          fake_quantize_blocks<Level, unit_form::zp, method>(x.data(), out, length, count, p, 0,
-                                                             stream, false);
+          fake_quantize_blocks<Level, unit_form::zp, method>(x.data(), out, length, count,
+                                                             {p, false}, 0, stream);
           simd::stream_fence();
           CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
         }
@@ -98,7 +98,7 @@ TEST_CASE("loops: blocks whose scales are not all regular, wherever those are") 
 }
 
 template <unit_form Form>
-void check_streamed_parts(const qparams& p, index_t length, bool alike = false) {
+void check_streamed_parts(const qparams& p, index_t length, bool same_zero_points = false) {
   random_stream random(43);
   const auto count = static_cast<index_t>(p.scale.size());
   const auto size = static_cast<std::size_t>(count * length);
@@ -113,8 +113,8 @@ void check_streamed_parts(const qparams& p, index_t length, bool alike = false) 
   for_each_level([&](auto level) {
     using Level = decltype(level);
     std::fill_n(out, size, 77.0F);
-    fake_quantize_blocks<Level, Form, method_of<Level>(quotient::exact)>(x.data(), out, length,
-                                                                         count, p, 0, true, alike);
+    fake_quantize_blocks<Level, Form, method_of<Level>(quotient::exact)>(
+        x.data(), out, length, count, {p, same_zero_points}, 0, true);
     simd::stream_fence();
     CHECK(cases::same_bits(std::vector<float>(out, out + size), expected));
   });

@@ -204,23 +204,23 @@ TEST_CASE("qparams: check tells whether all zero points are alike") {
     qparams p;
     p.scale.assign(n, 0.5F);
     p.zero_point.assign(n, -7);
-    CHECK(check(p, "test"));
+    CHECK(check(p, "test").same_zero_points);
     for (const std::size_t i : {std::size_t{0}, n / 2, n - 1}) {
       p.zero_point[i] = 3;
-      CHECK(check(p, "test") == (n == 1));
+      CHECK(check(p, "test").same_zero_points == (n == 1));
       p.zero_point[i] = 999;
       CHECK_ERROR(check(p, "test"), invalid_argument, "zero_point", "999");
       p.zero_point[i] = -7;
     }
     p.minval.assign(n, 1.0F);
     p.qformulation = qformulation::minval;
-    CHECK_FALSE(check(p, "test"));
+    CHECK_FALSE(check(p, "test").same_zero_points);
     p.zero_point.clear();
     p.minval.clear();
     p.qformulation = qformulation::zp;
     p.dtype = dtype::float4_e2m1fn;
     p.quant_min = -6;
     p.quant_max = 6;
-    CHECK_FALSE(check(p, "test"));
+    CHECK_FALSE(check(p, "test").same_zero_points);
   }
 }

@@ -48,12 +48,11 @@ template <class V, unit_form Form, class F> void with_source(const row_constants
 }
 
 // x, out: n elements of one unit, whatever its scale (run), `count` units of `length` elements, those of p from
-// `at` on, which may all have the same zero point (blocks, alike), n elements with constants of their own that
-// begin anew after every `period` (rows).
+// `at` on (blocks), n elements with constants of their own that begin anew after every `period` (rows).
 struct fake_quantize_kernels {
   void (*run)(const float* x, float* out, index_t n, const unit_params& unit, bool stream);
-  void (*blocks)(const float* x, float* out, index_t length, index_t count, const qparams& p,
-                 index_t at, bool stream, bool alike);
+  void (*blocks)(const float* x, float* out, index_t length, index_t count,
+                 const checked_qparams& p, index_t at, bool stream);
   void (*rows)(const float* x, float* out, index_t n, index_t period, const row_constants& units,
                bool stream);
 };
@@ -67,9 +66,9 @@ fake_quantize_kernels fake_quantize_kernels_of(const qparams& p, quotient q) {
         [](const float* x, float* out, index_t n, const unit_params& unit, bool stream) {
           fake_quantize_unit<Level, f, m>(x, out, n, unit, stream);
         },
-        [](const float* x, float* out, index_t length, index_t count, const qparams& units,
-           index_t at, bool stream, bool alike) {
-          fake_quantize_blocks<Level, f, m>(x, out, length, count, units, at, stream, alike);
+        [](const float* x, float* out, index_t length, index_t count, const checked_qparams& units,
+           index_t at, bool stream) {
+          fake_quantize_blocks<Level, f, m>(x, out, length, count, units, at, stream);
         },
         [](const float* x, float* out, index_t n, index_t period, const row_constants& units,
            bool stream) {

@@ -307,11 +307,12 @@ void stream_fake_quantized_units(const float* x, float* out, index_t length, ind
                                                                  length, n, p, at + u);
   }
 }
-// alike: all units of p have the same zero point, which streamed ones then do not read.
+// Zero points that are all the same are not read by streamed units.
 template <class Level, unit_form Form, quotient_method Method>
 void fake_quantize_blocks(const float* x, float* out, index_t length, index_t count,
-                          const qparams& p, index_t at, bool stream, bool alike) noexcept {
+                          const checked_qparams& checked, index_t at, bool stream) noexcept {
   constexpr unit_offsets kind = offsets_of(Form);
+  const qparams& p = checked.params;
   const auto streamed = [&](auto offsets) {
     constexpr unit_offsets read = decltype(offsets)::value;
     length == 32
@@ -320,7 +321,7 @@ void fake_quantize_blocks(const float* x, float* out, index_t length, index_t co
   };
   if (!stream || elements_before_aligned<simd::floats<Level>>(out) != 0) {
     fake_quantize_units<Level, Form, Method, false, 0, kind>(x, out, length, count, p, at);
-  } else if (Form == unit_form::zp && alike) {
+  } else if (Form == unit_form::zp && checked.same_zero_points) {
     constexpr auto none = Form == unit_form::zp ? unit_offsets::none : kind;
     streamed(std::integral_constant<unit_offsets, none>{});
   } else {

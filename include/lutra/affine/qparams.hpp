@@ -91,9 +91,13 @@ template <class F, class... T> int any_of_many(index_t n, F&& is, const T*... fr
   return any;
 }
 
-// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable. True if it has zero points
-// that are all alike, which is seen by the way: a loop over many blocks need not read them then.
-inline bool check(const qparams& p, std::string_view where) {
+// Parameters that are usable, and what was seen by the way. Refers to them.
+struct checked_qparams {
+  const qparams& params;
+  bool same_zero_points;  // there are some, all alike: a loop over many blocks need not read them
+};
+// Raises invalid_argument or shape_mismatch naming the first thing that makes `p` unusable.
+inline checked_qparams check(const qparams& p, std::string_view where) {
   const std::string at(where);
   const auto bad = [&](const char* what, std::string value, std::string allowed) {
     raise(errc::invalid_argument, what, at, std::move(value), std::move(allowed));
@@ -145,7 +149,7 @@ inline bool check(const qparams& p, std::string_view where) {
   const int seen = zp       ? any_of_many(count, bad_integer, scales, p.zero_point.data())
                    : minval ? any_of_many(count, bad_minval, scales, p.minval.data())
                             : any_of_many(count, bad_scale, scales);
-  if ((seen & ~differs) == 0) return zp && (seen & differs) == 0;
+  if ((seen & ~differs) == 0) return {p, zp && (seen & differs) == 0};
   for (std::size_t i = 0; i < p.scale.size(); ++i) {
     if (!(p.scale[i] > 0.0F && is_finite(p.scale[i]))) {
       bad("scale out of range", text_of(p.scale[i]), "finite and > 0");
@@ -161,7 +165,7 @@ inline bool check(const qparams& p, std::string_view where) {
       bad("minval out of range", text_of(p.minval[i]), "finite");
     }
   }
-  return false;  // not reached
+  return {p, false};  // not reached
 }
 
 }  // namespace lutra::inline LUTRA_ABI

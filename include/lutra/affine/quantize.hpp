@@ -70,8 +70,10 @@ template <class Code> void check_container(const qparams& p, std::string_view wh
   }
 }
 
-// Raises shape_mismatch if `p`, which was checked, does not fit a tensor of this shape.
-inline block_grid fitting_units(const qparams& p, const shape& extents, std::string_view where) {
+// Raises shape_mismatch if the parameters do not fit a tensor of this shape.
+inline block_grid units_of(const checked_qparams& checked, const shape& extents,
+                           std::string_view where) {
+  const qparams& p = checked.params;
   const auto entries = static_cast<index_t>(p.scale.size());
   if (p.granularity.kind() == granularity_kind::per_tensor && entries == 1) {
     return block_grid(shape{extents.size()}, shape{std::max<index_t>(extents.size(), 1)});
@@ -83,10 +85,8 @@ inline block_grid fitting_units(const qparams& p, const shape& extents, std::str
   }
   return units;
 }
-// The same, after check(p, where).
 inline block_grid units_of(const qparams& p, const shape& extents, std::string_view where) {
-  check(p, where);
-  return fitting_units(p, extents, where);
+  return units_of(check(p, where), extents, where);
 }
 
 template <class Level, class Code>
@@ -168,12 +168,12 @@ void dequantize(tensor_view<const std::uint8_t> q, const qparams& p, tensor_view
   dequantize_to<Level>(q, p, out);
 }
 
-// fake_quantize on dense memory; `units` fits p, whose zero points may be all alike. Streamed stores are complete
-// when it returns.
+// fake_quantize on dense memory; `units` fits the parameters. Streamed stores are complete when it returns.
 template <class Level>
-void fake_quantize_dense(const float* from, float* to, const qparams& p, const block_grid& units,
-                         quotient q, bool stream, bool alike) {
+void fake_quantize_dense(const float* from, float* to, const checked_qparams& checked,
+                         const block_grid& units, quotient q, bool stream) {
   using V = simd::floats<Level>;
+  const qparams& p = checked.params;
   const fake_quantize_kernels kernels = fake_quantize_kernels_of<Level>(p, q);
   for_each_piece<V, simd::lanes<V>>(
       p, units, p.qformulation == qformulation::minval,
@@ -181,7 +181,7 @@ void fake_quantize_dense(const float* from, float* to, const qparams& p, const b
         kernels.run(from + first, to + first, n, unit_of(p, at), stream);
       },
       [&](index_t first, index_t n, index_t count, index_t at) {
-        kernels.blocks(from + first, to + first, n, count, p, at, stream, alike);
+        kernels.blocks(from + first, to + first, n, count, checked, at, stream);
       },
       [&](index_t first, index_t n, index_t period, const row_constants& constants) {
         kernels.rows(from + first, to + first, n, period, constants, stream);
@@ -195,10 +195,10 @@ void fake_quantize(tensor_view<const float> x, const qparams& p, tensor_view<flo
                    quotient q = quotient::exact) {
   const char* where = "fake_quantize";
   check_same_extents(x.extents(), out.extents(), where);
-  const bool alike = check(p, where);
-  const block_grid units = fitting_units(p, x.extents(), where);
+  const checked_qparams checked = check(p, where);
+  const block_grid units = units_of(checked, x.extents(), where);
   on_dense(x, out, [&](const float* from, float* to) {
-    fake_quantize_dense<Level>(from, to, p, units, q, from != to && is_streamed(x.size()), alike);
+    fake_quantize_dense<Level>(from, to, checked, units, q, from != to && is_streamed(x.size()));
   });
 }
 

@@ -48,8 +48,8 @@ void fake_quantize(const E& e, tensor_view<const float> x, const qparams& p, ten
                    quotient q = quotient::exact) {
   const char* where = "fake_quantize";
   check_same_extents(x.extents(), out.extents(), where);
-  const bool alike = check(p, where);
-  const block_grid whole = fitting_units(p, x.extents(), where);
+  const checked_qparams checked = check(p, where);
+  const block_grid whole = units_of(checked, x.extents(), where);
   if (x.empty()) return;
   const bool one_unit = whole.count() == 1;  // cut anywhere
   const shape line{x.size()};
@@ -68,9 +68,9 @@ void fake_quantize(const E& e, tensor_view<const float> x, const qparams& p, ten
                              units.block().with(0, between ? step : r.size()));
       const float* const x0 = from + r.begin * row;
       float* const y0 = to + r.begin * row;
-      if (!between) return fake_quantize_dense<Level>(x0, y0, p, slice, q, stream, alike);
+      if (!between) return fake_quantize_dense<Level>(x0, y0, checked, slice, q, stream);
       const qparams own = params_of_units(p, r.begin / step * units_per_step, slice.count());
-      fake_quantize_dense<Level>(x0, y0, own, slice, q, stream, alike);
+      fake_quantize_dense<Level>(x0, y0, {own, checked.same_zero_points}, slice, q, stream);
     });
   });
 }
