@@ -5,6 +5,7 @@
 // for each; cutting the tensor into pieces is not. A call through a pointer is nothing beside a piece.
 #pragma once
 
+#include <lutra/affine/blocks.hpp>
 #include <lutra/affine/loops.hpp>
 #include <lutra/affine/qparams.hpp>
 #include <type_traits>

@@ -11,7 +11,7 @@
 #pragma once
 
 #include <algorithm>
-#include <lutra/affine/loops.hpp>
+#include <lutra/affine/loop_constants.hpp>
 #include <lutra/affine/units.hpp>
 #include <vector>
 
