@@ -625,6 +625,46 @@ TEST_CASE("fake_quantizer: in place, strided, NaN passes through and is counted"
   CHECK(dense[7] == result[7]);
 }
 
+TEST_CASE(
+    "fake_quantizer: data without a finite element give no parameters, but an error that says so") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  const tensor<float> none(shape{2, 3}, {nan, infinity, -infinity, nan, nan, nan});
+  tensor<float> out(none.extents());
+  for (const std::string_view key :
+       {"static", "moving_average", "moving_average_count_aware", "global_minmax", "statistics",
+        "histogram_percentile", "histogram_mse", "histogram_entropy", "torch_histogram"}) {
+    CAPTURE(key);
+    for (const float_range_t pinned :
+         {float_range_t{}, float_range_t{-1.0F, {}}, float_range_t{{}, 1.0F}}) {
+      const quantization_spec spec{.qparam_calculator = key, .float_range = pinned};
+      fake_quantizer f(spec, target::activation);
+      f.enable_fake_quant(false);
+      f.forward(view(none), view(out));  // calibration counts them
+      f.forward(view(none), view(out));
+      CHECK(f.nonfinite() == 12);
+      CHECK_ERROR(f.params(), non_finite, "no finite element was observed", "fake_quantizer",
+                  "12 elements, all NaN or infinite");
+      f.set_switches(false, true);
+      CHECK_ERROR(f.forward(view(none), view(out)), non_finite, "no finite element");
+      f.observe(view(sample(shape{2, 3}, 12)));  // from here on there are
+      CHECK(f.params().scale[0] > 0.001F);
+      f.forward(view(none), view(out));
+      CHECK(std::isnan(out[0]));
+
+      fake_quantizer training(spec, target::activation);
+      const std::vector<std::uint8_t> before = training.save();
+      CHECK_ERROR(training.forward(view(none), view(out)), non_finite, "no finite element",
+                  "6 elements");
+      CHECK(training.save() == before);
+    }
+    fake_quantizer known({.qparam_calculator = key, .float_range = {-1.0F, 1.0F}},
+                         target::activation);
+    known.forward(view(none), view(out));
+    CHECK(known.params().scale[0] > 0.001F);
+  }
+}
+
 TEST_CASE("fake_quantizer: the whole state survives save and load") {
   for (const std::string_view key : {"static", "moving_average", "global_minmax"}) {
     const quantization_spec s{.qscheme = qscheme::asymmetric,

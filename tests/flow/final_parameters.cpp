@@ -41,3 +41,23 @@ TEST_CASE("final_parameters: parameters where there are any, else the reason") {
   CHECK(found.notes ==
         std::vector<std::string>{p.group_name(1) + ": stays float, " + found.why_none[1]});
 }
+
+TEST_CASE("final_parameters: data without a finite element leave a tensor as it is, with a note") {
+  const small_net net;
+  const quantization_plan p =
+      plan(static_cast<const toy::graph&>(net),
+           {.global_config = {.op_state_spec = {}, .op_input_spec = {{"*", int8_symmetric}}}});
+  std::vector<fake_quantizer> fakes;
+  for (index_t g = 0; g < std::ssize(p.groups); ++g) {
+    fakes.emplace_back(p.settings_of(g).spec, target::activation);
+    tensor<float> x = batch(0);
+    if (g == 0) std::ranges::fill(x.elements(), std::numeric_limits<float>::quiet_NaN());
+    fakes.back().observe(lutra::view(x));
+  }
+  const final_parameters found = final_parameters::from(fakes, p);
+  CHECK_FALSE(found.has(0));
+  CHECK(found.cause[0] == reason::bad_range);
+  REQUIRE(found.notes.size() == 1);
+  CHECK(found.notes[0].starts_with(p.group_name(0) + ": stays float, no finite element"));
+  for (index_t g = 1; g < std::ssize(p.groups); ++g) CHECK(found.has(g));
+}

@@ -12,7 +12,8 @@
 // and parameters as they were: a forward() that needs parameters learns from a tensor only if they can be derived,
 // which is tried on a copy of the statistics (of large ones, bounded_observer, only where they or the tensor are almost
 // too wide, or the tensor is larger still).
-// NaN in the data propagates to the output and is left out of the statistics.
+// NaN in the data propagates to the output and is left out of the statistics; where all data were NaN or infinite, there
+// are no parameters.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
 // The switches are those of qat_switches.hpp: set by hand, or following a schedule of training steps.
@@ -37,8 +38,8 @@ class fake_quantizer : public qat_switches {
   fake_quantizer(const quantization_spec& spec, lutra::target target)
       : spec_(checked(spec)), target_(target), observer_(fresh_observer()) {}
 
-  // in and out have equal shapes and may be the same elements. Raises shape_mismatch for other
-  // units than before, invalid_state if parameters are needed and none were computed.
+  // in and out have equal shapes and may be the same elements. Raises shape_mismatch for other units than before, and,
+  // if parameters are needed, what params() raises.
   void forward(tensor_view<const float> in, tensor_view<float> out) {
     check_same_extents(in.extents(), out.extents(), "fake_quantizer::forward");
     if (!takes(in)) return copy_elements(in, out);
@@ -69,7 +70,7 @@ class fake_quantizer : public qat_switches {
   std::int64_t samples() const { return observer_.samples(); }
   std::int64_t nonfinite() const { return observer_.nonfinite(); }
   // Derived anew if tensors were observed since the last forward() that needed them. Raises invalid_state
-  // before data, non_finite if the range is too wide for a scale.
+  // before data, non_finite if no element was finite or the range is too wide for a scale.
   qparams params() const {
     check_observed();
     return params_ ? *params_ : params_of(observer_);
@@ -224,9 +225,15 @@ class fake_quantizer : public qat_switches {
       return false;
     }
     const unit_ranges r = ranges_of(x, block_grid(x.extents(), x.extents()));
-    return r.lo[0] >= -most && r.hi[0] <= most;
+    return r.lo[0] <= r.hi[0] && r.lo[0] >= -most && r.hi[0] <= most;  // and some element is finite
   }
   qparams params_of(const any_observer& o) const {
+    const bool pinned = spec_.float_range.lo && spec_.float_range.hi;
+    if (!pinned && o.samples() > 0 && o.nonfinite() == o.samples()) {
+      raise(errc::non_finite, "no finite element was observed, so there are no parameters",
+            "fake_quantizer", text_of(o.samples()) + " elements, all NaN or infinite",
+            "a finite element");
+    }
     const auto units = static_cast<std::size_t>(o.units());
     std::vector<float> lo(units);
     std::vector<float> hi(units);

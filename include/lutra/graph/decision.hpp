@@ -39,7 +39,7 @@ enum class reason : unsigned char {
   // off, found after the plan: in reports only
   groups_do_not_fit,  // the tensor is too small for its blocks or groups, or they do not divide it
   no_data,            // nothing was observed
-  bad_range,          // no scale can hold what was observed
+  bad_range,          // no scale can hold what was observed, or nothing of it was finite
   not_folded,         // the batch norm it was trained with no longer folds
   unread              // no op reads it
 };

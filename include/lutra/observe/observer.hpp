@@ -27,7 +27,8 @@ concept observer = std::copyable<O> && requires(O& o, const O& c, tensor_view<co
   { c.units() } -> std::convertible_to<index_t>;      // 0 before the first element
   { c.samples() } -> std::convertible_to<std::int64_t>;    // elements seen
   { c.nonfinite() } -> std::convertible_to<std::int64_t>;  // of these, NaN or infinite: ignored
-  c.range(ends, ends);                                // lo, hi: units() each, else errc::shape_mismatch; lo <= 0 <= hi
+  c.range(ends, ends);                                // lo, hi: units() each, else errc::shape_mismatch; lo <= 0 <= hi,
+                                                      // free ends of a unit without finite elements are 0
   c.save(w);
   o.load(r);                                          // strong guarantee
 };
