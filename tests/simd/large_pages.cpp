@@ -46,9 +46,10 @@ TEST_CASE(
     std::vector<std::int32_t, allocator> v(bytes / 4);
     CHECK(at(v) % 64 == 0);
   }
-  for (const std::size_t bytes : {allocator::from, allocator::from + 4, 5 * allocator::page + 36}) {
+  for (const std::size_t bytes :
+       {allocator::from, allocator::from + 4, 5 * simd::large_page + 36}) {
     std::vector<std::int32_t, allocator> v(bytes / 4);
-    CHECK(at(v) % allocator::page == 0);
+    CHECK(at(v) % simd::large_page == 0);
     CHECK(v.front() == 0);
     CHECK(v.back() == 0);
     for (std::size_t i = 0; i < v.size(); i += 1000) v[i] = static_cast<std::int32_t>(i);
@@ -85,7 +86,7 @@ TEST_CASE("large_pages: the system is asked for large pages, and errno is left a
   };
   // Emulators take the call and do nothing.
   const bool shown =
-      known && ::madvise(large, allocator::page, MADV_HUGEPAGE) == 0 && asked_for(large);
+      known && ::madvise(large, simd::large_page, MADV_HUGEPAGE) == 0 && asked_for(large);
   if (!shown) {
     MESSAGE("not shown here: no /proc/self/smaps with VmFlags, or no large pages");
   } else {  // "hg" is what madvise leaves behind; the first page has been asked for again just now

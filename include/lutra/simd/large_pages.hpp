@@ -16,11 +16,23 @@
 
 namespace lutra::inline LUTRA_ABI::simd {
 
+inline constexpr std::size_t large_page = std::size_t{1} << 21;
+
+// For the large pages that lie in the `bytes` from p on, a multiple of one. Advice: nothing happens if it is refused,
+// and errno stays.
+inline void ask_for_large_pages([[maybe_unused]] void* p,
+                                [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef MADV_HUGEPAGE
+  const int before = errno;
+  ::madvise(p, bytes / large_page * large_page, MADV_HUGEPAGE);
+  errno = before;
+#endif
+}
+
 // Stateless, so any one frees what another gave; thread-safe as operator new is.
 template <class T> struct large_page_allocator {
   using value_type = T;
-  static constexpr std::size_t page = std::size_t{1} << 21;
-  static constexpr std::size_t from = 2 * page;  // below, rounding up would waste much
+  static constexpr std::size_t from = 2 * large_page;  // below, rounding up would waste much
 
   large_page_allocator() = default;
   template <class U>
@@ -29,13 +41,7 @@ template <class T> struct large_page_allocator {
   T* allocate(std::size_t n) {
     const std::size_t bytes = n * sizeof(T);
     void* p = ::operator new(bytes, alignment(bytes));
-#ifdef MADV_HUGEPAGE
-    if (bytes >= from) {
-      const int before = errno;
-      ::madvise(p, bytes / page * page, MADV_HUGEPAGE);  // advice: no harm if it is refused
-      errno = before;
-    }
-#endif
+    if (bytes >= from) ask_for_large_pages(p, bytes);
     return static_cast<T*>(p);
   }
   void deallocate(T* p, std::size_t n) noexcept { ::operator delete(p, alignment(n * sizeof(T))); }
@@ -46,7 +52,7 @@ template <class T> struct large_page_allocator {
 
  private:
   static std::align_val_t alignment(std::size_t bytes) noexcept {
-    return std::align_val_t{bytes >= from ? page : alignof(T) > 64 ? alignof(T) : 64};
+    return std::align_val_t{bytes >= from ? large_page : alignof(T) > 64 ? alignof(T) : 64};
   }
 };
 
