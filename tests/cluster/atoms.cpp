@@ -43,14 +43,6 @@ TEST_CASE("atoms: floats keep their value") {
   CHECK(a.weight == std::vector<double>{2, 1});
 }
 
-TEST_CASE("atoms: NaN and infinities are counted and located") {
-  constexpr double inf = std::numeric_limits<double>::infinity();
-  const std::vector<double> x = {0, 1, inf, 2, std::nan(""), -inf};
-  CHECK_ERROR(lutra::check_finite(std::span<const double>(x), "here"), non_finite, "here", "3 of 6",
-              "first at position 2");
-  lutra::check_finite(std::span<const double>(x).first(2), "here");
-}
-
 TEST_CASE("atoms: weights must be positive, finite and as many as the values") {
   const auto check = [](std::vector<double> w, std::size_t n) {
     lutra::check_weights(std::span<const double>(w), n, "here");

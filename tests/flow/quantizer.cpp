@@ -216,7 +216,7 @@ TEST_CASE("quantizer: bad weights, graphs and configs leave the graph as it was"
     const error e = error_of([&] { q.prepare(); });
     CHECK(e.code() == errc::non_finite);
     CHECK(e.where() == "fc2.weight");
-    CHECK(e.value() == "nan at element 3");
+    CHECK(e.value() == "1 of 24, first at position 3");
     CHECK(g.nodes == net.nodes);
     CHECK_FALSE(q.prepared());
   }

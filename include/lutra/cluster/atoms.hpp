@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <concepts>
-#include <limits>
 #include <lutra/cluster/sort_floats.hpp>
 #include <lutra/cluster/sort_weighted.hpp>
 #include <lutra/core/error.hpp>
@@ -28,26 +27,6 @@ struct atoms_1d {
   double error = 0;            // weights are off by no larger part
   index_t size() const noexcept { return static_cast<index_t>(value.size()); }
 };
-
-// Raises non_finite if any value is NaN or infinite, naming how many and the first position.
-template <std::floating_point T>
-void check_finite(std::span<const T> values, std::string_view where) {
-  // No branch in the loop that as a rule finds nothing.
-  bool all_finite = true;
-  for (const T x : values) all_finite &= std::fabs(x) <= std::numeric_limits<T>::max();
-  if (all_finite) return;
-  index_t bad = 0;
-  index_t first = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    if (bad++ == 0) first = static_cast<index_t>(i);
-  }
-  if (bad == 0) return;
-  raise(errc::non_finite, "NaN or infinite values", std::string(where),
-        text_of(bad) + " of " + text_of(static_cast<index_t>(values.size())) +
-            ", first at position " + text_of(first),
-        "finite values");
-}
 
 // Raises invalid_argument unless there is one weight per value and all are positive and finite.
 template <std::floating_point T>

@@ -17,6 +17,7 @@
 #include <lutra/cluster/atoms.hpp>
 #include <lutra/cluster/interval_moments.hpp>
 #include <lutra/cluster/optimal_starts.hpp>
+#include <lutra/tensor/check_finite.hpp>
 #include <ranges>
 
 LUTRA_STRICT_FP_BEGIN
@@ -134,7 +135,8 @@ exact_1d(const R& range, std::span<const double> weights, int k) {
     raise(errc::invalid_argument, "number of clusters out of range", "exact_1d", text_of(k),
           range_text(1, 65536));
   }
-  check_finite(values, "exact_1d");
+  const auto count = static_cast<index_t>(values.size());
+  check_finite(tensor_view<const value_type>(values.data(), {count}), "exact_1d");
   check_weights(weights, values.size(), "exact_1d");
   exact_workspace<A> work;
   make_atoms(values, weights, work.atoms, work.sorter);

@@ -25,7 +25,7 @@
 #include <lutra/flow/train_batch_norm.hpp>
 #include <lutra/graph/group_modules.hpp>
 #include <lutra/graph/plan.hpp>
-#include <lutra/number/finite.hpp>
+#include <lutra/tensor/check_finite.hpp>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -348,7 +348,7 @@ template <editable_graph G> class quantizer {
           traits::constant(std::as_const(graph_), indexed.values[to_size(place.value)]);
       const std::string name = indexed.index.label(place.value);
       if (!data.empty()) grid_of(fq.spec().granularity, data.extents(), name, short_groups::allow);
-      refuse_non_finite(data, name);
+      check_finite(data, name);
       tensor<float> scaled;
       if (trainer_) scaled = trainer_->scaled_weight(graph_, place.value);
       fq.observe(scaled.size() == 0 ? data : tensor_view<const float>(lutra::view(scaled)));
@@ -357,17 +357,6 @@ template <editable_graph G> class quantizer {
       }
     }
   }
-  static void refuse_non_finite(const tensor_view<const float>& data, const std::string& name) {
-    index_t at = 0;
-    for_each_element(data, [&](const float& x) {
-      if (!is_finite(x)) {
-        raise(errc::non_finite, "a weight is not finite", name,
-              text_of(x) + " at element " + text_of(at), "finite values");
-      }
-      ++at;
-    });
-  }
-
   void refuse_uncalibrated() const {
     if (options_.allow_uncalibrated) return;
     std::string missing;

@@ -8,8 +8,8 @@
 #pragma once
 
 #include <lutra/affine/spec.hpp>
-#include <lutra/number/finite.hpp>
 #include <lutra/observe/observer.hpp>
+#include <lutra/tensor/check_finite.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -19,19 +19,7 @@ template <observer O> class finite_only {
 
   // Raises non_finite, naming the first position (row-major) and the count; nothing was observed then.
   void observe(tensor_view<const float> x) {
-    index_t at = 0, first = -1, count = 0;
-    for_each_element(x, [&](float v) {
-      if (!is_finite(v)) {
-        if (count == 0) first = at;
-        ++count;
-      }
-      ++at;
-    });
-    if (count != 0) {
-      raise(errc::non_finite, "NaN or infinite elements", "finite_only::observe",
-            text_of(count) + " of " + text_of(x.size()) + ", first at position " + text_of(first),
-            "finite elements");
-    }
+    check_finite(x, "finite_only::observe");
     observer_.observe(x);
   }
   void merge(const finite_only& other) requires mergeable_observer<O> {
