@@ -53,15 +53,13 @@ std::string where_of(std::string where) {
   return "not raised";
 }
 
-TEST_CASE("error: a place is named in front, the innermost one, unless it is there already") {
+TEST_CASE("error: a place is named in front, the innermost one") {
   CHECK(where_of("gemv") == "gemv");
   {
     const std::string name = "node 'fc1' (linear)";
     const lutra::error_place here(name);
     CHECK(where_of("gemv") == "node 'fc1' (linear), gemv");
     CHECK(where_of("") == name);
-    CHECK(where_of(name) == name);
-    CHECK(where_of("ir::load, " + name) == "ir::load, " + name);
     {
       const lutra::error_place inner("node 'fc2' (linear)");
       CHECK(where_of("gemv") == "node 'fc2' (linear), gemv");
@@ -74,14 +72,7 @@ TEST_CASE("error: a place is named in front, the innermost one, unless it is the
   CHECK(where_of("gemv") == "gemv");
 }
 
-TEST_CASE("error: a place whose name is only part of another one is still named") {
-  const lutra::error_place here("a");
-  for (const char* where : {"a", "a, byte 3", "load, a", "load, a.scale", "aa, a", "load, a, a2"}) {
-    CHECK(where_of(where) == where);
-  }
-  for (const char* where : {"gamma", "load", "a2", "aa", "a_b", "load, ab", "load of a"}) {
-    CHECK(where_of(where) == std::string("a, ") + where);
-  }
+TEST_CASE("error: a place without a name leaves an error as it is") {
   const lutra::error_place nowhere("");
   CHECK(where_of("load") == "load");
   CHECK(where_of("") == "");

@@ -39,6 +39,7 @@ inline lutra::tensor<float> run_op(const lutra::ir::node& n,
   for (const auto& x : operands) views.push_back(lutra::view(x));
   const lutra::ir::operation* op = lutra::ir::find_operation(n.op);
   REQUIRE(op != nullptr);
+  const lutra::ir::node_place here(n);  // as the interpreter does
   return op->run({n, views, {}});
 }
 

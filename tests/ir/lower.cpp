@@ -482,6 +482,7 @@ template <class F> std::string refused_at(std::string_view op, errc code, F&& ed
   } catch (const error& e) {
     CAPTURE(std::string(e.what()));
     CHECK(e.code() == code);
+    CHECK(e.where().find("node '") == e.where().rfind("node '"));  // one node, once
     return e.where();
   }
   return "not refused";

@@ -96,9 +96,9 @@ namespace error_state {
 constinit inline thread_local const error_place* innermost = nullptr;
 }
 
-// While it lives, errors raised on its thread say so: "<name>, <where>", unless a part of <where> between commas is or
-// begins with the name already ("fc" with "load, fc.weight", not with "fc2"). The innermost place counts. The name must
-// outlive it. With and without exceptions; costs two moves of a pointer.
+// While it lives, errors raised on its thread say so: "<name>, <where>". The innermost place counts, and it alone: whoever
+// calls behind a place leaves the name to it. The name must outlive it. With and without exceptions; costs two moves of
+// a pointer.
 class error_place {
  public:
   explicit error_place(std::string_view name) noexcept
@@ -110,26 +110,13 @@ class error_place {
   error_place& operator=(const error_place&) = delete;
 
   error named(error e) const {
-    if (is_in(e.where())) return e;
+    if (name_.empty()) return e;
     return {e.code(), e.problem(),
             std::string(name_).append(e.where().empty() ? "" : ", ").append(e.where()), e.value(),
             e.allowed()};
   }
 
  private:
-  bool is_in(std::string_view where) const noexcept {
-    if (name_.empty()) return true;
-    for (std::size_t at = 0; (at = where.find(name_, at)) != where.npos; ++at) {
-      const std::string_view rest = where.substr(at + name_.size());
-      const bool ends = rest.empty() || (rest[0] != '_' && !is_alphanumeric(rest[0]));
-      if (ends && (at == 0 || where.substr(0, at).ends_with(", "))) return true;
-    }
-    return false;
-  }
-  static constexpr bool is_alphanumeric(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-  }
-
   std::string_view name_;
   const error_place* outer_;
 };

@@ -123,11 +123,13 @@ inline std::vector<saved_palette> load_palettes(std::span<const std::uint8_t> by
   std::vector<saved_palette> palettes(r.count(90));  // bytes of the smallest one
   for (saved_palette& s : palettes) {
     s.weight = r.text();
+    const std::string name = "weight " + text_of(std::string_view(s.weight));
+    const error_place here(name);
     s.inertia = r.f64();
     if (!(s.inertia >= 0 && std::isfinite(s.inertia))) {
       r.corrupt("not a squared error", text_of(s.inertia), "finite and >= 0");
     }
-    s.palette = load_palette(r, where + ", weight " + text_of(std::string_view(s.weight)));
+    s.palette = load_palette(r, where);
   }
   r.expect_end();
   return palettes;

@@ -34,7 +34,7 @@ class integer_program {
     for (const input_step& s : inputs_) {
       const error_place here(s.name);
       values[to_size(s.result)] =
-          std::visit([&](const auto& how) { return codes_of(input, how, s.name); }, s.how);
+          std::visit([&](const auto& how) { return codes_of(input, how); }, s.how);
     }
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const integer_step& s = steps_[i];
@@ -49,8 +49,8 @@ class integer_program {
       }
       std::vector<const integer_value*> operands;
       for (const index_t v : s.operands) operands.push_back(&values[to_size(v)]);
-      integer_value made = std::visit(
-          [&](const auto& op) { return execute(op, s.name, operands, ex); }, s.operation);
+      integer_value made =
+          std::visit([&](const auto& op) { return execute(op, operands, ex); }, s.operation);
       for (const index_t v : s.operands) {
         if (dies(v)) values[to_size(v)] = integer_value();
       }
@@ -77,17 +77,15 @@ class integer_program {
     std::variant<qparams, integer_embedding> how;
     index_t result = 0;
   };
-  static integer_value codes_of(const tensor_view<const float>& input, const qparams& q,
-                                const std::string&) {
+  static integer_value codes_of(const tensor_view<const float>& input, const qparams& q) {
     integer_value codes(input.extents());
     quantize(input, q, lutra::view(codes));
     return codes;
   }
-  static integer_value codes_of(const tensor_view<const float>& input, const integer_embedding& e,
-                                const std::string& name) {
-    if (input.is_contiguous()) return look_up(e, name, input);
+  static integer_value codes_of(const tensor_view<const float>& input, const integer_embedding& e) {
+    if (input.is_contiguous()) return look_up(e, input);
     const auto dense = tensor<float>::copy_of(input);
-    return look_up(e, name, lutra::view(dense));
+    return look_up(e, lutra::view(dense));
   }
   static std::size_t to_size(index_t i) { return static_cast<std::size_t>(i); }
 

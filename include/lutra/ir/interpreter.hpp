@@ -47,9 +47,10 @@ class interpreter {
         if (last_use_[index(v)] == static_cast<index_t>(i)) slots[index(v)].held = tensor<float>();
       }
     }
+    const error_place here("graph output");
     std::vector<tensor<float>> out;
     for (const value_id v : graph_.outputs) {
-      const float_view result = operand(slots, v, "graph output");
+      const float_view result = operand(slots, v);
       out.push_back(tensor<float>::copy_of(result));
     }
     return out;
@@ -91,35 +92,34 @@ class interpreter {
   static std::size_t index(value_id v) { return static_cast<std::size_t>(v.index); }
 
   void plan(const node& n) {
-    const std::string name = label(n);
-    const error_place here(name);
+    const node_place here(n);
     for (const value_id v : n.operands) last_use_[index(v)] = static_cast<index_t>(steps_.size());
     if (n.op == "lut_to_dense") {
       need_one_result(n);
       const value& weight = graph_.at(n.results[0]);
-      if (!weight.palette) raise(errc::invalid_graph, "no palette to restore", label(n));
+      if (!weight.palette) raise(errc::invalid_graph, "no palette to restore");
       restored_.emplace(n.results[0], restore(*weight.palette));
       return;
     }
     if (n.op == "constexpr_blockwise_shift_scale") {
       need_one_result(n);
       const value& weight = graph_.at(n.results[0]);
-      if (!weight.affine) raise(errc::invalid_graph, "no codes to restore", label(n));
+      if (!weight.affine) raise(errc::invalid_graph, "no codes to restore");
       restored_.emplace(n.results[0], restore(*weight.affine));
       return;
     }
     step s{&n, find_operation(n.op), {}};
     const bool typed = n.op == "fake_quant" || n.op == "quantize" || n.op == "dequantize";
     if (typed) {
-      if (n.operands.size() != 1) raise(errc::invalid_graph, "one operand is needed", label(n));
+      if (n.operands.size() != 1) raise(errc::invalid_graph, "one operand is needed");
       if (n.op != "fake_quant" && !n.quantization) {
-        raise(errc::invalid_graph, "no quantization parameters", label(n));
+        raise(errc::invalid_graph, "no quantization parameters");
       }
     } else if (s.op == nullptr) {
       std::string known;
       for (const operation& o : operations) known.append(known.empty() ? "" : ", ").append(o.name);
-      raise(errc::unsupported, "the interpreter does not know this op type", label(n),
-            text_of(n.op), known);
+      raise(errc::unsupported, "the interpreter does not know this op type", {}, text_of(n.op),
+            known);
     }
     need_one_result(n);
     if (s.op != nullptr && s.op->prepare != nullptr && n.operands.size() > 1) {
@@ -157,10 +157,10 @@ class interpreter {
     s.held = std::move(t);
     s.view = lutra::view(std::as_const(std::get<tensor<float>>(s.held)));
   }
-  float_view operand(const std::vector<slot>& slots, value_id v, const std::string& where) const {
+  float_view operand(const std::vector<slot>& slots, value_id v) const {
     const slot& s = slots[index(v)];
     if (!std::holds_alternative<tensor<float>>(s.held)) {
-      raise(errc::invalid_graph, "quantized codes where a float tensor is needed", where,
+      raise(errc::invalid_graph, "quantized codes where a float tensor is needed", {},
             text_of(graph_.at(v).name), "a dequantize in between");
     }
     return s.view;
@@ -169,15 +169,14 @@ class interpreter {
   template <class F>
   void execute(const step& s, std::vector<slot>& slots, F&& on_fake_quant) const {
     const node& n = *s.at;
-    const std::string name = label(n);
-    const error_place here(name);
+    const node_place here(n);
     slot& result = slots[index(n.results[0])];
     if (n.op == "dequantize") {
       hold(result, dequantized(n, slots[index(n.operands[0])].held));
       return;
     }
     std::vector<float_view> operands;
-    for (const value_id v : n.operands) operands.push_back(operand(slots, v, name));
+    for (const value_id v : n.operands) operands.push_back(operand(slots, v));
     if (n.op == "quantize") {
       result.held = quantized(*n.quantization, operands[0]);
     } else if (s.op == nullptr) {
@@ -199,7 +198,7 @@ class interpreter {
   }
   static tensor<float> dequantized(const node& n, const codes& c) {
     if (std::holds_alternative<tensor<float>>(c)) {
-      raise(errc::invalid_graph, "dequantize reads float values", label(n));
+      raise(errc::invalid_graph, "dequantize reads float values");
     }
     return std::visit(
         [&](const auto& q) {

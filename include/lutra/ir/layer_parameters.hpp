@@ -20,24 +20,24 @@ namespace lutra::inline LUTRA_ABI::ir {
 inline packed_palette palette_of(const graph& g, const node& n, int rank, std::size_t operand = 1) {
   const value* weight = n.operands.size() > operand ? &g.at(n.operands[operand]) : nullptr;
   if (weight == nullptr || (!weight->palette && !weight->affine)) {
-    raise(errc::unsupported, "integer mode needs a palettized weight", label(n),
+    raise(errc::unsupported, "integer mode needs a palettized weight", {},
           weight == nullptr ? "" : text_of(weight->name),
           "a look-up table with int8 entries, or integer codes");
   }
   const bool transposed = n.op.starts_with("conv_transpose");
   packed_palette p = weight->palette ? *weight->palette
-                                     : palette_of_codes(*weight->affine, label(n),
+                                     : palette_of_codes(*weight->affine, "weight",
                                                         transposed ? affine_scales::by_group
                                                                    : affine_scales::by_row);
-  check(p, label(n));
+  check(p, "weight");
   if (p.weight_shape.rank() != rank) {
-    bad_shape(n, "weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
+    bad_shape("weight has the wrong rank", text_of(p.weight_shape), "rank " + text_of(rank));
   }
   return p;
 }
 // As that of a 2-D convolution: a kernel of one axis gets height 1, one of three lies slice by slice among the
 // channels (ops/integer_volume.hpp).
-inline packed_palette as_planes(packed_palette p, const node& n) {
+inline packed_palette as_planes(packed_palette p) {
   const shape s = p.weight_shape;
   const shape b = p.block;
   if (s.rank() == 3) {
@@ -46,7 +46,7 @@ inline packed_palette as_planes(packed_palette p, const node& n) {
   } else if (s.rank() == 5) {
     const shape grid = p.groups().grid();
     if (grid[1] > 1 || grid[2] > 1) {
-      raise(errc::unsupported, "the integer kernels take one table per row", label(n),
+      raise(errc::unsupported, "the integer kernels take one table per row", {},
             "block " + text_of(b) + " of " + text_of(s), "groups along the output channels");
     }
     p.weight_shape = {s[0], s[1] * s[2], s[3], s[4]};
@@ -56,7 +56,7 @@ inline packed_palette as_planes(packed_palette p, const node& n) {
 }
 
 // Infinite, zero or subnormal ones would turn sums into NaN or nothing.
-inline float normal_multiplier(double ratio, std::string where) {
+inline float normal_multiplier(double ratio, std::string where = {}) {
   constexpr float least = std::numeric_limits<float>::min();
   constexpr float most = std::numeric_limits<float>::max();
   if (!(ratio >= static_cast<double>(least) && ratio <= static_cast<double>(most))) {
@@ -71,10 +71,10 @@ inline std::span<const float> bias_of(const graph& g, const node& n, index_t row
   if (n.operands.size() < 3) return {};
   const value& b = g.at(n.operands[2]);
   if (b.role != value_role::state) {
-    raise(errc::unsupported, "integer mode needs a constant bias", label(n), text_of(b.name));
+    raise(errc::unsupported, "integer mode needs a constant bias", {}, text_of(b.name));
   }
   if (b.data.rank() != 1 || b.data.size() != rows) {
-    bad_shape(n, "per-channel operand does not fit", text_of(b.data.extents()),
+    bad_shape("per-channel operand does not fit", text_of(b.data.extents()),
               "[" + text_of(rows) + "]");
   }
   return b.data.elements();
@@ -97,11 +97,11 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
     }
     constexpr double most = 0x1p30;  // leaves room for the sum of products
     if (!(offset >= -most && offset <= most)) {
-      raise(errc::unsupported, "bias does not fit int32 at this scale", label(n),
+      raise(errc::unsupported, "bias does not fit int32 at this scale", {},
             text_of(offset) + " in row " + text_of(r), range_text(-most, most));
     }
-    e.multiplier.push_back(normal_multiplier(unit / static_cast<double>(out.scale[0]),
-                                             label(n) + ", row " + text_of(r)));
+    e.multiplier.push_back(
+        normal_multiplier(unit / static_cast<double>(out.scale[0]), "row " + text_of(r)));
     e.bias.push_back(static_cast<std::int32_t>(offset));
   }
   return e;

@@ -28,7 +28,8 @@ class lowering {
             text_of(graph_.inputs.size()) + " and " + text_of(graph_.outputs.size()));
     }
     for (const node_id n : graph_.order) lower(graph_.at(n));
-    const codes out = codes_of(graph_.outputs[0], "graph output");
+    const error_place here("graph output");
+    const codes out = codes_of(graph_.outputs[0]);
     program_.output_value_ = out.value;
     program_.output_ = out.parameters;
     fuse_pools();
@@ -50,22 +51,21 @@ class lowering {
 
   // Errors name the node that they are about: n, or the operation that its quantize ends (finished()).
   void lower(const node& n) {
-    const std::string name = label(n);
-    const error_place here(name);
+    const node_place here(n);
     if (one_of(n, {"lut_to_dense", "constexpr_blockwise_shift_scale"})) return need_one_result(n);
     if (n.op == "fake_quant") {
-      raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant");
+      raise(errc::invalid_state, "the graph is not finalized", {}, "fake_quant");
     }
     if (n.results.size() != 1 || n.operands.empty()) {
-      raise(errc::unsupported, "integer mode needs operands and one result", label(n));
+      raise(errc::unsupported, "integer mode needs operands and one result");
     }
     const value_id result = n.results[0];
     if (n.op == "quantize") {
       made_.insert_or_assign(result, quantized(n));
     } else if (n.op == "dequantize") {
-      const codes& c = codes_of(n.operands[0], label(n));
+      const codes& c = codes_of(n.operands[0]);
       if (!(c.parameters == parameters_of(n))) {
-        raise(errc::invalid_graph, "dequantize and quantize disagree", label(n));
+        raise(errc::invalid_graph, "dequantize and quantize disagree");
       }
       made_.insert_or_assign(result, c);
     } else if (one_of(n, {"max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d",
@@ -80,7 +80,7 @@ class lowering {
            is_product(*waiting->second.operation))) {
         pending_.emplace(result, pending{waiting->second.operation, &n});
       } else {
-        codes_of(n.operands[0], label(n));
+        codes_of(n.operands[0]);
         pending_.emplace(result, pending{&n, &n});
       }
     } else if (is_elementwise(n) || is_product(n) ||
@@ -90,7 +90,7 @@ class lowering {
       refuse_norm_behind_layer(n);
       pending_.emplace(result, pending{&n, nullptr});
     } else {
-      raise(errc::unsupported, "integer mode does not have this op type", label(n), text_of(n.op));
+      raise(errc::unsupported, "integer mode does not have this op type", {}, text_of(n.op));
     }
   }
 
@@ -98,10 +98,10 @@ class lowering {
     return one_of(n, {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
                       "conv_transpose3d", "linear", "matmul"});
   }
-  const codes& codes_of(value_id v, const std::string& where) const {
+  const codes& codes_of(value_id v) const {
     const auto it = made_.find(v);
     if (it != made_.end()) return it->second;
-    raise(errc::unsupported, "integer mode needs a quantized value here", where,
+    raise(errc::unsupported, "integer mode needs a quantized value here", {},
           text_of(graph_.at(v).name), "a quantize/dequantize pair before it");
   }
   index_t new_value() { return values_++; }
@@ -120,19 +120,19 @@ class lowering {
       return {result, out};
     }
     if (const auto it = pending_.find(v); it != pending_.end()) return finished(it->second, out);
-    const codes& in = codes_of(v, label(n));
+    const codes& in = codes_of(v);
     if (in.parameters == out) return in;  // quantizing dequantized codes changes nothing
     return emit(n, table_between(in.parameters, out, nullptr), {in.value}, out);
   }
 
   // Operations that keep scale and zero point.
   codes preserved(const node& n) {
-    const codes& first = codes_of(n.operands[0], label(n));
+    const codes& first = codes_of(n.operands[0]);
     std::vector<index_t> operands;
     for (const value_id v : n.operands) {
-      const codes& c = codes_of(v, label(n));
+      const codes& c = codes_of(v);
       if (!(c.parameters == first.parameters)) {
-        raise(errc::unsupported, "integer mode joins only values of one scale", label(n),
+        raise(errc::unsupported, "integer mode joins only values of one scale", {},
               text_of(graph_.at(v).name));
       }
       operands.push_back(c.value);
@@ -157,10 +157,9 @@ class lowering {
 
   codes finished(const pending& p, const qparams& out) {
     const node& n = *p.operation;
-    const std::string name = label(n);
-    const error_place here(name);
+    const node_place here(n);
     if (n.op == "embedding") return looked_up(n, p.clamp, out);
-    const codes& x = codes_of(n.operands[0], label(n));
+    const codes& x = codes_of(n.operands[0]);
     if (is_activation(n)) {
       return emit(n, table_between(x.parameters, out, p.clamp), {x.value}, out);
     }
@@ -181,7 +180,8 @@ class lowering {
   }
   static void refuse_activation(const node& n, const node* activation) {
     if (activation == nullptr) return;
-    raise(errc::unsupported, "integer mode has no fused relu here", label(*activation), n.op,
+    const node_place here(*activation);
+    raise(errc::unsupported, "integer mode has no fused relu here", {}, n.op,
           "convolutions, linear, matmul, batch_norm, add, sub, mul, or a quantize/dequantize pair "
           "between the two");
   }
@@ -190,7 +190,7 @@ class lowering {
     const int axes = axes_of(n);  // of "linear": 0
     const packed_palette p = palette_of(graph_, n, axes + 2);
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
-    const lut_matrix w = make_lut_matrix(axes == 0 ? p : as_planes(p, n));
+    const lut_matrix w = make_lut_matrix(axes == 0 ? p : as_planes(p));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
     auto activated = activation_of(w, e, x.parameters, out, activation);
     if (axes == 0) {
@@ -214,11 +214,11 @@ class lowering {
     const index_t groups = integer(n, "groups", 1, 1);
     const packed_palette p = transposed_palette(palette_of(graph_, n, axes + 2), groups);
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
-    const lut_matrix w = make_lut_matrix(as_planes(p, n));
+    const lut_matrix w = make_lut_matrix(as_planes(p));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
     auto activated = activation_of(w, e, x.parameters, out, activation);
     const auto layer = [&](const transposed_window& window) {
-      check(window, label(n));
+      check(window, "");
       const lutra::conv_transpose2d_options options{
           window, groups, static_cast<std::int8_t>(x.parameters.zero_point[0])};
       return integer_conv_transpose{w, options, std::move(e), std::min(axes, 2),
@@ -226,7 +226,7 @@ class lowering {
     };
     if (axes < 3) return emit(n, layer(transposed_window_of(n, axes)), {x.value}, out);
     const volume_windows windows = volume_windows_of(n);
-    check(windows.depth, label(n));
+    check(windows.depth, "depth");
     return emit(n, integer_conv_transpose3d{layer(windows.plane), windows.depth, p.weight_shape[2]},
                 {x.value}, out);
   }
@@ -234,7 +234,7 @@ class lowering {
   codes finished_grouped(const node& n, const packed_palette& p, const node* activation,
                          const codes& x, const qparams& out) {
     const int axes = axes_of(n);
-    grouped_lut_matrix w = make_grouped_lut_matrix(axes == 0 ? p : as_planes(p, n));
+    grouped_lut_matrix w = make_grouped_lut_matrix(axes == 0 ? p : as_planes(p));
     grouped_finish f = grouped_finish_of(graph_, n, w.rows(), x.parameters, out, activation);
     const index_t groups = integer(n, "groups", 1, 1);
     const std::int32_t zero = x.parameters.zero_point[0];
@@ -243,7 +243,7 @@ class lowering {
     }
     if (n.op.starts_with("conv_transpose")) {
       const transposed_window window = transposed_window_of(n, axes);
-      check(window, label(n));
+      check(window, "");
       return emit(
           n,
           integer_grouped_conv_transpose{std::move(w), {window, groups, zero}, std::move(f), axes},
@@ -257,13 +257,13 @@ class lowering {
   codes looked_up(const node& n, const node* activation, const qparams& out) {
     refuse_activation(n, activation);
     if (n.operands.size() != 2 || graph_.at(n.operands[1]).role != value_role::graph_input) {
-      raise(errc::unsupported, "integer mode looks up what the graph's input numbers", label(n),
+      raise(errc::unsupported, "integer mode looks up what the graph's input numbers", {},
             n.operands.size() < 2 ? "" : text_of(graph_.at(n.operands[1]).name),
             "the graph's input");
     }
     packed_palette p = palette_of(graph_, n, 2, 0);
     if (!p.outliers.empty()) {
-      raise(errc::unsupported, "integer mode looks up no outliers", label(n),
+      raise(errc::unsupported, "integer mode looks up no outliers", {},
             text_of(p.outliers.position.size()), "none");
     }
     std::vector<float> values = table_values(p);
@@ -275,20 +275,20 @@ class lowering {
   void refuse_norm_behind_layer(const node& n) const {
     const auto waiting = pending_.find(n.operands[0]);
     if (n.op != "batch_norm" || waiting == pending_.end()) return;
-    raise(errc::unsupported, "integer mode has a batch norm of quantized values only", label(n),
+    raise(errc::unsupported, "integer mode has a batch norm of quantized values only", {},
           "it reads " + label(*waiting->second.operation),
           "fold_batch_norm() before palettizing, or a quantize/dequantize pair between the two");
   }
   codes finished_norm(const node& n, const node* activation, const codes& x, const qparams& out) {
     if (graph_.training) {
-      raise(errc::unsupported, "integer mode has no statistics of a batch", label(n), "training",
+      raise(errc::unsupported, "integer mode has no statistics of a batch", {}, "training",
             "a graph in use");
     }
     std::vector<float_view> constants;
     for (std::size_t i = 1; i < n.operands.size(); ++i) {
       const value& v = graph_.at(n.operands[i]);
       if (v.role != value_role::state) {
-        raise(errc::unsupported, "integer mode needs constant parameters of a batch norm", label(n),
+        raise(errc::unsupported, "integer mode needs constant parameters of a batch norm", {},
               text_of(v.name));
       }
       constants.push_back(lutra::view(v.data));
@@ -296,9 +296,9 @@ class lowering {
     return emit(n, channel_tables(n, constants, activation, x.parameters, out), {x.value}, out);
   }
   codes finished_add(const node& n, const node* clamp, const qparams& out) {
-    if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands", label(n));
-    const codes& a = codes_of(n.operands[0], label(n));
-    const codes& b = codes_of(n.operands[1], label(n));
+    if (n.operands.size() != 2) raise(errc::invalid_graph, "add needs two operands");
+    const codes& a = codes_of(n.operands[0]);
+    const codes& b = codes_of(n.operands[1]);
     unit_params limited = unit_of(out, 0);
     const auto [lo, hi] = bounds(out, clamp);
     limited.quant_min = static_cast<float>(lo);
@@ -312,29 +312,29 @@ class lowering {
     if (activation != nullptr) op.activation = *activation;
     std::vector<index_t> operands;
     for (const value_id v : n.operands) {
-      const codes& c = codes_of(v, label(n));
+      const codes& c = codes_of(v);
       op.operands.push_back(unit_of(c.parameters, 0));
       operands.push_back(c.value);
     }
     return emit(n, std::move(op), std::move(operands), out);
   }
   codes finished_matmul(const node& n, const node* clamp, const qparams& out) {
-    if (n.operands.size() != 2) raise(errc::invalid_graph, "matmul needs two operands", label(n));
-    const codes& a = codes_of(n.operands[0], label(n));
-    const codes& b = codes_of(n.operands[1], label(n));
+    if (n.operands.size() != 2) raise(errc::invalid_graph, "matmul needs two operands");
+    const codes& a = codes_of(n.operands[0]);
+    const codes& b = codes_of(n.operands[1]);
     integer_matmul op;
     op.a_zero_point = a.parameters.zero_point[0];
     op.b_zero_point = b.parameters.zero_point[0];
     const double unit =
         static_cast<double>(a.parameters.scale[0]) * static_cast<double>(b.parameters.scale[0]);
-    op.multiplier = normal_multiplier(unit / static_cast<double>(out.scale[0]), label(n));
+    op.multiplier = normal_multiplier(unit / static_cast<double>(out.scale[0]));
     op.zero_point = out.zero_point[0];
     const bool bounded = clamp == nullptr || is_clamp(*clamp);
     const auto [lo, hi] = bounds(out, bounded ? clamp : nullptr);
     op.lo = lo;
     op.hi = hi;
     if (!bounded) {
-      op.activated = {{{normal_multiplier(unit, label(n))}, {}}, *clamp, unit_of(out, 0)};
+      op.activated = {{{normal_multiplier(unit)}, {}}, *clamp, unit_of(out, 0)};
     }
     return emit(n, op, {a.value, b.value}, out);
   }

@@ -24,6 +24,9 @@ inline constexpr std::uint32_t magic = 0x5249544CU;  // "LTIR"
 inline constexpr std::uint32_t version = 2;
 }  // namespace saved_format
 
+// "value 'fc.weight'", for messages.
+inline std::string label(const value& v) { return "value " + text_of(v.name); }
+
 // Writes one graph. Refers to it.
 class graph_writer {
  public:
@@ -70,7 +73,8 @@ class graph_writer {
     for (const value_id v : ids) out_.i64(number_[static_cast<std::size_t>(v.index)]);
   }
   void write(const value& v) {
-    const error_place here(v.name);
+    const std::string name = label(v);
+    const error_place here(name);
     out_.text(v.name);
     out_.u8(static_cast<std::uint8_t>(v.role));
     out_.u8(v.is_float ? 1 : 0);
@@ -79,22 +83,22 @@ class graph_writer {
       out_.f32s(v.data.elements());
     } else if (v.role == value_role::packed_state) {
       if (v.palette.has_value() == v.affine.has_value()) {
-        raise(errc::invalid_graph, "a packed state without a palette or codes, or with both",
-              v.name);
+        raise(errc::invalid_graph, "a packed state without a palette or codes, or with both");
       }
       out_.u8(v.affine ? 1 : 0);
       if (v.palette) {
-        check(*v.palette, v.name);
+        check(*v.palette, "ir::save");
         save_palette(out_, *v.palette);
       } else {
-        check(*v.affine, v.name);
+        check(*v.affine, "ir::save");
         saved_format::write(out_, *v.affine);
       }
     }
   }
   void write(const node& n) {
+    const node_place here(n);
     if (n.op == "fake_quant") {
-      raise(errc::invalid_state, "the graph is not finalized", label(n), "fake_quant",
+      raise(errc::invalid_state, "the graph is not finalized", {}, "fake_quant",
             "quantizer::save() for what prepare() and calibration made");
     }
     out_.text(n.op);
@@ -110,7 +114,7 @@ class graph_writer {
     }
     out_.u8(n.quantization ? 1 : 0);
     if (!n.quantization) return;
-    check(*n.quantization, label(n));
+    check(*n.quantization, "ir::save");
     saved_format::write(out_, *n.quantization);
   }
 
@@ -166,7 +170,7 @@ class graph_reader {
   value a_value() {
     value v;
     v.name = in_.text();
-    const std::string name = "value " + text_of(std::string_view(v.name));
+    const std::string name = label(v);
     const error_place here(name);
     const std::uint8_t role = in_.u8();
     if (role > static_cast<std::uint8_t>(value_role::result)) {
@@ -182,11 +186,10 @@ class graph_reader {
       }
       v.data = tensor<float>(extents, std::move(elements));
     } else if (v.role == value_role::packed_state) {
-      const std::string where = where_ + ", " + name;
       if (in_.flag()) {
-        v.affine = saved_format::read_affine(in_, where);
+        v.affine = saved_format::read_affine(in_, where_);
       } else {
-        v.palette = load_palette(in_, where);
+        v.palette = load_palette(in_, where_);
       }
     }
     return v;
@@ -209,8 +212,7 @@ class graph_reader {
     node n;
     n.op = in_.text();
     n.name = in_.text();
-    const std::string name = label(n);
-    const error_place here(name);
+    const node_place here(n);
     n.module_path = in_.text();
     n.operands = ids();
     n.results = ids();
@@ -221,8 +223,8 @@ class graph_reader {
       for (double& x : numbers) x = in_.f64();
       add(n.literals, std::move(key), std::move(numbers));
     }
-    if (in_.flag()) n.quantization = saved_format::read_qparams(in_, where_ + ", " + name);
-    if (n.op == "fake_quant") in_.corrupt("a graph that is not finalized", name, "");
+    if (in_.flag()) n.quantization = saved_format::read_qparams(in_, where_);
+    if (n.op == "fake_quant") in_.corrupt("a graph that is not finalized", "fake_quant", "");
     graph_.nodes.push_back(std::move(n));
     graph_.order.push_back(id);
   }

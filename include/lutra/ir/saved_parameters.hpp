@@ -62,16 +62,16 @@ inline void write(state_writer& w, const qparams& q) {
   w.f32s(q.minval);
 }
 // Names as they are written only, no aliases.
-inline dtype read_dtype(state_reader& r, const std::string& where) {
+inline dtype read_dtype(state_reader& r) {
   const std::string name = r.text();
   for (int i = 0; i <= static_cast<int>(dtype::float32); ++i) {
     if (name_of(static_cast<dtype>(i)) == name) return static_cast<dtype>(i);
   }
-  r.corrupt("not a dtype", text_of(std::string_view(name)) + " of " + where, "a name of a dtype");
+  r.corrupt("not a dtype", text_of(std::string_view(name)), "a name of a dtype");
 }
-inline qparams read_fields(state_reader& r, const std::string& where) {
+inline qparams read_fields(state_reader& r) {
   qparams q;
-  q.dtype = read_dtype(r, where);
+  q.dtype = read_dtype(r);
   q.qformulation = r.flag() ? qformulation::minval : qformulation::zp;
   q.quant_min = r.f32();
   q.quant_max = r.f32();
@@ -83,7 +83,7 @@ inline qparams read_fields(state_reader& r, const std::string& where) {
   return q;
 }
 inline qparams read_qparams(state_reader& r, const std::string& where) {
-  qparams q = read_fields(r, where);
+  qparams q = read_fields(r);
   check(q, where);
   return q;
 }
@@ -105,13 +105,15 @@ inline void write(state_writer& w, const affine_constant& c) {
 inline affine_constant read_affine(state_reader& r, const std::string& where) {
   affine_constant c;
   c.extents = r.extents();
-  c.parameters = read_fields(r, where);
+  c.parameters = read_fields(r);
   qparams& q = c.parameters;
-  if (!q.zero_point.empty()) r.corrupt("zero points are stored as bytes", where, "none here");
+  if (!q.zero_point.empty())
+    r.corrupt("zero points are stored as bytes", text_of(q.zero_point.size()) + " others",
+              "none here");
   const bool stored = r.flag();
   const bool offsets = is_integer(q.dtype) && q.qformulation == qformulation::zp;
   if (stored && (!offsets || q.scale.size() > r.left())) {
-    r.corrupt("zero points where there are none", where, "");
+    r.corrupt("zero points where there are none", text_of(q.scale.size()), "none");
   }
   if (offsets) q.zero_point.resize(q.scale.size());
   for (std::int32_t& z : q.zero_point) {

@@ -31,13 +31,13 @@ inline bool is_elementwise(const node& n) { return one_of(n, {"add", "sub", "mul
 
 // The parameters of a quantize or dequantize as int8.
 inline qparams parameters_of(const node& n) {
-  if (!n.quantization) raise(errc::invalid_graph, "no quantization parameters", label(n));
+  if (!n.quantization) raise(errc::invalid_graph, "no quantization parameters");
   qparams q = *n.quantization;
-  check(q, label(n));
+  check(q, "");
   const bool eight = q.dtype == dtype::int8 || q.dtype == dtype::uint8;
   if (!eight || q.qformulation != qformulation::zp || q.scale.size() != 1) {
     raise(errc::unsupported, "integer mode needs 8-bit per-tensor activations with a zero point",
-          label(n), std::string(name_of(q.dtype)) + ", " + text_of(q.scale.size()) + " scales",
+          {}, std::string(name_of(q.dtype)) + ", " + text_of(q.scale.size()) + " scales",
           "int8 or uint8, 1 scale, zp");
   }
   if (q.dtype == dtype::uint8) {  // q - 128 and zero_point - 128 mean the same value
@@ -57,7 +57,7 @@ inline integer_map table_between(const qparams& in, const qparams& out, const no
   for (index_t q = 0; q < 256; ++q) {
     x[q] = decode_one(static_cast<std::int32_t>(q) - 128, unit_of(in, 0));
   }
-  if (activation != nullptr) x = run_float(*activation, std::span<const tensor<float>>(&x, 1));
+  if (activation != nullptr) x = activated(*activation, x);
   integer_map map;
   for (index_t q = 0; q < 256; ++q) {
     map.table[static_cast<std::size_t>(q)] =
@@ -65,10 +65,7 @@ inline integer_map table_between(const qparams& in, const qparams& out, const no
   }
   return map;
 }
-inline float clamped(float x, const node& clamp) {
-  tensor<float> one({1}, {x});
-  return run_float(clamp, std::span<const tensor<float>>(&one, 1))[0];
-}
+inline float clamped(float x, const node& clamp) { return activated(clamp, {{1}, {x}})[0]; }
 // The codes a clamp leaves possible. Quantizing is monotone, so clamping the codes is the same.
 inline std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp) {
   if (clamp == nullptr) {
@@ -106,7 +103,7 @@ inline bool is_volume_pool(const node& n) { return n.op.ends_with("pool3d") || i
 // A mean pool of any window.
 inline integer_mean_pool mean_numbers_of(const node& n, const qparams& in, const qparams& out) {
   if (out.quant_min != -128 || out.quant_max != 127) {
-    raise(errc::unsupported, "integer mode pools into the full int8 range only", label(n),
+    raise(errc::unsupported, "integer mode pools into the full int8 range only", {},
           range_text(out.quant_min, out.quant_max), range_text(-128, 127));
   }
   integer_mean_pool pool;
@@ -124,8 +121,8 @@ inline integer_mean_pool mean_pool_of(const node& n, const qparams& in, const qp
     if (!is_mean_of(n, 2)) {
       const auto it = n.literals.find("dim");
       const bool all = it == n.literals.end() || it->second.empty();
-      raise(errc::unsupported, "integer mode takes means of whole images and volumes only",
-            label(n), all ? "all axes" : text_of(std::span<const double>(it->second)),
+      raise(errc::unsupported, "integer mode takes means of whole images and volumes only", {},
+            all ? "all axes" : text_of(std::span<const double>(it->second)),
             "dim [2, 3], [2, 3, 4] or the same from behind");
     }
     pool.adaptive = {1, 1};
@@ -154,7 +151,7 @@ inline integer_channel_map channel_tables(const node& norm, std::span<const floa
                                           const node* activation, const qparams& in,
                                           const qparams& out) {
   if (constants.empty() || constants[0].rank() != 1) {
-    bad_shape(norm, "per-channel operand does not fit",
+    bad_shape("per-channel operand does not fit",
               constants.empty() ? "none" : text_of(constants[0].extents()),
               "one value per channel");
   }
@@ -166,7 +163,7 @@ inline integer_channel_map channel_tables(const node& norm, std::span<const floa
   std::vector<float_view> operands{lutra::view(std::as_const(x))};
   operands.insert(operands.end(), constants.begin(), constants.end());
   tensor<float> y = find_operation(norm.op)->run({norm, operands, {}});
-  if (activation != nullptr) y = run_float(*activation, std::span<const tensor<float>>(&y, 1));
+  if (activation != nullptr) y = activated(*activation, y);
   integer_channel_map map;
   map.tables.resize(static_cast<std::size_t>(channels));
   for (index_t i = 0; i < y.size(); ++i) {

@@ -11,10 +11,21 @@ namespace lutra::inline LUTRA_ABI::ir {
 // "node 'conv1' (conv2d)", for messages.
 inline std::string label(const node& n) { return "node " + text_of(n.name) + " (" + n.op + ")"; }
 
+// While it lives, errors raised on its thread are about this node (core/error.hpp). Whatever works on one node is called
+// behind such a place and says itself only what is wrong within the node.
+class node_place {
+ public:
+  explicit node_place(const node& n) : name_(label(n)), place_(name_) {}
+
+ private:
+  std::string name_;
+  error_place place_;
+};
+
 // verify() leaves the number of results open: whoever takes the first one asks here.
 inline void need_one_result(const node& n) {
   if (n.results.size() == 1) return;
-  raise(errc::invalid_graph, "one result is needed", label(n), text_of(n.results.size()), "1");
+  raise(errc::invalid_graph, "one result is needed", {}, text_of(n.results.size()), "1");
 }
 
 class verifier {
@@ -48,10 +59,10 @@ class verifier {
  private:
   static std::size_t index(node_id n) { return static_cast<std::size_t>(n.index); }
   static std::size_t index(value_id v) { return static_cast<std::size_t>(v.index); }
-  [[noreturn]] static void bad(const char* what, std::string value, std::string where = {}) {
-    raise(errc::invalid_graph, what, std::move(where), std::move(value));
+  [[noreturn]] static void bad(const char* what, std::string value) {
+    raise(errc::invalid_graph, what, {}, std::move(value));
   }
-  void check_id(value_id v, const std::string& where) const {
+  void check_id(value_id v, const char* where = "") const {
     if (v.index < 0 || v.index >= static_cast<index_t>(g_.values.size())) {
       raise(errc::invalid_graph, "dangling value id", where, text_of(v.index),
             "0.." + text_of(static_cast<index_t>(g_.values.size()) - 1));
@@ -60,8 +71,9 @@ class verifier {
   bool available(value_id v) const { return g_.at(v).role == value_role::state || made_[index(v)]; }
   void check_node(node_id id) {
     const node& n = g_.at(id);
+    const node_place here(n);
     for (const value_id v : n.operands) {
-      check_id(v, label(n));
+      check_id(v);
       if (available(v)) continue;
       const value& operand = g_.at(v);
       const bool produced = operand.producer.index >= 0 &&
@@ -69,15 +81,15 @@ class verifier {
                             place_[index(operand.producer)] >= 0;
       bad(produced ? "operand is produced later or by the node itself (cycle or wrong order)"
                    : "dangling operand: it has no live producer",
-          text_of(operand.name), label(n));
+          text_of(operand.name));
     }
     for (const value_id v : n.results) {
-      check_id(v, label(n));
+      check_id(v);
       const value& result = g_.at(v);
       const bool role =
           result.role == value_role::result || result.role == value_role::packed_state;
       if (!role || result.producer != id || made_[index(v)]) {
-        bad("result belongs to something else too", text_of(result.name), label(n));
+        bad("result belongs to something else too", text_of(result.name));
       }
       made_[index(v)] = true;
     }

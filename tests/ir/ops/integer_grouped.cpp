@@ -51,7 +51,7 @@ std::int8_t grouped_code(const ir::grouped_finish& f, float sum, std::size_t row
 }
 template <class Op> ir::integer_value run_grouped_layer(const Op& op, const ir::integer_value& x) {
   const ir::integer_value* const operand = &x;
-  return ir::execute(op, "here", {&operand, 1});
+  return ir::execute(op, {&operand, 1});
 }
 }  // namespace
 

@@ -40,7 +40,7 @@ TEST_CASE("integer_table: an embedding is the restored palette, quantized, for e
       const tensor<float> dense = restore(p);
       ir::integer_value all(dense.extents());
       quantize(lutra::view(dense), table_codes, lutra::view(all));
-      const auto y = ir::look_up(embedding_of(p), "node 'e'", lutra::view(indices));
+      const auto y = ir::look_up(embedding_of(p), lutra::view(indices));
       REQUIRE(y.extents() == shape{2, 3, 7});
       for (index_t i = 0; i < y.size(); ++i) {
         CHECK(y[i] == all[static_cast<index_t>(indices[i / 7]) * 7 + i % 7]);
@@ -65,7 +65,7 @@ TEST_CASE("integer_table: blocks of columns have their own tables") {
   ir::integer_value all(dense.extents());
   quantize(lutra::view(dense), table_codes, lutra::view(all));
   const tensor<float> order({3}, {0.0F, 1.0F, 2.0F});
-  CHECK(ir::look_up(embedding_of(p), "e", lutra::view(order)) == all);
+  CHECK(ir::look_up(embedding_of(p), lutra::view(order)) == all);
 }
 
 TEST_CASE("integer_table: numbers that are no rows are named, empty lists are fine") {
@@ -73,14 +73,14 @@ TEST_CASE("integer_table: numbers that are no rows are named, empty lists are fi
       pack(palettize(some_rows(20, 7), {.n_bits = 4, .lut_qspec = int8_symmetric_with_clipping})));
   const auto at = [&](float index) {
     const tensor<float> indices({2}, {3.0F, index});
-    return ir::look_up(e, "node 'e'", lutra::view(indices));
+    return ir::look_up(e, lutra::view(indices));
   };
   CHECK(at(19.0F).extents() == shape{2, 7});
-  CHECK_ERROR(at(20.0F), invalid_argument, "node 'e'", "20 at position 1", "0..19");
+  CHECK_ERROR(at(20.0F), invalid_argument, "20 at position 1", "0..19");
   CHECK_ERROR(at(-1.0F), invalid_argument, "-1 at position 1");
   CHECK_ERROR(at(1.5F), invalid_argument, "1.5 at position 1");
   const tensor<float> none({0, 4});
-  CHECK(ir::look_up(e, "node 'e'", lutra::view(none)).extents() == shape{0, 4, 7});
+  CHECK(ir::look_up(e, lutra::view(none)).extents() == shape{0, 4, 7});
 }
 
 TEST_CASE("integer_table: every channel looks up its own table") {
@@ -94,13 +94,13 @@ TEST_CASE("integer_table: every channel looks up its own table") {
   ir::integer_value x({2, 3, 4});
   for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::int8_t>(i * 11 - 128);
   const ir::integer_value* const operand = &x;
-  const auto y = ir::execute(map, "node 'b'", {&operand, 1});
+  const auto y = ir::execute(map, {&operand, 1});
   for (index_t i = 0; i < x.size(); ++i) {
     const index_t c = i / 4 % 3;
     CHECK(int{y[i]} == ((x[i] + 128) * (2 * c + 1) + c) % 256 - 128);
   }
   const ir::integer_value other({2, 4});
   const ir::integer_value* const wrong = &other;
-  CHECK_ERROR(ir::execute(map, "node 'b'", {&wrong, 1}), shape_mismatch, "other channels", "[2, 4]",
+  CHECK_ERROR(ir::execute(map, {&wrong, 1}), shape_mismatch, "other channels", "[2, 4]",
               "3 on axis 1");
 }

@@ -77,7 +77,7 @@ void check_codes(const ir::integer_value& codes, const tensor<float>& sums, cons
 }
 template <class Op> ir::integer_value run_volume(const Op& op, const ir::integer_value& x) {
   const ir::integer_value* const operand = &x;
-  return ir::execute(op, "node 'n'", {&operand, 1});
+  return ir::execute(op, {&operand, 1});
 }
 
 struct volume_case {
@@ -109,7 +109,7 @@ TEST_CASE("integer_volume: convolutions have the exact sums of the float operati
     CAPTURE(text_of(c.weight));
     const auto x = volume_codes(c.input, 5);
     const packed_palette p = int8_palette(c.weight, 0);
-    const lut_matrix w = make_lut_matrix(ir::as_planes(p, n));
+    const lut_matrix w = make_lut_matrix(ir::as_planes(p));
     const requantize e = some_epilogue(c.weight[0], w, zero);
     const auto windows = ir::volume_windows_of(n);
     const ir::integer_conv3d op{
@@ -131,7 +131,7 @@ TEST_CASE("integer_volume: transposed convolutions have the exact sums of the fl
     CAPTURE(text_of(c.weight));
     const auto x = volume_codes(c.input, 6);
     const packed_palette p = int8_palette(c.weight, 1);
-    const lut_matrix w = make_lut_matrix(ir::as_planes(transposed_palette(p, c.groups), n));
+    const lut_matrix w = make_lut_matrix(ir::as_planes(transposed_palette(p, c.groups)));
     const requantize e = some_epilogue(c.weight[1] * c.groups, w, zero);
     const auto windows = ir::volume_windows_of(n);
     const ir::integer_conv_transpose3d op{
@@ -183,9 +183,9 @@ TEST_CASE("integer_volume: adaptive pools divide the volume, or say that they ca
       test::run_op(node_of("adaptive_max_pool3d", {{"output_size", {2, 3, 1}}}), {as_floats(x, 0)});
   CHECK(as_floats(y, 0) == expected);
   const ir::integer_pool3d<ir::integer_max_pool> uneven{{}, {}, {3, 3, 1}};
-  CHECK_ERROR(run_volume(uneven, x), unsupported, "windows of different sizes", "node 'n'");
+  CHECK_ERROR(run_volume(uneven, x), unsupported, "windows of different sizes");
   const ir::integer_pool3d<ir::integer_max_pool> high{{}, {{5, 1, 1}, {1, 1, 1}, {}}, {0, 0, 0}};
-  CHECK_ERROR(run_volume(high, x), shape_mismatch, "does not fit", "node 'n'");
+  CHECK_ERROR(run_volume(high, x), shape_mismatch, "does not fit");
   CHECK_ERROR(run_volume(op, volume_codes({2, 3, 4, 6}, 8)), shape_mismatch, "wrong rank",
               "rank 5");
   CHECK_ERROR(run_volume(op, ir::integer_value({2, 3, 0, 6, 6})), shape_mismatch, "does not fit");

@@ -99,7 +99,7 @@ inline tensor<float> hardtanh(const call& c) {
   const auto low = static_cast<float>(number(c.at, "min_val", -1.0));
   const auto high = static_cast<float>(number(c.at, "max_val", 1.0));
   if (!(low <= high)) {
-    raise(errc::invalid_graph, "hardtanh with min_val above max_val", label(c.at), text_of(low),
+    raise(errc::invalid_graph, "hardtanh with min_val above max_val", {}, text_of(low),
           "<= " + text_of(high));
   }
   return map_elements(c, [=](float x) { return clamp_to(x, low, high); });

@@ -21,9 +21,9 @@ struct conv_shape {
 // Checks a convolution's operand shapes: input [n, c, ...], weight [o, c/groups, ...], bias [o].
 inline conv_shape conv_shape_of(const node& n, int axes, const shape& in, const shape& weight) {
   if (in.rank() != axes + 2)
-    bad_shape(n, "input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
+    bad_shape("input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
   if (weight.rank() != axes + 2) {
-    bad_shape(n, "weight has the wrong rank", text_of(weight), "rank " + text_of(axes + 2));
+    bad_shape("weight has the wrong rank", text_of(weight), "rank " + text_of(axes + 2));
   }
   conv_shape s;
   s.batch = in[0];
@@ -31,11 +31,11 @@ inline conv_shape conv_shape_of(const node& n, int axes, const shape& in, const 
   s.filters = weight[0];
   s.groups = integer(n, "groups", 1, 1);
   if (s.channels % s.groups != 0 || s.filters % s.groups != 0) {
-    bad_shape(n, "groups do not divide the channels", text_of(s.groups),
+    bad_shape("groups do not divide the channels", text_of(s.groups),
               "a divisor of " + text_of(s.channels) + " and " + text_of(s.filters));
   }
   if (weight[1] != s.channels / s.groups) {
-    bad_shape(n, "weight does not fit the input's channels", "weight " + text_of(weight),
+    bad_shape("weight does not fit the input's channels", "weight " + text_of(weight),
               text_of(s.channels / s.groups) + " on axis 1 for input " + text_of(in));
   }
   s.geometry = window_of(n, axes, in, weight.extents().subspan(2));

@@ -18,8 +18,8 @@ struct conv3d_shape {
 };
 
 inline conv3d_shape conv3d_shape_of(const node& n, const shape& in, const shape& weight) {
-  if (in.rank() != 5) bad_shape(n, "input has the wrong rank", text_of(in), "rank 5");
-  if (weight.rank() != 5) bad_shape(n, "weight has the wrong rank", text_of(weight), "rank 5");
+  if (in.rank() != 5) bad_shape("input has the wrong rank", text_of(in), "rank 5");
+  if (weight.rank() != 5) bad_shape("weight has the wrong rank", text_of(weight), "rank 5");
   conv3d_shape s;
   s.batch = in[0];
   s.channels = in[1];
@@ -27,7 +27,7 @@ inline conv3d_shape conv3d_shape_of(const node& n, const shape& in, const shape&
   s.groups = integer(n, "groups", 1, 1);
   if (s.channels % s.groups != 0 || s.filters % s.groups != 0 ||
       weight[1] != s.channels / s.groups) {
-    bad_shape(n, "weight does not fit the input's channels", "weight " + text_of(weight),
+    bad_shape("weight does not fit the input's channels", "weight " + text_of(weight),
               "input " + text_of(in) + " in " + text_of(s.groups) + " groups");
   }
   const auto stride = integers(n, "stride", 3, 1, 1);
@@ -42,7 +42,7 @@ inline conv3d_shape conv3d_shape_of(const node& n, const shape& in, const shape&
     s.input[a] = in[axis];
     const index_t room = in[axis] + 2 * padding[a] - dilation[a] * (weight[axis] - 1) - 1;
     if (room < 0 || weight[axis] < 1) {
-      bad_shape(n, "window does not fit into the padded input", text_of(in),
+      bad_shape("window does not fit into the padded input", text_of(in),
                 "more on axis " + text_of(axis));
     }
     s.output[a] = room / stride[a] + 1;

@@ -27,7 +27,7 @@ inline transposed_window transposed_window_of(const node& n, int axes) {
   const auto count = static_cast<std::size_t>(axes);
   const auto more = integers(n, "output_padding", count, 0, 0);
   for (std::size_t i = 0; i < count; ++i) t.output_padding[2 - count + i] = more[i];
-  check(t, label(n));
+  check(t, "");
   return t;
 }
 
@@ -35,10 +35,10 @@ inline transposed_window transposed_window_of(const node& n, int axes) {
 inline conv_transpose_shape conv_transpose_shape_of(const node& n, int axes, const shape& in,
                                                     const shape& weight) {
   if (in.rank() != axes + 2) {
-    bad_shape(n, "input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
+    bad_shape("input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
   }
   if (weight.rank() != axes + 2) {
-    bad_shape(n, "weight has the wrong rank", text_of(weight), "rank " + text_of(axes + 2));
+    bad_shape("weight has the wrong rank", text_of(weight), "rank " + text_of(axes + 2));
   }
   conv_transpose_shape s;
   s.geometry = transposed_window_of(n, axes);
@@ -47,7 +47,7 @@ inline conv_transpose_shape conv_transpose_shape_of(const node& n, int axes, con
   s.groups = integer(n, "groups", 1, 1);
   s.filters = weight[1] * s.groups;
   if (weight[0] != s.channels || s.channels % s.groups != 0) {
-    bad_shape(n, "weight does not fit the input's channels", "weight " + text_of(weight),
+    bad_shape("weight does not fit the input's channels", "weight " + text_of(weight),
               text_of(s.channels) + " on axis 0 for input " + text_of(in) + " in " +
                   text_of(s.groups) + " groups");
   }
@@ -58,7 +58,7 @@ inline conv_transpose_shape conv_transpose_shape_of(const node& n, int axes, con
     s.output[axis] =
         output_extent(s.geometry, static_cast<int>(axis), s.input[axis], s.kernel[axis]);
     if (s.output[axis] == 0) {
-      bad_shape(n, "nothing is left of the output", text_of(in),
+      bad_shape("nothing is left of the output", text_of(in),
                 "an output extent >= 1 on axis " + text_of(2 + i));
     }
   }

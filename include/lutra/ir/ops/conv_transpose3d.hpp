@@ -19,8 +19,8 @@ struct conv_transpose3d_shape {
 
 inline conv_transpose3d_shape conv_transpose3d_shape_of(const node& n, const shape& in,
                                                         const shape& weight) {
-  if (in.rank() != 5) bad_shape(n, "input has the wrong rank", text_of(in), "rank 5");
-  if (weight.rank() != 5) bad_shape(n, "weight has the wrong rank", text_of(weight), "rank 5");
+  if (in.rank() != 5) bad_shape("input has the wrong rank", text_of(in), "rank 5");
+  if (weight.rank() != 5) bad_shape("weight has the wrong rank", text_of(weight), "rank 5");
   conv_transpose3d_shape s;
   conv3d_shape& p = s.plain;
   p.batch = in[0];
@@ -28,7 +28,7 @@ inline conv_transpose3d_shape conv_transpose3d_shape_of(const node& n, const sha
   p.groups = integer(n, "groups", 1, 1);
   p.filters = weight[1] * p.groups;
   if (weight[0] != p.channels || p.channels % p.groups != 0) {
-    bad_shape(n, "weight does not fit the input's channels", "weight " + text_of(weight),
+    bad_shape("weight does not fit the input's channels", "weight " + text_of(weight),
               "input " + text_of(in) + " in " + text_of(p.groups) + " groups");
   }
   const auto stride = integers(n, "stride", 3, 1, 1);
@@ -40,13 +40,13 @@ inline conv_transpose3d_shape conv_transpose3d_shape_of(const node& n, const sha
     transposed_window one;  // this axis alone, as a width
     one.window = window2d::symmetric({1, stride[a]}, {0, padding[a]}, {1, dilation[a]});
     one.output_padding = {0, more[a]};
-    check(one, label(n));
+    check(one, "");
     p.kernel[a] = weight[axis];
     p.stride[a] = 1;
     p.dilation[a] = dilation[a];
     p.output[a] = output_extent(one, 1, in[axis], weight[axis]);
     if (p.output[a] == 0) {
-      bad_shape(n, "nothing is left of the output", text_of(in),
+      bad_shape("nothing is left of the output", text_of(in),
                 "an output extent >= 1 on axis " + text_of(axis));
     }
     s.spread[a] = spread_of(one, 1, in[axis], weight[axis]);

@@ -40,14 +40,14 @@ inline tensor<float> relu6(const call& c) {
 }
 
 // The common shape of two operands, axis by axis from the last one on.
-inline shape broadcast_shape(const node& n, const shape& a, const shape& b) {
+inline shape broadcast_shape(const shape& a, const shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<index_t> extents(static_cast<std::size_t>(rank));
   for (int i = 1; i <= rank; ++i) {
     const index_t x = i <= a.rank() ? a[a.rank() - i] : 1;
     const index_t y = i <= b.rank() ? b[b.rank() - i] : 1;
     if (x != y && x != 1 && y != 1) {
-      bad_shape(n, "operands differ in shape", text_of(b), text_of(a));
+      bad_shape("operands differ in shape", text_of(b), text_of(a));
     }
     extents[static_cast<std::size_t>(rank - i)] = x == 1 ? y : x;
   }
@@ -73,7 +73,7 @@ template <class F> tensor<float> combine(const call& c, F&& f) {
   expect_operands(c, 2, 2);
   const float_view& a = c.operand(0);
   const float_view& b = c.operand(1);
-  tensor<float> out(broadcast_shape(c.at, a.extents(), b.extents()));
+  tensor<float> out(broadcast_shape(a.extents(), b.extents()));
   if (a.size() == out.size() && b.size() == out.size()) {
     for (index_t i = 0; i < out.size(); ++i) out[i] = f(a.data()[i], b.data()[i]);
     return out;
@@ -143,7 +143,7 @@ inline tensor<float> batch_norm(const call& c) {
   if (c.operands.size() != 3) expect_operands(c, 5, 5);
   const bool affine = c.operands.size() == 5;
   const float_view& x = c.operand(0);
-  if (x.rank() < 2) bad_shape(c.at, "input has the wrong rank", text_of(x.extents()), "rank >= 2");
+  if (x.rank() < 2) bad_shape("input has the wrong rank", text_of(x.extents()), "rank >= 2");
   const index_t channels = x.extent(1);
   for (std::size_t i = 1; i < c.operands.size(); ++i) expect_channels(c, i, channels);
   const index_t inner = x.extents().product(2, x.rank());
@@ -180,7 +180,7 @@ inline double exp_of_negative(double x) {
 inline tensor<float> softmax(const call& c) {
   expect_operands(c, 1, 1);
   const float_view& x = c.operand(0);
-  const int axis = axis_of(number(c.at, "dim", -1), x.rank(), c.at);
+  const int axis = axis_of(number(c.at, "dim", -1), x.rank());
   const index_t count = x.extent(axis);
   const index_t step = x.extents().product(axis + 1, x.rank());
   tensor<float> out(x.extents());

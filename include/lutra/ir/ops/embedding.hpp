@@ -10,12 +10,11 @@
 namespace lutra::inline LUTRA_ABI::ir {
 
 // Element i of the indices as a row. Raises invalid_argument unless it is one.
-inline index_t row_of(const float_view& indices, index_t i, index_t rows,
-                      const std::string& where) {
+inline index_t row_of(const float_view& indices, index_t i, index_t rows) {
   const float x = indices.data()[i];
   if (!(x >= 0.0F && x < static_cast<float>(rows)) ||
       x != static_cast<float>(static_cast<index_t>(x))) {
-    raise(errc::invalid_argument, "index of an embedding out of range", where,
+    raise(errc::invalid_argument, "index of an embedding out of range", {},
           text_of(x) + " at position " + text_of(i), range_text<index_t>(0, rows - 1));
   }
   return static_cast<index_t>(x);
@@ -34,10 +33,8 @@ inline tensor<float> embedding(const call& c) {
   const index_t rows = table.extent(0);
   const index_t width = table.extent(1);
   tensor<float> out(embedded_shape(indices.extents(), width));
-  const std::string where = label(c.at);
   for (index_t i = 0; i < indices.size(); ++i) {
-    std::copy_n(table.data() + row_of(indices, i, rows, where) * width, width,
-                out.data() + i * width);
+    std::copy_n(table.data() + row_of(indices, i, rows) * width, width, out.data() + i * width);
   }
   return out;
 }

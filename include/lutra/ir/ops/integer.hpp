@@ -99,11 +99,10 @@ struct integer_concat {
 };
 
 // 1-D operations run as 2-D ones of height 1.
-inline tensor_view<const std::int8_t> as_images(const integer_value& x, int axes,
-                                                const std::string& where) {
+inline tensor_view<const std::int8_t> as_images(const integer_value& x, int axes) {
   const shape& s = x.extents();
   if (s.rank() != axes + 2) {
-    raise(errc::shape_mismatch, "input has the wrong rank", where, text_of(s),
+    raise(errc::shape_mismatch, "input has the wrong rank", {}, text_of(s),
           "rank " + text_of(axes + 2));
   }
   return {x.data(), s.rank() == 3 ? shape{s[0], s[1], 1, s[2]} : s};
@@ -117,11 +116,11 @@ template <class F> integer_value make_images(const integer_value& x, const shape
 }
 // [n, channels, height, width] of a sliding window over x; raises if it does not fit.
 inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, const window2d& w,
-                   index_t kernel_height, index_t kernel_width, const std::string& where) {
+                   index_t kernel_height, index_t kernel_width) {
   const index_t height = output_extent(w, 0, x.extent(2), kernel_height);
   const index_t width = output_extent(w, 1, x.extent(3), kernel_width);
   if (height == 0 || width == 0) {
-    raise(errc::shape_mismatch, "window does not fit into the padded input", where,
+    raise(errc::shape_mismatch, "window does not fit into the padded input", {},
           text_of(x.extents()));
   }
   return {x.extent(0), channels, height, width};
@@ -129,19 +128,18 @@ inline shape slide(const tensor_view<const std::int8_t>& x, index_t channels, co
 
 // The same of a transposed convolution by w [channels, ..., kh, kw].
 inline shape spread_out(const tensor_view<const std::int8_t>& x, const shape& w,
-                        const transposed_window& geometry, const std::string& where) {
+                        const transposed_window& geometry) {
   const index_t height = output_extent(geometry, 0, x.extent(2), w[2]);
   const index_t width = output_extent(geometry, 1, x.extent(3), w[3]);
   if (height == 0 || width == 0) {
-    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
+    raise(errc::shape_mismatch, "nothing is left of the output", {}, text_of(x.extents()));
   }
   return {x.extent(0), w[0], height, width};
 }
 // Rows of `depth` on the last axis become rows of `rows`.
-inline shape linear_result(const integer_value& x, index_t depth, index_t rows,
-                           const std::string& where) {
+inline shape linear_result(const integer_value& x, index_t depth, index_t rows) {
   if (x.rank() < 1 || x.extent(x.rank() - 1) != depth) {
-    raise(errc::shape_mismatch, "weight does not fit the input's last axis", where,
+    raise(errc::shape_mismatch, "weight does not fit the input's last axis", {},
           text_of(x.extents()), text_of(depth));
   }
   return x.extents().with(x.rank() - 1, rows);
@@ -152,13 +150,18 @@ inline tensor<float> run_float(const node& n, std::span<const tensor<float>> ope
   std::vector<float_view> views;
   for (const tensor<float>& x : operands) views.push_back(lutra::view(x));
   const operation* op = find_operation(n.op);
-  if (op == nullptr) raise(errc::unsupported, "no such operation", label(n), text_of(n.op));
+  if (op == nullptr) raise(errc::unsupported, "no such operation", {}, text_of(n.op));
   return op->run({n, views, {}});
+}
+// The same of an activation, a node of its own behind the one whose step it is part of: errors are about it.
+inline tensor<float> activated(const node& activation, const tensor<float>& x) {
+  const node_place here(activation);
+  return run_float(activation, std::span<const tensor<float>>(&x, 1));
 }
 
 // Codes of activation(x) for real values x.
 inline void encode_activated(const activated_sums& a, tensor<float> x, std::int8_t* out) {
-  const tensor<float> y = run_float(a.activation, std::span<const tensor<float>>(&x, 1));
+  const tensor<float> y = activated(a.activation, x);
   for (index_t i = 0; i < y.size(); ++i) {
     out[i] = static_cast<std::int8_t>(encode_one(y[i], a.out));
   }
@@ -172,14 +175,14 @@ void run_layer(const Op& op, const tensor_view<std::int8_t>& out, F&& layer) {
   encode_activated(*op.activated, std::move(sums), out.data());
 }
 
-inline integer_value execute(const integer_conv& op, const std::string& where, integer_operands in,
+inline integer_value execute(const integer_conv& op, integer_operands in,
                              executor_ref ex = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
+  const auto x = as_images(*in[0], op.axes);
   const shape& w = op.weight.weight_shape();
-  shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
+  shape result = slide(x, w[0], op.options.window, w[2], w[3]);
   if (op.options.pool) {
     if (result[2] < 2 || result[3] < 2) {
-      raise(errc::shape_mismatch, "the 2 x 2 pool of its output does not fit into it", where,
+      raise(errc::shape_mismatch, "the 2 x 2 pool of its output does not fit into it", {},
             text_of(result), "at least 2 x 2 positions");
     }
     result = {result[0], result[1], result[2] / 2, result[3] / 2};
@@ -191,10 +194,10 @@ inline integer_value execute(const integer_conv& op, const std::string& where, i
   });
 }
 
-inline integer_value execute(const integer_conv_transpose& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
-  const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry, where);
+inline integer_value execute(const integer_conv_transpose& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
+  const auto x = as_images(*in[0], op.axes);
+  const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
       conv_transpose2d(ex, op.weight, x, op.options, epilogue, to);
@@ -202,10 +205,10 @@ inline integer_value execute(const integer_conv_transpose& op, const std::string
   });
 }
 
-inline integer_value execute(const integer_linear& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
+inline integer_value execute(const integer_linear& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
-  integer_value out(linear_result(x, op.weight.depth(), op.weight.rows(), where));
+  integer_value out(linear_result(x, op.weight.depth(), op.weight.rows()));
   const index_t m = x.extents().product(0, x.rank() - 1);
   const tensor_view<const std::int8_t> rows(x.data(), shape{m, op.weight.depth()});
   run_layer(op, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),
@@ -214,59 +217,56 @@ inline integer_value execute(const integer_linear& op, const std::string& where,
 }
 
 // The extent of windows that divide an axis into `count` equal ones.
-inline index_t whole_windows(index_t extent, index_t count, const std::string& where) {
+inline index_t whole_windows(index_t extent, index_t count) {
   if (extent % count == 0) return extent / count;
-  raise(errc::unsupported, "adaptive pool with windows of different sizes", where, text_of(extent),
+  raise(errc::unsupported, "adaptive pool with windows of different sizes", {}, text_of(extent),
         "a multiple of " + text_of(count));
 }
 // Kernel and stride of windows that divide x into `adaptive` outputs; axes of 0 keep what they have.
 inline void divide(const tensor_view<const std::int8_t>& x, const std::array<index_t, 2>& adaptive,
-                   std::array<index_t, 2>& kernel, window2d& window, const std::string& where) {
+                   std::array<index_t, 2>& kernel, window2d& window) {
   for (std::size_t a = 0; a < 2; ++a) {
     if (adaptive[a] == 0) continue;
-    kernel[a] = window.stride[a] =
-        whole_windows(x.extent(static_cast<int>(a) + 2), adaptive[a], where);
+    kernel[a] = window.stride[a] = whole_windows(x.extent(static_cast<int>(a) + 2), adaptive[a]);
   }
 }
 
-inline integer_value execute(const integer_max_pool& op, const std::string& where,
-                             integer_operands in, executor_ref = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
+inline integer_value execute(const integer_max_pool& op, integer_operands in,
+                             executor_ref = serial_executor{}) {
+  const auto x = as_images(*in[0], op.axes);
   lutra::pool2d_options options = op.options;
-  divide(x, op.adaptive, options.kernel, options.window, where);
-  const shape result =
-      slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1], where);
+  divide(x, op.adaptive, options.kernel, options.window);
+  const shape result = slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1]);
   return make_images(*in[0], result,
                      [&](tensor_view<std::int8_t> out) { max_pool2d(x, options, out); });
 }
 
-inline integer_value execute(const integer_mean_pool& op, const std::string& where,
-                             integer_operands in, executor_ref = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
+inline integer_value execute(const integer_mean_pool& op, integer_operands in,
+                             executor_ref = serial_executor{}) {
+  const auto x = as_images(*in[0], op.axes);
   mean_pool2d_options options = op.options;
-  divide(x, op.adaptive, options.kernel, options.window, where);
-  const shape result =
-      slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1], where);
+  divide(x, op.adaptive, options.kernel, options.window);
+  const shape result = slide(x, x.extent(1), options.window, options.kernel[0], options.kernel[1]);
   integer_value out =
       make_images(*in[0], result, [&](tensor_view<std::int8_t> y) { mean_pool2d(x, options, y); });
   return op.flat ? std::move(out).reshaped({result[0], result[1]}) : out;
 }
 
-inline integer_value execute(const integer_matmul& op, const std::string& where,
-                             integer_operands in, executor_ref = serial_executor{}) {
+inline integer_value execute(const integer_matmul& op, integer_operands in,
+                             executor_ref = serial_executor{}) {
   const integer_value& a = *in[0];
   const integer_value& b = *in[1];
-  const auto [extents, plain] = matmul_shape(a.extents(), b.extents(), where);
+  const auto [extents, plain] = matmul_shape(a.extents(), b.extents());
   integer_value out(extents);
   const index_t k = a.extent(a.rank() - 1);
   const index_t n = extents[extents.rank() - 1];
   const index_t rows = extents[extents.rank() - 2];
   constexpr index_t deepest = 0x7fffffff / (255 * 255);
   if (k > deepest) {
-    raise(errc::unsupported, "depth beyond exact int32 sums", where, text_of(k),
+    raise(errc::unsupported, "depth beyond exact int32 sums", {}, text_of(k),
           "<= " + text_of(deepest));
   }
-  if (op.activated) check_rows(op.activated->sums.multiplier, {}, 1, where);
+  if (op.activated) check_rows(op.activated->sums.multiplier, {}, 1, "");
   tensor<float> sums(op.activated ? extents : shape{0});
   for (index_t i = 0; i < out.size(); ++i) {
     const std::int8_t* row = a.data() + i / n * k;
@@ -286,7 +286,7 @@ inline integer_value execute(const integer_matmul& op, const std::string& where,
   return out;
 }
 
-inline integer_value execute(const integer_elementwise& op, const std::string&, integer_operands in,
+inline integer_value execute(const integer_elementwise& op, integer_operands in,
                              executor_ref = serial_executor{}) {
   std::vector<tensor<float>> operands;
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -294,7 +294,7 @@ inline integer_value execute(const integer_elementwise& op, const std::string&, 
     for (index_t k = 0; k < x.size(); ++k) x[k] = decode_one((*in[i])[k], op.operands[i]);
   }
   tensor<float> y = run_float(op.at, operands);
-  if (op.activation) y = run_float(*op.activation, std::span<const tensor<float>>(&y, 1));
+  if (op.activation) y = activated(*op.activation, y);
   integer_value out(y.extents());
   for (index_t k = 0; k < y.size(); ++k) {
     out[k] = static_cast<std::int8_t>(encode_one(y[k], op.out));
@@ -302,13 +302,12 @@ inline integer_value execute(const integer_elementwise& op, const std::string&, 
   return out;
 }
 
-inline integer_value execute(const integer_add& op, const std::string& where, integer_operands in,
+inline integer_value execute(const integer_add& op, integer_operands in,
                              executor_ref = serial_executor{}) {
   if (in[0]->extents() != in[1]->extents()) {
     node at;  // repeats as the float operation does
     at.op = "add";
-    at.name = where;
-    return execute(integer_elementwise{at, {}, {op.a, op.b}, op.out}, where, in);
+    return execute(integer_elementwise{at, {}, {op.a, op.b}, op.out}, in);
   }
   integer_value out(in[0]->extents());
   for (index_t i = 0; i < out.size(); ++i) {
@@ -318,7 +317,7 @@ inline integer_value execute(const integer_add& op, const std::string& where, in
   return out;
 }
 
-inline integer_value execute(const integer_map& op, const std::string&, integer_operands in,
+inline integer_value execute(const integer_map& op, integer_operands in,
                              executor_ref = serial_executor{}) {
   integer_value out(in[0]->extents());
   for (index_t i = 0; i < out.size(); ++i) {
@@ -334,18 +333,18 @@ inline bool keeps_order(const integer_layout& op) {
 inline shape new_shape(const integer_layout& op, const shape& s) {
   return op.at.op == "flatten" ? flattened_shape(op.at, s) : reshaped_shape(op.at, s);
 }
-inline integer_value execute(const integer_layout& op, const std::string&, integer_operands in,
+inline integer_value execute(const integer_layout& op, integer_operands in,
                              executor_ref = serial_executor{}) {
   const shape& s = in[0]->extents();
   if (keeps_order(op)) return in[0]->reshaped(new_shape(op, s));
   return permuted<std::int8_t>(lutra::view(*in[0]), axis_order(op.at, s.rank()));
 }
 
-inline integer_value execute(const integer_concat& op, const std::string& where,
-                             integer_operands in, executor_ref = serial_executor{}) {
+inline integer_value execute(const integer_concat& op, integer_operands in,
+                             executor_ref = serial_executor{}) {
   std::vector<tensor_view<const std::int8_t>> views;
   for (const integer_value* x : in) views.push_back(lutra::view(*x));
-  return joined<std::int8_t>(views, op.axis, where);
+  return joined<std::int8_t>(views, op.axis);
 }
 
 }  // namespace lutra::inline LUTRA_ABI::ir

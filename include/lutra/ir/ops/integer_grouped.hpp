@@ -56,11 +56,11 @@ void run_grouped(const grouped_finish& finish, const tensor_view<std::int8_t>& o
   encode_activated({{}, *finish.activation, codes}, std::move(sums), out.data());
 }
 
-inline integer_value execute(const integer_grouped_conv& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
+inline integer_value execute(const integer_grouped_conv& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
+  const auto x = as_images(*in[0], op.axes);
   const shape& w = op.weight.weight_shape();
-  const shape result = slide(x, w[0], op.options.window, w[2], w[3], where);
+  const shape result = slide(x, w[0], op.options.window, w[2], w[3]);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_grouped(op.finish, out, [&](const auto& output, const auto& to) {
       conv2d_scaled(ex, op.weight, x, op.options, op.finish.input, output, to);
@@ -68,10 +68,10 @@ inline integer_value execute(const integer_grouped_conv& op, const std::string& 
   });
 }
 
-inline integer_value execute(const integer_grouped_conv_transpose& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
-  const auto x = as_images(*in[0], op.axes, where);
-  const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry, where);
+inline integer_value execute(const integer_grouped_conv_transpose& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
+  const auto x = as_images(*in[0], op.axes);
+  const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_grouped(op.finish, out, [&](const auto& output, const auto& to) {
       conv_transpose2d_scaled(ex, op.weight, x, op.options, op.finish.input, output, to);
@@ -79,9 +79,9 @@ inline integer_value execute(const integer_grouped_conv_transpose& op, const std
   });
 }
 
-inline integer_value execute(const integer_grouped_linear& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
-  integer_value out(linear_result(*in[0], op.weight.depth(), op.weight.rows(), where));
+inline integer_value execute(const integer_grouped_linear& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
+  integer_value out(linear_result(*in[0], op.weight.depth(), op.weight.rows()));
   const index_t m = out.extents().product(0, out.rank() - 1);
   const tensor_view<const std::int8_t> rows(in[0]->data(), shape{m, op.weight.depth()});
   run_grouped(op.finish, tensor_view<std::int8_t>(out.data(), shape{m, op.weight.rows()}),

@@ -33,14 +33,13 @@ inline std::size_t code_at(const packed_palette& p, index_t at) {
   return (window >> static_cast<unsigned>(bit % 8)) & ((1U << static_cast<unsigned>(p.n_bits)) - 1);
 }
 
-inline integer_value look_up(const integer_embedding& op, const std::string& where,
-                             const float_view& indices) {
+inline integer_value look_up(const integer_embedding& op, const float_view& indices) {
   const packed_palette& p = op.weight;
   const index_t width = p.weight_shape[1];
   integer_value out(embedded_shape(indices.extents(), width));
   const index_t across = p.groups().grid()[1];
   for (index_t i = 0; i < indices.size(); ++i) {
-    const index_t row = row_of(indices, i, p.weight_shape[0], where);
+    const index_t row = row_of(indices, i, p.weight_shape[0]);
     const index_t group = row / p.block[0] * across;
     for (index_t k = 0; k < width; ++k) {
       const auto entry = static_cast<std::size_t>((group + k / p.block[1]) << p.n_bits);
@@ -52,12 +51,12 @@ inline integer_value look_up(const integer_embedding& op, const std::string& whe
   return out;
 }
 
-inline integer_value execute(const integer_channel_map& op, const std::string& where,
-                             integer_operands in, executor_ref = serial_executor{}) {
+inline integer_value execute(const integer_channel_map& op, integer_operands in,
+                             executor_ref = serial_executor{}) {
   const integer_value& x = *in[0];
   const auto channels = static_cast<index_t>(op.tables.size());
   if (x.rank() < 2 || x.extent(1) != channels) {
-    raise(errc::shape_mismatch, "input has other channels", where, text_of(x.extents()),
+    raise(errc::shape_mismatch, "input has other channels", {}, text_of(x.extents()),
           text_of(channels) + " on axis 1");
   }
   const index_t inner = x.extents().product(2, x.rank());

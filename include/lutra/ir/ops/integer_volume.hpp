@@ -52,8 +52,8 @@ void gather_slices(const integer_value& x, index_t kernel, std::int8_t fill, Sou
 }
 // The whole result, of `depth` slices. source(z, k): what kernel position k of output slice z reads.
 template <class Op, class Source>
-integer_value run_slices(const Op& op, const std::string& where, const integer_value& x,
-                         index_t depth, executor_ref ex, Source&& source) {
+integer_value run_slices(const Op& op, const integer_value& x, index_t depth, executor_ref ex,
+                         Source&& source) {
   const auto fill = static_cast<std::int8_t>(op.slice.options.padding_value);
   integer_value images({x.extent(0), x.extent(1) * op.kernel, x.extent(3), x.extent(4)});
   integer_value out;
@@ -61,7 +61,7 @@ integer_value run_slices(const Op& op, const std::string& where, const integer_v
     gather_slices(
         x, op.kernel, fill, [&](index_t k) { return source(z, k); }, images);
     const integer_value* const operand = &images;
-    const integer_value made = execute(op.slice, where, {&operand, 1}, ex);
+    const integer_value made = execute(op.slice, {&operand, 1}, ex);
     const index_t slice = made.extent(2) * made.extent(3);
     if (z == 0) {
       out = integer_value({made.extent(0), made.extent(1), depth, made.extent(2), made.extent(3)});
@@ -72,32 +72,32 @@ integer_value run_slices(const Op& op, const std::string& where, const integer_v
   }
   return out;
 }
-inline void expect_volumes(const integer_value& x, const std::string& where) {
+inline void expect_volumes(const integer_value& x) {
   if (x.rank() == 5) return;
-  raise(errc::shape_mismatch, "input has the wrong rank", where, text_of(x.extents()), "rank 5");
+  raise(errc::shape_mismatch, "input has the wrong rank", {}, text_of(x.extents()), "rank 5");
 }
 
-inline integer_value execute(const integer_conv3d& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
+inline integer_value execute(const integer_conv3d& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
-  expect_volumes(x, where);
+  expect_volumes(x);
   const index_t depth = output_extent(op.depth, 1, x.extent(2), op.kernel);
-  if (depth == 0) window_too_large(where, x.extents());
-  return run_slices(op, where, x, depth, ex, [&](index_t z, index_t k) {
+  if (depth == 0) window_too_large(x.extents());
+  return run_slices(op, x, depth, ex, [&](index_t z, index_t k) {
     const index_t from = z * op.depth.stride[1] - op.depth.padding[1] + k * op.depth.dilation[1];
     return from < x.extent(2) ? std::max<index_t>(from, -1) : -1;
   });
 }
-inline integer_value execute(const integer_conv_transpose3d& op, const std::string& where,
-                             integer_operands in, executor_ref ex = serial_executor{}) {
+inline integer_value execute(const integer_conv_transpose3d& op, integer_operands in,
+                             executor_ref ex = serial_executor{}) {
   const integer_value& x = *in[0];
-  expect_volumes(x, where);
+  expect_volumes(x);
   const index_t depth = output_extent(op.depth, 1, x.extent(2), op.kernel);
   if (depth == 0) {
-    raise(errc::shape_mismatch, "nothing is left of the output", where, text_of(x.extents()));
+    raise(errc::shape_mismatch, "nothing is left of the output", {}, text_of(x.extents()));
   }
   const spread_axis spread = spread_of(op.depth, 1, x.extent(2), op.kernel);
-  return run_slices(op, where, x, depth, ex, [&](index_t z, index_t k) -> index_t {
+  return run_slices(op, x, depth, ex, [&](index_t z, index_t k) -> index_t {
     const index_t at = z + k * op.depth.window.dilation[1] - spread.first;
     if (at < 0 || at % spread.stride != 0 || at / spread.stride >= x.extent(2)) return -1;
     return at / spread.stride;
@@ -129,19 +129,19 @@ inline std::int8_t outside(const integer_max_pool&) { return -128; }
 inline std::int8_t outside(const integer_mean_pool& p) { return p.options.zero_point; }
 
 template <class Pool>
-integer_value execute(const integer_pool3d<Pool>& op, const std::string& where, integer_operands in,
+integer_value execute(const integer_pool3d<Pool>& op, integer_operands in,
                       executor_ref = serial_executor{}) {
   const integer_value& x = *in[0];
-  expect_volumes(x, where);
+  expect_volumes(x);
   volume_window w = op.window;
   std::array<index_t, 3> size{};
   for (std::size_t a = 0; a < 3; ++a) {
     const index_t extent = x.extent(static_cast<int>(a) + 2);
     if (op.adaptive[a] != 0) {
-      w.kernel[a] = w.stride[a] = whole_windows(extent, op.adaptive[a], where);
+      w.kernel[a] = w.stride[a] = whole_windows(extent, op.adaptive[a]);
     }
     size[a] = w.kernel[a] < 1 ? 0 : pooled_extent(w, a, extent);
-    if (size[a] == 0) window_too_large(where, x.extents());
+    if (size[a] == 0) window_too_large(x.extents());
   }
   const integer_value rows = stacked_rows(x, w, size[0], size[1], outside(op.rows));
   Pool plane = op.rows;
@@ -149,7 +149,7 @@ integer_value execute(const integer_pool3d<Pool>& op, const std::string& where, 
   plane.options.kernel = {high, w.kernel[2]};
   plane.options.window = window2d::symmetric({high, w.stride[2]}, {0, w.padding[2]});
   const integer_value* const operand = &rows;
-  integer_value out = execute(plane, where, {&operand, 1});
+  integer_value out = execute(plane, {&operand, 1});
   if (out.rank() == 2) return std::move(out).reshaped({x.extent(0), x.extent(1)});
   return std::move(out).reshaped({x.extent(0), x.extent(1), size[0], size[1], size[2]});
 }

@@ -9,11 +9,10 @@ namespace lutra::inline LUTRA_ABI::ir {
 
 // Joins axes [start_dim, end_dim] (defaults 1 and -1).
 inline shape flattened_shape(const node& n, const shape& in) {
-  const std::string where = label(n);
-  const int first = axis_of(number(n, "start_dim", 1), in.rank(), n);
-  const int last = axis_of(number(n, "end_dim", -1), in.rank(), n);
+  const int first = axis_of(number(n, "start_dim", 1), in.rank());
+  const int last = axis_of(number(n, "end_dim", -1), in.rank());
   if (first > last) {
-    raise(errc::invalid_graph, "flatten ends before it starts", where, text_of(last),
+    raise(errc::invalid_graph, "flatten ends before it starts", {}, text_of(last),
           ">= " + text_of(first));
   }
   std::vector<index_t> extents(in.begin(), in.begin() + first);
@@ -25,7 +24,7 @@ inline shape flattened_shape(const node& n, const shape& in) {
 // The literal "shape", in which one -1 stands for whatever is left.
 inline shape reshaped_shape(const node& n, const shape& in) {
   const auto it = n.literals.find("shape");
-  if (it == n.literals.end()) raise(errc::invalid_graph, "reshape without a shape", label(n));
+  if (it == n.literals.end()) raise(errc::invalid_graph, "reshape without a shape");
   std::vector<index_t> extents;
   index_t known = 1;
   int open = -1;
@@ -33,8 +32,7 @@ inline shape reshaped_shape(const node& n, const shape& in) {
     if (x == -1 && open < 0) {
       open = static_cast<int>(extents.size());
     } else if (!(x >= 0 && x <= 1 << 30) || x != static_cast<double>(static_cast<index_t>(x))) {
-      raise(errc::invalid_graph, "extent out of range", label(n), text_of(x),
-            "one -1, else 0..2^30");
+      raise(errc::invalid_graph, "extent out of range", {}, text_of(x), "one -1, else 0..2^30");
     } else {
       known = static_cast<index_t>(x) != 0 && known > max_size / static_cast<index_t>(x)
                   ? max_size
@@ -44,7 +42,7 @@ inline shape reshaped_shape(const node& n, const shape& in) {
   }
   if (open >= 0 && known > 0) extents[static_cast<std::size_t>(open)] = in.size() / known;
   if (open >= 0 ? known == 0 || in.size() % known != 0 : known != in.size()) {
-    bad_shape(n, "element counts differ", text_of(std::span<const index_t>(extents)),
+    bad_shape("element counts differ", text_of(std::span<const index_t>(extents)),
               text_of(in.size()) + " elements");
   }
   return shape(std::span<const index_t>(extents));
@@ -64,12 +62,11 @@ inline tensor<float> reshape(const call& c) {
 // Which axis of the input each axis of the result is: the literal "dims" of a permute, "dim0" and "dim1"
 // of a transpose.
 inline std::vector<int> axis_order(const node& n, int rank) {
-  const std::string where = label(n);
   std::vector<int> axes(static_cast<std::size_t>(rank));
   for (int i = 0; i < rank; ++i) axes[static_cast<std::size_t>(i)] = i;
   if (n.op == "transpose") {
-    const int a = axis_of(number(n, "dim0", -2), rank, n);
-    const int b = axis_of(number(n, "dim1", -1), rank, n);
+    const int a = axis_of(number(n, "dim0", -2), rank);
+    const int b = axis_of(number(n, "dim1", -1), rank);
     std::swap(axes[static_cast<std::size_t>(a)], axes[static_cast<std::size_t>(b)]);
     return axes;
   }
@@ -77,11 +74,11 @@ inline std::vector<int> axis_order(const node& n, int rank) {
   const std::size_t given = it == n.literals.end() ? 0 : it->second.size();
   std::vector<char> seen(axes.size(), 0);
   for (std::size_t i = 0; i < given && given == axes.size(); ++i) {
-    axes[i] = axis_of(it->second[i], rank, n);
+    axes[i] = axis_of(it->second[i], rank);
     seen[static_cast<std::size_t>(axes[i])] = 1;
   }
   if (given != axes.size() || std::ranges::count(seen, 0) != 0) {
-    raise(errc::invalid_graph, "permute needs every axis of its input once in 'dims'", where,
+    raise(errc::invalid_graph, "permute needs every axis of its input once in 'dims'", {},
           given == 0 ? "none" : text_of(std::span<const double>(it->second)),
           text_of(rank) + " axes");
   }
@@ -105,15 +102,13 @@ inline tensor<float> permute(const call& c) {
 }
 
 // Dense operands joined along one axis; all other extents agree.
-template <class T>
-tensor<T> joined(std::span<const tensor_view<const T>> operands, int axis,
-                 const std::string& where) {
+template <class T> tensor<T> joined(std::span<const tensor_view<const T>> operands, int axis) {
   const shape& first = operands[0].extents();
-  axis = resolve_axis(axis, first.rank(), where);
+  axis = resolve_axis(axis, first.rank(), "");
   index_t total = 0;
   for (const auto& x : operands) {
     if (x.rank() != first.rank() || !(x.extents().with(axis, first[axis]) == first)) {
-      raise(errc::shape_mismatch, "operands differ outside the joined axis", where,
+      raise(errc::shape_mismatch, "operands differ outside the joined axis", {},
             text_of(x.extents()), text_of(first));
     }
     total += x.extent(axis);
@@ -135,12 +130,12 @@ tensor<T> joined(std::span<const tensor_view<const T>> operands, int axis,
 // The rank is not known yet.
 inline int concat_axis(const node& n) {
   const double axis = number(n, "dim", 0);
-  axis_of(axis, max_rank, n);
+  axis_of(axis, max_rank);
   return static_cast<int>(axis);
 }
 inline tensor<float> concat(const call& c) {
   expect_operands(c, 1, std::numeric_limits<std::size_t>::max());
-  return joined<float>(c.operands, concat_axis(c.at), label(c.at));
+  return joined<float>(c.operands, concat_axis(c.at));
 }
 
 }  // namespace lutra::inline LUTRA_ABI::ir

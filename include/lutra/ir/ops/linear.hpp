@@ -32,7 +32,7 @@ inline tensor<float> linear(const call& c) {
   const float_view& w = c.operand(1);
   expect_rank(c, 1, 2);
   if (x.rank() < 1 || x.extent(x.rank() - 1) != w.extent(1)) {
-    bad_shape(c.at, "weight does not fit the input's last axis", "weight " + text_of(w.extents()),
+    bad_shape("weight does not fit the input's last axis", "weight " + text_of(w.extents()),
               "input " + text_of(x.extents()));
   }
   const index_t rows = w.extent(0);

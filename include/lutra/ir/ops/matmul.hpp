@@ -15,13 +15,13 @@ struct matmul_result {
   shape extents;
   bool plain = false;  // b is one matrix for all
 };
-inline matmul_result matmul_shape(const shape& a, const shape& b, const std::string& where) {
+inline matmul_result matmul_shape(const shape& a, const shape& b) {
   const int rank = a.rank();
   const bool plain = b.rank() == 2;
   bool fits = rank >= 2 && (plain || b.rank() == rank) && a[rank - 1] == b[b.rank() - 2];
   for (int i = 0; fits && !plain && i < rank - 2; ++i) fits = a[i] == b[i];
   if (!fits) {
-    raise(errc::shape_mismatch, "matrices do not fit each other", where, text_of(b), text_of(a));
+    raise(errc::shape_mismatch, "matrices do not fit each other", {}, text_of(b), text_of(a));
   }
   return {a.with(rank - 1, b[b.rank() - 1]), plain};
 }
@@ -31,7 +31,7 @@ inline tensor<float> matmul(const call& c) {
   const float_view& a = c.operand(0);
   const float_view& b = c.operand(1);
   const int rank = a.rank();
-  const auto [extents, plain] = matmul_shape(a.extents(), b.extents(), label(c.at));
+  const auto [extents, plain] = matmul_shape(a.extents(), b.extents());
   const index_t n = b.extent(b.rank() - 1);
   tensor<float> out(extents);
   if (out.size() == 0) return out;

@@ -21,13 +21,13 @@ struct pool_shape {
 };
 inline pool_shape pool_shape_of(const node& n, int axes, const shape& in) {
   if (in.rank() != axes + 2)
-    bad_shape(n, "input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
+    bad_shape("input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
   need_kernel_size(n);
   const auto kernel = integers(n, "kernel_size", static_cast<std::size_t>(axes), 1, 1);
   pool_shape s{window_of(n, axes, in, kernel), in[0], in[1]};
   for (std::size_t axis = 0; axis < 2; ++axis) {
     if (2 * s.geometry.padding[axis] > s.geometry.kernel[axis]) {
-      bad_shape(n, "padding exceeds half of the kernel", text_of(s.geometry.padding[axis]),
+      bad_shape("padding exceeds half of the kernel", text_of(s.geometry.padding[axis]),
                 "<= " + text_of(s.geometry.kernel[axis] / 2));
     }
   }
@@ -61,7 +61,7 @@ tensor<float> pool(const call& c, int axes, float start, F&& combine, Finish&& f
   const pool_shape s = pool_shape_of(c.at, axes, x.extents());
   const window& w = s.geometry;
   if (w.dilation[0] != 1 || w.dilation[1] != 1) {
-    raise(errc::unsupported, "dilated pooling", label(c.at), "dilation above 1", "1");
+    raise(errc::unsupported, "dilated pooling", {}, "dilation above 1", "1");
   }
   tensor<float> out(result_shape(w, axes, s.batch, s.channels));
   std::ranges::fill(out.elements(), start);
@@ -106,7 +106,7 @@ tensor<float> adaptive_pool(const call& c, int axes, float start, F&& combine, F
   const index_t height = axes == 1 ? 1 : x.extent(2);
   const index_t width = x.extent(axes + 1);
   if (height < 1 || width < 1) {
-    bad_shape(c.at, "empty plane", text_of(x.extents()), "height and width >= 1");
+    bad_shape("empty plane", text_of(x.extents()), "height and width >= 1");
   }
   shape extents = x.extents();
   for (int i = 0; i < axes; ++i) extents = extents.with(2 + i, size[static_cast<std::size_t>(i)]);
@@ -156,7 +156,7 @@ inline tensor<float> mean(const call& c) {
   std::vector<char> reduced(static_cast<std::size_t>(x.rank()), all ? 1 : 0);
   if (!all) {
     for (const double axis : it->second) {
-      reduced[static_cast<std::size_t>(axis_of(axis, x.rank(), c.at))] = 1;
+      reduced[static_cast<std::size_t>(axis_of(axis, x.rank()))] = 1;
     }
   }
   std::vector<index_t> extents, steps(reduced.size(), 0);
@@ -171,7 +171,7 @@ inline tensor<float> mean(const call& c) {
     }
     if (reduced[i] == 0 || keep) extents.insert(extents.begin(), reduced[i] != 0 ? 1 : extent);
   }
-  if (count == 0) bad_shape(c.at, "mean of no elements", text_of(x.extents()));
+  if (count == 0) bad_shape("mean of no elements", text_of(x.extents()));
   tensor<float> out{shape(std::span<const index_t>(extents))};
   const auto strides = row_major_strides(x.extents());
   for (index_t i = 0; i < x.size(); ++i) {

@@ -26,11 +26,11 @@ inline volume_window pool_window_of(const node& n) {
   const volume_window w{three(n, "kernel_size", 0, 1), three(n, "stride", 1, 1),
                         three(n, "padding", 0, 0)};
   for (const index_t d : three(n, "dilation", 1, 1)) {
-    if (d != 1) raise(errc::unsupported, "dilated pooling", label(n), text_of(d), "1");
+    if (d != 1) raise(errc::unsupported, "dilated pooling", {}, text_of(d), "1");
   }
   for (std::size_t a = 0; a < 3; ++a) {
     if (2 * w.padding[a] > w.kernel[a]) {
-      bad_shape(n, "padding exceeds half of the kernel", text_of(w.padding[a]),
+      bad_shape("padding exceeds half of the kernel", text_of(w.padding[a]),
                 "<= " + text_of(w.kernel[a] / 2));
     }
   }
@@ -41,8 +41,8 @@ inline index_t pooled_extent(const volume_window& w, std::size_t a, index_t inpu
   return output_extent(window2d::symmetric({1, w.stride[a]}, {0, w.padding[a]}), 1, input,
                        w.kernel[a]);
 }
-[[noreturn]] inline void window_too_large(const std::string& where, const shape& in) {
-  raise(errc::shape_mismatch, "window does not fit into the padded input", where, text_of(in));
+[[noreturn]] inline void window_too_large(const shape& in) {
+  raise(errc::shape_mismatch, "window does not fit into the padded input", {}, text_of(in));
 }
 
 struct pool_range {
@@ -87,7 +87,7 @@ tensor<float> pool3d(const call& c, float start, F&& combine, Finish&& finish) {
   std::array<index_t, 3> size{};
   for (std::size_t a = 0; a < 3; ++a) {
     size[a] = pooled_extent(w, a, x.extent(static_cast<int>(a) + 2));
-    if (size[a] == 0) window_too_large(label(c.at), x.extents());
+    if (size[a] == 0) window_too_large(x.extents());
   }
   const auto range = [&](std::size_t a, index_t o) -> pool_range {
     const index_t first = o * w.stride[a] - w.padding[a];
@@ -109,7 +109,7 @@ tensor<float> adaptive_pool3d(const call& c, float start, F&& combine, Finish&& 
     return {o * extent / size[a], ((o + 1) * extent + size[a] - 1) / size[a]};
   };
   if (x.extents().product(2, 5) == 0) {
-    bad_shape(c.at, "empty volume", text_of(x.extents()), "depth, height and width >= 1");
+    bad_shape("empty volume", text_of(x.extents()), "depth, height and width >= 1");
   }
   return pool_volumes(x, size, start, range, combine, finish);
 }

@@ -19,14 +19,14 @@ struct window : window2d {
 // Of a pool that is not adaptive.
 inline void need_kernel_size(const node& n) {
   if (n.literals.contains("kernel_size")) return;
-  raise(errc::invalid_graph, "pool without a literal 'kernel_size'", label(n));
+  raise(errc::invalid_graph, "pool without a literal 'kernel_size'");
 }
 // Literals of pools that would change the result and are not known here: refused, not ignored.
 inline void refuse_pool_literals(const node& n) {
   const auto refuse = [&](const char* key, double known) {
     const double given = number(n, key, known);
     if (given == known) return;
-    raise(errc::unsupported, "literal " + text_of(key) + " of a pool", label(n), text_of(given),
+    raise(errc::unsupported, "literal " + text_of(key) + " of a pool", {}, text_of(given),
           text_of(known));
   };
   refuse("ceil_mode", 0);
@@ -62,7 +62,7 @@ inline window window_of(const node& n, int axes, const shape& in, std::span<cons
     w.input[axis] = in[in.rank() - axes + static_cast<int>(i)];
     w.output[axis] = output_extent(w, static_cast<int>(axis), w.input[axis], kernel[i]);
     if (w.output[axis] == 0) {
-      bad_shape(n, "window does not fit into the padded input", text_of(in),
+      bad_shape("window does not fit into the padded input", text_of(in),
                 "at least " +
                     text_of(w.dilation[axis] * (kernel[i] - 1) + 1 - 2 * w.padding[axis]) +
                     " on axis " + text_of(in.rank() - axes + static_cast<int>(i)));
