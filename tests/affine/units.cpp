@@ -71,6 +71,18 @@ TEST_CASE("units: a register of units has the constants of each") {
   });
 }
 
+TEST_CASE("units: offsets of another formulation are not pointed into, however few there are") {
+  for (const qformulation form : {qformulation::zp, qformulation::minval}) {
+    qparams p = random_params(dtype::int8, form, 37);
+    const bool zp = form == qformulation::zp;
+    zp ? p.minval.resize(1) : p.zero_point.resize(1);
+    const unit_source u = units_from(p, 30);
+    CHECK(u.scale == &p.scale[30]);
+    CHECK(u.zero_point == (zp ? &p.zero_point[30] : nullptr));
+    CHECK(u.minval == (zp ? nullptr : &p.minval[30]));
+  }
+}
+
 TEST_CASE("units: one irregular scale anywhere is found") {
   for_each_level([&](auto level) {
     using V = simd::floats<decltype(level)>;

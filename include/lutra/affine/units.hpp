@@ -21,7 +21,7 @@ constexpr unit_offsets offsets_of(unit_form form) noexcept {
                                      : unit_offsets::none;
 }
 
-// Where the parameters of consecutive units lie; those of offsets that they do not have are never read.
+// Where the parameters of consecutive units lie; null for offsets that they do not have.
 struct unit_source {
   const float* scale;
   const std::int32_t* zero_point;
@@ -30,10 +30,12 @@ struct unit_source {
 };
 // From unit `first` on.
 inline unit_source units_from(const qparams& p, index_t first) noexcept {
-  const bool zero_point = !p.zero_point.empty();
-  const bool minval = !p.minval.empty();
-  return {p.scale.data() + first, zero_point ? p.zero_point.data() + first : nullptr,
-          minval ? p.minval.data() + first : nullptr, p.quant_min, p.quant_max};
+  // Offsets of another formulation may be there, in any number: no check() looks at them.
+  const unit_offsets kind = offsets_of(form_of(p));
+  return {p.scale.data() + first,
+          kind == unit_offsets::zero_point ? p.zero_point.data() + first : nullptr,
+          kind == unit_offsets::minval ? p.minval.data() + first : nullptr, p.quant_min,
+          p.quant_max};
 }
 
 // The same as parameters of kind Kind. Zero points that are all alike need not be read: units without, of bounds less by
