@@ -25,12 +25,12 @@ int main() {
   const lutra::joint_plan plan = lutra::plan(graph, config);
 
   for (const lutra::weight_choice& w : plan.weights.weights) {
-    std::printf("%-12s %s: %s\n", w.name.c_str(), w.chosen ? "palette" : "stays", w.why.c_str());
+    std::printf("%-12s %s%s\n", w.name.c_str(), w.chosen ? "palette by " : "", w.why.c_str());
   }
   const lutra::quantization_plan& a = plan.activations;
   const lutra::index_t flatten = a.index.node_named("flatten");
   const lutra::decision& d = a.operand_decision[lutra::to_size(a.index.operand(flatten, 0))];
-  std::printf("flatten reads a tensor that is %s\n\nmodules and ops:\n", a.describe(d).c_str());
+  std::printf("input of flatten: %s\n\nevery operand and result:\n", a.describe(d).c_str());
   std::fputs(lutra::text_of(lutra::inspect(plan)).c_str(), stdout);  // everything, as a tree
   return d.why == lutra::reason::shared_range && plan.weights.weights[0].chosen == false ? 0 : 1;
 }

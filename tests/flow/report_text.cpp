@@ -41,7 +41,7 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
   a.name = "relu";
   a.values = {"relu", "pool"};
   a.reasons = {{reason::own_config, "quantized by its config"},
-               {reason::shared_range, "shared with the range of relu"}};
+               {reason::shared_range, "shares the range of relu"}};
   a.scale = {0.03F};
   a.zero_point = {0};
   a.extents = shape{4, 5};
@@ -78,7 +78,7 @@ TEST_CASE("report_text: what was done, what was not and why, and the notes") {
         "[2] not chosen\n"
         "[3] already compressed\n"
         "[4] quantized by its config\n"
-        "[5] shared with the range of relu\n"
+        "[5] shares the range of relu\n"
         "stay float:\n"
         "  linear, linear_1: inside a pattern\n"
         "  softmax: no pattern has it\n"

@@ -102,11 +102,26 @@ TEST_CASE("inspect: the text has a line for everything, indented by module") {
   const std::string text = text_of(inspect(plan(net())));
   CHECK(text.starts_with("<root>"));
   for (const char* part :
-       {"linear: linear, can be targeted\n", "  in 0  input 0", "  in 1  fc1.weight", "(palette)",
-        "already compressed", ": dropout\n", "  out   relu"}) {
+       {"\n    linear, can be targeted\n", "\n    linear_1: linear, can", "  in 0  input 0",
+        "  in 1  fc1.weight", "(palette)", "already compressed", "dropout\n", "  out   relu"}) {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }
+}
+
+TEST_CASE(
+    "inspect: the text leaves out modules without ops, and says a result shares its op's own "
+    "range") {
+  toy::graph g;
+  const int v = g.op("linear", {g.input(), g.state("empty.weight")}, "full");
+  g.types["empty"] = "nn.Nothing";
+  g.outputs = {g.op("flatten", {g.op("relu", {v})})};
+  const graph_inspection i = inspect(plan(g));
+  CHECK(op_named(i, "flatten").inputs[0].decision == "shares the range of relu");
+  CHECK(op_named(i, "flatten").outputs[0].decision == "shares the range of its op's input");
+  const std::string text = text_of(i);
+  CHECK(text.find("full") != std::string::npos);
+  CHECK(text.find("nn.Nothing") == std::string::npos);
 }
 
 TEST_CASE("inspect: an operand that is off and reads a quantized tensor says so") {

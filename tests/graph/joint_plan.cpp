@@ -71,8 +71,8 @@ TEST_CASE("joint_plan: inspections of a palettizer's plan and of a joint one") {
   CHECK(decision_of(both, "conv1.weight").starts_with("4-bit palette by op_state_spec"));
   CHECK(decision_of(both, "input 0").starts_with("quantized by its config"));
   const std::string left = decision_of(both, "ct1.weight");
-  CHECK(left.starts_with("off: "));
-  CHECK(left.find("; no palette: off: the whole config is off") != std::string::npos);
+  CHECK(left.starts_with("no palette: the whole config is off (config entry "));
+  CHECK(left.find("; quantizer: off: ") != std::string::npos);
   for (const inspected_module& m : both.modules) {
     for (const inspected_op& o : m.ops) {
       for (const inspected_value& v : o.inputs) CHECK_FALSE(v.decision.empty());

@@ -104,7 +104,9 @@ template <editable_graph G> class quantizer_reporter {
   // What put a fake-quantizer there: the value's own decision, or that of the operand that asked for it.
   value_reason why_place(index_t place) const {
     const index_t v = plan_.places[to_size(place)].value;
-    if (plan_.value_place[to_size(v)] == place) return told(plan_.value_decision[to_size(v)]);
+    if (plan_.value_place[to_size(v)] == place) {
+      return {plan_.value_decision[to_size(v)].why, plan_.describe_value(v)};
+    }
     return why_read(v, [&](index_t use) { return plan_.operand_place[to_size(use)] == place; });
   }
   // The decision of the first operand that reads v and for which counts(operand), and what others lost to it.

@@ -3,10 +3,10 @@
 //
 // inspect(g) lists modules, their ops, and every operand and result; inspect(plan) adds each one's decision, of a
 // quantizer's plan, a palettizer's (weights only) or a joint one. text_of() prints it as a tree of at most 100
-// columns:
+// columns, an op by its name and, if that is another word, its type; modules without ops in them are left out:
 //   <root>
 //     fc1 [nn.Linear]
-//       linear: linear, can be targeted
+//       linear, can be targeted
 //         in 0  input 0        quantized by its config (config entry global)
 //         in 1  fc1.weight     off: no key of the spec map names it (config entry global)
 //         out   linear         inside the fused pattern that starts at linear
@@ -109,25 +109,27 @@ class inspector {
     for (const index_t r : g_.results[n]) {
       inspected_value v = value(r);
       if (plan_ != nullptr) {
-        v.decision = plan_->describe(plan_->value_decision[to_size(r)]);
+        v.decision = plan_->describe_value(r);
         v.on = plan_->value_place[to_size(r)] >= 0;
       }
       made.outputs.push_back(std::move(v));
     }
     return made;
   }
-  // What the palettizer does comes first, and if it does nothing the quantizer's word counts, if there is one.
+  // What the palettizer does comes first; if it does nothing, the quantizer's word counts too, if there is one.
   void as_weight(inspected_value& v, index_t value) const {
     const index_t at = choice_[to_size(value)];
     if (at < 0) return;
     const weight_choice& w = weights_->weights[to_size(at)];
+    constexpr std::string_view not_on = "off: ";
     if (w.chosen) {
       v.on = true;
       v.decision = text_of(w.spec.n_bits) + "-bit palette by " + w.why;
     } else if (plan_ == nullptr) {
       v.decision = w.why;
     } else {
-      v.decision += "; no palette: " + w.why;
+      v.decision = "no palette: " + w.why.substr(w.why.starts_with(not_on) ? not_on.size() : 0) +
+                   "; quantizer: " + v.decision;
     }
   }
   inspected_value value(index_t v) const {
@@ -173,14 +175,13 @@ inline graph_inspection inspect(const joint_plan& plan,
   return inspector(plan.weights.index, patterns, &plan.activations, &plan.weights).run();
 }
 
-// Keeps only ops that a config can target, and the modules that hold one or lie above one.
-inline graph_inspection targets_of(graph_inspection all) {
+// Keeps the modules that hold an op or lie above one that does.
+inline graph_inspection without_empty_modules(graph_inspection all) {
   std::vector<inspected_module> kept;
-  int wanted = -1;  // depth of the module kept last, going backwards: parents of it are kept too
+  int below = -1;  // depth of the module kept last, going backwards
   for (auto m = all.modules.rbegin(); m != all.modules.rend(); ++m) {
-    std::erase_if(m->ops, [](const inspected_op& o) { return !o.target; });
-    if (m->ops.empty() && wanted <= m->depth) continue;
-    wanted = m->depth;
+    if (m->ops.empty() && below <= m->depth) continue;
+    below = m->depth;
     kept.push_back(std::move(*m));
   }
   std::reverse(kept.begin(), kept.end());
@@ -188,7 +189,16 @@ inline graph_inspection targets_of(graph_inspection all) {
   return all;
 }
 
-inline std::string text_of(const graph_inspection& i) {
+// Keeps only ops that a config can target, and the modules that hold one or lie above one.
+inline graph_inspection targets_of(graph_inspection all) {
+  for (inspected_module& m : all.modules) {
+    std::erase_if(m.ops, [](const inspected_op& o) { return !o.target; });
+  }
+  return without_empty_modules(std::move(all));
+}
+
+inline std::string text_of(const graph_inspection& all) {
+  const graph_inspection i = without_empty_modules(all);
   std::string text;
   const auto margin = [](int depth) { return std::string(2 * to_size(std::min(depth, 15)), ' '); };
   const auto name = [](const std::string& n) { return shortened(n, 40); };
@@ -208,8 +218,8 @@ inline std::string text_of(const graph_inspection& i) {
     line(m.depth, (m.path.empty() ? "<root>" : name(m.path)) +
                       (m.type.empty() ? "" : " [" + shortened(m.type, 24) + "]"));
     for (const inspected_op& o : m.ops) {
-      line(m.depth + 1,
-           name(o.name) + ": " + shortened(o.type, 20) + (o.target ? ", can be targeted" : ""));
+      line(m.depth + 1, name(o.name) + (o.type == o.name ? "" : ": " + shortened(o.type, 20)) +
+                            (o.target ? ", can be targeted" : ""));
       for (std::size_t k = 0; k < o.inputs.size(); ++k) {
         value(m.depth + 2, "in " + text_of(static_cast<index_t>(k)), o.inputs[k]);
       }

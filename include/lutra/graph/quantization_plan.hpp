@@ -62,7 +62,7 @@ struct quantization_plan {
   bool quantized_by_producer(index_t operand) const {
     return operand_place[to_size(operand)] >= 0 && !operand_decision[to_size(operand)].on;
   }
-  // One sentence; of an operand, `describe_operand` says too what it reads.
+  // One sentence; of an operand or a value, the two below know more.
   std::string describe(const decision& d) const {
     std::string text = reason_text(d);
     if (d.overridden < 0) return text;
@@ -74,6 +74,13 @@ struct quantization_plan {
     if (!quantized_by_producer(operand)) return describe(own);
     const index_t value = places[to_size(operand_place[to_size(operand)])].value;
     return "quantized where " + index.label(value) + " is made; for itself: " + describe(own);
+  }
+  // Of a value, which may take part in the range of its own op's operand.
+  std::string describe_value(index_t value) const {
+    const decision& d = value_decision[to_size(value)];
+    const bool own = d.why == reason::shared_range && d.node >= 0 &&
+                     d.node == index.producer[to_size(value)] && d.overridden < 0;
+    return own ? "shares the range of its op's input" : describe(d);
   }
 
  private:
@@ -91,7 +98,7 @@ struct quantization_plan {
       case reason::from_consumer:
         return "quantized by the input spec of " + who + ", which has priority";
       case reason::shared_range:
-        return "shared with the range of " + who;
+        return "shares the range of " + who;
       case reason::shared_state:
         return std::string(d.on ? "quantized" : "not quantized") + ": the state was decided at " +
                who;
