@@ -71,7 +71,7 @@ template <editable_graph G> class quantizer {
   }
   template <class Batch> void prepare(const Batch& batch) {
     prepare_with([&](quantizer& self) {
-      self.switch_all(true, false);
+      self.held_.switch_all(true, false);
       self.execute(batch);
     });
   }
@@ -159,7 +159,7 @@ template <editable_graph G> class quantizer {
   compression_report finalize() {
     need_prepared("quantizer::finalize");
     refuse_scope(mode_, "quantizer::finalize");
-    refuse_uncalibrated();
+    if (!options_.allow_uncalibrated) held_.refuse_uncalibrated(plan_, "quantizer::finalize");
     const auto indexed = index_of(std::as_const(graph_));
     const final_parameters parameters = final_parameters::from(held_.fake_quants, plan_);
     trained_layers trained;
@@ -198,7 +198,7 @@ template <editable_graph G> class quantizer {
     refuse_scope(mode_, "quantizer::load");
     held_ = load_state(bytes, plan_, held_, "quantizer::load");
     samples_.assign(held_.fake_quants.size(), {});  // of other parameters
-    switch_all(false, true);
+    held_.switch_all(false, true);
   }
 
   // After prepare() with train_batch_norms: which batch norms have the form, and why others do not.
@@ -221,30 +221,18 @@ template <editable_graph G> class quantizer {
             where);
     }
   }
-  void switch_all(bool observer, bool fake_quant) noexcept {
-    for (fake_quantizer& fq : held_.fake_quants) {
-      // Weights were observed once and do not change.
-      fq.set_switches(observer && !(fq.target() == target::weight && fq.initialized()), fake_quant);
-    }
-  }
   mode_scope enter(quantizer_mode mode, const char* where) {
     need_prepared(where);
     refuse_scope(mode_, where);
     const bool training = mode == quantizer_mode::training;
     mode_scope scope(*this, graph_, training);
     mode_ = mode;
-    training ? follow_schedules() : switch_all(true, false);
+    training ? held_.follow_schedules() : held_.switch_all(true, false);
     return scope;
   }
   void leave_mode() noexcept {
     mode_ = quantizer_mode::none;
-    switch_all(false, true);
-  }
-  void follow_schedules() noexcept {
-    for (fake_quantizer& fq : held_.fake_quants) {
-      fq.set_switches(true, true);
-      fq.follow_schedule();
-    }
+    held_.switch_all(false, true);
   }
   void switch_by_hand(void (fake_quantizer::*what)(bool), bool on, std::string_view path,
                       const char* where) {
@@ -277,7 +265,7 @@ template <editable_graph G> class quantizer {
     preparation attempt(*this);
     const training_switch<G> in_use(graph_, false);  // batch norms by their own statistics
     auto indexed = index_of(std::as_const(graph_));
-    refuse_prepared_graph(indexed.index);
+    refuse_prepared(indexed.index, "quantizer::prepare");
     plan_ = plan_index(indexed.index, config_, options_.planning);
     held_ = quantizer_state::of(plan_);
     samples_.assign(held_.fake_quants.size(), {});
@@ -294,7 +282,7 @@ template <editable_graph G> class quantizer {
       for (const std::string& note : plan_.notes) log(options_.log, log_level::warning, note);
     });
     attempt.succeeded();
-    switch_all(false, true);
+    held_.switch_all(false, true);
     values_ = std::move(indexed.values);
   }
   // The state while prepare() works; fresh again, and empty, if it fails.
@@ -316,14 +304,6 @@ template <editable_graph G> class quantizer {
     quantizer& quantizer_;
     bool succeeded_ = false;
   };
-  static void refuse_prepared_graph(const graph_index& g) {
-    for (index_t n = 0; n < g.node_count(); ++n) {
-      if (g.op(n) == "fake_quant") {
-        raise(errc::invalid_state, "the graph is already prepared", "quantizer::prepare",
-              "node " + text_of(std::string_view(g.name[to_size(n)])));
-      }
-    }
-  }
   void find_batch_norms() {
     trainer_.reset();
     if (!options_.train_batch_norms) return;
@@ -355,20 +335,6 @@ template <editable_graph G> class quantizer {
       if (fq.disabled()) {
         plan_.notes.push_back(name + ": not quantized, " + fq.disabled_reason());
       }
-    }
-  }
-  void refuse_uncalibrated() const {
-    if (options_.allow_uncalibrated) return;
-    std::string missing;
-    for (std::size_t i = 0; i < held_.fake_quants.size(); ++i) {
-      if (plan_.settings_of(index_t(i)).weight || held_.fake_quants[i].disabled() ||
-          held_.calibrated[i] != 0)
-        continue;
-      missing += (missing.empty() ? "" : ", ") + plan_.group_name(index_t(i));
-    }
-    if (!missing.empty()) {
-      raise(errc::invalid_state, "activations saw no calibration batch", "quantizer::finalize",
-            missing, "a batch run inside calibration_mode(), or allow_uncalibrated");
     }
   }
 

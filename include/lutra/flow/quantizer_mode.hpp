@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lutra/graph/config.hpp>
+#include <lutra/graph/graph_index.hpp>
 #include <lutra/graph/traits.hpp>
 #include <memory>
 #include <string>
@@ -23,6 +24,15 @@ inline void refuse_scope(quantizer_mode open, const char* where) {
         open == quantizer_mode::calibration ? "a calibration scope is open"
                                             : "a training scope is open",
         where);
+}
+
+// Raises invalid_state for a graph that holds fake-quant nodes.
+inline void refuse_prepared(const graph_index& g, const char* where) {
+  for (index_t n = 0; n < g.node_count(); ++n) {
+    if (g.op(n) != "fake_quant") continue;
+    raise(errc::invalid_state, "the graph is already prepared", where,
+          "node " + text_of(std::string_view(g.name[to_size(n)])));
+  }
 }
 
 // Puts the graph into training or into use while it lives.

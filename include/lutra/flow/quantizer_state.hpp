@@ -42,6 +42,31 @@ struct quantizer_state {
   std::int64_t steps() const noexcept {
     return fake_quants.empty() ? 0 : fake_quants.front().steps();
   }
+  // Observers of weights that were observed stay off: weights do not change.
+  void switch_all(bool observer, bool fake_quant) noexcept {
+    for (fake_quantizer& fq : fake_quants) {
+      fq.set_switches(observer && !(fq.target() == target::weight && fq.initialized()), fake_quant);
+    }
+  }
+  void follow_schedules() noexcept {
+    for (fake_quantizer& fq : fake_quants) {
+      fq.set_switches(true, true);
+      fq.follow_schedule();
+    }
+  }
+  // Raises invalid_state naming the groups of activations that saw no data inside a scope.
+  void refuse_uncalibrated(const quantization_plan& plan, const char* where) const {
+    std::string missing;
+    for (std::size_t i = 0; i < fake_quants.size(); ++i) {
+      if (plan.settings_of(index_t(i)).weight || fake_quants[i].disabled() || calibrated[i] != 0) {
+        continue;
+      }
+      missing += (missing.empty() ? "" : ", ") + plan.group_name(index_t(i));
+    }
+    if (missing.empty()) return;
+    raise(errc::invalid_state, "activations saw no calibration batch", where, std::move(missing),
+          "a batch run inside calibration_mode(), or allow_uncalibrated");
+  }
 };
 
 // What one batch changes, undone if an exception leaves the scope: of every fake-quantizer, as it was before the batch
