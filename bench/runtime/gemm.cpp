@@ -260,10 +260,8 @@ std::string peers(const std::string& what) {
                          what);
         });
   };
-  const auto weight_only = [](const auto& w, const auto& x, auto& out) {
-    gemm_float(w, x, {}, out);
-  };
-  const auto dynamic = [](const auto& w, const auto& x, auto& out) { gemm_dynamic(w, x, {}, out); };
+  const auto weight_only = [](const auto& w, const auto& x, auto& out) { gemm_float(w, x, out); };
+  const auto dynamic = [](const auto& w, const auto& x, auto& out) { gemm_dynamic(w, x, out); };
   const auto int8_tables = [](const packed_palette& p) { return make_grouped_lut_matrix(p); };
   const auto float_tables = [](const packed_palette& p) { return make_float_lut_matrix(p); };
   floats("gemv/p4f32/", 1, 0, 1e-6, int8_tables, weight_only);

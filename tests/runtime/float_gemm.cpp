@@ -310,6 +310,62 @@ TEST_CASE("float_gemm: 8-bit results where the sums overflow") {
   CHECK(result() == -100);
 }
 
+TEST_CASE("float_gemm: without an output the floats are those of float_output{}") {
+  random_stream r(11);
+  const auto p = test::random_palette(r, shape{37, 50}, {.group_rows = 8, .group_columns = 12});
+  const auto w = make_grouped_lut_matrix(p);
+  const auto x = normal_tensor(r, shape{3, 50});
+  const auto q = test::random_tensor<std::int8_t>(r, shape{3, 50});
+  const activation_scale scale{0.25F, 3};
+  const tensor_view<const float> v(x.data(), shape{50});
+  const tensor_view<const std::int8_t> qv(q.data(), shape{50});
+  const test::backward_executor ex;
+  const simd::native level;
+  const auto same = [](const shape& s, const auto& whole, const auto& brief) {
+    tensor<float> expected(s), out(s);
+    std::fill(out.elements().begin(), out.elements().end(), -1.0F);
+    whole(expected);
+    brief(out);
+    return same_bits(expected.elements(), out.data());
+  };
+  const shape all{3, 37}, one{37};
+  CHECK(same(
+      all, [&](auto& y) { gemm_float(w, x, float_output{}, y); },
+      [&](auto& y) { gemm_float(w, x, y); }));
+  CHECK(same(
+      all, [&](auto& y) { gemm_dynamic(w, x, float_output{}, y); },
+      [&](auto& y) { gemm_dynamic(w, x, y, level); }));
+  CHECK(same(
+      all, [&](auto& y) { gemm_scaled(w, q, scale, float_output{}, y); },
+      [&](auto& y) {
+        gemm_scaled(w, q, {0.25F, 3}, y);
+      }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_float(w, v, float_output{}, y); },
+      [&](auto& y) { gemv_float(ex, w, v, y); }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_dynamic(w, v, float_output{}, y); },
+      [&](auto& y) { gemv_dynamic(ex, w, v, y, level); }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_scaled(w, qv, scale, float_output{}, y); },
+      [&](auto& y) { gemv_scaled(ex, w, qv, scale, y); }));
+  // The others of each pair, with and without an executor.
+  CHECK(same(
+      all, [&](auto& y) { gemm_float(w, x, y); }, [&](auto& y) { gemm_float(ex, w, x, y); }));
+  CHECK(same(
+      all, [&](auto& y) { gemm_dynamic(w, x, y); }, [&](auto& y) { gemm_dynamic(ex, w, x, y); }));
+  CHECK(same(
+      all, [&](auto& y) { gemm_scaled(w, q, scale, y); },
+      [&](auto& y) { gemm_scaled(ex, w, q, scale, y); }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_float(w, v, y); }, [&](auto& y) { gemv_float(ex, w, v, y); }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_dynamic(w, v, y); }, [&](auto& y) { gemv_dynamic(ex, w, v, y); }));
+  CHECK(same(
+      one, [&](auto& y) { gemv_scaled(w, qv, scale, y); },
+      [&](auto& y) { gemv_scaled(ex, w, qv, scale, y); }));
+}
+
 TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever the range of x") {
   random_stream r(6);
   const index_t rows = 33;

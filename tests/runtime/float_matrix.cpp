@@ -129,6 +129,26 @@ TEST_CASE("float_matrix: the error stays within its bound") {
   }
 }
 
+TEST_CASE("float_matrix: without an output the floats are those of float_output{}") {
+  random_stream r(8);
+  const float_lut_matrix w = make_float_lut_matrix(float_palette(r, shape{5, 20}, {}));
+  const auto x = normal_inputs(r, shape{2, 20});
+  const tensor_view<const float> v(x.data(), shape{20});
+  const test::backward_executor ex;
+  tensor<float> expected(shape{2, 5});
+  gemm_float(w, x, float_output{}, expected);
+  const auto check = [&](const shape& s, const auto& multiply) {
+    tensor<float> out(s);
+    std::fill(out.elements().begin(), out.elements().end(), -1.0F);
+    multiply(out);
+    for (index_t i = 0; i < out.size(); ++i) CHECK(out[i] == expected[i]);
+  };
+  check({2, 5}, [&](auto& y) { gemm_float(w, x, y); });
+  check({2, 5}, [&](auto& y) { gemm_float(ex, w, x, y, simd::native{}); });
+  check({5}, [&](auto& y) { gemv_float(w, v, y, simd::native{}); });
+  check({5}, [&](auto& y) { gemv_float(ex, w, v, y); });
+}
+
 TEST_CASE("float_matrix: NaN and infinity, strides, vectors, empty matrices") {
   random_stream r(4);
   const auto p = float_palette(r, shape{5, 20}, {});

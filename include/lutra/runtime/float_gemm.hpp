@@ -197,4 +197,62 @@ void gemv_scaled(const W& w, const X& x, const activation_scale& s, const Output
   gemv_scaled(serial_executor{}, w, x, s, o, out, level);
 }
 
+// Without an output: the floats as they are, no bias and no bounds.
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_float(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
+  gemm_float(ex, w, x, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_float(const W& w, const X& x, Out&& out, A level = {}) {
+  gemm_float(serial_executor{}, w, x, float_output{}, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_dynamic(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
+  gemm_dynamic(ex, w, x, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_dynamic(const W& w, const X& x, Out&& out, A level = {}) {
+  gemm_dynamic(serial_executor{}, w, x, float_output{}, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, Out&& out,
+                 A level = {}) {
+  gemm_scaled(ex, w, x, s, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_scaled(const W& w, const X& x, const activation_scale& s, Out&& out, A level = {}) {
+  gemm_scaled(serial_executor{}, w, x, s, float_output{}, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemv_float(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
+  gemv_float(ex, w, x, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const W& w, const X& x, Out&& out, A level = {}) {
+  gemv_float(serial_executor{}, w, x, float_output{}, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemv_dynamic(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
+  gemv_dynamic(ex, w, x, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_dynamic(const W& w, const X& x, Out&& out, A level = {}) {
+  gemv_dynamic(serial_executor{}, w, x, float_output{}, out, level);
+}
+template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
+          class A = simd::native>
+void gemv_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, Out&& out,
+                 A level = {}) {
+  gemv_scaled(ex, w, x, s, float_output{}, out, level);
+}
+template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_scaled(const W& w, const X& x, const activation_scale& s, Out&& out, A level = {}) {
+  gemv_scaled(serial_executor{}, w, x, s, float_output{}, out, level);
+}
+
 }  // namespace lutra::inline LUTRA_ABI

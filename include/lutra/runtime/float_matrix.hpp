@@ -243,6 +243,24 @@ void gemv_float(const float_lut_matrix& w, const X& x, const float_output& o, Ou
   gemv_float(serial_executor{}, w, x, o, out, level);
 }
 
+// Without an output: the floats as they are, no bias and no bounds.
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_float(const E& ex, const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemm_float(ex, w, x, float_output{}, out, level);
+}
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemm_float(const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemm_float(serial_executor{}, w, x, float_output{}, out, level);
+}
+template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const E& ex, const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemv_float(ex, w, x, float_output{}, out, level);
+}
+template <readable_tensor X, writable_tensor Out, class A = simd::native>
+void gemv_float(const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
+  gemv_float(serial_executor{}, w, x, float_output{}, out, level);
+}
+
 }  // namespace lutra::inline LUTRA_ABI
 
 LUTRA_STRICT_FP_END
