@@ -7,6 +7,8 @@
 #include <lutra/tensor/overlap.hpp>
 #include <vector>
 
+#include "errors.hpp"
+
 using namespace lutra;
 
 namespace {
@@ -118,4 +120,32 @@ TEST_CASE("overlap: alignment counts where there are elements") {
     auto* bytes = reinterpret_cast<signed char*>(memory + shift);
     CHECK(misalignment_of(tensor_view<signed char>(bytes, shape{5})) == 0);
   }
+}
+
+TEST_CASE("overlap: what is refused says which bytes, and which would do") {
+  alignas(8) static std::byte memory[64];
+  const tensor_view<const std::byte> x(memory + 16, shape{2, 8});
+  const auto out_at = [&](index_t first) {
+    return tensor_view<std::int32_t>(reinterpret_cast<std::int32_t*>(memory + first), shape{2, 2});
+  };
+  CHECK_ERROR(check_memory(x, out_at(20), "there"), invalid_argument, "out overlaps x (there)",
+              "got bytes 4..19 from where x begins, allowed: outside of 0..15");
+  CHECK_ERROR(check_memory(x, out_at(4), "there"), invalid_argument, "got bytes -12..3 ");
+  check_memory(x, out_at(0), "there");
+  check_memory(x, out_at(32), "there");
+  std::vector<std::int32_t> bias(3);
+  const tensor_view<std::int32_t> on_bias(bias.data() + 1, shape{1});
+  CHECK_ERROR(check_apart(bias, on_bias, "bias", "there"), invalid_argument,
+              "out overlaps bias (there)", "got bytes 4..7 ", "outside of 0..11");
+}
+
+TEST_CASE("overlap: elements without memory are refused, none need it") {
+  float one = 0;
+  const tensor_view<float> some(&one, shape{1}), nowhere(nullptr, shape{2, 3}),
+      none(nullptr, shape{0, 3});
+  CHECK_ERROR(check_memory(nowhere, some, "there"), invalid_argument, "x has no memory (there)",
+              "got a null pointer, allowed: the address of 6 elements");
+  CHECK_ERROR(check_memory(some, nowhere, "there"), invalid_argument, "out has no memory");
+  check_memory(none, some, "there");
+  check_memory(some, none, "there");
 }

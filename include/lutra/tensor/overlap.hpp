@@ -76,34 +76,51 @@ template <class T> bool has_separate_elements(const tensor_view<T>& x) noexcept 
   return true;
 }
 
-// Raises invalid_argument unless x and out lie aligned for their types, and each element of out in memory that
-// neither another one nor x shares.
+// Raises invalid_argument if the memory of out is also that of `in`, an input called `what`.
+template <class In, class Out>
+void check_apart(const tensor_view<In>& in, const tensor_view<Out>& out, std::string_view what,
+                 std::string_view where) {
+  if (!may_overlap(in, out)) return;
+  const byte_range x = byte_range_of(in), y = byte_range_of(out);
+  const auto bytes = [&](const byte_range& r) {
+    return range_text(static_cast<index_t>(r.begin - x.begin),
+                      static_cast<index_t>(r.end - x.begin) - 1);
+  };
+  const std::string name(what);
+  raise(errc::invalid_argument, "out overlaps " + name, std::string(where),
+        "bytes " + bytes(y) + " from where " + name + " begins", "outside of " + bytes(x));
+}
+template <class T, class Out>
+void check_apart(const std::vector<T>& vector, const tensor_view<Out>& out, std::string_view what,
+                 std::string_view where) {
+  const shape all{static_cast<index_t>(vector.size())};
+  check_apart(tensor_view<const T>(vector.data(), all), out, what, where);
+}
+
+// Raises invalid_argument unless x and out have memory where they have elements, aligned for their types, and each
+// element of out lies where neither another one nor x does.
 template <class X, class Out>
 void check_memory(const tensor_view<X>& x, const tensor_view<Out>& out, std::string_view where) {
   const std::string at(where);
-  const auto check_aligned = [&](const auto& v, const char* what, std::size_t alignment) {
+  const auto check_address = [&](const auto& v, const std::string& name, std::size_t alignment) {
+    if (v.data() == nullptr && !v.empty()) {
+      raise(errc::invalid_argument, name + " has no memory", at, "a null pointer",
+            "the address of " + text_of(v.size()) + " elements");
+    }
     const index_t rest = misalignment_of(v);
     if (rest == 0) return;
-    raise(errc::invalid_argument, what, at, "remainder " + text_of(rest) + " of the address",
+    raise(errc::invalid_argument, name + " is not aligned for its type", at,
+          "remainder " + text_of(rest) + " of the address",
           "alignment " + text_of(static_cast<index_t>(alignment)));
   };
-  check_aligned(x, "x is not aligned for its type", alignof(X));
-  check_aligned(out, "out is not aligned for its type", alignof(Out));
+  check_address(x, "x", alignof(X));
+  check_address(out, "out", alignof(Out));
   if (!has_separate_elements(out)) {
     raise(errc::invalid_argument, "out overlaps itself", at,
           "strides " + text_of(out.strides()) + " of " + text_of(out.extents()),
           "strides beyond the span of smaller ones");
   }
-  if (may_overlap(x, out)) raise(errc::invalid_argument, "out overlaps x", at);
-}
-
-// Raises invalid_argument if out lies in the memory of `vector`, a further input, called `what`.
-template <class T, class Out>
-void check_apart(const std::vector<T>& vector, const tensor_view<Out>& out, std::string_view what,
-                 std::string_view where) {
-  const tensor_view<const T> elements(vector.data(), shape{static_cast<index_t>(vector.size())});
-  if (!may_overlap(elements, out)) return;
-  raise(errc::invalid_argument, "out overlaps " + std::string(what), std::string(where));
+  check_apart(x, out, "x", where);
 }
 
 }  // namespace lutra::inline LUTRA_ABI
