@@ -74,3 +74,16 @@ TEST_CASE("state: a corrupt count does not become an allocation") {
   state_reader flag(two, "test");
   CHECK_ERROR(flag.flag(), corrupt_data, "flag", "2", "0, 1");
 }
+
+TEST_CASE("state: a seal that does not fit says of how many bytes, and both checksums") {
+  state_writer w;
+  w.u8(7);
+  std::vector<std::uint8_t> bytes = sealed(std::move(w));
+  CHECK(unsealed(bytes, "test").size() == 1);
+  const std::string seven = text_of(checksum_of(std::vector<std::uint8_t>{7}));
+  const std::string nine = text_of(checksum_of(std::vector<std::uint8_t>{9}));
+  bytes[0] = 9;
+  CHECK_ERROR(unsealed(bytes, "test"), corrupt_data,
+              "checksum differs, bytes are missing or damaged (test): got " + nine +
+                  " of 1 bytes, allowed: " + seven);
+}

@@ -144,7 +144,11 @@ inline std::span<const std::uint8_t> unsealed(std::span<const std::uint8_t> byte
                                               std::string_view where) {
   const std::size_t n = bytes.size() < 8 ? 0 : bytes.size() - 8;
   state_reader seal(bytes.subspan(n), where);
-  if (seal.u64() != checksum_of(bytes.first(n))) seal.corrupt("checksum differs", "", "");
+  const std::uint64_t wanted = seal.u64(), got = checksum_of(bytes.first(n));
+  if (got != wanted) {
+    raise(errc::corrupt_data, "checksum differs, bytes are missing or damaged", std::string(where),
+          text_of(got) + " of " + text_of(static_cast<index_t>(n)) + " bytes", text_of(wanted));
+  }
   return bytes.first(n);
 }
 
