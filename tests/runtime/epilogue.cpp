@@ -167,8 +167,10 @@ TEST_CASE("epilogue: multipliers, biases and bounds are checked") {
   CHECK_ERROR(gemm(w, x, requantize{{1.0F}, {}}, q), shape_mismatch, "multiplier", "got 1", "2");
   CHECK_ERROR(gemm(w, x, requantize{{1.0F, 1.0F}, {1}}, q), shape_mismatch, "bias", "got 1");
   for (const float bad : {0.0F, -1.0F, nan, inf}) {
-    CHECK_ERROR(gemm(w, x, requantize{{1.0F, bad}, {}}, q), invalid_argument, "multiplier", "> 0");
-    CHECK_ERROR(gemm(w, x, dequantize_rows{{bad, 1.0F}, {}}, y), invalid_argument, "multiplier");
+    CHECK_ERROR(gemm(w, x, requantize{{1.0F, bad}, {}}, q), invalid_argument, "multiplier",
+                " in row 1, allowed: > 0");
+    CHECK_ERROR(gemm(w, x, dequantize_rows{{bad, 1.0F}, {}}, y), invalid_argument, "multiplier",
+                " in row 0");
   }
   const std::vector<float> ones{1.0F, 1.0F};
   CHECK_ERROR(gemm(w, x, requantize{ones, {}, 128}, q), invalid_argument, "zero_point", "128");

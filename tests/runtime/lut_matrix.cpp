@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <lutra/runtime/grouped_matrix.hpp>
 #include <lutra/runtime/reference.hpp>
 
@@ -143,6 +144,17 @@ TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
               })),
               unsupported, "another axis", "[8, 3]");
   CHECK_ERROR(make_lut_matrix(with([](auto& p) { p.block = shape{8}; })), shape_mismatch, "rank");
+  for (const float s : {0.0F, -1.0F, std::numeric_limits<float>::infinity(),
+                        std::numeric_limits<float>::quiet_NaN()}) {
+    CHECK_ERROR(make_lut_matrix(with([&](auto& p) { p.scale[2] = s; })), corrupt_data,
+                "scale out of range (make_lut_matrix): got " + text_of(s) + " in group 2",
+                std::string("finite and > 0"));
+    CHECK_ERROR(make_lut_matrix(with([&](auto& p) {
+                  p.row_scale.assign(8, 1.0F);
+                  p.row_scale[7] = s;
+                })),
+                corrupt_data, std::string("row_scale out of range"), text_of(s) + " in row 7");
+  }
   for (const float s : {1e30F, 1e-30F}) {
     CHECK_ERROR(make_lut_matrix(with([&](auto& p) {
                   p.scale.assign(p.scale.size(), s);

@@ -50,11 +50,11 @@ inline void check_rows(const std::vector<float>& multiplier, const std::vector<s
   };
   count("multiplier", multiplier.size());
   if (!bias.empty()) count("bias", bias.size());
-  for (const float m : multiplier) {
-    if (!(m > 0.0F) || !is_finite(m)) {
-      raise(errc::invalid_argument, "multiplier is not a positive finite number", at, text_of(m),
-            "> 0");
-    }
+  for (std::size_t row = 0; row < multiplier.size(); ++row) {
+    const float m = multiplier[row];
+    if (m > 0.0F && is_finite(m)) continue;
+    raise(errc::invalid_argument, "multiplier is not a positive finite number", at,
+          text_of(m) + " in row " + text_of(static_cast<index_t>(row)), "> 0");
   }
 }
 

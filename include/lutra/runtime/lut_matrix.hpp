@@ -182,14 +182,16 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
     }
   }
   if (!p.row_scale.empty()) expect("row_scale", p.row_scale.size(), p.weight_shape[0]);
-  for (const auto* scales : {&p.scale, &p.row_scale}) {
-    for (const float s : *scales) {
-      if (s > 0.0F && is_finite(s)) continue;
-      raise(errc::corrupt_data,
-            scales == &p.scale ? "scale out of range" : "row_scale out of range", at, text_of(s),
-            "finite and > 0");
+  const auto check_scales = [&](const char* what, const std::vector<float>& scales,
+                                const char* of) {
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      if (scales[i] > 0.0F && is_finite(scales[i])) continue;
+      raise(errc::corrupt_data, std::string(what) + " out of range", at,
+            text_of(scales[i]) + of + text_of(static_cast<index_t>(i)), "finite and > 0");
     }
-  }
+  };
+  check_scales("scale", p.scale, " in group ");
+  check_scales("row_scale", p.row_scale, " in row ");
 }
 
 struct lut_matrix_options {
