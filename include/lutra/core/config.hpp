@@ -10,6 +10,9 @@
 // user compiles with. GCC contracts by default, across intrinsics too, and its pragma keeps such a
 // function from being inlined into ordinary callers: bracket whole headers, never tiny helpers that
 // ordinary code calls in a loop. Clang contracts within one expression only.
+//
+// LUTRA_INTRINSICS_BEGIN / LUTRA_INTRINSICS_END bracket the headers of intrinsics and code that calls those of AVX-512:
+// g++ 12 says that its own ones use uninitialized values, wherever they are inlined, hundreds of times with -Wall.
 #pragma once
 
 #include <lutra/core/version.hpp>
@@ -32,6 +35,16 @@
 #else
 #define LUTRA_STRICT_FP_BEGIN
 #define LUTRA_STRICT_FP_END
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#define LUTRA_INTRINSICS_BEGIN                                                         \
+  _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wuninitialized\"") \
+      _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define LUTRA_INTRINSICS_END _Pragma("GCC diagnostic pop")
+#else
+#define LUTRA_INTRINSICS_BEGIN
+#define LUTRA_INTRINSICS_END
 #endif
 
 // Define LUTRA_FORCE_PORTABLE to compile without any vector instructions and without xsimd.

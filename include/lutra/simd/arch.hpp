@@ -11,7 +11,9 @@
 #include <string_view>
 
 #if !LUTRA_PORTABLE
+LUTRA_INTRINSICS_BEGIN
 #include <xsimd/xsimd.hpp>
+LUTRA_INTRINSICS_END
 #endif
 
 namespace lutra::inline LUTRA_ABI::simd {

@@ -7,6 +7,8 @@
 
 #include <lutra/simd/masks.hpp>
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 // The portable body: one lane.
@@ -164,3 +166,5 @@ requires(fbatch<A>::size == 16) class masked_sums<fbatch<A>> {
 #endif
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END

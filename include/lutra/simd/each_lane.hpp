@@ -7,6 +7,8 @@
 
 #include <lutra/simd/floats.hpp>
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 template <class V> class each_lane {
@@ -42,3 +44,5 @@ requires(fbatch<A>::size >= 8) class each_lane<fbatch<A>> {
 #endif
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END

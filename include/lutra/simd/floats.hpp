@@ -20,6 +20,8 @@
 #include <arm_neon.h>
 #endif
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 #if LUTRA_PORTABLE
@@ -326,3 +328,5 @@ inline void stream_fence() noexcept {
 }
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END

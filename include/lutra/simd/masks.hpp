@@ -6,6 +6,8 @@
 
 #include <lutra/simd/floats.hpp>
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 inline bool at_least(float a, float b) noexcept { return a >= b; }
@@ -56,3 +58,5 @@ template <class A> fbatch<A> keep_where(std::uint32_t bits, const fbatch<A>& v) 
 #endif
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END

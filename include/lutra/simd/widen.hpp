@@ -8,6 +8,8 @@
 #include <cstring>
 #include <lutra/simd/floats.hpp>
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 // v[i] converted from q[i], an int8, uint8 or int32 that a float holds exactly.
@@ -74,3 +76,5 @@ noexcept { return xsimd::bitwise_cast<float>(extended<typename V::arch_type>(q))
 #endif
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END

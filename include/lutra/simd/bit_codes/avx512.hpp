@@ -11,6 +11,8 @@
 #if !LUTRA_PORTABLE && defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && \
     defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 // Where to find code j, for entries of Size bytes in natural order: entry j occupies Size bytes of the
@@ -365,4 +367,6 @@ struct code_lookup<amx_int8, Size, Bits> : code_lookup<avx512vnni_vbmi, Size, Bi
 };
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END
 #endif

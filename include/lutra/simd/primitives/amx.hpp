@@ -13,6 +13,8 @@
 #if !LUTRA_PORTABLE && LUTRA_AMX_INT8 && defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && \
     defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 constexpr bool has_tiles(amx_int8) { return true; }
@@ -103,4 +105,6 @@ template <int Sum, int X, int W> [[gnu::always_inline]] inline void tile_dot_uns
 }
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END
 #endif

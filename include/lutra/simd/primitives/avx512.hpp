@@ -11,6 +11,8 @@
 
 #if !LUTRA_PORTABLE && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 
+LUTRA_INTRINSICS_BEGIN
+
 namespace lutra::inline LUTRA_ABI::simd {
 
 constexpr index_t vector_bytes(avx512bw) { return 64; }
@@ -289,4 +291,6 @@ typedef std::int32_t avx512_sum __attribute__((vector_size(64)));
 #endif
 
 }  // namespace lutra::inline LUTRA_ABI::simd
+
+LUTRA_INTRINSICS_END
 #endif
