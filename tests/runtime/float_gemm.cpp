@@ -366,7 +366,7 @@ TEST_CASE("float_gemm: without an output the floats are those of float_output{}"
       [&](auto& y) { gemv_scaled(ex, w, qv, scale, y); }));
 }
 
-TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever the range of x") {
+TEST_CASE("float_gemm: errors stay within their bounds, whatever the range of x") {
   random_stream r(6);
   const index_t rows = 33;
   for (const index_t depth : {1, 10, 300, 2000}) {
@@ -378,8 +378,9 @@ TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever 
         if (depth == 300) x[7] = 1e4F;  // an outlier
         for (float& v : x.elements()) v *= scale;
         const grouped_lut_matrix w = make_grouped_lut_matrix(p);
-        tensor<float> out(shape{1, rows});
+        tensor<float> out(shape{1, rows}), coarse(shape{1, rows});
         gemm_float(w, x, {}, out);
+        gemm_dynamic(w, x, {}, coarse);
         const auto integer = reference::integer_weights(p);
         double largest = 0;
         for (const float v : x.elements()) largest = std::max(largest, std::fabs(wide(v)));
@@ -393,11 +394,13 @@ TEST_CASE("float_gemm: the error of gemm_float stays within its bound, whatever 
             magnitudes += std::fabs(v * wide(x[k]));
           }
           const auto slices = static_cast<double>(w.slices().size());
-          const double bound =
-              (std::exp2(-22.9) * largest * weights + (slices + 4) * 0x1p-24 * magnitudes) *
-                  (1 + 0x1p-20) +
-              0x1p-127 * weights + 0x1p-126;  // below the normal numbers
+          const double rounding = (slices + 4) * 0x1p-24 * magnitudes;
+          const double bound = (std::exp2(-22.9) * largest * weights + rounding) * (1 + 0x1p-20) +
+                               0x1p-127 * weights + 0x1p-126;  // below the normal numbers
           CHECK(std::fabs(wide(out[i]) - y) <= bound);
+          const double step = std::max(largest / 127, 0x1p-23);
+          CHECK(std::fabs(wide(coarse[i]) - y) <=
+                (step / 2 * weights + rounding) * (1 + 0x1p-15) + 0x1p-126);
         }
       }
     }

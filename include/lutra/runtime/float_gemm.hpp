@@ -12,7 +12,9 @@
 //                  results below the normal numbers and overflow, also of scale times integer sum: as good as float
 //                  sums of some ten terms.
 //   gemm_dynamic   each row of x is quantized to int8 with a scale of its own (affine/row_quantize.hpp): three times
-//                  as fast, with the error of 8-bit activations. Scales are at least 2^-23.
+//                  as fast. Differs from the exact value for finite x by at most
+//                    (scale / 2 * sum_k |w[r][k]| + (slices + 4) * 2^-24 * sum_k |w[r][k] * x[m][k]|) * (1 + 2^-15)
+//                  with scale = max(max_k |x[m][k]| / 127, 2^-23), and for bias, subnormals and overflow as gemm_float.
 //   gemm_scaled    x is int8 or uint8 already, x = (q - zero_point) * scale. With a zero point slices of int8 may be
 //                  as deep as those of uint8.
 // The arithmetic is that of gemm/to_float.hpp, then of the output: the same bits at every level and for every
