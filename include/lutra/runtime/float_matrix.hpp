@@ -3,8 +3,7 @@
 //
 //   out[m][r] = min(max((sum_k table[code[r][k]] * x[m][k]) * row_scale[r] + bias[r], lo), hi)
 // with the float entries of restore.hpp. Codes stay packed (1..8 bits) and are decoded some thousand at a
-// time into the first-level cache. For int8 tables gemm_float of a lut_matrix (float_gemm.hpp) is about
-// three times as fast.
+// time into the first-level cache. For int8 tables gemm_float of a lut_matrix (float_gemm.hpp) is several times as fast.
 // Products of the positions k with the same k mod 64 add up in order of k, then the 64 sums pairwise, every operation
 // rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp). From the
 // exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output for the

@@ -4,7 +4,8 @@
 // Each block of input positions has tables and scales of its own, the last block may be short; groups along
 // axis 0 at the same time are fine. The matrix is kept as slices: one lut_matrix [rows, depth of the block] per
 // block, each of any kind lut_matrix.hpp allows. Sums of a slice are exact int32; slices are added in float
-// (gemm/to_float.hpp), then stored as floats or quantized to 8 bits; there are no int32 outputs. A palette without such groups is one slice.
+// (gemm/to_float.hpp), then stored as floats or quantized to 8 bits; there are no int32 outputs. A palette without such
+// groups is one slice.
 #pragma once
 
 #include <concepts>
