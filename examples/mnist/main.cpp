@@ -8,9 +8,10 @@
 #include <common/table.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <lutra/flow/fold_batch_norm.hpp>
 #include <lutra/ir/lower.hpp>
+#include <mnist/mixed.hpp>
 #include <mnist/model.hpp>
-#include <mnist/report.hpp>
 
 namespace lutra_examples {
 

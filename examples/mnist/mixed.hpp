@@ -11,24 +11,9 @@
 #include <lutra/flow/mixed_precision.hpp>
 #include <lutra/ir/interpreter.hpp>
 #include <lutra/ir/traits.hpp>
-#include <mnist/data.hpp>
-#include <mnist/options.hpp>
+#include <mnist/report.hpp>
 
 namespace lutra_examples {
-
-struct mixed_figures {
-  // The size of `bits` everywhere, and the errors there.
-  struct size {
-    int bits = 0;
-    lutra::table_cost uniform;
-    lutra::bit_allocation found;
-  };
-  lutra::layer_table table;
-  std::vector<lutra::index_t> uniform;   // the choice of the model that gives the size
-  size target;                           // --target-bits
-  std::vector<size> sizes;               // of every width
-  std::vector<lutra::table_cost> curve;  // corners, from the smallest model on
-};
 
 // What the logits lose on some images when one weight is replaced: sum over the logits of (difference)^2,
 // averaged over the images. Safe to call from several threads.

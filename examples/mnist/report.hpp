@@ -6,10 +6,10 @@
 // with four digits (log10 belongs to the maths library).
 #pragma once
 
-#include <lutra/flow/fold_batch_norm.hpp>
+#include <lutra/flow/batch_norm_report.hpp>
+#include <lutra/flow/bit_search.hpp>
 #include <lutra/flow/report.hpp>
 #include <mnist/evaluate.hpp>
-#include <mnist/mixed.hpp>
 #include <mnist/options.hpp>
 
 namespace lutra_examples {
@@ -17,6 +17,21 @@ namespace lutra_examples {
 struct model_accuracy {
   lutra::index_t correct = 0;
   double seconds = 0;
+};
+
+// Widths and groups chosen per weight (mixed.hpp).
+struct mixed_figures {
+  // The size of `bits` everywhere, and the errors there.
+  struct size {
+    int bits = 0;
+    lutra::table_cost uniform;
+    lutra::bit_allocation found;
+  };
+  lutra::layer_table table;
+  std::vector<lutra::index_t> uniform;   // the choice of the model that gives the size
+  size target;                           // --target-bits
+  std::vector<size> sizes;               // of every width
+  std::vector<lutra::table_cost> curve;  // corners, from the smallest model on
 };
 
 struct mnist_figures {
