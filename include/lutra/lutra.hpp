@@ -3,7 +3,7 @@
 //
 // Costs 10 to 13 s per translation unit, 2 of them for Eigen and xsimd, half for instantiating templates. The light
 // headers are core/, number/, tensor/ (but tensor/eigen*.hpp), graph/ and every spec.hpp. Not here:
-// core/executor_tbb.hpp, tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp.
+// core/executor_tbb.hpp, tensor/eigen_tensor.hpp, graph/config_json.hpp, flow/report_json.hpp, runtime/kernels.hpp.
 #pragma once
 
 #include <lutra/affine/error_report.hpp>

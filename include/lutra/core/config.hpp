@@ -55,7 +55,7 @@
 #endif
 
 // Define LUTRA_EXTERN_KERNELS where many files of a program multiply by palettes: the kernels of simd::native, which take
-// long to compile, are then those of the one file that instantiates them (tests/kernels/native.cpp does).
+// long to compile, are then those of the one file that includes runtime/kernels.hpp.
 
 // The compiler's flags allow AMX with int8; clang 14 spells its macros without the last underscores.
 #if defined(__x86_64__) && (defined(__AMX_TILE__) || defined(__AMXTILE__)) && \
