@@ -10,19 +10,41 @@
 #include <string>
 #include <string_view>
 
-#define CHECK_ERROR(expression, expected_code, ...)                                      \
-  do {                                                                                   \
-    bool raised = false;                                                                 \
-    try {                                                                                \
-      static_cast<void>(expression);                                                     \
-    } catch (const lutra::error& error) {                                                \
-      raised = true;                                                                     \
-      INFO(std::string(error.what()));                                                   \
-      CHECK(lutra::name_of(error.code()) == lutra::name_of(lutra::errc::expected_code)); \
-      for (const std::string_view part : {__VA_ARGS__}) {                                \
-        CAPTURE(part);                                                                   \
-        CHECK(std::string_view(error.what()).find(part) != std::string_view::npos);      \
-      }                                                                                  \
-    }                                                                                    \
-    CHECK_MESSAGE(raised, "no error from " #expression);                                 \
-  } while (false)
+namespace test {
+
+// What is the same for all uses of CHECK_ERROR, of which there are many; `text` is the expression of this one.
+struct error_check {
+  const char* file;
+  int line;
+  const char* text;
+  lutra::errc code;
+
+  void operator()(void (*call)(void*), void* data,
+                  std::initializer_list<std::string_view> parts) const {
+    INFO(file, ":", line, ": ", text);
+    bool raised = false;
+    try {
+      call(data);
+    } catch (const lutra::error& error) {
+      raised = true;
+      INFO(std::string(error.what()));
+      CHECK(lutra::name_of(error.code()) == lutra::name_of(code));
+      for (const std::string_view part : parts) {
+        CAPTURE(part);
+        CHECK(std::string_view(error.what()).find(part) != std::string_view::npos);
+      }
+    }
+    CHECK_MESSAGE(raised, "no error");
+  }
+};
+
+template <class F>
+void check_error(const error_check& check, F call, std::initializer_list<std::string_view> parts) {
+  check([](void* f) { (*static_cast<F*>(f))(); }, &call, parts);
+}
+
+}  // namespace test
+
+#define CHECK_ERROR(expression, expected_code, ...)                                \
+  test::check_error({__FILE__, __LINE__, #expression, lutra::errc::expected_code}, \
+                    [&] { static_cast<void>(expression); }, {__VA_ARGS__})
