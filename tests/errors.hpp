@@ -21,7 +21,8 @@ struct error_check {
 
   void operator()(void (*call)(void*), void* data,
                   std::initializer_list<std::string_view> parts) const {
-    INFO(file, ":", line, ": ", text);
+    // Strings: doctest logs the address of a const char*.
+    INFO(std::string(file), ":", line, ": ", std::string(text));
     bool raised = false;
     try {
       call(data);
