@@ -88,6 +88,14 @@ conv_transpose2d_options random_options(random_stream& r) {
   return o;
 }
 
+struct counting_executor {
+  index_t* calls;
+  template <class F> void bulk(index_t n, F&& f) const {
+    ++*calls;
+    for (index_t i = 0; i < n; ++i) f(i);
+  }
+};
+
 // Float sums by the definition: blocks of input channels one by one. One filter's table of a block has one scale.
 tensor<float> scattered_floats(const packed_palette& p, const tensor<std::uint8_t>& x,
                                const conv_transpose2d_options& o, const activation_scale& s,
@@ -461,6 +469,39 @@ TEST_CASE("conv_transpose: a matrix of the palette itself is refused, also where
   CHECK(w.slices().size() == 2);
   for (const lut_matrix& slice : w.slices()) CHECK(slice.transposed());
   CHECK_NOTHROW(conv_transpose2d_scaled(w, x, {}, {}, {}, y));
+}
+
+TEST_CASE("conv_transpose: outputs without taps meet the padding alone") {
+  random_stream r(23);
+  const auto p = palette_of(r, shape{6, 4, 1, 2}, 0, 4);
+  conv_transpose2d_options o{.geometry = {{.stride = {3, 3}}, {2, 2}}, .padding_value = -9};
+  const auto x = test::random_tensor<std::int8_t>(r, shape{2, 6, 3, 4});
+  const shape result{2, 4, 9, 13};
+  const auto expected = scattered(reference::integer_weights(p), x, o, result);
+  const auto turned = transposed_palette(p, 1);
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix m = make_lut_matrix(turned, level);
+    tensor<std::int32_t> sums(result);
+    conv_transpose2d(test::backward_executor{}, m, x, o, sums, level);
+    CHECK(sums == expected);
+    CHECK(view(sums)(0, 1, 1, 0) == -9 * m.row_sum(1));  // a row between
+    CHECK(view(sums)(1, 2, 3, 5) == -9 * m.row_sum(2));  // a column between
+  });
+}
+
+TEST_CASE(
+    "conv_transpose: one call of an executor runs all phases, one more brings columns together") {
+  random_stream r(24);
+  const auto p = palette_of(r, shape{8, 4, 4, 4}, 0, 4);
+  const auto w = make_lut_matrix(transposed_palette(p, 1));
+  const auto x = test::random_tensor<std::int8_t>(r, shape{1, 8, 5, 6});
+  const conv_transpose2d_options o{.geometry = {window2d::symmetric({2, 2}, {1, 1}), {}}};
+  tensor<std::int32_t> a(shape{1, 4, 10, 12}), b(a.extents());
+  conv_transpose2d(w, x, o, a);
+  index_t calls = 0;
+  conv_transpose2d(counting_executor{&calls}, w, x, o, b);
+  CHECK(a == b);
+  CHECK(calls == 2);
 }
 
 TEST_CASE("conv_transpose: strided views, any executor") {

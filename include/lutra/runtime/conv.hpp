@@ -99,80 +99,116 @@ constexpr index_t rows_of_band(index_t columns, index_t rows, index_t pairs) noe
   return best;
 }
 
-// One convolution of checked operands; out says how many rows and columns it has.
+// One convolution of checked operands.
 struct convolution {
-  window2d window;  // without padding_end
-  kernel_part part;
   index_t groups;
   std::int32_t padding_value;
   bool pool = false;
   std::string_view where;
 };
+// The outputs that one part of the kernel makes: all, or a phase of those of a transposed convolution. `out`, which is
+// not empty, says how many rows and columns there are.
+template <class X, class Out> struct conv_phase {
+  window2d window;  // without padding_end
+  kernel_part part;
+  tensor_view<const X> x;
+  tensor_view<Out> out;
+};
 
-// channels: of the output, of a group.
 template <class A>
-conv_products products_of(const plane_geometry& g, const line_geometry& lines,
-                          const window_groups& windows, const convolution& c, index_t channels,
-                          std::span<const lut_matrix> slices) {
-  const index_t first_depth = c.part.depth(slices.front().depth());
+conv_products products_of(const conv_plan& p, index_t groups, std::span<const lut_matrix> slices) {
+  const index_t first_depth = p.part.depth(slices.front().depth());
   index_t depth = 0;
-  for (const lut_matrix& w : slices) depth += c.part.depth(w.depth());
-  if (convolves_in_tiles<A>(channels, first_depth, depth)) {
-    const bool whole_strips = c.groups == 1 || channels % tile_rows == 0;
+  for (const lut_matrix& w : slices) depth += p.part.depth(w.depth());
+  if (convolves_in_tiles<A>(p.channels, first_depth, depth)) {
+    const bool whole_strips = groups == 1 || p.channels % tile_rows == 0;
     const bool by_line = whole_strips && slices.size() == 1 && slices.front().has_line_tiles() &&
-                         lines.fits(g, plane_bytes);
+                         p.lines.fits(p.geometry, plane_bytes);
     return by_line ? conv_products::lines : conv_products::tiles;
   }
-  return slices.size() == 1 && windows.pays(channels) ? conv_products::windows
-                                                      : conv_products::panel;
+  if (slices.size() > 1) return conv_products::panel;
+  return p.windows.pays(p.channels) ? conv_products::windows : conv_products::panel;
+}
+template <class A, class X, class Out, palette_matrix W>
+conv_plan plan_of(const W& w, const convolution& c, const conv_phase<X, Out>& phase) {
+  const index_t side = c.pool ? 2 : 1;
+  plane_geometry geometry(phase.window, w.weight_shape()[1],
+                          {phase.part.axis[0].count, phase.part.axis[1].count},
+                          side * phase.out.extent(3), side);
+  check(geometry, c.where);
+  const line_geometry lines(geometry, slices_of(w).front().lines(), phase.part);
+  window_groups windows(geometry);
+  conv_plan p{phase.part, std::move(geometry), lines, std::move(windows), w.rows() / c.groups};
+  p.products = products_of<A>(p, c.groups, slices_of(w));
+  if (p.products == conv_products::windows) {
+    p.geometry.width += p.geometry.width % side;  // pairs of columns
+  }
+  // Outputs that are one block anyway are counted with the gaps between rows: one run, of which a panel is filled faster.
+  const bool of_panel = p.products == conv_products::panel || p.products == conv_products::tiles;
+  if (of_panel && p.geometry.width % side == 0 &&
+      phase.out.extent(2) <= simd::vector_size<A> / p.geometry.width) {
+    p.geometry.output_columns = p.geometry.width;
+  }
+  return p;
 }
 
-// w: of several slices only with a slice_epilogue. out is not empty.
-template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void convolve(const E& ex, const W& w, const tensor_view<const X>& x, const convolution& c,
-              const Epilogue& epilogue, const tensor_view<Out>& out) {
-  const shape& ws = w.weight_shape();
-  const index_t side = c.pool ? 2 : 1;
-  plane_geometry geometry(c.window, ws[1], {c.part.axis[0].count, c.part.axis[1].count},
-                          side * out.extent(3), side);
-  check(geometry, c.where);
-  const index_t channels = w.rows() / c.groups;
-  const line_geometry lines(geometry, slices_of(w).front().lines(), c.part);
-  const window_groups windows(geometry);
-  const conv_products products =
-      products_of<A>(geometry, lines, windows, c, channels, slices_of(w));
-  if (products == conv_products::windows)
-    geometry.width += geometry.width % side;  // pairs of columns
-  const std::int32_t padding = c.padding_value - (std::is_unsigned_v<X> ? 128 : 0);
-  const std::vector<conv_slice<A>> slices = conv_slices<A, X>(
-      slices_of(w), epilogue, {products, c.part, lines, windows, channels, padding, 0, {}});
-  const tensor_view<const std::int8_t> bytes(reinterpret_cast<const std::int8_t*>(x.data()),
-                                             x.extents(), x.strides());
-  const conv_job<A, Epilogue, Out> job{slices,   epilogue,
-                                       geometry, lines,
-                                       windows,  bytes,
-                                       out,      c.part.depth(w.depth()),
-                                       channels, static_cast<std::int8_t>(c.padding_value),
-                                       products, std::is_unsigned_v<X>};
-  // One worker per shard keeps its buffers; a shard is a part of the bands of all (image, group) pairs, and what is
-  // serial has one.
-  const index_t pairs = out.extent(0) * c.groups, rows = out.extent(2);
-  const index_t band = rows_of_band<A>(geometry.output_columns, rows, pairs);
-  const index_t bands = (rows + band - 1) / band;
-  const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(pairs * bands, 64);
-  ex.bulk(shards, [&](index_t s) {
-    const index_range part = shard(pairs * bands, shards, s);
-    const auto run = [&](auto&& worker) {
-      for (index_t i = part.begin; i < part.end; ++i) {
-        const index_t pair = i / bands, first = i % bands * band;
-        worker.run(pair / c.groups, pair % c.groups, {first, std::min(first + band, rows)});
-      }
-    };
-    if constexpr (has_tiles(A{})) {
-      if (products == conv_products::lines) return run(line_worker<A, Epilogue, Out>(job));
+// Pieces of work of a job: the bands of all (image, group) pairs.
+struct conv_pieces {
+  index_t groups, rows, band, bands, count;
+};
+
+template <class A, class Epilogue, class Out>
+void run_pieces(const conv_job<A, Epilogue, Out>& job, const conv_pieces& p, index_range own) {
+  const auto run = [&](auto&& worker) {
+    for (index_t i = own.begin; i < own.end; ++i) {
+      const index_t pair = i / p.bands, first = i % p.bands * p.band;
+      worker.run(pair / p.groups, pair % p.groups, {first, std::min(first + p.band, p.rows)});
     }
-    if (products == conv_products::windows) return run(window_worker<A, Epilogue, Out>(job));
-    run(conv_worker<A, Epilogue, Out>(job));
+  };
+  if constexpr (has_tiles(A{})) {
+    if (job.plan.products == conv_products::lines) {
+      return run(line_worker<A, Epilogue, Out>(job));
+    }
+  }
+  if (job.plan.products == conv_products::windows) {
+    return run(window_worker<A, Epilogue, Out>(job));
+  }
+  run(conv_worker<A, Epilogue, Out>(job));
+}
+
+// w: of several slices only with a slice_epilogue. One call of bulk() runs all phases.
+template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+void convolve(const E& ex, const W& w, const convolution& c,
+              std::span<const conv_phase<X, Out>> phases, const Epilogue& epilogue) {
+  std::vector<weights_on_demand<A>> decoded;
+  decoded.reserve(slices_of(w).size());
+  for (const lut_matrix& slice : slices_of(w)) decoded.emplace_back(slice);
+  std::vector<conv_job<A, Epilogue, Out>> jobs;
+  std::vector<conv_pieces> pieces;
+  jobs.reserve(phases.size());
+  pieces.reserve(phases.size());
+  index_t all = 0;
+  for (const conv_phase<X, Out>& phase : phases) {
+    jobs.emplace_back(plan_of<A>(w, c, phase), phase.x, phase.out, c.padding_value, epilogue,
+                      slices_of(w), decoded);
+    const conv_plan& plan = jobs.back().plan;
+    const index_t pairs = phase.out.extent(0) * c.groups, rows = phase.out.extent(2);
+    const index_t band = rows_of_band<A>(plan.geometry.output_columns, rows,
+                                         pairs * static_cast<index_t>(phases.size()));
+    const index_t bands = (rows + band - 1) / band;
+    pieces.push_back({c.groups, rows, band, bands, pairs * bands});
+    all += pairs * bands;
+  }
+  // A shard is a part of the pieces, and what is serial has one. In it, a worker per phase keeps its buffers.
+  const index_t shards = is_serial(ex) ? 1 : std::min<index_t>(all, 64);
+  ex.bulk(shards, [&](index_t s) {
+    const index_range part = shard(all, shards, s);
+    index_t before = 0;  // pieces of other jobs
+    for (std::size_t k = 0; k < jobs.size(); before += pieces[k++].count) {
+      const index_range own{std::max<index_t>(part.begin - before, 0),
+                            std::min(part.end - before, pieces[k].count)};
+      if (own.begin < own.end) run_pieces(jobs[k], pieces[k], own);
+    }
   });
 }
 
@@ -186,9 +222,9 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   }
   if (out.empty()) return;
   const shape& ws = w.weight_shape();
-  const convolution c{
-      o.window, kernel_part::whole_of(ws[2], ws[3]), o.groups, o.padding_value, o.pool, "conv2d"};
-  convolve<A, X>(ex, w, x, c, epilogue, out);
+  const conv_phase<X, Out> all{o.window, kernel_part::whole_of(ws[2], ws[3]), x, out};
+  convolve<A, X, E, W, Epilogue, Out>(ex, w, {o.groups, o.padding_value, o.pool, "conv2d"},
+                                      {&all, 1}, epilogue);
 }
 
 // Calls without an executor run on the calling thread. out int32: the exact sums.

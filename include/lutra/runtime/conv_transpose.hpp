@@ -14,6 +14,8 @@
 #include <lutra/runtime/transposed_window.hpp>
 #include <lutra/tensor/overlap.hpp>
 #include <lutra/tensor/tensor.hpp>
+#include <span>
+#include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -147,17 +149,64 @@ template <class A, class T> void interleave(const T* even, const T* odd, index_t
   }
   if (count % 2 != 0) out[count - 1] = even[pairs];
 }
-// Likewise every row of out, which is contiguous.
+// Outputs whose even and odd columns are made apart. Columns of out lie side by side.
+template <class T> struct column_pair {
+  tensor_view<T> out;
+  std::array<tensor<T>, 2> half;
+
+  explicit column_pair(const tensor_view<T>& o)
+      : out(o),
+        half{tensor<T>(o.extents().with(3, (o.extent(3) + 1) / 2)),
+             tensor<T>(o.extents().with(3, o.extent(3) / 2))} {}
+};
 template <class A, class E, class T>
-void interleave_columns(const E& ex, const tensor<T>& even, const tensor<T>& odd,
-                        const tensor_view<T>& out) {
-  const index_t channels = out.extent(1), rows = out.extent(2), columns = out.extent(3);
-  ex.bulk(out.extent(0) * channels, [&](index_t plane) {
-    const T* a = even.data() + plane * rows * even.extent(3);
-    const T* b = odd.data() + plane * rows * odd.extent(3);
+void interleave_columns(const E& ex, std::span<const column_pair<T>> pairs) {
+  const tensor_view<T>& some = pairs.front().out;  // all have as many planes
+  const index_t channels = some.extent(1), planes = some.extent(0) * channels;
+  ex.bulk(static_cast<index_t>(pairs.size()) * planes, [&](index_t k) {
+    const column_pair<T>& pair = pairs[static_cast<std::size_t>(k / planes)];
+    const tensor_view<T>& out = pair.out;
+    const index_t plane = k % planes, rows = out.extent(2);
+    const index_t evens = pair.half[0].extent(3), odds = pair.half[1].extent(3);
+    const T* even = pair.half[0].data() + plane * rows * evens;
+    const T* odd = pair.half[1].data() + plane * rows * odds;
     T* to = out.data() + plane / channels * out.stride(0) + plane % channels * out.stride(1);
     for (index_t i = 0; i < rows; ++i) {
-      interleave<A>(a + i * even.extent(3), b + i * odd.extent(3), columns, to + i * out.stride(2));
+      interleave<A>(even + i * evens, odd + i * odds, out.extent(3), to + i * out.stride(2));
+    }
+  });
+}
+
+// Outputs of a phase without taps meet the padding alone: all of a channel are the same.
+template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+void fill_without_taps(const E& ex, const W& w, const convolution& c, const tensor_view<const X>& x,
+                       std::span<const axis_phase> rows, std::span<const axis_phase> columns,
+                       std::array<index_t, 2> stride, const Epilogue& epilogue,
+                       const tensor_view<Out>& out) {
+  const auto without_taps = [](std::span<const axis_phase> phases, index_t step, index_t extent) {
+    std::vector<bool> none(static_cast<std::size_t>(extent), true);
+    for (const axis_phase& p : phases) {
+      for (index_t i = p.output; i < extent; i += step) none[static_cast<std::size_t>(i)] = false;
+    }
+    return none;
+  };
+  if (static_cast<index_t>(rows.size()) == std::min(stride[0], out.extent(2)) &&
+      static_cast<index_t>(columns.size()) == std::min(stride[1], out.extent(3))) {
+    return;
+  }
+  tensor<Out> value(shape{1, out.extent(1), 1, 1});
+  const shape& ws = w.weight_shape();
+  const conv_phase<X, Out> none{{}, {{ws[2], ws[3]}, {}}, x, view(value)};
+  convolve<A, X, serial_executor, W, Epilogue, Out>({}, w, c, {&none, 1}, epilogue);
+  const std::vector<bool> whole_rows = without_taps(rows, stride[0], out.extent(2));
+  const std::vector<bool> of_row = without_taps(columns, stride[1], out.extent(3));
+  ex.bulk(out.extent(0) * out.extent(1), [&](index_t plane) {
+    const index_t n = plane / out.extent(1), channel = plane % out.extent(1);
+    for (index_t i = 0; i < out.extent(2); ++i) {
+      const bool all = whole_rows[static_cast<std::size_t>(i)];
+      for (index_t j = 0; j < out.extent(3); ++j) {
+        if (all || of_row[static_cast<std::size_t>(j)]) out(n, channel, i, j) = value[channel];
+      }
     }
   });
 }
@@ -205,37 +254,39 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
   const auto rows = phases_of(o.geometry, 0, x.extent(2), ws[2]);
   const auto columns = phases_of(o.geometry, 1, x.extent(3), ws[3]);
   const std::array<index_t, 2>& stride = o.geometry.window.stride;
-  convolution c{{}, {{ws[2], ws[3]}, {}}, o.groups, o.padding_value, false, "conv_transpose2d"};
-  const auto phases = [](const auto& some) { return static_cast<index_t>(some.size()); };
-  if (phases(rows) < std::min(stride[0], out.extent(2)) ||
-      phases(columns) < std::min(stride[1], out.extent(3))) {
-    convolve<A, X>(ex, w, x, c, epilogue, out);  // outputs without taps
-  }
-  const auto run = [&](const axis_phase& row, const axis_phase& column,
-                       const tensor_view<Out>& to) {
-    c.part.axis = {row.taps, column.taps};
-    c.window.dilation = {row.dilation, column.dilation};
-    c.window.padding = {std::max<index_t>(-row.offset, 0), std::max<index_t>(-column.offset, 0)};
-    const tensor_view<const X> from =
-        axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
-    convolve<A, X>(ex, w, from, c, epilogue, to);
+  const convolution c{o.groups, o.padding_value, false, "conv_transpose2d"};
+  const auto run = [&](const std::vector<conv_phase<X, Out>>& phases) {
+    convolve<A, X, E, W, Epilogue, Out>(ex, w, c, phases, epilogue);
   };
-  // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one.
+  const auto phase_of = [&](const axis_phase& row, const axis_phase& column,
+                            const tensor_view<Out>& to) {
+    conv_phase<X, Out> p{{}, {{ws[2], ws[3]}, {{row.taps, column.taps}}}, x, to};
+    p.window.dilation = {row.dilation, column.dilation};
+    p.window.padding = {std::max<index_t>(-row.offset, 0), std::max<index_t>(-column.offset, 0)};
+    p.x = axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
+    return p;
+  };
+  fill_without_taps<A, X>(ex, w, c, x, rows, columns, stride, epilogue, out);
+  // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one. What is
+  // serial does so for the rows of one phase at a time, which stay in the cache.
   const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
-  std::array<tensor<Out>, 2> half;
-  for (const axis_phase& row : rows) {
-    const tensor_view<Out> to = axis_from(out, 2, row.output, stride[0]);
-    for (const axis_phase& column : columns) {
-      if (!in_pairs) {
-        run(row, column, axis_from(to, 3, column.output, stride[1]));
-        continue;
+  const std::size_t at_once = in_pairs && is_serial(ex) ? 1 : rows.size();
+  for (std::size_t first = 0; first < rows.size(); first += at_once) {
+    std::vector<conv_phase<X, Out>> phases;
+    std::vector<column_pair<Out>> pairs;
+    pairs.reserve(at_once);  // views stay
+    for (std::size_t i = first; i < first + at_once; ++i) {
+      const tensor_view<Out> to = axis_from(out, 2, rows[i].output, stride[0]);
+      if (in_pairs) pairs.emplace_back(to);
+      for (const axis_phase& column : columns) {
+        phases.push_back(
+            phase_of(rows[i], column,
+                     in_pairs ? view(pairs.back().half[static_cast<std::size_t>(column.output)])
+                              : axis_from(to, 3, column.output, stride[1])));
       }
-      tensor<Out>& part = half[static_cast<std::size_t>(column.output)];
-      const shape of_part = to.extents().with(3, column.outputs);
-      if (!(part.extents() == of_part)) part = tensor<Out>(of_part);
-      run(row, column, view(part));
     }
-    if (in_pairs) interleave_columns<A>(ex, half[0], half[1], to);
+    run(phases);
+    if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
   }
 }
 

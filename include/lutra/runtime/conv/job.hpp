@@ -8,7 +8,9 @@
 #include <lutra/runtime/conv/tiles.hpp>
 #include <lutra/runtime/conv/windows.hpp>
 #include <lutra/runtime/epilogue.hpp>
+#include <optional>
 #include <span>
+#include <utility>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -23,16 +25,36 @@ enum class conv_products {
   windows,  // windows.hpp
 };
 
-// What the slices of a call have in common. Taps that the kernel has and the call has not meet the padding.
-struct conv_weights {
-  conv_products products;
-  const kernel_part& part;
-  const line_geometry& lines;
-  const window_groups& windows;
-  index_t channels;                // of the output, of a group
-  std::int32_t padding;            // as the kernel sees it
-  std::int32_t row_sum_factor;     // what is missing from every activation (exact_sums of the GEMM)
-  std::vector<std::int32_t> bias;  // by row, or empty
+// How they are made. Taps that the kernel has and the call has not meet the padding.
+struct conv_plan {
+  kernel_part part;
+  plane_geometry geometry;
+  line_geometry lines;    // of the products of that name
+  window_groups windows;  // likewise
+  index_t channels;       // of the output, of a group
+  conv_products products = conv_products::panel;
+};
+
+// What is added to the products of a row.
+struct conv_addends {
+  std::int32_t padding;  // as the kernel sees it
+  std::int32_t row_sum_factor =
+      0;  // what is missing from every activation (exact_sums of the GEMM)
+  std::span<const std::int32_t> bias;  // by row, or empty
+};
+
+// The weights of a slice, decoded when the first of a call's phases asks for them.
+template <class A> class weights_on_demand {
+ public:
+  explicit weights_on_demand(const lut_matrix& w) : matrix_(w) {}
+  const byte_weights<A>& operator()() {
+    if (!decoded_) decoded_.emplace(matrix_);
+    return *decoded_;
+  }
+
+ private:
+  const lut_matrix& matrix_;
+  std::optional<byte_weights<A>> decoded_;
 };
 
 // Consecutive taps with a matrix of their own: all of them, or those of a block of input channels.
@@ -48,88 +70,129 @@ template <class A> struct conv_slice {
   index_t first_group;
   index_t depth;  // taps of the call
 
-  conv_slice(const lut_matrix& w, index_t tap, index_t group, const conv_weights& call)
-      : matrix(w), first_tap(tap), first_group(group), depth(call.part.depth(w.depth())) {
-    const bool whole = call.part.whole();
-    std::uint32_t added = 0;  // to every activation
-    if (call.products != conv_products::lines) {
-      added = static_cast<std::uint32_t>(panel_bias(A{}));
-      weights = whole ? panel_weights<A>(w) : panel_weights<A>(w, call.part.taps(w.depth()));
-    }
-    std::vector<std::int32_t> sums(weights.sums().begin(), weights.sums().end());  // of a part
-    if constexpr (has_tiles(A{})) {
-      if (!whole && call.products == conv_products::lines) sums = line_sums<A>(call.lines, w);
-    }
-    for (index_t r = 0; r < w.rows(); ++r) {
-      const auto row_sum = static_cast<std::uint32_t>(w.row_sum(r));
+  conv_slice(const lut_matrix& w, index_t tap, index_t group, const conv_plan& plan,
+             const conv_addends& call, weights_on_demand<A>& decoded)
+      : matrix(w), first_tap(tap), first_group(group), depth(plan.part.depth(w.depth())) {
+    const std::uint32_t added =  // to every activation
+        plan.products == conv_products::lines ? 0 : static_cast<std::uint32_t>(panel_bias(A{}));
+    const std::uint32_t padding = static_cast<std::uint32_t>(call.padding);
+    const std::vector<std::int32_t> sums =
+        take_weights(plan, decoded, !plan.part.whole() && padding + added != 0);
+    start.reserve(static_cast<std::size_t>(w.rows()));
+    for (index_t row = 0; row < w.rows(); ++row) {
+      const auto r = static_cast<std::size_t>(row);
+      const auto row_sum = static_cast<std::uint32_t>(w.row_sum(row));
       const auto zeros =
-          static_cast<std::uint32_t>(w.zero_point(r)) * static_cast<std::uint32_t>(depth);
+          static_cast<std::uint32_t>(w.zero_point(row)) * static_cast<std::uint32_t>(depth);
       const std::uint32_t raw =
-          whole ? row_sum + zeros : static_cast<std::uint32_t>(sums[static_cast<std::size_t>(r)]);
-      const std::uint32_t from =
-          static_cast<std::uint32_t>(call.row_sum_factor) * row_sum +
-          static_cast<std::uint32_t>(bias_of(call.bias, r)) +
-          static_cast<std::uint32_t>(call.padding) * (row_sum + zeros - raw) - added * raw;
+          sums.empty() ? row_sum + zeros : static_cast<std::uint32_t>(sums[r]);
+      const std::uint32_t bias = call.bias.empty() ? 0U : static_cast<std::uint32_t>(call.bias[r]);
+      const std::uint32_t from = static_cast<std::uint32_t>(call.row_sum_factor) * row_sum + bias +
+                                 padding * (row_sum + zeros) - (padding + added) * raw;
       start.push_back(static_cast<std::int32_t>(from));
-      if (w.has_zero_points()) zero_point.push_back(w.zero_point(r));
+      if (w.has_zero_points()) zero_point.push_back(w.zero_point(row));
     }
-    if (call.products == conv_products::tiles) {
-      tiles = tile_weights<A>(weights, w.rows(), depth, call.channels);
-    } else if (call.products == conv_products::windows) {
-      windows = window_weights<A>(weights, w.rows(), call.windows);
-    }
-    if (call.products != conv_products::panel) weights = {};
   }
   index_t groups() const noexcept { return (depth + 3) / 4; }
+
+ private:
+  // Makes what the products read. Sums of a row's weights, without zero points, if asked for.
+  std::vector<std::int32_t> take_weights(const conv_plan& plan, weights_on_demand<A>& decoded,
+                                         bool summed) {
+    std::vector<std::int32_t> sums;
+    if constexpr (has_tiles(A{})) {
+      if (plan.products == conv_products::lines) {
+        if (summed) sums = line_sums<A>(plan.lines, matrix);
+        return sums;
+      }
+    }
+    if (plan.products == conv_products::windows) {
+      if (depth == 0) return std::vector<std::int32_t>(static_cast<std::size_t>(matrix.rows()));
+      const std::vector<index_t> taps = plan.part.taps(matrix.depth());
+      windows = window_weights<A>(decoded(), matrix.rows(), plan.windows, taps);
+      for (index_t row = 0; summed && row < matrix.rows(); ++row) {
+        std::int32_t sum = 0;
+        for (const index_t k : taps) sum += decoded().weight(row, k);
+        sums.push_back(sum);
+      }
+      return sums;
+    }
+    if (plan.part.whole()) {
+      weights = panel_weights<A>(matrix);
+    } else {
+      weights = panel_weights<A>(matrix, decoded(), plan.part.taps(matrix.depth()));
+      if (summed) sums.assign(weights.sums().begin(), weights.sums().end());
+    }
+    if (plan.products == conv_products::tiles) {
+      tiles = tile_weights<A>(weights, matrix.rows(), depth, plan.channels);
+      weights = {};
+    }
+    return sums;
+  }
 };
 
 // An epilogue that adds the slices in float. Others take the sums of the only slice.
 template <class E>
 concept slice_epilogue = E::adds_slices;
 
-// Everything that is the same for all images of one call.
+// Everything that is the same for all images of one call or, of a transposed convolution, of one phase.
 template <class A, class Epilogue, class Out> struct conv_job {
-  std::span<const conv_slice<A>> slices;
+  conv_plan plan;
   const Epilogue& epilogue;
-  const plane_geometry& geometry;
-  const line_geometry& lines;    // of the products of that name
-  const window_groups& windows;  // likewise
-  const tensor_view<const std::int8_t>& x;
-  const tensor_view<Out>& out;
-  index_t depth;               // of all slices
-  index_t channels_per_group;  // of the output
+  tensor_view<const std::int8_t> x;
+  tensor_view<Out> out;
   std::int8_t pad;
-  conv_products products;
   bool flip;  // bytes of x and pad are uint8: the kernel sees them minus 128
+  std::vector<conv_slice<A>> slices;
+  index_t depth = 0;  // of all slices
+
+  // padding: of the input, as its type has it.
+  template <class X>
+  conv_job(conv_plan p, const tensor_view<const X>& input, const tensor_view<Out>& output,
+           std::int32_t padding, const Epilogue& e, std::span<const lut_matrix> matrices,
+           std::span<weights_on_demand<A>> decoded)
+      : plan(std::move(p)),
+        epilogue(e),
+        x(reinterpret_cast<const std::int8_t*>(input.data()), input.extents(), input.strides()),
+        out(output),
+        pad(static_cast<std::int8_t>(padding)),
+        flip(std::is_unsigned_v<X>) {
+    const std::int32_t missing = flip ? 128 : 0;
+    conv_addends call{padding - missing, missing, {}};
+    if constexpr (slice_epilogue<Epilogue>) {
+      call.row_sum_factor -= e.x_zero_point;
+    } else if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
+      call.bias = e.bias;
+    }
+    slices.reserve(matrices.size());
+    index_t group = 0;
+    for (std::size_t i = 0; i < matrices.size(); ++i) {
+      slices.emplace_back(matrices[i], depth, group, plan, call, decoded[i]);
+      depth += slices.back().depth;
+      group += slices.back().groups();
+    }
+  }
 };
 
-// call: without row_sum_factor and bias, which X, the type of the activations, and the epilogue say.
-template <class A, class X, class Epilogue>
-std::vector<conv_slice<A>> conv_slices(std::span<const lut_matrix> matrices,
-                                       const Epilogue& epilogue, conv_weights call) {
-  call.row_sum_factor = std::is_signed_v<X> ? 0 : 128;
-  if constexpr (slice_epilogue<Epilogue>) {
-    call.row_sum_factor -= epilogue.x_zero_point;
-  } else if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
-    call.bias = epilogue.bias;
+// Bands of rows, as many in each as plane_bytes hold.
+class row_bands {
+ public:
+  // Calls f(first, count) for each, and before it prepare(count) where count is not that of the band before, also of an
+  // earlier call. `around` bytes are taken, and per_row by each row.
+  template <class Prepare, class F>
+  void each(index_range rows, index_t around, index_t per_row, Prepare&& prepare, F&& f) {
+    const index_t fit =
+        std::clamp<index_t>((plane_bytes - around) / std::max<index_t>(per_row, 1), 1, rows.size());
+    for (index_t first = rows.begin; first < rows.end; first += fit) {
+      const index_t count = std::min(fit, rows.end - first);
+      if (count != prepared_) prepare(count);
+      prepared_ = count;
+      f(first, count);
+    }
   }
-  std::vector<conv_slice<A>> slices;
-  index_t tap = 0, group = 0;
-  for (const lut_matrix& w : matrices) {
-    slices.emplace_back(w, tap, group, call);
-    tap += slices.back().depth;
-    group += slices.back().groups();
-  }
-  return slices;
-}
 
-// Rows in bands of as many as plane_bytes hold, where `around` are taken and per_row by each: f(first, count).
-template <class F> void for_each_band(index_range rows, index_t around, index_t per_row, F&& f) {
-  const index_t fit =
-      std::clamp<index_t>((plane_bytes - around) / std::max<index_t>(per_row, 1), 1, rows.size());
-  for (index_t first = rows.begin; first < rows.end; first += fit) {
-    f(first, std::min(fit, rows.end - first));
-  }
-}
+ private:
+  index_t prepared_ = 0;
+};
 
 }  // namespace lutra::inline LUTRA_ABI

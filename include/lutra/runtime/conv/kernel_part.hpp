@@ -31,6 +31,7 @@ struct kernel_part {
   // The taps of such a matrix, in order.
   std::vector<index_t> taps(index_t all) const {
     std::vector<index_t> out;
+    out.reserve(static_cast<std::size_t>(depth(all)));
     for (index_t first = 0; first < all; first += kernel[0] * kernel[1]) {
       for (index_t a = 0; a < axis[0].count; ++a) {
         const index_t row = first + (axis[0].first + a * axis[0].step) * kernel[1];

@@ -18,25 +18,25 @@ template <class A, class Epilogue, class Out> class line_worker {
         slice_(job.slices.front()),
         output_(job.epilogue, job.out),
         sums_(static_cast<std::size_t>(2 * phases())) {
-    if (!slice_.zero_point.empty()) ones_ = line_ones(job.lines.layout);
+    if (!slice_.zero_point.empty()) ones_ = line_ones(job.plan.lines.layout);
   }
 
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
-    const plane_geometry& g = job_.geometry;
-    const line_geometry& l = job_.lines;
+    const plane_geometry& g = job_.plan.geometry;
+    const line_geometry& l = job_.plan.lines;
     const index_t around = l.size(g, 0);
     const tiles_in_use<A> in_use;
     configure_tiles(simd::tile_shapes{}, A{});
-    for_each_band(rows, around, l.size(g, 1) - around, [&](index_t first, index_t count) {
+    const auto prepare = [&](index_t count) { find_blocks(count); };
+    bands_.each(rows, around, l.size(g, 1) - around, prepare, [&](index_t first, index_t count) {
       std::int8_t* const lines = reserve(l.size(g, count) + l.read_behind());
       fill_lines<A>(g, l, job_.x, n, group * g.channels, first, count, job_.pad, job_.flip, lines);
-      find_blocks(count);
       band_ = {lines, output_.row(n, first), count * l.width};
       if (!slice_.zero_point.empty()) sum_activations();
       // Weights of some strips stay in the first-level cache while all blocks go by.
-      index_t row = group * job_.channels_per_group;
-      const index_t end = row + job_.channels_per_group;
+      index_t row = group * job_.plan.channels;
+      const index_t end = row + job_.plan.channels;
       for (; row + tile_rows < end; row += 2 * tile_rows) {
         multiply_band<2>(row, std::min(2 * tile_rows, end - row));
       }
@@ -70,7 +70,7 @@ template <class A, class Epilogue, class Out> class line_worker {
     index_t first = 0, stride = 0, row = 0, count = 0;
   };
 
-  index_t phases() const noexcept { return job_.geometry.row_phases; }
+  index_t phases() const noexcept { return job_.plan.geometry.row_phases; }
   std::span<const line_segment> segments(index_t phase) const noexcept {
     const std::size_t count = segments_.size() / static_cast<std::size_t>(phases());
     return std::span(segments_).subspan(static_cast<std::size_t>(phase) * count, count);
@@ -86,20 +86,18 @@ template <class A, class Epilogue, class Out> class line_worker {
 
   // What depends on the rows of a band alone.
   void find_blocks(index_t count) {
-    if (rows_ == count) return;
-    rows_ = count;
     segments_.clear();
     for (index_t phase = 0; phase < phases(); ++phase) {
-      job_.lines.add_segments(job_.geometry, count, phase, segments_);
+      job_.plan.lines.add_segments(job_.plan.geometry, count, phase, segments_);
     }
-    const index_t positions = count * job_.lines.width;
+    const index_t positions = count * job_.plan.lines.width;
     blocks_.resize(static_cast<std::size_t>((positions + size - 1) / size));
     runs_.clear();
     index_t at = 0;
     for (block& b : blocks_) {
       b.first_run = runs_.size();
       output_.add_runs(at / phases(), std::min(size, positions - at) / phases(),
-                       job_.lines.width / phases(), runs_);
+                       job_.plan.lines.width / phases(), runs_);
       b.runs = runs_.size() - b.first_run;
       b.in_place = output_.in_place(runs_of(b), size / phases());
       at += size;
@@ -113,25 +111,28 @@ template <class A, class Epilogue, class Out> class line_worker {
   template <int Strips> void multiply_band(index_t row, index_t count) {
     const std::int8_t* x = band_.lines;
     const std::int32_t* activations = activation_sums_.data();  // if there are any
+    index_t positions = band_.positions;
     for (const block& b : blocks_) {
-      multiply_block<Strips>(x, row);
+      multiply_block<Strips>(x, std::min(size, positions), row);
+      positions -= size;
       unfinished_ = {&b, activations, &sums_[turn_], 0, Strips * tile_rows, row, count};
-      x += size * job_.lines.position_bytes;
+      x += size * job_.plan.lines.position_bytes;
       if (!activation_sums_.empty()) activations += size * phases();
     }
   }
-  template <int Strips> void multiply_block(const std::int8_t* x, index_t row) {
-    const line_geometry& l = job_.lines;
+  template <int Strips> void multiply_block(const std::int8_t* x, index_t positions, index_t row) {
+    const line_geometry& l = job_.plan.lines;
     turn_ = static_cast<std::size_t>(phases()) - turn_;
     const index_t steps = phases() * Strips, tasks = (unfinished_.count + 3) / 4;
     index_t due = 0;  // of tasks, times steps
     for (index_t phase = 0; phase < phases(); ++phase) {
       multiply_lines<A, Strips>(x, l, segments(phase), slice_.matrix.line_tiles(row),
-                                l.layout.strip_bytes(),
+                                l.layout.strip_bytes(), positions,
                                 sums_[turn_ + static_cast<std::size_t>(phase)].of, [&] {
                                   for (due += tasks; due >= steps; due -= steps) finish_four();
                                 });
     }
+    while (unfinished_.count > 0) finish_four();  // what a short block left
   }
 
   // Sums of the activations under the window of every position of the band: a strip of weights 1.
@@ -142,9 +143,9 @@ template <class A, class Epilogue, class Out> class line_worker {
     alignas(64) std::int32_t sums[size * tile_rows];
     for (index_t at = 0; at < band_.positions; at += size) {
       for (index_t phase = 0; phase < phases(); ++phase, to += size) {
-        multiply_lines<A, 1>(band_.lines + at * job_.lines.position_bytes, job_.lines,
+        multiply_lines<A, 1>(band_.lines + at * job_.plan.lines.position_bytes, job_.plan.lines,
                              segments(phase), reinterpret_cast<const std::int8_t*>(ones_.data()), 0,
-                             sums, [] {});
+                             size, sums, [] {});
         simd::ints_of<A> v[4][4];
         load_panel_sums(sums, tile_rows, v, A{});
         for (int i = 0; i < 4; ++i) store_ints(to + i * simd::int_lanes<A>, v[0][i], A{});
@@ -218,8 +219,8 @@ template <class A, class Epilogue, class Out> class line_worker {
   conv_output<A, Epilogue, Out> output_;
   std::unique_ptr<cache_line[]> lines_;
   std::size_t reserved_ = 0;
-  index_t rows_ = 0;                    // of the band that the following belongs to
-  std::vector<line_segment> segments_;  // phase by phase
+  row_bands bands_;
+  std::vector<line_segment> segments_;  // of the rows of a band, as what follows; phase by phase
   std::vector<block> blocks_;
   std::vector<output_run> runs_;  // of all blocks
   std::vector<cache_line> ones_;  // weights of sum_activations, if there are zero points

@@ -139,13 +139,17 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
         }
         continue;
       }
-      const auto pixel = static_cast<std::size_t>(l.channels);
-      for (index_t j = 0; j < columns.size(); ++j, to += l.channels) {
-        const std::int8_t* const at = from + j * x.stride(3);
-        if (x.stride(1) == 1) {
-          std::memcpy(to, at, pixel);
-        } else {
-          for (index_t c = 0; c < l.channels; ++c) to[c] = at[c * x.stride(1)];
+      const bool last = x.stride(1) == 1;  // channels
+      if (last && x.stride(3) == l.channels) {
+        std::memcpy(to, from, static_cast<std::size_t>(columns.size() * l.channels));
+      } else {
+        for (index_t j = 0; j < columns.size(); ++j, to += l.channels) {
+          const std::int8_t* const at = from + j * x.stride(3);
+          if (last) {
+            copy_run(to, at, static_cast<std::size_t>(l.channels));
+          } else {
+            for (index_t c = 0; c < l.channels; ++c) to[c] = at[c * x.stride(1)];
+          }
         }
       }
       if (flip) flip_signs<A>(out + columns.begin * l.channels, columns.size() * l.channels);
@@ -169,32 +173,39 @@ std::vector<std::int32_t> line_sums(const line_geometry& l, const lut_matrix& w)
   static_assert(panel_bias(A{}) != 0, "panel_dot takes unsigned bytes, and weights as they are");
   std::vector<std::int32_t> sums(static_cast<std::size_t>(w.strips() * tile_rows));
   for (index_t row = 0; row < w.strips() * tile_rows; row += tile_rows) {
-    auto sum = splat_ints(0, A{});
+    constexpr index_t size = simd::vector_size<A>;
+    simd::ints_of<A> sum[4];  // one alone would wait for itself
+    for (auto& s : sum) s = splat_ints(0, A{});
     l.each_segment([&](index_t, index_t, index_t weights) {
       const std::int8_t* const from = w.line_tiles(row) + weights;
-      for (index_t at = 0; at < l.parts * tile_bytes; at += simd::vector_size<A>) {
-        sum = panel_dot(sum, splat_bytes(1, A{}), load_bytes(from + at, A{}), A{});
+      for (index_t at = 0; at < l.parts * tile_bytes; at += 4 * size) {
+        simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+          sum[i] =
+              panel_dot(sum[i], splat_bytes(1, A{}), load_bytes(from + at + i * size, A{}), A{});
+        });
       }
     });
-    store_ints(sums.data() + row, sum, A{});
+    store_ints(sums.data() + row, add(add(sum[0], sum[1], A{}), add(sum[2], sum[3], A{}), A{}),
+               A{});
   }
   return sums;
 }
 
-// sums[position][row] = products of the 64 positions at x by Strips strips, rows of Strips * tile_rows elements.
-// between() is called Strips times, while the last products are made: for other work that stores, behind which tiles
-// would be loaded later.
+// sums[position][row] = products of the first `positions` of 64 at x by Strips strips, rows of Strips * tile_rows
+// elements; of some more, while these share tiles. between() is called up to Strips times, while the last products are
+// made: for other work that stores, behind which tiles would be loaded later.
 template <class A, int Strips, class Between>
 [[gnu::always_inline]] inline void multiply_lines(const std::int8_t* x, const line_geometry& l,
                                                   std::span<const line_segment> segments,
                                                   const std::int8_t* weights, index_t strip_bytes,
-                                                  std::int32_t* sums, Between&& between) {
+                                                  index_t positions, std::int32_t* sums,
+                                                  Between&& between) {
   using simd::tile_dot, simd::tile_load, simd::tile_store, simd::tile_zero;
   constexpr int together = 4 / Strips,
                 inputs = 4 - Strips;  // tiles of positions, those loaded at once
   constexpr index_t stride = Strips * tile_rows;
   const index_t next = l.position_bytes, parts = l.parts;
-  for (int first = 0; first < 4; first += together) {
+  for (int first = 0; first * tile_rows < positions; first += together) {
     simd::unroll<4>([&](auto i) __attribute__((always_inline)) { tile_zero<i>(A{}); });
     for (const line_segment& segment : segments) {
       const std::int8_t* w = weights + segment.weights;

@@ -3,111 +3,149 @@
 //
 // A block is one vector of output positions (vector bytes of them). Its panel holds, for every group
 // of four taps, the activations of all positions interleaved so that one 32-bit lane has what one
-// dot product reads (simd/primitives/generic.hpp, store_panel). Weights are decoded once per call:
+// dot product reads (simd/primitives/generic.hpp, store_panel). Weights are decoded once per call, also where its phases
+// take some of them each (conv_transpose.hpp):
 //   [strip][group][panel_vectors / 4][lanes] 32-bit lanes, one per output channel of the strip.
 #pragma once
 
+#include <cstring>
 #include <lutra/runtime/lut_matrix.hpp>
 #include <lutra/simd/unroll.hpp>
+#include <memory>
 #include <span>
+#include <vector>
 
 namespace lutra::inline LUTRA_ABI {
 
 template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
 
-// Decoded weights of a matrix for panel_dot: of all taps or, of a kernel of which a call needs a part, of some.
+// Calls f(v) for all weights, a vector of bytes each: strip by strip, group by group of four taps, [row of the strip][4].
+// As the matrix stores them: weight_bias(A) too large, without zero points.
+template <class A, class F> void each_weight_vector(const lut_matrix& w, F&& f) {
+  for (index_t strip = 0; strip < w.strips(); ++strip) {
+    with_codes_of<A>(w, [&](auto codes) {
+      using Codes = decltype(codes);
+      const auto tables = Codes::template load_tables<A>(w.table(strip));
+      const std::uint8_t* in = w.weights(strip);
+      for (index_t step = 0; step < w.steps(); ++step, in += w.step_bytes(strip / panel_strips)) {
+        simd::unroll<Codes::layout.groups>(
+            [&](auto g) { f(Codes::template read<g, A>(in, tables)); });
+      }
+    });
+  }
+}
+
+// Decoded weights of a matrix, to take some of them from.
+template <class A> class byte_weights {
+ public:
+  explicit byte_weights(const lut_matrix& w)
+      : strip_bytes_(w.layout().groups * w.steps() * simd::vector_size<A>),
+        bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(
+            static_cast<std::size_t>(w.strips() * strip_bytes_))) {
+    std::uint8_t* out = bytes_.get();
+    each_weight_vector<A>(w, [&](auto v) {
+      store_bytes(out, v, A{});
+      out += simd::vector_size<A>;
+    });
+  }
+  // In the order of each_weight_vector.
+  const std::uint8_t* strip(index_t s) const noexcept { return bytes_.get() + s * strip_bytes_; }
+  // One weight, without zero point.
+  std::int8_t weight(index_t row, index_t k) const noexcept {
+    constexpr index_t lanes = simd::int_lanes<A>;
+    const std::uint8_t stored =
+        strip(row / lanes)[k / 4 * simd::vector_size<A> + row % lanes * 4 + k % 4];
+    return static_cast<std::int8_t>(stored - weight_bias(A{}));
+  }
+
+ private:
+  index_t strip_bytes_;
+  std::unique_ptr<std::uint8_t[]> bytes_;
+};
+
+// Weights of a matrix for panel_dot: of all taps or, of a kernel of which a call needs a part, of some.
 template <class A> class panel_weights {
  public:
   panel_weights() = default;
   explicit panel_weights(const lut_matrix& w) : panel_weights(w, w.layout().groups * w.steps()) {
-    std::uint8_t* out = bytes_.data();
-    for (index_t strip = 0; strip < w.strips(); ++strip, out += strip_bytes_) {
-      with_codes_of<A>(w, [&](auto codes) { decode<decltype(codes)>(w, strip, out); });
-    }
+    std::uint8_t* out = bytes_.get();
+    each_weight_vector<A>(w, [&](auto v) {
+      store_panel_weights(out, v, A{});
+      out += group_bytes;
+    });
   }
-  // In this order.
-  panel_weights(const lut_matrix& w, std::span<const index_t> taps)
+  // Of some taps, in this order.
+  panel_weights(const lut_matrix& w, const byte_weights<A>& decoded, std::span<const index_t> taps)
       : panel_weights(w, (static_cast<index_t>(taps.size()) + 3) / 4) {
-    const panel_weights all(w);
+    std::vector<place> places;
+    places.reserve(taps.size());
+    for (const index_t k : taps) places.push_back({k / 4 * simd::vector_size<A>, k % 4 * 8});
     sums_.resize(static_cast<std::size_t>(w.strips() * simd::int_lanes<A>));
     for (index_t strip = 0; strip < w.strips(); ++strip) {
-      select(all.bytes_.data() + strip * all.strip_bytes_, taps,
-             bytes_.data() + strip * strip_bytes_, sums_.data() + strip * simd::int_lanes<A>);
+      select(decoded.strip(strip), places, bytes_.get() + strip * strip_bytes_,
+             sums_.data() + strip * simd::int_lanes<A>);
     }
   }
   // Of the chosen taps' weights, without zero points.
   std::span<const std::int32_t> sums() const noexcept { return sums_; }
   // Lane of output channel `row` in group 0; the next group lies group_bytes further.
   const std::uint8_t* row(index_t row) const noexcept {
-    return bytes_.data() + offset_[static_cast<std::size_t>(row)];
-  }
-  // One weight. As int16, in pairs of the taps 0 and 2, 1 and 3 of a group, or as int8.
-  std::int8_t tap(index_t r, index_t k) const noexcept {
-    const place p(k);
-    return static_cast<std::int8_t>(row(r)[p.byte + p.shift / 8]);
+    return bytes_.get() + offset_[static_cast<std::size_t>(row)];
   }
   static constexpr index_t group_bytes = group_vectors<A> / 4 * simd::vector_size<A>;
 
  private:
-  // Of a tap: its lanes begin at byte `byte` of a strip, its bits of a lane at `shift`.
+  // Of a tap among decoded weights: the vector of its group, and its bits in a lane of that.
   struct place {
-    index_t byte;
-    int shift;
-    explicit place(index_t k) noexcept
-        : byte(k / 4 * group_bytes + k % parts * simd::vector_size<A>),
-          shift(static_cast<int>(k % 4 / parts) * bits) {}
+    index_t byte, shift;
   };
-  static constexpr index_t parts = group_vectors<A> / 4;
-  static constexpr int bits = 8 * static_cast<int>(parts);
+  typedef std::uint32_t lane_vector __attribute__((vector_size(simd::vector_size<A>)));
 
-  panel_weights(const lut_matrix& w, index_t groups) : strip_bytes_(groups * group_bytes) {
+  panel_weights(const lut_matrix& w, index_t groups)
+      : strip_bytes_(groups * group_bytes),
+        bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(
+            static_cast<std::size_t>(w.strips() * strip_bytes_))) {
     constexpr index_t lanes = simd::int_lanes<A>;
+    offset_.reserve(static_cast<std::size_t>(w.rows()));
     for (index_t row = 0; row < w.rows(); ++row) {
       offset_.push_back(strip_bytes_ == 0 ? 0 : row / lanes * strip_bytes_ + row % lanes * 4);
     }
-    bytes_.resize(static_cast<std::size_t>(w.strips() * strip_bytes_));
-  }
-  template <class Codes> static void decode(const lut_matrix& w, index_t strip, std::uint8_t* out) {
-    const auto tables = Codes::template load_tables<A>(w.table(strip));
-    const std::uint8_t* in = w.weights(strip);
-    for (index_t step = 0; step < w.steps(); ++step, in += w.step_bytes(strip / panel_strips)) {
-      simd::unroll<Codes::layout.groups>([&](auto g) {
-        store_panel_weights(out, Codes::template read<g, A>(in, tables), A{});
-        out += group_bytes;
-      });
-    }
   }
 
-  typedef std::int32_t lane_vector __attribute__((vector_size(simd::vector_size<A>)));
-
-  // One strip.
-  static void select(const std::uint8_t* from, std::span<const index_t> taps, std::uint8_t* to,
+  // One strip. Sums are those of bytes that are 128 too large, two halves of a lane apart; they fit for 128 groups.
+  static void select(const std::uint8_t* from, std::span<const place> taps, std::uint8_t* to,
                      std::int32_t* sums) {
-    constexpr int in_lane = 4 / static_cast<int>(parts), rest = 32 - bits;
-    const auto count = static_cast<index_t>(taps.size());
-    lane_vector sum{};
-    for (index_t first = 0; first < count; first += 4) {
-      for (index_t part = 0; part < parts; ++part, to += sizeof(lane_vector)) {
-        lane_vector lanes{};
-        for (int i = 0; i < in_lane; ++i) {
-          const index_t k = first + part + i * parts;
-          if (k >= count) break;
-          const place in(taps[static_cast<std::size_t>(k)]);
-          lane_vector x;
-          std::memcpy(&x, from + in.byte, sizeof x);
-          lanes |= (x >> in.shift & ((1 << bits) - 1)) << i * bits;
-          sum += x << (rest - in.shift) >> rest;  // with its sign
+    constexpr std::uint32_t halves = 0x00ff00ff, sign = 0x80808080,
+                            zero = weight_bias(A{}) != 0 ? 128 : 0;
+    lane_vector sum{}, some{};
+    index_t groups = 0;
+    for (std::size_t first = 0; first < taps.size(); first += 4, to += group_bytes) {
+      lane_vector lanes{};
+      for (std::size_t i = 0; i < 4; ++i) {
+        if (first + i >= taps.size()) {
+          lanes |= zero << 8 * i;
+          continue;
         }
-        std::memcpy(to, &lanes, sizeof lanes);
+        lane_vector x;
+        std::memcpy(&x, from + taps[first + i].byte, sizeof x);
+        lanes |= (x >> static_cast<int>(taps[first + i].shift) & 255U) << static_cast<int>(8 * i);
       }
+      const lane_vector large = zero != 0 ? lanes : lanes ^ sign;
+      some += (large & halves) + (large >> 8 & halves);
+      if (++groups % 128 == 0 || first + 4 >= taps.size()) {
+        sum += (some & 0xffffU) + (some >> 16);
+        some = lane_vector{};
+      }
+      store_panel_weights(to, load_bytes(&lanes, A{}), A{});
     }
+    sum -= static_cast<std::uint32_t>(groups * 4 * 128);
     std::memcpy(sums, &sum, sizeof sum);
   }
 
   index_t strip_bytes_ = 0;
   // By row. Dividing on the way costs a tenth of a shallow convolution.
   std::vector<index_t> offset_;
-  std::vector<std::uint8_t> bytes_;
+  std::unique_ptr<std::uint8_t[]> bytes_;
   std::vector<std::int32_t> sums_;  // of chosen taps
 };
 

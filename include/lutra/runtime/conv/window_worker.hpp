@@ -13,21 +13,21 @@ template <class A, class Epilogue, class Out> class window_worker {
  public:
   explicit window_worker(const conv_job<A, Epilogue, Out>& job)
       : job_(job), slice_(job.slices.front()), output_(job.epilogue, job.out) {
-    if (!slice_.zero_point.empty()) ones_ = window_weights<A>::ones(job.windows);
+    if (!slice_.zero_point.empty()) ones_ = window_weights<A>::ones(job.plan.windows);
   }
 
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
-    const plane_geometry& g = job_.geometry;
+    const plane_geometry& g = job_.plan.geometry;
     const index_t around = g.size(0), of_row = g.size(1) - around;
     const index_t finished = g.width * index_t{sizeof(Out)};
-    for_each_band(rows, around, of_row + finished, [&](index_t first, index_t count) {
-      find_offsets(count);
+    const auto prepare = [&](index_t count) { find_offsets(count); };
+    bands_.each(rows, around, of_row + finished, prepare, [&](index_t first, index_t count) {
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes_.data());
       // Bytes become int8, and those with the bias of the panel uint8.
       if (job_.flip != (panel_bias(A{}) != 0)) flip_signs<A>(planes_.data(), g.size(count));
-      for (index_t i = 0; i < job_.channels_per_group; ++i) {
-        const index_t row = group * job_.channels_per_group + i;
+      for (index_t i = 0; i < job_.plan.channels; ++i) {
+        const index_t row = group * job_.plan.channels + i;
         finish_channel(row, count * g.width);
         output_.scatter(runs_, finished_.data(),
                         output_.row(n, first) + row * output_.channel_stride());
@@ -40,13 +40,11 @@ template <class A, class Epilogue, class Out> class window_worker {
 
   // What depends on the rows of a band alone; and memory for it, with what is read and written behind its end.
   void find_offsets(index_t count) {
-    if (rows_ == count) return;
-    rows_ = count;
-    const plane_geometry& g = job_.geometry;
+    const plane_geometry& g = job_.plan.geometry;
     const index_t phases = g.row_phases, positions = count * g.width;
     offsets_.clear();
     for (index_t phase = 0; phase < phases; ++phase) {
-      job_.windows.add_offsets(g, count, phase, offsets_);
+      job_.plan.windows.add_offsets(g, count, phase, offsets_);
     }
     runs_.clear();
     output_.add_runs(0, positions / phases, g.width / phases, runs_);
@@ -59,7 +57,7 @@ template <class A, class Epilogue, class Out> class window_worker {
 
   void finish_channel(index_t row, index_t positions) {
     if constexpr (std::is_same_v<Epilogue, requantize>) {
-      if (job_.geometry.row_phases == 2) return finish_channel_of<2>(row, positions);
+      if (job_.plan.geometry.row_phases == 2) return finish_channel_of<2>(row, positions);
     }
     finish_channel_of<1>(row, positions);
   }
@@ -99,9 +97,9 @@ template <class A, class Epilogue, class Out> class window_worker {
   const conv_job<A, Epilogue, Out>& job_;
   const conv_slice<A>& slice_;  // the only one
   conv_output<A, Epilogue, Out> output_;
-  window_weights<A> ones_;        // if there are zero points
-  index_t rows_ = 0;              // of the band that the following belongs to
-  std::vector<index_t> offsets_;  // of groups, phase by phase
+  window_weights<A> ones_;  // if there are zero points
+  row_bands bands_;
+  std::vector<index_t> offsets_;  // of the rows of a band: of groups, phase by phase
   std::vector<output_run> runs_;
   std::vector<std::int8_t> planes_;
   std::vector<Out> finished_;  // of one channel

@@ -76,11 +76,14 @@ template <class A> class window_weights {
   static constexpr index_t group_bytes = group_vectors<A>;
 
   window_weights() = default;
-  window_weights(const panel_weights<A>& decoded, index_t rows, const window_groups& groups)
+  // taps: of the matrix, those of the groups.
+  window_weights(const byte_weights<A>& decoded, index_t rows, const window_groups& groups,
+                 std::span<const index_t> taps)
       : row_bytes_(groups.size() * group_bytes),
         bytes_(static_cast<std::size_t>(rows * row_bytes_)) {
     groups.each_tap([&](index_t group, index_t k, index_t j) {
-      for (index_t r = 0; r < rows; ++r) put(r, group, j, decoded.tap(r, k));
+      const index_t tap = taps[static_cast<std::size_t>(k)];
+      for (index_t r = 0; r < rows; ++r) put(r, group, j, decoded.weight(r, tap));
     });
   }
   // One row of weights 1, for sums of activations.

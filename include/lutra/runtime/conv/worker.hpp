@@ -21,36 +21,36 @@ template <class A, class Epilogue, class Out> class conv_worker {
   explicit conv_worker(const conv_job<A, Epilogue, Out>& job)
       : job_(job),
         groups_(job.slices.back().first_group + job.slices.back().groups()),
-        in_tiles_(job.products == conv_products::tiles),
+        in_tiles_(job.plan.products == conv_products::tiles),
         output_(job.epilogue, job.out) {
     // Tiles read on to the end of the last part: there weights are zeros.
     const index_t behind = in_tiles_ ? tile_depth / 4 * group_vectors<A> * size : 0;
     // One line more: there is an address also where nothing is summed (depth 0).
-    panel_.resize(static_cast<std::size_t>(1 + (job.geometry.row_phases * panel_bytes() + behind) /
-                                                   index_t{sizeof(cache_line)}));
+    panel_.resize(static_cast<std::size_t>(
+        1 + (job.plan.geometry.row_phases * panel_bytes() + behind) / index_t{sizeof(cache_line)}));
     finished_.resize(static_cast<std::size_t>((in_tiles_ ? 2 * tile_rows : together) * size));
     const auto exact = [](const conv_slice<A>& slice) { return slice.zero_point.empty(); };
     if (std::all_of(job.slices.begin(), job.slices.end(), exact)) return;
     activation_sums_.resize(
-        static_cast<std::size_t>(job.geometry.row_phases * slice_count() * size));
+        static_cast<std::size_t>(job.plan.geometry.row_phases * slice_count() * size));
     ones_.resize(static_cast<std::size_t>(groups_ * panel_weights<A>::group_bytes + 4));
     for (std::size_t i = 0; i < ones_.size(); ++i) ones_[i] = group_vectors<A> == 4 || i % 2 == 0;
   }
 
   // Rows `rows` of the output channels of `group` for image n.
   void run(index_t n, index_t group, index_range rows) {
-    const plane_geometry& g = job_.geometry;
+    const plane_geometry& g = job_.plan.geometry;
     const tiles_in_use<A> in_use(in_tiles_);
     if constexpr (has_tiles(A{})) {
       if (in_tiles_) configure_tiles(simd::tile_shapes{}, A{});
     }
     const index_t around = g.size(0);
-    for_each_band(rows, around, g.size(1) - around, [&](index_t first, index_t count) {
+    const auto prepare = [&](index_t count) { find_taps(count); };
+    bands_.each(rows, around, g.size(1) - around, prepare, [&](index_t first, index_t count) {
       const auto bytes = static_cast<std::size_t>(g.size(count) + 2 * size);
       if (planes_.size() < bytes) planes_.resize(bytes);
       std::int8_t* planes = planes_.data() + size;  // load_runs reads before and behind them
       fill_planes(g, job_.x, n, group * g.channels, first, count, job_.pad, planes);
-      find_taps(count);
       const index_t positions = count * g.output_columns;
       const index_t lanes = std::min(size, positions);
       for (index_t at = 0; at < positions; at += size) {
@@ -102,19 +102,17 @@ template <class A, class Epilogue, class Out> class conv_worker {
     }
   }
   void find_taps(index_t count) {
-    if (taps_of_ == count) return;
     taps_.clear();
-    for (index_t phase = 0; phase < job_.geometry.row_phases; ++phase) {
-      const std::vector<index_t> taps = job_.geometry.taps(count, phase);
+    for (index_t phase = 0; phase < job_.plan.geometry.row_phases; ++phase) {
+      const std::vector<index_t> taps = job_.plan.geometry.taps(count, phase);
       taps_.insert(taps_.end(), taps.begin(), taps.end());
     }
-    taps_of_ = count;
   }
 
   void run_block(const block& b, index_t group) {
     if (!activation_sums_.empty()) sum_activations();
     if constexpr (std::is_same_v<Epilogue, requantize>) {
-      if (job_.geometry.row_phases == 2) return run_group<2>(b, group);
+      if (job_.plan.geometry.row_phases == 2) return run_group<2>(b, group);
     }
     run_group<1>(b, group);
   }
@@ -123,7 +121,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   template <int Phases> void run_group(const block& b, index_t group) {
     const index_t channel = output_.channel_stride();
     output_runs_.clear();
-    output_.add_runs(b.begin, b.count, job_.out.extent(3), output_runs_);
+    output_.add_runs(b.begin, b.count, job_.plan.geometry.output_columns / Phases, output_runs_);
     const bool in_place = output_.in_place(output_runs_, size / Phases);
     Out* const to = output_.row(b.n, b.first);
     const auto run_channels_to = [&](auto most, index_t row, index_t count, Out* first,
@@ -144,8 +142,8 @@ template <class A, class Epilogue, class Out> class conv_worker {
         }
       }
     };
-    index_t row = group * job_.channels_per_group;
-    const index_t end = row + job_.channels_per_group;
+    index_t row = group * job_.plan.channels;
+    const index_t end = row + job_.plan.channels;
     if constexpr (has_tiles(A{})) {
       constexpr int tile = tile_rows;
       for (; in_tiles_ && row + tile < end; row += 2 * tile) {
@@ -253,7 +251,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // Sum of the activations under the window of every position: one more channel, of weights 1.
   void sum_activations() {
     const std::uint8_t* weights[1] = {ones_.data()};
-    for (index_t phase = 0; phase < job_.geometry.row_phases; ++phase) {
+    for (index_t phase = 0; phase < job_.plan.geometry.row_phases; ++phase) {
       for (index_t s = 0; s < slice_count(); ++s) {
         const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
         const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * slice.depth);
@@ -275,9 +273,9 @@ template <class A, class Epilogue, class Out> class conv_worker {
   std::vector<output_run> output_runs_;
   std::vector<cache_line> panel_;
   std::vector<std::int8_t> planes_;
-  std::vector<index_t> taps_;       // phase by phase
+  row_bands bands_;
+  std::vector<index_t> taps_;       // of the rows of a band, phase by phase
   std::vector<std::uint8_t> ones_;  // weights of sum_activations, where zero points need it
-  index_t taps_of_ = 0;             // rows of the band that taps_ belong to
   std::vector<position_run> runs_;
   std::vector<Out> finished_;                  // a vector of outputs per channel
   std::vector<std::int32_t> activation_sums_;  // [phase][slice][lane], where zero points need them
