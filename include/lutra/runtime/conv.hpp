@@ -9,13 +9,15 @@
 // not overlap x, the epilogue or itself, as in gemm.hpp. An executor runs (image, group) pairs and, where these are
 // few, bands of rows of each; results do not depend on it.
 // Products are made by tiles (conv/tiles.hpp, lines.hpp) or vectors: of few channels, as depthwise, where the input lies
-// (conv/windows.hpp), else with a panel of it that all channels read (conv/panel.hpp).
+// (conv/windows.hpp, with channels last conv/channels.hpp), else with a panel of it that all channels read
+// (conv/panel.hpp).
 // Windows that spread the input over more memory than any network needs (conv/planes.hpp) raise size_overflow.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
 // partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
 
 #include <lutra/core/executor.hpp>
+#include <lutra/runtime/conv/channel_worker.hpp>
 #include <lutra/runtime/conv/line_worker.hpp>
 #include <lutra/runtime/conv/window_worker.hpp>
 #include <lutra/runtime/conv/worker.hpp>
@@ -115,8 +117,10 @@ template <class X, class Out> struct conv_phase {
   tensor_view<Out> out;
 };
 
+// side_by_side: channels of the input.
 template <class A>
-conv_products products_of(const conv_plan& p, index_t groups, std::span<const lut_matrix> slices) {
+conv_products products_of(const conv_plan& p, index_t groups, bool side_by_side,
+                          std::span<const lut_matrix> slices) {
   const index_t first_depth = p.part.depth(slices.front().depth());
   index_t depth = 0;
   for (const lut_matrix& w : slices) depth += p.part.depth(w.depth());
@@ -127,6 +131,10 @@ conv_products products_of(const conv_plan& p, index_t groups, std::span<const lu
     return by_line ? conv_products::lines : conv_products::tiles;
   }
   if (slices.size() > 1) return conv_products::panel;
+  if (side_by_side && p.geometry.channels == 1 && p.channels == 1 &&
+      channel_geometry<A>(p.geometry).pays(p.geometry, groups, plane_bytes)) {
+    return conv_products::channels;
+  }
   return p.windows.pays(p.channels) ? conv_products::windows : conv_products::panel;
 }
 template <class A, class X, class Out, palette_matrix W>
@@ -139,7 +147,7 @@ conv_plan plan_of(const W& w, const convolution& c, const conv_phase<X, Out>& ph
   const line_geometry lines(geometry, slices_of(w).front().lines(), phase.part);
   window_groups windows(geometry);
   conv_plan p{phase.part, std::move(geometry), lines, std::move(windows), w.rows() / c.groups};
-  p.products = products_of<A>(p, c.groups, slices_of(w));
+  p.products = products_of<A>(p, c.groups, phase.x.stride(1) == 1, slices_of(w));
   if (p.products == conv_products::windows) {
     p.geometry.width += p.geometry.width % side;  // pairs of columns
   }
@@ -152,7 +160,8 @@ conv_plan plan_of(const W& w, const convolution& c, const conv_phase<X, Out>& ph
   return p;
 }
 
-// Pieces of work of a job: the bands of all (image, group) pairs.
+// Pieces of work of a job: the bands of all pairs of an image and what a worker runs at once: a group, or channels of
+// as many groups as a vector holds.
 struct conv_pieces {
   index_t groups, rows, band, bands, count;
 };
@@ -169,6 +178,9 @@ void run_pieces(const conv_job<A, Epilogue, Out>& job, const conv_pieces& p, ind
     if (job.plan.products == conv_products::lines) {
       return run(line_worker<A, Epilogue, Out>(job));
     }
+  }
+  if (job.plan.products == conv_products::channels) {
+    return run(channel_worker<A, Epilogue, Out>(job));
   }
   if (job.plan.products == conv_products::windows) {
     return run(window_worker<A, Epilogue, Out>(job));
@@ -192,11 +204,14 @@ void convolve(const E& ex, const W& w, const convolution& c,
     jobs.emplace_back(plan_of<A>(w, c, phase), phase.x, phase.out, c.padding_value, epilogue,
                       slices_of(w), decoded);
     const conv_plan& plan = jobs.back().plan;
-    const index_t pairs = phase.out.extent(0) * c.groups, rows = phase.out.extent(2);
+    const index_t groups = plan.products == conv_products::channels
+                               ? (c.groups + simd::vector_size<A> - 1) / simd::vector_size<A>
+                               : c.groups;
+    const index_t pairs = phase.out.extent(0) * groups, rows = phase.out.extent(2);
     const index_t band = rows_of_band<A>(plan.geometry.output_columns, rows,
                                          pairs * static_cast<index_t>(phases.size()));
     const index_t bands = (rows + band - 1) / band;
-    pieces.push_back({c.groups, rows, band, bands, pairs * bands});
+    pieces.push_back({groups, rows, band, bands, pairs * bands});
     all += pairs * bands;
   }
   // A shard is a part of the pieces, and what is serial has one. In it, a worker per phase keeps its buffers.

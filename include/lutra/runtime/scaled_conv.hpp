@@ -30,6 +30,14 @@ template <product_output Output> struct scaled_sums {
   void write(index_t row, const float* sums, index_t n, Out* out) const {
     write_outputs<A>(output, {row, true}, sums, x_scale, n, out, 1);
   }
+  // n output channels from `row` on at one position, of one slice; raw and scale are read in whole registers.
+  template <class A, class Out>
+  void write_rows(index_t row, const std::int32_t* raw, const float* scale, index_t n,
+                  Out* out) const {
+    alignas(64) float sums[static_cast<std::size_t>(simd::vector_size<A>)] = {};
+    add_scaled<A>(raw, scale, n, sums);
+    write_outputs<A>(output, {row}, sums, x_scale, n, out, 1);
+  }
 };
 template <product_output Output, class Out>
 void check_epilogue(const scaled_sums<Output>& e, index_t rows, const tensor_view<Out>& out,

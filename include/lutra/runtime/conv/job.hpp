@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <lutra/runtime/conv/channels.hpp>
 #include <lutra/runtime/conv/kernel_part.hpp>
 #include <lutra/runtime/conv/panel.hpp>
 #include <lutra/runtime/conv/planes.hpp>
@@ -19,10 +20,11 @@ inline constexpr index_t plane_bytes = 256 * 1024;
 
 // What makes the products of a call.
 enum class conv_products {
-  panel,    // panel.hpp
-  tiles,    // tiles.hpp, of a panel
-  lines,    // lines.hpp
-  windows,  // windows.hpp
+  panel,     // panel.hpp
+  tiles,     // tiles.hpp, of a panel
+  lines,     // lines.hpp
+  windows,   // windows.hpp
+  channels,  // channels.hpp
 };
 
 // How they are made. Taps that the kernel has and the call has not meet the padding.
@@ -63,6 +65,7 @@ template <class A> struct conv_slice {
   panel_weights<A> weights;  // each as the products need it, or empty
   tile_weights<A> tiles;
   window_weights<A> windows;
+  channel_weights<A> channels;
   const lut_matrix& matrix;
   std::vector<std::int32_t> start;       // row sums, bias, missing taps, minus what panel_bias adds
   std::vector<std::int32_t> zero_point;  // empty when all are 0
@@ -106,10 +109,15 @@ template <class A> struct conv_slice {
         return sums;
       }
     }
-    if (plan.products == conv_products::windows) {
+    if (plan.products == conv_products::windows || plan.products == conv_products::channels) {
       if (depth == 0) return std::vector<std::int32_t>(static_cast<std::size_t>(matrix.rows()));
       const std::vector<index_t> taps = plan.part.taps(matrix.depth());
-      windows = window_weights<A>(decoded(), matrix.rows(), plan.windows, taps);
+      if (plan.products == conv_products::windows) {
+        windows = window_weights<A>(decoded(), matrix.rows(), plan.windows, taps);
+      } else {
+        const channel_geometry<A> g(plan.geometry);
+        channels = channel_weights<A>(decoded(), matrix.rows(), g, taps);
+      }
       for (index_t row = 0; summed && row < matrix.rows(); ++row) {
         std::int32_t sum = 0;
         for (const index_t k : taps) sum += decoded().weight(row, k);

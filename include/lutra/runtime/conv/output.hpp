@@ -94,13 +94,20 @@ template <class A, class Epilogue, class Out> class conv_output {
   }
   // The same, of requantize, as a vector.
   template <int Phases>
-  [[gnu::always_inline]] simd::bytes_of<A> bytes(index_t row, simd::ints_of<A> (&sum)[4]) const {
+  [[gnu::always_inline]] simd::bytes_of<A> bytes(index_t row,
+                                                 const simd::ints_of<A> (&sum)[4]) const {
     simd::floats_of<A> y[4];
     scale(row, sum, y);
+    return rounded<Phases>(y);
+  }
+  // Of sums that are scaled.
+  template <int Phases>
+  [[gnu::always_inline]] simd::bytes_of<A> rounded(const simd::floats_of<A> (&y)[4]) const {
+    simd::ints_of<A> q[4];
     simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-      sum[v] = round(y[v], rounding_.highest, A{});
+      q[v] = round(y[v], rounding_.highest, A{});
     });
-    auto b = narrow(sum, rounding_.limits, A{});
+    auto b = narrow(q, rounding_.limits, A{});
     if constexpr (Phases == 2) b = max(even_bytes(b, b, A{}), odd_bytes(b, b, A{}), A{});
     if constexpr (std::is_unsigned_v<Out>) b = flip_sign(b, A{});
     return b;

@@ -54,6 +54,15 @@ template <class A> void add_scaled(const std::int32_t* raw, float scale, index_t
   }
 }
 
+// Where each has a scale of its own: sums[i] += float(raw[i]) * scale[i], n of them and the rest of a register.
+template <class A>
+void add_scaled(const std::int32_t* raw, const float* scale, index_t n, float* sums) {
+  for (index_t i = 0; i < n; i += simd::int_lanes<A>) {
+    const auto part = scaled(load_ints(raw + i, A{}), load_floats(scale + i, A{}), A{});
+    store_floats(sums + i, add_floats(load_floats(sums + i, A{}), part, A{}), A{});
+  }
+}
+
 // One product; immutable while it runs. x [rows of x * Digits, depth] int8, or uint8 that are 128 too large.
 template <class A, int Digits, product_output Output, class Out> class float_product {
  public:

@@ -206,6 +206,17 @@ template <class Bytes, class A>
                                                       std::array<std::int8_t, 4> w, portable) {
   return dot(sum, x, w, any_weight{}, portable{});
 }
+// Every level takes a vector of stored panel weights, a group per lane, in place of one for all lanes.
+[[gnu::always_inline]] inline portable_ints panel_dot(portable_ints sum, portable_bytes x,
+                                                      portable_bytes w, portable) {
+  portable_ints products;
+  for (std::size_t i = 0; i < 4; ++i) {
+    products.lane[i] = x.lane[4 * i] * w.lane[4 * i] + x.lane[4 * i + 1] * w.lane[4 * i + 1] +
+                       x.lane[4 * i + 2] * w.lane[4 * i + 2] +
+                       x.lane[4 * i + 3] * w.lane[4 * i + 3];
+  }
+  return add(sum, products, portable{});
+}
 
 // What panel_dot reads for four taps whose inputs lie side by side: store_panel of the vectors at p, p + 1, p + 2 and
 // p + 3. The bytes at p have panel_bias added; up to 12 behind the vector at p are read. A level with panel_bias has
