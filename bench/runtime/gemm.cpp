@@ -59,22 +59,32 @@ void palette_floats(benchmark::State& state, const shape& s, index_t m, index_t 
   state.SetBytesProcessed(state.iterations() * w.bytes());
 }
 
+// channels_last: of input and output in memory, as oneDNN has them.
 void palette_conv(benchmark::State& state, const shape& image, const shape& weight, index_t pad,
-                  index_t groups = 1) {
+                  index_t groups = 1, bool channels_last = false) {
   const packed_palette& p = normal_palette(weight, 4);
   const lut_matrix w = make_lut_matrix(p);
-  const auto x = random_activations(image);
+  const auto memory = random_activations(image);
+  const auto laid_out = [&](auto& t, const shape& s) {
+    const std::array<index_t, 4> last{s[1] * s[2] * s[3], 1, s[3] * s[1], s[1]};
+    using T = std::remove_reference_t<decltype(*t.data())>;
+    return channels_last ? tensor_view<T>(t.data(), s, last) : tensor_view<T>(t.data(), s);
+  };
+  const auto x = laid_out(memory, image);
   const conv2d_options o{.window = window2d::symmetric({1, 1}, {pad, pad}), .groups = groups};
-  tensor<std::int32_t> sums(image.with(1, weight[0])), expected(sums.extents());
-  conv2d(w, x, o, sums);
+  const shape result = image.with(1, weight[0]);
+  tensor<std::int32_t> sums(result), expected(result);
+  const auto sums_view = laid_out(sums, result);
+  conv2d(w, x, o, sums_view);
   const auto integers = reference::integer_weights(p);
-  reference::conv2d<std::int8_t>(view(integers), view(x), o.window, groups, 0, view(expected));
-  if (!(sums == expected)) state.SkipWithError("wrong answer");
+  reference::conv2d<std::int8_t>(view(integers), x, o.window, groups, 0, view(expected));
+  if (!(tensor<std::int32_t>::copy_of(sums_view) == expected)) state.SkipWithError("wrong answer");
   const auto rows = static_cast<std::size_t>(weight[0]);
   const requantize e{std::vector<float>(rows, 1e-4F), std::vector<std::int32_t>(rows, 100), 0, 0};
-  tensor<std::int8_t> out(sums.extents());
+  tensor<std::int8_t> out(result);
+  const auto out_view = laid_out(out, result);
   for (auto _ : state) {
-    conv2d(w, x, o, e, out);
+    conv2d(w, x, o, e, out_view);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -282,12 +292,20 @@ std::string peers(const std::string& what) {
     palette_conv(state, {1, 64, 56, 56}, {64, 64, 3, 3}, 1);
     state.SetLabel("vs roof/dpbusd roof/amx_dot peer/onednn/s8/conv2d/56x56x64x64/3x3");
   });
+  add_benchmark("conv2d/p4a8/56x56x64x64/3x3/channels_last", [](benchmark::State& state) {
+    palette_conv(state, {1, 64, 56, 56}, {64, 64, 3, 3}, 1, 1, true);
+    state.SetLabel("vs roof/dpbusd roof/amx_dot peer/onednn/s8/conv2d/56x56x64x64/3x3");
+  });
   add_benchmark("conv2d/p4a8/28x28x1x32/3x3", [](benchmark::State& state) {
     palette_conv(state, {16, 1, 28, 28}, {32, 1, 3, 3}, 1);
     state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv2d/28x28x1x32/3x3");
   });
   add_benchmark("conv2d/p4a8/56x56x128/3x3/depthwise", [](benchmark::State& state) {
     palette_conv(state, {1, 128, 56, 56}, {128, 1, 3, 3}, 1, 128);
+    state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv2d/56x56x128/3x3/depthwise");
+  });
+  add_benchmark("conv2d/p4a8/56x56x128/3x3/depthwise/channels_last", [](benchmark::State& state) {
+    palette_conv(state, {1, 128, 56, 56}, {128, 1, 3, 3}, 1, 128, true);
     state.SetLabel("vs roof/dpbusd peer/onednn/s8/conv2d/56x56x128/3x3/depthwise");
   });
   add_benchmark("conv_transpose2d/p4a8/28x28x64x64/4x4/stride:2", [](benchmark::State& state) {

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // As worker.hpp, but the planes of a band are lines (lines.hpp), and a block is 64 positions of these, gaps included.
-// The products of up to 32 channels by a block are made, the sums of those before are finished: brought into the order
-// of positions, four channels at a time, and stored.
+// While the products of up to 32 channels by a block are made, the sums of those before are finished: brought into the
+// order of positions, four channels at a time, and stored. Where the output has channels last, too, sums lie as it does,
+// and all channels of some positions are stored at a time.
 #pragma once
 
 #include <lutra/runtime/conv/output.hpp>
@@ -17,6 +18,8 @@ template <class A, class Epilogue, class Out> class line_worker {
       : job_(job),
         slice_(job.slices.front()),
         output_(job.epilogue, job.out),
+        last_(phases() == 1 && output_.channel_stride() == 1 && slice_.zero_point.empty() &&
+              job.plan.channels % tile_rows == 0),
         sums_(static_cast<std::size_t>(2 * phases())) {
     if (!slice_.zero_point.empty()) ones_ = line_ones(job.plan.lines.layout);
   }
@@ -41,7 +44,7 @@ template <class A, class Epilogue, class Out> class line_worker {
         multiply_band<2>(row, std::min(2 * tile_rows, end - row));
       }
       if (row < end) multiply_band<1>(row, end - row);
-      while (unfinished_.count > 0) finish_four();
+      finish_all();
     });
   }
 
@@ -62,8 +65,10 @@ template <class A, class Epilogue, class Out> class line_worker {
   struct alignas(64) strip_sums {
     std::int32_t of[2 * tile_rows * size];
   };
-  // The channels [row, row + count), whose sums are sums[.. + position * stride], of each phase.
+  // The channels [row, row + count), whose sums are sums[.. + position * stride], of each phase: `tasks` times four
+  // channels from row on or, with channels last, some positions from `first` on.
   struct unfinished {
+    index_t tasks = 0;
     const block* of = nullptr;
     const std::int32_t* activations = nullptr;  // with zero points: their sums, phase by phase
     const strip_sums* sums = nullptr;
@@ -115,7 +120,14 @@ template <class A, class Epilogue, class Out> class line_worker {
     for (const block& b : blocks_) {
       multiply_block<Strips>(x, std::min(size, positions), row);
       positions -= size;
-      unfinished_ = {&b, activations, &sums_[turn_], 0, Strips * tile_rows, row, count};
+      unfinished_ = {last_ ? size / positions_of_task(count) : (count + 3) / 4,
+                     &b,
+                     activations,
+                     &sums_[turn_],
+                     0,
+                     Strips * tile_rows,
+                     row,
+                     count};
       x += size * job_.plan.lines.position_bytes;
       if (!activation_sums_.empty()) activations += size * phases();
     }
@@ -123,16 +135,16 @@ template <class A, class Epilogue, class Out> class line_worker {
   template <int Strips> void multiply_block(const std::int8_t* x, index_t positions, index_t row) {
     const line_geometry& l = job_.plan.lines;
     turn_ = static_cast<std::size_t>(phases()) - turn_;
-    const index_t steps = phases() * Strips, tasks = (unfinished_.count + 3) / 4;
+    const index_t steps = phases() * Strips, tasks = unfinished_.tasks;
     index_t due = 0;  // of tasks, times steps
     for (index_t phase = 0; phase < phases(); ++phase) {
       multiply_lines<A, Strips>(x, l, segments(phase), slice_.matrix.line_tiles(row),
                                 l.layout.strip_bytes(), positions,
                                 sums_[turn_ + static_cast<std::size_t>(phase)].of, [&] {
-                                  for (due += tasks; due >= steps; due -= steps) finish_four();
+                                  for (due += tasks; due >= steps; due -= steps) finish_task();
                                 });
     }
-    while (unfinished_.count > 0) finish_four();  // what a short block left
+    finish_all();  // what a short block left
   }
 
   // Sums of the activations under the window of every position of the band: a strip of weights 1.
@@ -153,7 +165,12 @@ template <class A, class Epilogue, class Out> class line_worker {
     }
   }
 
-  void finish_four() {
+  void finish_all() {
+    while (unfinished_.tasks > 0) finish_task();
+  }
+  void finish_task() {
+    --unfinished_.tasks;
+    if (last_) return finish_positions();
     if constexpr (std::is_same_v<Epilogue, requantize>) {
       if (phases() == 2) return finish<2>();
     }
@@ -212,11 +229,46 @@ template <class A, class Epilogue, class Out> class line_worker {
     });
     u.first += 4;
     u.row += 4;
-    u.count = std::max<index_t>(u.count - 4, 0);
+    u.count -= 4;
   }
+
+  // As many outputs as four channels of a block have.
+  static constexpr index_t positions_of_task(index_t channels) noexcept {
+    return 4 * size / channels;
+  }
+  [[gnu::noinline]] void finish_positions() {
+    unfinished& u = unfinished_;
+    const index_t end = u.first + positions_of_task(u.count);
+    for (const output_run& run : runs_of(*u.of)) {
+      const index_t from = std::max(u.first, run.from);
+      for (index_t p = from; p < std::min(end, run.from + run.count); ++p) {
+        finish_position(u.sums->of + p * u.stride,
+                        band_.to + run.to + (p - run.from) * output_.column_stride() + u.row);
+      }
+    }
+    u.first = end;
+  }
+  [[gnu::always_inline]] void finish_position(const std::int32_t* sums, Out* to) const {
+    const index_t row = unfinished_.row, count = unfinished_.count;
+    [[maybe_unused]] alignas(64) std::int32_t raw[2 * tile_rows];
+    for (index_t c = 0; c < count; c += tile_rows) {
+      const auto sum =
+          add(load_ints(sums + c, A{}), load_ints(slice_.start.data() + row + c, A{}), A{});
+      if constexpr (slice_epilogue<Epilogue>) {
+        store_ints(raw + c, sum, A{});
+      } else {
+        output_.store_channels(to + c, row + c, sum);
+      }
+    }
+    if constexpr (slice_epilogue<Epilogue>) {
+      job_.epilogue.template write_rows<A>(row, raw, slice_.matrix.row_scales() + row, count, to);
+    }
+  }
+
   const conv_job<A, Epilogue, Out>& job_;
   const conv_slice<A>& slice_;  // the only one
   conv_output<A, Epilogue, Out> output_;
+  bool last_;  // channels of the output, as sums lie
   std::unique_ptr<cache_line[]> lines_;
   std::size_t reserved_ = 0;
   row_bands bands_;

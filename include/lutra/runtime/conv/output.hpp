@@ -100,6 +100,24 @@ template <class A, class Epilogue, class Out> class conv_output {
     scale(row, sum, y);
     return rounded<Phases>(y);
   }
+  // The epilogue of a register of channels from `row` on, which lie side by side.
+  [[gnu::always_inline]] void store_channels(Out* to, index_t row, simd::ints_of<A> sum) const {
+    if constexpr (std::is_same_v<Epilogue, keep_sums>) {
+      store_ints(to, sum, A{});
+    } else {
+      const auto y = scaled(sum, load_floats(epilogue_.multiplier.data() + row, A{}), A{});
+      if constexpr (std::is_same_v<Out, float>) {
+        store_floats(to, y, A{});
+      } else {
+        std::int8_t some[static_cast<std::size_t>(simd::int_lanes<A>)];
+        store_narrow(some, round(y, rounding_.highest, A{}), rounding_.limits, A{});
+        if constexpr (std::is_unsigned_v<Out>) {
+          for (std::int8_t& b : some) b = static_cast<std::int8_t>(b ^ -128);
+        }
+        std::memcpy(to, some, sizeof some);
+      }
+    }
+  }
   // Of sums that are scaled.
   template <int Phases>
   [[gnu::always_inline]] simd::bytes_of<A> rounded(const simd::floats_of<A> (&y)[4]) const {
