@@ -59,6 +59,30 @@ TEST_CASE("tiles: a matrix beyond the cache, panel by panel or front to back, th
   }
 }
 
+TEST_CASE("tiles: from memory, parts of the depth in several places, and what they leave over") {
+  random_stream r(6);
+  const index_t before = simd::stream_threshold();
+  simd::set_stream_threshold(1);
+  bool good = true;
+  for (const index_t depth : {64, 250, 256, 500, 1023, 1024, 1100}) {
+    for (const int bits : {2, 3, 4, 6, 8}) {
+      const index_t rows = depth == 1024 ? 64 * 30 + 40 : 64 * 3 + 20;
+      const auto p = test::random_palette(r, shape{rows, depth}, {.bits = bits});
+      const index_t m = bits == 3 ? 40 : 16 + 5 * (depth % 2);
+      good = tiles_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+    }
+  }
+  // Beyond the second-level cache: whole panels at a time.
+  for (const index_t depth : {2100, 4096}) {
+    const auto p = test::random_palette(r, shape{64 * 17 + 21, depth}, {});
+    for (const index_t m : {5, 16, 33}) {
+      good = tiles_agree(p, test::random_tensor<std::int8_t>(r, shape{m, depth})) && good;
+    }
+  }
+  simd::set_stream_threshold(before);
+  CHECK(good);
+}
+
 TEST_CASE("tiles: extreme values") {
   for (const int entry : {-128, 127}) {
     packed_palette p;

@@ -112,6 +112,12 @@ template <class A, class Codes, class Weight>
   }
 }
 
+// In how many places of the depth a weight is read at once.
+inline index_t places_of(const lut_matrix& w) noexcept {
+  const bool from_memory = simd::stores_for(w.product_bytes()) == simd::stores::streaming;
+  return from_memory ? depth_walk::places_of_memory : 1;
+}
+
 // Panels [begin, end) by the columns `first`.. of x, which is in_tiles(); they begin a block.
 template <class A, class Codes>
 void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const activation_rows<A>& x,
@@ -121,6 +127,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
   const index_t block = x.block_rows();
   const tiles_in_use<A> in_use;
   const bool in_cache = w.product_bytes() <= in_cache_bytes;
+  const index_t places = places_of(w);
   using std::integral_constant;
   // `count` columns from `at` on, which the tiles are configured for, by strips [from, to) of some panels.
   const auto multiply = [&](index_range some, index_t at, index_t count, index_t blocks,
@@ -135,6 +142,7 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
     o.strips = to - from;
     o.panels = some.size();
     o.steps = w.steps();
+    o.places = places;
     o.x = x.block(first + at);
     o.x_block = x.block_bytes();
     o.blocks = blocks;
@@ -153,10 +161,10 @@ void multiply_panels_in_tiles(const lut_matrix& w, index_range panels, const act
     constexpr integral_constant<int, 2> two;
     const index_t strips = w.strips_of(some.begin);
     configure_tiles_for<A, tiles>(count);
-    if constexpr (tiles == 1) {  // from memory weights come fastest if they are read front to back
+    if constexpr (tiles == 1) {
       if (strips == panel_strips && !in_cache) {
-        return multiply(some, at, count, blocks, 0, strips, integral_constant<int, 4>{}, tiles,
-                        done);
+        return multiply(some, at, count, blocks, 0, strips, integral_constant<int, far_strips>{},
+                        tiles, done);
       }
     }
     if (strips % 2 == 0) return multiply(some, at, count, blocks, 0, strips, two, tiles, done);
@@ -206,8 +214,7 @@ void multiply_panels(const lut_matrix& w, index_range panels, const activation_r
     multiply_operands o;
     o.x_stride = x.stride();
     o.out_stride = out.stride;
-    const bool from_memory = simd::stores_for(w.product_bytes()) == simd::stores::streaming;
-    o.places = from_memory ? depth_walk::places_of_memory : 1;
+    o.places = places_of(w);
     for (index_t panel = panels.begin; panel < panels.end; ++panel) {
       for (index_t at = 0; at < columns; at += block_columns<A>) {
         const index_t count = std::min(block_columns<A>, columns - at);
