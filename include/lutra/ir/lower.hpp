@@ -11,6 +11,7 @@
 
 #include <lutra/ir/integer.hpp>
 #include <lutra/ir/layer_parameters.hpp>
+#include <lutra/ir/step_passes.hpp>
 #include <unordered_map>
 
 LUTRA_STRICT_FP_BEGIN
@@ -32,8 +33,8 @@ class lowering {
     const codes out = codes_of(graph_.outputs[0]);
     program_.output_value_ = out.value;
     program_.output_ = out.parameters;
-    fuse_pools();
-    find_last_uses();
+    fuse_pools(program_.steps_, out.value);
+    program_.last_use_ = last_uses(program_.steps_, out.value, values_);
     return std::move(program_);
   }
 
@@ -337,51 +338,6 @@ class lowering {
       op.activated = {{{normal_multiplier(unit)}, {}}, *clamp, unit_of(out, 0)};
     }
     return emit(n, op, {a.value, b.value}, out);
-  }
-
-  // A 2 x 2 max pool of a convolution that nothing else reads becomes part of its step, which keeps the name of the
-  // convolution.
-  void fuse_pools() {
-    std::vector<index_t> uses(static_cast<std::size_t>(values_), 0);
-    const auto uses_of = [&](index_t v) -> index_t& { return uses[static_cast<std::size_t>(v)]; };
-    for (const integer_step& s : program_.steps_) {
-      for (const index_t v : s.operands) ++uses_of(v);
-    }
-    ++uses_of(program_.output_value_);
-    std::unordered_map<index_t, integer_step*> convolutions;  // by result
-    const auto fused = [&](const integer_step& s) {
-      if (!is_pool_of_blocks(s.operation) || uses_of(s.operands[0]) != 1) return false;
-      const auto it = convolutions.find(s.operands[0]);
-      if (it == convolutions.end()) return false;
-      std::get<integer_conv>(it->second->operation).options.pool = true;
-      it->second->result = s.result;
-      return true;
-    };
-    std::vector<bool> gone;
-    for (integer_step& s : program_.steps_) {
-      const auto* conv = std::get_if<integer_conv>(&s.operation);
-      if (conv != nullptr && conv->axes == 2 && !conv->activated)
-        convolutions.emplace(s.result, &s);
-      gone.push_back(fused(s));
-    }
-    std::size_t at = 0;
-    std::erase_if(program_.steps_, [&](const integer_step&) { return gone[at++]; });
-  }
-  static bool is_pool_of_blocks(const integer_operation& operation) {
-    const auto* pool = std::get_if<integer_max_pool>(&operation);
-    return pool != nullptr && pool->axes == 2 && pool->adaptive == std::array<index_t, 2>{0, 0} &&
-           pool->options.kernel == std::array<index_t, 2>{2, 2} &&
-           pool->options.window == window2d{.stride = {2, 2}};
-  }
-
-  void find_last_uses() {
-    program_.last_use_.assign(static_cast<std::size_t>(values_), -1);
-    for (std::size_t i = 0; i < program_.steps_.size(); ++i) {
-      for (const index_t v : program_.steps_[i].operands) {
-        program_.last_use_[static_cast<std::size_t>(v)] = static_cast<index_t>(i);
-      }
-    }
-    program_.last_use_[static_cast<std::size_t>(program_.output_value_)] = -1;
   }
 
   const graph& graph_;
