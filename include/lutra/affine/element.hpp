@@ -26,7 +26,7 @@ struct unit_params {
 };
 
 inline unit_params unit_of(const qparams& p, index_t parameter) {
-  const auto i = static_cast<std::size_t>(parameter);
+  const auto i = to_size(parameter);
   unit_params u{p.dtype, is_integer(p.dtype), p.scale[i], 0, 0, p.quant_min, p.quant_max};
   if (!u.integer) return u;
   if (p.qformulation == qformulation::zp) {

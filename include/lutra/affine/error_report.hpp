@@ -84,7 +84,7 @@ quantization_error error_of(tensor_view<const float> x, const qparams& p, int sc
       saturated += t < u.quant_min || t > u.quant_max ? 1 : 0;
       const auto wide = static_cast<double>(v);
       const double error = static_cast<double>(quantized) - wide;
-      const auto lane = static_cast<std::size_t>(i) % errors.size();
+      const auto lane = to_size(i) % errors.size();
       errors[lane] += error * error;
       squares[lane] += wide * wide;
       e.max_error = std::max(e.max_error, std::abs(error));
@@ -100,7 +100,7 @@ quantization_error error_of(tensor_view<const float> x, const qparams& p, int sc
                        granularity::per_tensor(),
                        {u.scale},
                        is_integer(p.dtype) && p.qformulation == qformulation::zp
-                           ? std::vector<std::int32_t>{p.zero_point[static_cast<std::size_t>(at)]}
+                           ? std::vector<std::int32_t>{p.zero_point[to_size(at)]}
                            : std::vector<std::int32_t>{},
                        p.qformulation == qformulation::minval ? std::vector<float>{u.float_offset}
                                                               : std::vector<float>{}};

@@ -142,8 +142,8 @@ inline std::string text_of(const block_mismatch& m) {
 inline block_grid grid_of(const granularity& g, const shape& s, std::string_view where,
                           short_groups policy = short_groups::forbid) {
   std::array<index_t, max_rank> b{};
-  for (int i = 0; i < s.rank(); ++i) b[static_cast<std::size_t>(i)] = std::max<index_t>(s[i], 1);
-  const auto set = [&](int axis, index_t size) { b[static_cast<std::size_t>(axis)] = size; };
+  for (int i = 0; i < s.rank(); ++i) b[to_size(i)] = std::max<index_t>(s[i], 1);
+  const auto set = [&](int axis, index_t size) { b[to_size(axis)] = size; };
   if (g.is_tuple()) {
     if (g.tuple().rank() != s.rank()) {
       raise(errc::shape_mismatch, "one block size per axis is needed", std::string(where),
@@ -168,7 +168,7 @@ inline block_grid grid_of(const granularity& g, const shape& s, std::string_view
       set(axis, g.block_size());
     }
   }
-  const shape block(std::span<const index_t>(b.data(), static_cast<std::size_t>(s.rank())));
+  const shape block(std::span<const index_t>(b.data(), to_size(s.rank())));
   if (policy == short_groups::forbid) {
     if (const auto m = mismatch_of(s, block)) {
       raise(errc::incompatible, "block size does not divide axis " + text_of(m->axis),

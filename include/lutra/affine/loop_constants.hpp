@@ -28,8 +28,7 @@ class row_constants {
   row_constants& operator=(const row_constants&) = delete;
 
   explicit row_constants(index_t n)
-      : stride_((n + padding + line - 1) / line * line),
-        values_(static_cast<std::size_t>(fields * stride_ + line)) {
+      : stride_((n + padding + line - 1) / line * line), values_(to_size(fields * stride_ + line)) {
     const auto past = reinterpret_cast<std::uintptr_t>(values_.data()) / sizeof(float) % line;
     first_ = (line - static_cast<index_t>(past)) % line;
     std::fill_n(field(0), 2 * stride_, 1.0F);  // harmless for the lanes past the end

@@ -63,7 +63,7 @@ void fake_quantize_from(index_t i, const float* x, float* out, index_t n,
   }
   const index_t rest = n - i;
   if (rest <= 0) return;
-  float buffer[static_cast<std::size_t>(lanes)] = {};
+  float buffer[to_size(lanes)] = {};
   std::copy_n(x + i, std::min(rest, lanes), buffer);
   simd::store(buffer, fake_quantize_lanes<Form, Method>(simd::load<V>(buffer), constants.at(i)));
   std::copy_n(buffer, std::min(rest, lanes), out + i);
@@ -150,8 +150,8 @@ void quantize_from(index_t i, const float* x, std::uint8_t* out, index_t n,
   }
   const index_t rest = n - i;
   if (rest <= 0) return;
-  float buffer[static_cast<std::size_t>(4 * lanes)] = {};
-  std::uint8_t codes[static_cast<std::size_t>(4 * lanes)];
+  float buffer[to_size(4 * lanes)] = {};
+  std::uint8_t codes[to_size(4 * lanes)];
   std::copy_n(x + i, std::min(rest, 4 * lanes), buffer);
   four(std::false_type{}, buffer, i, codes);
   std::copy_n(codes, std::min(rest, 4 * lanes), out + i);
@@ -191,8 +191,8 @@ void dequantize_from(index_t i, const Code* q, float* out, index_t n,
   }
   const index_t rest = n - i;
   if (rest <= 0) return;
-  Code codes[static_cast<std::size_t>(lanes)] = {};
-  float buffer[static_cast<std::size_t>(lanes)];
+  Code codes[to_size(lanes)] = {};
+  float buffer[to_size(lanes)];
   std::copy_n(q + i, std::min(rest, lanes), codes);
   simd::store(buffer, dequantize_lanes<Form>(load_codes<V, Form>(codes), constants.at(i)));
   std::copy_n(buffer, std::min(rest, lanes), out + i);

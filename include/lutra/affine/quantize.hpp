@@ -46,7 +46,7 @@ void on_dense(const tensor_view<const In>& in, const tensor_view<Out>& out, F&& 
     body(from, out.data());
     return;
   }
-  std::vector<Out> result(static_cast<std::size_t>(out.size()));
+  std::vector<Out> result(to_size(out.size()));
   body(from, result.data());
   const Out* next = result.data();
   for_each_element(out, [&](Out& e) { e = *next++; });

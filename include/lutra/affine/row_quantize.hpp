@@ -39,7 +39,7 @@ template <class Level> float finite_abs_max(const float* x, index_t n) noexcept 
     }
   }
   for (; i + lanes <= n; i += lanes) best[0] = simd::max(best[0], finite(simd::load<V>(x + i)));
-  float lane[static_cast<std::size_t>(lanes)];
+  float lane[to_size(lanes)];
   simd::store(lane, simd::max(simd::max(best[0], best[1]), simd::max(best[2], best[3])));
   float largest = 0;
   for (const float v : lane) largest = v > largest ? v : largest;
@@ -108,11 +108,10 @@ void quantize_rows(tensor_view<const float> x, tensor_view<std::int8_t> out,
   std::vector<float> gathered;
   if (!x.is_contiguous()) gathered = to_vector<float>(x);
   const float* from = gathered.empty() ? x.data() : gathered.data();
-  std::vector<std::int8_t> result(out.is_contiguous() ? 0 : static_cast<std::size_t>(out.size()));
+  std::vector<std::int8_t> result(out.is_contiguous() ? 0 : to_size(out.size()));
   std::int8_t* to = result.empty() ? out.data() : result.data();
   for (index_t r = 0; r < count; ++r) {
-    rows[static_cast<std::size_t>(r)] =
-        quantize_row<Level>(from + r * length, length, to + r * length);
+    rows[to_size(r)] = quantize_row<Level>(from + r * length, length, to + r * length);
   }
   if (result.empty()) return;
   const std::int8_t* next = result.data();

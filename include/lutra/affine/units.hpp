@@ -91,9 +91,9 @@ template <unit_offsets Kind, class V>
 template <unit_offsets Kind, class V>
 unit_constants<V> last_constants_from(const unit_source& u, index_t i, index_t n) noexcept {
   constexpr index_t lanes = simd::lanes<V>;
-  float scale[static_cast<std::size_t>(lanes)];
-  std::int32_t zero_point[static_cast<std::size_t>(lanes)] = {};
-  float minval[static_cast<std::size_t>(lanes)] = {};
+  float scale[to_size(lanes)];
+  std::int32_t zero_point[to_size(lanes)] = {};
+  float minval[to_size(lanes)] = {};
   std::fill_n(scale, lanes, 1.0F);
   n = std::min(n, lanes);
   std::copy_n(u.scale + i, n, scale);

@@ -68,7 +68,7 @@ template <class Level> class centred_programme {
   static constexpr std::size_t more = 8;  // rows and candidates are read by eights
   static constexpr double infinity = std::numeric_limits<double>::infinity();
   static constexpr double unit = 0x1p-53;
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t size(index_t i) noexcept { return to_size(i); }
 
   // What bounds of rounding need to know about some values.
   struct magnitudes {

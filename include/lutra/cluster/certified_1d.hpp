@@ -93,7 +93,7 @@ template <class Level> class certified_solver {
 
  private:
   static constexpr double infinity = std::numeric_limits<double>::infinity();
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t size(index_t i) noexcept { return to_size(i); }
 
   certified_clusters run() {
     start();

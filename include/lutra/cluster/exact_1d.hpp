@@ -44,8 +44,7 @@ inline double midpoint(double a, double b) noexcept { return a + (b - a) * 0.5; 
 
 // Index of the nearest of ascending centroids, given their midpoints; the lower one on a tie.
 inline std::size_t nearest_index(std::span<const double> midpoints, double x) noexcept {
-  return static_cast<std::size_t>(std::lower_bound(midpoints.begin(), midpoints.end(), x) -
-                                  midpoints.begin());
+  return to_size(std::lower_bound(midpoints.begin(), midpoints.end(), x) - midpoints.begin());
 }
 
 inline std::vector<double> midpoints_of(std::span<const double> centroids) {
@@ -64,8 +63,7 @@ inline void measure(const atoms_1d& atoms, atom_clusters& clusters) {
   clusters.rounding = 0;
   for (std::size_t c = 0; c < k; ++c) {
     const index_t end = c + 1 < k ? clusters.starts[c + 1] : atoms.size();
-    const interval_moments found = moments_of(atoms, static_cast<std::size_t>(clusters.starts[c]),
-                                              static_cast<std::size_t>(end));
+    const interval_moments found = moments_of(atoms, to_size(clusters.starts[c]), to_size(end));
     inertia.add(found.inertia);
     clusters.rounding += found.rounding;
     clusters.centroids[c] = found.mean;

@@ -81,7 +81,7 @@ std::optional<fit_1d_result> fit_exactly(std::span<const T> values, index_t k,
       const bucket_line buckets = pass > 1 ? line_of_buckets(*l, totals, gaps, origin)
                                            : line_without_gaps(*l, totals, k, gaps);
       leading = buckets.leading;
-      inside.assign(static_cast<std::size_t>(buckets.atoms.size()), 1);
+      inside.assign(to_size(buckets.atoms.size()), 1);
       if (buckets.atoms.size() > k) {
         windows = windows_on(buckets.atoms, known);
         const certified_clusters found = certified_1d<Level>(

@@ -78,7 +78,7 @@ std::optional<fit_1d_result> fit_many(const Values& values, index_t k, const fit
     if (totals.outside.size() > values.size() / 64) return {};
     const bucket_line buckets =
         pass > 1 ? line_of_buckets(*l, totals, gaps) : line_without_gaps(*l, totals, k, gaps);
-    std::vector<std::uint8_t> inside(static_cast<std::size_t>(buckets.atoms.size()), 1);
+    std::vector<std::uint8_t> inside(to_size(buckets.atoms.size()), 1);
     if (buckets.atoms.size() > k) {
       const position_windows windows = windows_on(buckets.atoms, known);
       const certified_clusters found =

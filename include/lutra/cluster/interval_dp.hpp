@@ -115,7 +115,7 @@ template <class S, class A> class interval_solver {
   // Returns the total cost.
   double solve(std::size_t begin, std::size_t end, int k, std::vector<index_t>& starts) {
     const std::size_t rows = end - begin + 1;
-    const auto layers = static_cast<std::size_t>(k);
+    const auto layers = to_size(k);
     const bool keep_table = k <= 2 || layers * rows * sizeof(std::uint32_t) <= table_limit_;
     start_layers(begin, end);
     if (keep_table) {

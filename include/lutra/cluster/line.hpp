@@ -46,23 +46,21 @@ struct line {
   bool whole = false;  // weights are whole numbers, and so few that their sums are exact
 
   index_t size() const noexcept { return static_cast<index_t>(lo.size()); }
-  double least(index_t atom) const noexcept { return lo[static_cast<std::size_t>(atom)]; }
+  double least(index_t atom) const noexcept { return lo[to_size(atom)]; }
   double largest(index_t atom) const noexcept {
-    return hi.empty() ? least(atom) : hi[static_cast<std::size_t>(atom)];
+    return hi.empty() ? least(atom) : hi[to_size(atom)];
   }
-  double weight(index_t i, index_t j) const noexcept {
-    return w[static_cast<std::size_t>(j)] - w[static_cast<std::size_t>(i)];
-  }
+  double weight(index_t i, index_t j) const noexcept { return w[to_size(j)] - w[to_size(i)]; }
   double mean(index_t i, index_t j) const noexcept {
-    return (s[static_cast<std::size_t>(j)] - s[static_cast<std::size_t>(i)]) / weight(i, j);
+    return (s[to_size(j)] - s[to_size(i)]) / weight(i, j);
   }
   double centre(index_t atom) const noexcept {
     return hi.empty() ? least(atom) : mean(atom, atom + 1);
   }
   double cost(index_t i, index_t j) const noexcept {
     if (i == j) return 0;
-    const double moment = s[static_cast<std::size_t>(j)] - s[static_cast<std::size_t>(i)];
-    const double square = q[static_cast<std::size_t>(j)] - q[static_cast<std::size_t>(i)];
+    const double moment = s[to_size(j)] - s[to_size(i)];
+    const double square = q[to_size(j)] - q[to_size(i)];
     return std::max(0.0, square - moment * moment / weight(i, j));
   }
   // Bounds of a cost between the values on the line and the originals: distances in the space of all

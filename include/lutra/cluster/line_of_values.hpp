@@ -104,7 +104,7 @@ lattice_totals count_values(const lattice& l, std::span<const T> values, const E
   const index_t at_once = shards_at_once(executor);
   const auto n = static_cast<index_t>(values.size());
   const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
-  std::vector<lattice_counts> counts(static_cast<std::size_t>(std::min(shards, at_once)),
+  std::vector<lattice_counts> counts(to_size(std::min(shards, at_once)),
                                      lattice_counts(l.buckets()));
   std::vector<std::vector<double>> outside(counts.size());
   lattice_totals totals{
@@ -113,12 +113,10 @@ lattice_totals count_values(const lattice& l, std::span<const T> values, const E
     const index_t wave = std::min(at_once, shards - first);
     executor.bulk(wave, [&](index_t i) {
       const index_range r = shard(n, shards, first + i);
-      const auto u = static_cast<std::size_t>(i);
-      counts[u].add(
-          l, values.subspan(static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.size())),
-          outside[u]);
+      const auto u = to_size(i);
+      counts[u].add(l, values.subspan(to_size(r.begin), to_size(r.size())), outside[u]);
     });
-    for (std::size_t u = 0; u < static_cast<std::size_t>(wave); ++u) {
+    for (std::size_t u = 0; u < to_size(wave); ++u) {
       counts[u].move_to(totals.count, totals.rest);
       totals.outside.insert(totals.outside.end(), outside[u].begin(), outside[u].end());
       outside[u].clear();

@@ -12,13 +12,13 @@ namespace lutra::inline LUTRA_ABI {
 
 // First atoms of k clusters of equal spread, none empty. 1 <= k <= l.size().
 inline std::vector<index_t> equal_shares(const line& l, index_t k) {
-  std::vector<index_t> starts(static_cast<std::size_t>(k));
+  std::vector<index_t> starts(to_size(k));
   for (index_t c = 1; c < k; ++c) {
     const double target = l.spread.back() * static_cast<double>(c) / static_cast<double>(k);
     const index_t at =
         std::lower_bound(l.spread.begin(), l.spread.end(), target) - l.spread.begin();
-    const index_t least = starts[static_cast<std::size_t>(c) - 1] + 1;
-    starts[static_cast<std::size_t>(c)] = std::clamp(at, least, l.size() - (k - c));
+    const index_t least = starts[to_size(c) - 1] + 1;
+    starts[to_size(c)] = std::clamp(at, least, l.size() - (k - c));
   }
   return starts;
 }
@@ -35,7 +35,7 @@ inline double total_cost(const line& l, std::span<const index_t> starts) {
 inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
   const auto k = static_cast<index_t>(starts.size());
   const auto at = [&](const std::vector<index_t>& b, index_t c) {
-    return c < k ? b[static_cast<std::size_t>(c)] : l.size();
+    return c < k ? b[to_size(c)] : l.size();
   };
   double best = total_cost(l, starts);
   std::vector<index_t> next(starts.size());
@@ -46,7 +46,7 @@ inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
       const double mid = left + (right - left) * 0.5;
       left = right;
       // First atom whose mean lies right of the midpoint, no empty cluster on either side.
-      index_t a = next[static_cast<std::size_t>(c) - 1] + 1;
+      index_t a = next[to_size(c) - 1] + 1;
       index_t b = std::max(a, std::min(at(starts, c + 1) - 1, l.size() - (k - c)));
       while (a < b) {
         const index_t m = a + (b - a) / 2;
@@ -56,7 +56,7 @@ inline double polish(const line& l, std::vector<index_t>& starts, int steps) {
           a = m + 1;
         }
       }
-      next[static_cast<std::size_t>(c)] = a;
+      next[to_size(c)] = a;
     }
     const double cost = total_cost(l, next);
     if (next == starts || !(cost < best)) break;

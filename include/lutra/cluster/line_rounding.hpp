@@ -54,8 +54,7 @@ namespace lutra::inline LUTRA_ABI {
 // Infinite where the sums hold no weight.
 inline double cost_rounding(const line& l, index_t i, index_t j) noexcept {
   const auto larger = [&](const std::vector<double>& sum) {
-    return std::max(std::fabs(sum[static_cast<std::size_t>(i)]),
-                    std::fabs(sum[static_cast<std::size_t>(j)]));
+    return std::max(std::fabs(sum[to_size(i)]), std::fabs(sum[to_size(j)]));
   };
   const double mean = std::fabs(l.mean(i, j));
   const double sums = larger(l.q) + mean * (2 * larger(l.s) + mean * larger(l.w));

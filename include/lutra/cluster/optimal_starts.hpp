@@ -56,8 +56,7 @@ template <class A> class parted_solver {
     constexpr index_t few = 256;
     const index_t n = end - begin;
     const auto part = [&](const std::vector<double>& v) {
-      return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
-                                                static_cast<std::size_t>(n));
+      return std::span<const double>(v).subspan(to_size(begin), to_size(n));
     };
     if (n == k) {
       for (index_t i = begin; i < end; ++i) starts.push_back(i);
@@ -78,7 +77,7 @@ template <class A> class parted_solver {
         line_of_points<A>(part(atoms_.value), part(atoms_.weight), points);
         gaps = shorter_gaps(points, bound);
         if (gaps.empty()) break;
-        std::vector<double> moved(static_cast<std::size_t>(n));
+        std::vector<double> moved(to_size(n));
         for (std::size_t i = 0; i < moved.size(); ++i) {
           moved[i] = gaps.distance(part(atoms_.value)[i]);
         }
@@ -155,8 +154,7 @@ template <class A> class parted_solver {
     constexpr double precise = 1e-10;
     const index_t end = begin + work_.points.size();
     const auto part = [&](const std::vector<double>& v) {
-      return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
-                                                static_cast<std::size_t>(end - begin));
+      return std::span<const double>(v).subspan(to_size(begin), to_size(end - begin));
     };
     // What a clustering costs too much for its price.
     const auto excess = [&](std::span<const index_t> from, double price) {
@@ -188,8 +186,8 @@ template <class A> class parted_solver {
     if (gaps.empty()) return 0;
     double blur = 0;
     for (index_t i = begin; i < begin + work_.points.size(); ++i) {
-      const double lost = gaps.lost(atoms_.value[static_cast<std::size_t>(i)]);
-      blur += atoms_.weight[static_cast<std::size_t>(i)] * (lost * lost);
+      const double lost = gaps.lost(atoms_.value[to_size(i)]);
+      blur += atoms_.weight[to_size(i)] * (lost * lost);
     }
     return 4 * std::sqrt(cost * blur) + 4 * blur;
   }
@@ -204,8 +202,8 @@ template <class A> class parted_solver {
         (1 << 22) + 4 * static_cast<double>(end - begin);  // 1.2e7 were needed for 1.5e7 points
     if (window_programme<A>::work(windows) > most_work) return false;
     const line& points = work_.points;
-    const auto weight = std::span<const double>(atoms_.weight)
-                            .subspan(static_cast<std::size_t>(begin), points.lo.size());
+    const auto weight =
+        std::span<const double>(atoms_.weight).subspan(to_size(begin), points.lo.size());
     const interval_sums<double_double, A> sums(points.lo, weight);
     std::vector<index_t> best = window_programme<A>(sums, windows)();
     if (best.empty() || gaps.spans(points, best)) return false;
@@ -234,8 +232,7 @@ template <class A> class parted_solver {
   // By the plain programme, in double where that is good enough or double-double takes too long.
   void plain(index_t begin, index_t end, index_t k, double scale, std::vector<index_t>& starts) {
     const auto part = [&](const std::vector<double>& v) {
-      return std::span<const double>(v).subspan(static_cast<std::size_t>(begin),
-                                                static_cast<std::size_t>(end - begin));
+      return std::span<const double>(v).subspan(to_size(begin), to_size(end - begin));
     };
     constexpr index_t most_rows = index_t{1} << 24;  // in double-double
     line_of_points<A>(part(atoms_.value), part(atoms_.weight), work_.points);
@@ -270,13 +267,12 @@ template <class A> class parted_solver {
     for (index_t q = 1; q <= k; ++q) {
       const bool last = q == k;
       if (!last) {
-        const auto& [from, to] = found.windows[static_cast<std::size_t>(q - 1)];
+        const auto& [from, to] = found.windows[to_size(q - 1)];
         if (from != to) continue;
         any = true;
       }
       if (!any) return false;
-      const index_t stop =
-          last ? end : begin + found.windows[static_cast<std::size_t>(q - 1)].first;
+      const index_t stop = last ? end : begin + found.windows[to_size(q - 1)].first;
       solve(first, stop, q - clusters, scale, starts);
       first = stop;
       clusters = q;
@@ -293,14 +289,14 @@ template <class A> class parted_solver {
       if (value[i] - value[i - 1] > value[at] - value[at - 1]) at = i;
     }
     // A cluster that spans the gap holds at least the atoms beside it.
-    const double left = atoms_.weight[static_cast<std::size_t>(at - 1)];
-    const double right = atoms_.weight[static_cast<std::size_t>(at)];
+    const double left = atoms_.weight[to_size(at - 1)];
+    const double right = atoms_.weight[to_size(at)];
     const double gap = value[at] - value[at - 1];
     if (!(gap * gap * (left * right / (left + right)) > 2 * bound)) return false;
     std::vector<index_t> best;
     double least = std::numeric_limits<double>::infinity();
     for (index_t q = 1; q < k; ++q) {
-      const auto& [from, to] = found.windows[static_cast<std::size_t>(q - 1)];
+      const auto& [from, to] = found.windows[to_size(q - 1)];
       const bool possible = from <= at - begin && at - begin <= to;
       if (!possible || q > at - begin || k - q > end - at) continue;
       if (tries_ == 0) return false;
@@ -323,8 +319,7 @@ template <class A> class parted_solver {
     interval_moments all;
     for (std::size_t c = 0; c < starts.size(); ++c) {
       const index_t stop = c + 1 < starts.size() ? starts[c + 1] : end;
-      const interval_moments found =
-          moments_of(atoms_, static_cast<std::size_t>(starts[c]), static_cast<std::size_t>(stop));
+      const interval_moments found = moments_of(atoms_, to_size(starts[c]), to_size(stop));
       sum.add(found.inertia);
       all.rounding += found.rounding;
     }

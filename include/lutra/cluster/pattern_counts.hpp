@@ -34,17 +34,17 @@ pattern_counts count_patterns(std::span<const T> values, const Executor& executo
   const auto n = static_cast<index_t>(values.size());
   const index_t shards = (n + shard_size - 1) / shard_size;
   pattern_counts total(patterns);
-  std::vector<std::vector<std::uint32_t>> counts(
-      static_cast<std::size_t>(std::min(shards, at_once)), std::vector<std::uint32_t>(patterns));
+  std::vector<std::vector<std::uint32_t>> counts(to_size(std::min(shards, at_once)),
+                                                 std::vector<std::uint32_t>(patterns));
   for (index_t first = 0; first < shards; first += at_once) {
     const index_t wave = std::min(at_once, shards - first);
     executor.bulk(wave, [&](index_t i) {
       const index_range r = shard(n, shards, first + i);
-      std::uint32_t* const count = counts[static_cast<std::size_t>(i)].data();
-      for (index_t v = r.begin; v < r.end; ++v) ++count[values[static_cast<std::size_t>(v)].bits];
+      std::uint32_t* const count = counts[to_size(i)].data();
+      for (index_t v = r.begin; v < r.end; ++v) ++count[values[to_size(v)].bits];
     });
     for (index_t i = 0; i < wave; ++i) {
-      auto& count = counts[static_cast<std::size_t>(i)];
+      auto& count = counts[to_size(i)];
       for (std::size_t p = 0; p < patterns; ++p) total[p] += std::exchange(count[p], 0U);
     }
   }

@@ -60,7 +60,7 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
                                                 bool may_give_up = false) {
   constexpr int steps = 8;
   constexpr double most_blocks = 1024;  // per cluster
-  std::vector<index_t> from(static_cast<std::size_t>(k + 1)), to(from.size(), l.size());
+  std::vector<index_t> from(to_size(k + 1)), to(from.size(), l.size());
   to.front() = 0;
   from.back() = l.size();
   certified_clusters best;
@@ -85,7 +85,7 @@ std::optional<certified_clusters> priced_blocks(const line& l, index_t k, double
     if (open > max_gap * best.inertia && !finest && 4 * blocks <= most_blocks) continue;
     if (open > max_gap * best.inertia && may_give_up) return {};
     priced_clusters found = cluster_blocks<Level>(grid, k, cost);
-    for (index_t& s : found.starts) s = grid.positions()[static_cast<std::size_t>(s)];
+    for (index_t& s : found.starts) s = grid.positions()[to_size(s)];
     if (!found.starts.empty()) {
       if (const double polished = polish(l, found.starts, steps); polished < cost) {
         cost = polished;

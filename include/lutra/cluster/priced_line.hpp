@@ -121,7 +121,7 @@ template <class Level> class priced_line {
  private:
   static constexpr double infinity = std::numeric_limits<double>::infinity();
   static constexpr std::ptrdiff_t more = 8;  // rows and candidates are read by eights
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t size(index_t i) noexcept { return to_size(i); }
 
   // A clustering of least cost and price.
   struct priced {

@@ -109,7 +109,7 @@ inline reference_1d_result reference_1d(std::span<const double> points,
   std::vector<double> x(n), w(weights.empty() ? 0 : n);
   for (std::size_t i = 0; i < n; ++i) x[i] = points[order[i]];
   for (std::size_t i = 0; i < w.size(); ++i) w[i] = weights[order[i]];
-  const std::size_t clusters = std::min(static_cast<std::size_t>(k), n);
+  const std::size_t clusters = std::min(to_size(k), n);
   const std::vector<std::uint16_t> codes = reference_1d_solver(x, w).solve(clusters);
   result.centroids.resize(clusters);
   std::vector<double> total(clusters);

@@ -44,7 +44,7 @@ inline position_windows windows_on(const line& l, const value_windows& windows) 
 
 // 1 for every atom inside a window, where a boundary may be.
 inline std::vector<std::uint8_t> atoms_in_windows(index_t atoms, const position_windows& windows) {
-  std::vector<std::uint8_t> inside(static_cast<std::size_t>(atoms));
+  std::vector<std::uint8_t> inside(to_size(atoms));
   for (const auto& [from, to] : windows) {
     std::fill(inside.begin() + from, inside.begin() + to, std::uint8_t{1});
   }
@@ -76,7 +76,7 @@ template <class Totals>
 lattice finer_lattice(const lattice& l, const Totals& totals, index_t leading,
                       std::span<const std::uint8_t> inside, double buckets) {
   std::vector<double> share(lattice::cells);
-  auto atom = static_cast<std::size_t>(leading);
+  auto atom = to_size(leading);
   for_each_bucket(l, totals,
                   [&](std::size_t cell, std::size_t, double, double, double count, double) {
                     if (inside[atom++] != 0) share[cell] += count;

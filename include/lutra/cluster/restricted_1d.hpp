@@ -119,12 +119,12 @@ class restricted_solver {
   std::size_t nearest_to(double x) const noexcept { return nearest(x - line_.origin); }
 
  private:
-  static std::size_t u(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t u(index_t i) noexcept { return to_size(i); }
 
   std::size_t nearest(double x) const noexcept {
     const auto above = std::upper_bound(level_.begin(), level_.end(), x);
     if (above == level_.begin()) return 0;
-    const auto i = static_cast<std::size_t>(above - level_.begin());
+    const auto i = to_size(above - level_.begin());
     if (i == level_.size() || x - level_[i - 1] <= level_[i] - x) return i - 1;
     return i;
   }

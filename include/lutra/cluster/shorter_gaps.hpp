@@ -101,7 +101,7 @@ class shorter_gaps {
     if (empty()) return {};
     const double d = x - origin_;
     const auto s = std::upper_bound(gap_.begin(), gap_.end(), d) - gap_.begin();
-    const stretch& found = stretches_[static_cast<std::size_t>(s)];
+    const stretch& found = stretches_[to_size(s)];
     return {origin_, found.from, found.to, found.from == found.to};
   }
   double moved(double x) const noexcept { return at(x)(x); }
@@ -122,7 +122,7 @@ class shorter_gaps {
     if (empty()) return y;
     const double d = y - origin_;
     const auto s = std::upper_bound(new_gap_.begin(), new_gap_.end(), d) - new_gap_.begin();
-    const stretch& found = stretches_[static_cast<std::size_t>(s)];
+    const stretch& found = stretches_[to_size(s)];
     return found.from == found.to ? y : origin_ + (found.from + (d - found.to));
   }
 
@@ -142,7 +142,7 @@ class shorter_gaps {
     const index_t j =
         std::upper_bound(ends.begin() + a, ends.end(), l.least(a) + distance) - ends.begin();
     const auto weight = [&](index_t from, index_t to) {
-      const auto sum = [&](index_t at) { return std::fabs(l.w[static_cast<std::size_t>(at)]); };
+      const auto sum = [&](index_t at) { return std::fabs(l.w[to_size(at)]); };
       const double rounded = l.whole ? 0.0 : 0x1p-51 * std::max(sum(from), sum(to));
       return l.weight(from, to) * (1 - l.error) - rounded * static_cast<double>(to - from);
     };
@@ -157,8 +157,7 @@ class shorter_gaps {
     }
     new_gap_.resize(n);
     stretches_.resize(n + 1);
-    const auto home =
-        static_cast<std::size_t>(std::upper_bound(gap_.begin(), gap_.end(), 0.0) - gap_.begin());
+    const auto home = to_size(std::upper_bound(gap_.begin(), gap_.end(), 0.0) - gap_.begin());
     const auto where = [](const stretch& s, double d) { return s.to + (d - s.from); };
     for (std::size_t s = home; s < n; ++s) {
       const double end = where(stretches_[s], l.largest(cuts[s] - 1));

@@ -63,12 +63,11 @@ weighted_totals count_values(const lattice& l, const V& source, const Executor& 
   for (index_t first = 0; first < shards; first += at_once) {
     const index_t wave = std::min(at_once, shards - first);
     std::vector<weighted_totals> parts;
-    parts.reserve(static_cast<std::size_t>(wave));
+    parts.reserve(to_size(wave));
     for (index_t i = 0; i < wave; ++i) parts.emplace_back(l.buckets());
     executor.bulk(wave, [&](index_t i) {
       const index_range r = shard(n, shards, first + i);
-      add_weighted(l, source, static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.end),
-                   parts[static_cast<std::size_t>(i)]);
+      add_weighted(l, source, to_size(r.begin), to_size(r.end), parts[to_size(i)]);
     });
     for (const weighted_totals& part : parts) {
       for (std::size_t b = 0; b < l.buckets(); ++b) {

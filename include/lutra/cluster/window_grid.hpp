@@ -63,7 +63,7 @@ class window_grid {
         *++out = static_cast<std::uint32_t>(at);
       }
     }
-    position_.resize(static_cast<std::size_t>(out - position_.data()) + 1);
+    position_.resize(to_size(out - position_.data()) + 1);
     if (position_.back() < l.size()) position_.push_back(static_cast<std::uint32_t>(l.size()));
     load(l, from, to);
     return finest;
@@ -101,7 +101,7 @@ class window_grid {
   void end_layer(index_t layer, index_t last) noexcept { last_[size(layer)] = last; }
 
  private:
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t size(index_t i) noexcept { return to_size(i); }
   static index_t clusters(std::span<const index_t> from) noexcept {
     return static_cast<index_t>(from.size()) - 1;
   }

@@ -49,7 +49,7 @@ template <class A> class window_programme {
     previous_ = {0.0};
     for (std::size_t q = 1; q <= k; ++q) {
       const auto [from, to] = rows_[q];
-      current_.assign(static_cast<std::size_t>(to - from + 1), infinity);
+      current_.assign(to_size(to - from + 1), infinity);
       choice[q].resize(current_.size());
       layer(q, from, to + 1, rows_[q - 1].first, rows_[q - 1].second, choice[q]);
       previous_.swap(current_);
@@ -59,7 +59,7 @@ template <class A> class window_programme {
     starts.resize(k);
     index_t at = rows_[k].first;
     for (std::size_t q = k; q >= 1; --q) {
-      at = choice[q][static_cast<std::size_t>(at - rows_[q].first)];
+      at = choice[q][to_size(at - rows_[q].first)];
       starts[q - 1] = at;
     }
     return starts;
@@ -76,16 +76,15 @@ template <class A> class window_programme {
       double least = infinity;
       index_t best = c0;
       for (index_t c = c0; c <= std::min(c1, r - 1); ++c) {
-        const double before = previous_[static_cast<std::size_t>(c - rows_[q - 1].first)];
+        const double before = previous_[to_size(c - rows_[q - 1].first)];
         if (!(before < least)) continue;
-        const double cost =
-            before + sums_.cost(static_cast<std::size_t>(c), static_cast<std::size_t>(r));
+        const double cost = before + sums_.cost(to_size(c), to_size(r));
         if (cost < least) {
           least = cost;
           best = c;
         }
       }
-      const auto row = static_cast<std::size_t>(r - rows_[q].first);
+      const auto row = to_size(r - rows_[q].first);
       current_[row] = least;
       choice[row] = static_cast<std::uint32_t>(best);
       layer(q, r0, r, c0, best, choice);

@@ -32,8 +32,7 @@ inline block_spread spread_of_block(const line& l, index_t i, index_t j) noexcep
   if (!spread_out) return {};
   // The moment of the block may be off by the rounding of as many entries as it has atoms (line_rounding.hpp).
   const auto sum = [&](const std::vector<double>& v) {
-    return std::max(std::fabs(v[static_cast<std::size_t>(i)]),
-                    std::fabs(v[static_cast<std::size_t>(j)]));
+    return std::max(std::fabs(v[to_size(i)]), std::fabs(v[to_size(j)]));
   };
   const double rounded =
       sum(l.s) + (l.whole ? 0.0 : std::max(std::fabs(lo), std::fabs(hi)) * sum(l.w));
@@ -72,7 +71,7 @@ class sum_of_largest {
 inline double slack_anywhere(const line& l, std::span<const std::uint32_t> grid, index_t k,
                              double known) {
   double deviation = 0;
-  sum_of_largest own(static_cast<std::size_t>(k - 1)), square(static_cast<std::size_t>(k - 1));
+  sum_of_largest own(to_size(k - 1)), square(to_size(k - 1));
   for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
     const block_spread b = spread_of_block(l, grid[i], grid[i + 1]);
     deviation = std::max(deviation, b.deviation);
@@ -88,8 +87,7 @@ inline double slack_anywhere(const line& l, std::span<const std::uint32_t> grid,
 // (line_rounding.hpp), values moved and weights off.
 inline double mean_error(const line& l, index_t i, index_t j) noexcept {
   const auto larger = [&](const std::vector<double>& sum) {
-    return std::max(std::fabs(sum[static_cast<std::size_t>(i)]),
-                    std::fabs(sum[static_cast<std::size_t>(j)]));
+    return std::max(std::fabs(sum[to_size(i)]), std::fabs(sum[to_size(j)]));
   };
   const double lo = l.least(i), hi = l.largest(j - 1), weight = l.weight(i, j);
   const double rounded =
@@ -172,7 +170,7 @@ class window_slack {
   double hidden() const noexcept { return hidden_ * (1 + 0x1.0p-30); }
 
  private:
-  static std::size_t size(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t size(index_t i) noexcept { return to_size(i); }
   // Of the blocks [b, end).
   void measure(const line& l, std::span<const std::uint32_t> grid, std::size_t b, std::size_t end) {
     for (; b < end; ++b) {

@@ -133,8 +133,8 @@ class window_plan {
               const position_windows& windows)
       : cut_(inside.size() + 1), piece_of_(inside.size() + 1), group_(l.buckets()), origin_(1) {
     for (const auto& [from, to] : windows) {
-      cut_[static_cast<std::size_t>(from)] = 1;
-      cut_[static_cast<std::size_t>(to)] = 1;
+      cut_[to_size(from)] = 1;
+      cut_[to_size(to)] = 1;
     }
     std::size_t atom = 0;
     const auto points = [&](auto first, auto last) {
@@ -172,17 +172,15 @@ class window_plan {
     const index_t at_once = shards_at_once(executor);
     const auto n = static_cast<index_t>(values.size());
     const index_t shards = (n + lattice_counts::most_values - 1) / lattice_counts::most_values;
-    std::vector<window_reader<T>> readers(static_cast<std::size_t>(std::min(shards, at_once)),
+    std::vector<window_reader<T>> readers(to_size(std::min(shards, at_once)),
                                           window_reader<T>(l, group_, origin_));
     for (index_t first = 0; first < shards; first += at_once) {
       const index_t wave = std::min(at_once, shards - first);
       executor.bulk(wave, [&](index_t i) {
         const index_range r = shard(n, shards, first + i);
-        readers[static_cast<std::size_t>(i)].add(
-            values.subspan(static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.size())));
+        readers[to_size(i)].add(values.subspan(to_size(r.begin), to_size(r.size())));
       });
-      for (index_t i = 0; i < wave; ++i)
-        readers[static_cast<std::size_t>(i)].move_to(inside, moment, square);
+      for (index_t i = 0; i < wave; ++i) readers[to_size(i)].move_to(inside, moment, square);
     }
     for (std::size_t i = 0; i < far_.size(); ++i) {
       const double d = far_[i] - origin_[far_group_[i]];
@@ -247,8 +245,7 @@ class window_plan {
     }
     start.push_back(found.size());
     for (const auto& [from, to] : windows) {
-      found.windows.emplace_back(start[piece_of_[static_cast<std::size_t>(from)]],
-                                 start[piece_of_[static_cast<std::size_t>(to)]]);
+      found.windows.emplace_back(start[piece_of_[to_size(from)]], start[piece_of_[to_size(to)]]);
     }
     found.error = window_reader<T>::error;
     return found;

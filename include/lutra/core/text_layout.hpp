@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <lutra/core/config.hpp>
+#include <lutra/core/types.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,7 +68,7 @@ inline std::string fitted_table(std::vector<std::vector<std::string>> rows,
   while (total > columns) {
     const auto widest = std::max_element(width.begin() + 1, width.end());
     if (widest == width.end() || *widest <= 6) break;
-    shrink(static_cast<std::size_t>(widest - width.begin()), *widest - 1);
+    shrink(to_size(widest - width.begin()), *widest - 1);
   }
   for (auto& row : rows) {
     for (std::size_t c = 0; c < row.size(); ++c) row[c] = shortened(row[c], width[c]);

@@ -43,7 +43,7 @@ class bit_writer {
 
 // The bit of element i.
 inline bool bit_at(std::span<const std::uint8_t> mask, index_t i) noexcept {
-  return ((mask[static_cast<std::size_t>(i / 8)] >> (i % 8)) & 1U) != 0;
+  return ((mask[to_size(i / 8)] >> (i % 8)) & 1U) != 0;
 }
 
 // The bits of elements [i, i + 64), all of which the mask has.

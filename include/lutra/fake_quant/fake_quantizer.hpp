@@ -234,7 +234,7 @@ class fake_quantizer : public qat_switches {
             "fake_quantizer", text_of(o.samples()) + " elements, all NaN or infinite",
             "a finite element");
     }
-    const auto units = static_cast<std::size_t>(o.units());
+    const auto units = to_size(o.units());
     std::vector<float> lo(units);
     std::vector<float> hi(units);
     o.range(lo, hi);

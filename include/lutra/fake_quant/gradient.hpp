@@ -25,7 +25,7 @@ namespace lutra::inline LUTRA_ABI {
 inline constexpr index_t shortest_run = 16;
 
 inline void check_mask(index_t n, std::size_t bytes, const char* where) {
-  if (bytes != static_cast<std::size_t>(mask_bytes(n))) {
+  if (bytes != to_size(mask_bytes(n))) {
     raise(errc::shape_mismatch, "mask has the wrong length", where, text_of(bytes) + " bytes",
           text_of(mask_bytes(n)) + " for " + text_of(n) + " elements");
   }
@@ -206,7 +206,7 @@ struct gradient_lanes {
   std::array<double, 16> beyond{};
 
   void add(index_t i, float dy, const quantized_element& e) noexcept {
-    const auto lane = static_cast<std::size_t>(i % count);
+    const auto lane = to_size(i % count);
     slope[lane] += static_cast<double>(dy) * static_cast<double>(e.slope);
     beyond[lane] += e.beyond ? static_cast<double>(dy) : 0.0;
   }
@@ -228,7 +228,7 @@ gradient_sums learnable_block(const float* x, const float* dy, float* dx, index_
                               const unit_params& u, quotient q) noexcept {
   using V = simd::floats<Level>;
   constexpr index_t lanes = simd::lanes<V>;
-  constexpr auto registers = static_cast<std::size_t>(gradient_lanes::count / lanes);
+  constexpr auto registers = to_size(gradient_lanes::count / lanes);
   const unit_constants<V> c = spread<V>(constants_of(u));
   const auto b = saturation_bounds_of<Form, V>(u);
   simd::masked_sums<V> partial[registers];
@@ -299,7 +299,7 @@ qparam_gradients learnable_backward(tensor_view<const float> x, tensor_view<cons
     with_form<Level>(p, q, [&](auto form, auto method) {
       units.for_each_run([&](index_t first, index_t n, index_t at) {
         const unit_params u = unit_of(p, at);
-        const auto unit = static_cast<std::size_t>(at);
+        const auto unit = to_size(at);
         const bool stream =
             large && reinterpret_cast<std::uintptr_t>(to + first) % register_bytes == 0;
         const auto sums_of = is_regular(u.scale) && n >= shortest_run

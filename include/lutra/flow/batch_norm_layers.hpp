@@ -104,7 +104,7 @@ template <editable_graph G> class batch_norm_layers {
       f.batch_norms.push_back(n);
       f.records.push_back(report_.records.size());
       const bool first = known == &candidate_;
-      behind_[n] = first ? layers_.size() : static_cast<std::size_t>(known - layers_.data());
+      behind_[n] = first ? layers_.size() : to_size(known - layers_.data());
       if (first) {
         layers_.push_back(std::move(f));
       } else {

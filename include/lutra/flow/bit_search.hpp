@@ -76,9 +76,9 @@ class bit_search {
     double dropped = std::numeric_limits<double>::infinity();
     for (index_t row = 0; row < rows; ++row) {
       report_progress(options.progress, "allocate bits", row, rows);
-      levels.push_back(extend(levels.back(), static_cast<std::size_t>(row)));
-      keep_few(levels.back(), options.max_states, static_cast<std::size_t>(row) + 1, dropped);
-      if (const partial* p = most_promising(levels.back(), static_cast<std::size_t>(row) + 1)) {
+      levels.push_back(extend(levels.back(), to_size(row)));
+      keep_few(levels.back(), options.max_states, to_size(row) + 1, dropped);
+      if (const partial* p = most_promising(levels.back(), to_size(row) + 1)) {
         offer(complete(levels, *p));
       }
     }
@@ -163,7 +163,7 @@ class bit_search {
     return a.error != b.error ? a.error < b.error : a.bytes < b.bytes;
   }
   const layer_choice& at(std::size_t row, index_t choice) const noexcept {
-    return table_[row].choices[static_cast<std::size_t>(choice)];
+    return table_[row].choices[to_size(choice)];
   }
   bool is_choice(const std::vector<index_t>& choice) const noexcept {
     if (choice.size() != table_.size()) return false;
@@ -229,7 +229,7 @@ class bit_search {
     std::vector<std::pair<double, std::size_t>> order;
     for (std::size_t i = 0; i < level.size(); ++i) order.emplace_back(bound(level[i], row), i);
     std::sort(order.begin(), order.end());
-    const auto n = static_cast<std::size_t>(count);
+    const auto n = to_size(count);
     dropped = std::min(dropped, order[n].first);
     std::vector<std::size_t> stay;
     for (std::size_t i = 0; i < n; ++i) stay.push_back(order[i].second);
@@ -258,7 +258,7 @@ class bit_search {
     const partial* step = &p;
     for (std::size_t level = levels.size() - 1; level > 0; --level) {
       choice.push_back(step->choice);
-      step = &levels[level - 1][static_cast<std::size_t>(step->parent)];
+      step = &levels[level - 1][to_size(step->parent)];
     }
     std::reverse(choice.begin(), choice.end());
     fill(choice, p.bytes);

@@ -50,7 +50,7 @@ struct final_parameters {
     }
     return made;
   }
-  bool has(index_t group) const { return of[static_cast<std::size_t>(group)].has_value(); }
+  bool has(index_t group) const { return of[to_size(group)].has_value(); }
 };
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -107,7 +107,7 @@ inline table_cost cost_of(const layer_table& table, std::span<const index_t> cho
             "cost_of, weight " + text_of(std::string_view(table[i].name)), text_of(choice[i]),
             text_of(count) + " choices");
     }
-    const layer_choice& c = table[i].choices[static_cast<std::size_t>(choice[i])];
+    const layer_choice& c = table[i].choices[to_size(choice[i])];
     cost.bytes += c.bytes;
     cost.error += c.error;
   }

@@ -74,12 +74,11 @@ inline scaled_channels scale_channels(const tensor_view<const float>& weight, bo
   index_t i = 0;
   for_each_element(weight, [&](const float& w) {
     const index_t channel = channel_of(i);
-    made.weight[i++] =
-        rounded(static_cast<double>(w) * scale[static_cast<std::size_t>(channel)], channel);
+    made.weight[i++] = rounded(static_cast<double>(w) * scale[to_size(channel)], channel);
   });
   for (index_t c = 0; c < channels; ++c) {
-    made.bias[c] = rounded(shift[static_cast<std::size_t>(c)], c);
-    rounded(scale[static_cast<std::size_t>(c)], c);  // of a channel without weights, too
+    made.bias[c] = rounded(shift[to_size(c)], c);
+    rounded(scale[to_size(c)], c);  // of a channel without weights, too
   }
   return made;
 }

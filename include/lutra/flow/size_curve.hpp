@@ -38,9 +38,8 @@ template <class T, class Cost> void keep_undominated(std::vector<T>& items, Cost
 inline std::vector<index_t> undominated(const layer_choices& layer) {
   std::vector<index_t> choices(layer.choices.size());
   std::iota(choices.begin(), choices.end(), index_t{0});
-  keep_undominated(choices, [&](index_t i) -> const layer_choice& {
-    return layer.choices[static_cast<std::size_t>(i)];
-  });
+  keep_undominated(choices,
+                   [&](index_t i) -> const layer_choice& { return layer.choices[to_size(i)]; });
   return choices;
 }
 
@@ -87,7 +86,7 @@ class size_curve {
     const auto above =
         std::upper_bound(corners_.begin(), corners_.end(), bytes,
                          [](std::int64_t target, const table_cost& c) { return target < c.bytes; });
-    return static_cast<std::size_t>(above - corners_.begin()) - 1;
+    return to_size(above - corners_.begin()) - 1;
   }
   // Error per byte at that size; 0 where every row has its least error.
   double price_at(std::int64_t bytes) const noexcept {
@@ -103,9 +102,7 @@ class size_curve {
 
  private:
   void add_row(const layer_choices& layer, std::size_t number) {
-    const auto at = [&](index_t i) -> const layer_choice& {
-      return layer.choices[static_cast<std::size_t>(i)];
-    };
+    const auto at = [&](index_t i) -> const layer_choice& { return layer.choices[to_size(i)]; };
     const auto price = [&](index_t from, index_t to) {
       return (at(from).error - at(to).error) / static_cast<double>(at(to).bytes - at(from).bytes);
     };

@@ -66,7 +66,7 @@ class value_sample {
     for (const auto& part : parts_) {
       for (const entry& e : part) {
         if (e.unit >= units) return {};
-        values[static_cast<std::size_t>(e.unit)].push_back(e.value);
+        values[to_size(e.unit)].push_back(e.value);
       }
     }
     qparams one = q;

@@ -17,8 +17,6 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-constexpr std::size_t to_size(index_t i) noexcept { return static_cast<std::size_t>(i); }
-
 // Rows of varying length in one array.
 struct index_rows {
   std::vector<index_t32> begin{0};

@@ -96,7 +96,7 @@ class module_tree {
     std::vector<index_t> aliases;
   };
   static constexpr index_t max_depth = 1000;
-  static std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
+  static std::size_t at(index_t i) { return to_size(i); }
 
   index_t add_one(std::string_view path, index_t parent) {
     const auto [found, inserted] = number_.try_emplace(std::string(path), size());

@@ -72,7 +72,6 @@ class name_pattern {
   };
   static constexpr int max_depth = 200;  // of nested groups; parsing recurses
 
-  static std::size_t to_size(index_t i) { return static_cast<std::size_t>(i); }
   [[noreturn]] void bad(const char* what) const {
     raise(errc::invalid_argument, std::string("malformed name pattern: ") + what, "name_pattern",
           text_of(std::string_view(text_).substr(0, 80)) + " at position " +
@@ -194,7 +193,7 @@ class name_pattern {
     const char c = text_[at_++];
     byte_set s;
     const auto range = [&](char lo, char hi) {
-      for (int b = lo; b <= hi; ++b) s.set(static_cast<std::size_t>(b));
+      for (int b = lo; b <= hi; ++b) s.set(to_size(b));
     };
     const char lower = c == 'D' || c == 'W' || c == 'S' ? static_cast<char>(c + ('a' - 'A')) : c;
     if (lower == 'd') {
@@ -232,7 +231,7 @@ class name_pattern {
         if (hi < lo || hi == '\\') bad("bad range in a class");
         at_ += 2;
       }
-      for (int b = lo; b <= hi; ++b) s.set(static_cast<std::size_t>(b));
+      for (int b = lo; b <= hi; ++b) s.set(to_size(b));
     }
     ++at_;
     return negated ? ~s : s;

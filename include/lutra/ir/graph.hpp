@@ -101,21 +101,17 @@ struct graph {
   bool training = false;  // batch norms take the statistics of their batch
   node_names names{};     // of the nodes; derived from them, kept by graph_traits
 
-  node& at(node_id n) { return nodes[static_cast<std::size_t>(n.index)]; }
-  const node& at(node_id n) const { return nodes[static_cast<std::size_t>(n.index)]; }
-  value& at(value_id v) { return values[static_cast<std::size_t>(v.index)]; }
-  const value& at(value_id v) const { return values[static_cast<std::size_t>(v.index)]; }
+  node& at(node_id n) { return nodes[to_size(n.index)]; }
+  const node& at(node_id n) const { return nodes[to_size(n.index)]; }
+  value& at(value_id v) { return values[to_size(v.index)]; }
+  const value& at(value_id v) const { return values[to_size(v.index)]; }
 };
 
 }  // namespace lutra::inline LUTRA_ABI::ir
 
 template <> struct std::hash<lutra::ir::node_id> {
-  std::size_t operator()(lutra::ir::node_id n) const noexcept {
-    return static_cast<std::size_t>(n.index);
-  }
+  std::size_t operator()(lutra::ir::node_id n) const noexcept { return lutra::to_size(n.index); }
 };
 template <> struct std::hash<lutra::ir::value_id> {
-  std::size_t operator()(lutra::ir::value_id v) const noexcept {
-    return static_cast<std::size_t>(v.index);
-  }
+  std::size_t operator()(lutra::ir::value_id v) const noexcept { return lutra::to_size(v.index); }
 };

@@ -87,7 +87,6 @@ class integer_program {
     const auto dense = tensor<float>::copy_of(input);
     return look_up(e, lutra::view(dense));
   }
-  static std::size_t to_size(index_t i) { return static_cast<std::size_t>(i); }
 
   std::vector<input_step> inputs_;
   std::vector<integer_step> steps_;

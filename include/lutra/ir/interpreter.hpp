@@ -89,7 +89,7 @@ class interpreter {
     std::vector<float> prepared;
   };
 
-  static std::size_t index(value_id v) { return static_cast<std::size_t>(v.index); }
+  static std::size_t index(value_id v) { return to_size(v.index); }
 
   void plan(const node& n) {
     const node_place here(n);

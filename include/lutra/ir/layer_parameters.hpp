@@ -93,7 +93,7 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
     const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
     double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
     if (!bias.empty()) {
-      offset += std::nearbyint(static_cast<double>(bias[static_cast<std::size_t>(r)]) / unit);
+      offset += std::nearbyint(static_cast<double>(bias[to_size(r)]) / unit);
     }
     constexpr double most = 0x1p30;  // leaves room for the sum of products
     if (!(offset >= -most && offset <= most)) {

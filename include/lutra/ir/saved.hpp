@@ -54,7 +54,7 @@ class graph_writer {
  private:
   void number_values() {
     const auto keep = [&](const std::vector<value_id>& ids) {
-      for (const value_id v : ids) number_[static_cast<std::size_t>(v.index)] = 0;
+      for (const value_id v : ids) number_[to_size(v.index)] = 0;
     };
     keep(graph_.inputs);
     keep(graph_.outputs);
@@ -70,7 +70,7 @@ class graph_writer {
   }
   void write(const std::vector<value_id>& ids) {
     out_.u64(ids.size());
-    for (const value_id v : ids) out_.i64(number_[static_cast<std::size_t>(v.index)]);
+    for (const value_id v : ids) out_.i64(number_[to_size(v.index)]);
   }
   void write(const value& v) {
     const std::string name = label(v);
@@ -161,8 +161,7 @@ class graph_reader {
   }
   // save() leaves such values out.
   void refuse_unmentioned() const {
-    const std::size_t at =
-        static_cast<std::size_t>(std::ranges::find(mentioned_, 0) - mentioned_.begin());
+    const std::size_t at = to_size(std::ranges::find(mentioned_, 0) - mentioned_.begin());
     if (at == mentioned_.size()) return;
     in_.corrupt("a value that nothing mentions",
                 text_of(at) + ", " + text_of(graph_.values[at].name), "");
@@ -202,7 +201,7 @@ class graph_reader {
       if (v < 0 || v > last) {
         in_.corrupt("no such value", text_of(v), range_text<index_t>(0, last));
       }
-      mentioned_[static_cast<std::size_t>(v)] = 1;
+      mentioned_[to_size(v)] = 1;
       made.push_back({static_cast<index_t>(v)});
     }
     return made;

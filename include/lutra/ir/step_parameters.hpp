@@ -60,8 +60,7 @@ inline integer_map table_between(const qparams& in, const qparams& out, const no
   if (activation != nullptr) x = activated(*activation, x);
   integer_map map;
   for (index_t q = 0; q < 256; ++q) {
-    map.table[static_cast<std::size_t>(q)] =
-        static_cast<std::int8_t>(encode_one(x[q], unit_of(out, 0)));
+    map.table[to_size(q)] = static_cast<std::int8_t>(encode_one(x[q], unit_of(out, 0)));
   }
   return map;
 }
@@ -78,13 +77,13 @@ inline std::array<std::int32_t, 2> bounds(const qparams& out, const node* clamp)
 
 inline std::array<index_t, 2> kernel_of(const node& n, int axes) {
   need_kernel_size(n);
-  const auto k = integers(n, "kernel_size", static_cast<std::size_t>(axes), 0, 1);
+  const auto k = integers(n, "kernel_size", to_size(axes), 0, 1);
   return axes == 1 ? std::array<index_t, 2>{1, k[0]} : std::array<index_t, 2>{k[0], k[1]};
 }
 
 // Extents of an adaptive pool's result; 1-D ones have height 1.
 inline std::array<index_t, 2> adaptive_size(const node& n, int axes) {
-  const auto size = integers(n, "output_size", static_cast<std::size_t>(axes), 1, 1);
+  const auto size = integers(n, "output_size", to_size(axes), 1, 1);
   return {axes == 1 ? 1 : size[0], size.back()};
 }
 // A mean over the last `axes` axes of a value with two more: "dim" names them all.
@@ -165,9 +164,9 @@ inline integer_channel_map channel_tables(const node& norm, std::span<const floa
   tensor<float> y = find_operation(norm.op)->run({norm, operands, {}});
   if (activation != nullptr) y = activated(*activation, y);
   integer_channel_map map;
-  map.tables.resize(static_cast<std::size_t>(channels));
+  map.tables.resize(to_size(channels));
   for (index_t i = 0; i < y.size(); ++i) {
-    map.tables[static_cast<std::size_t>(i % channels)][static_cast<std::size_t>(i / channels)] =
+    map.tables[to_size(i % channels)][to_size(i / channels)] =
         static_cast<std::int8_t>(encode_one(y[i], unit_of(out, 0)));
   }
   return map;

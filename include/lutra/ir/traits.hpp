@@ -115,9 +115,8 @@ template <> struct graph_traits<ir::graph> {
   }
   static void erase_nodes(graph& g, std::span<const node_id> nodes) {
     std::vector<char> doomed(g.nodes.size(), 0);
-    for (const node_id n : nodes) doomed[static_cast<std::size_t>(n.index)] = 1;
-    std::erase_if(g.order,
-                  [&](node_id n) { return doomed[static_cast<std::size_t>(n.index)] != 0; });
+    for (const node_id n : nodes) doomed[to_size(n.index)] = 1;
+    std::erase_if(g.order, [&](node_id n) { return doomed[to_size(n.index)] != 0; });
     for (const node_id n : nodes) {
       for (const value_id v : g.at(n).results) g.at(v) = {};
       g.names.release(std::move(g.at(n).name));

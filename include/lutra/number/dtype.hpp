@@ -42,11 +42,7 @@ constexpr dtype_info info(dtype d) noexcept {
     const bool is_signed = i < 8;
     const int lo = is_signed ? -(1 << (bits - 1)) : 0;
     const int hi = is_signed ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
-    return {integer_dtype_names[static_cast<std::size_t>(i)],
-            bits,
-            true,
-            is_signed,
-            static_cast<float>(lo),
+    return {integer_dtype_names[to_size(i)], bits, true, is_signed, static_cast<float>(lo),
             static_cast<float>(hi)};
   }
   switch (d) {

@@ -15,7 +15,7 @@
 namespace lutra::inline LUTRA_ABI {
 
 template <int LowExponent, int Limbs> class exact_sum {
-  using limbs = std::array<std::uint64_t, static_cast<std::size_t>(Limbs)>;
+  using limbs = std::array<std::uint64_t, to_size(Limbs)>;
 
  public:
   // x is finite and a multiple of 2^LowExponent.
@@ -30,7 +30,7 @@ template <int LowExponent, int Limbs> class exact_sum {
       significand = -position < 64 ? significand >> -position : 0;
       position = 0;
     }
-    const auto limb = static_cast<std::size_t>(position / 64);
+    const auto limb = to_size(position / 64);
     const int shift = position % 64;
     const std::uint64_t low = significand << shift;
     const std::uint64_t high = shift == 0 ? 0 : significand >> (64 - shift);
@@ -50,9 +50,9 @@ template <int LowExponent, int Limbs> class exact_sum {
       for (std::uint64_t& limb : m) limb = plus(~limb, 0, carry);
     }
     int top = Limbs - 1;
-    while (top >= 0 && m[static_cast<std::size_t>(top)] == 0) --top;
+    while (top >= 0 && m[to_size(top)] == 0) --top;
     if (top < 0) return 0.0;
-    const int width = 64 * top + 64 - std::countl_zero(m[static_cast<std::size_t>(top)]);
+    const int width = 64 * top + 64 - std::countl_zero(m[to_size(top)]);
     const int drop = width - 53;  // bits that do not fit a double
     std::uint64_t significand = drop > 0 ? bits_from(m, drop) : m[0];
     if (drop > 0) {
@@ -101,16 +101,16 @@ template <int LowExponent, int Limbs> class exact_sum {
   }
   // Bits [from, from + 64) of m.
   static std::uint64_t bits_from(const limbs& m, int from) noexcept {
-    const auto limb = static_cast<std::size_t>(from / 64);
+    const auto limb = to_size(from / 64);
     const int shift = from % 64;
     const std::uint64_t low = m[limb] >> shift;
     return shift == 0 || limb + 1 == m.size() ? low : low | m[limb + 1] << (64 - shift);
   }
   static bool any_below(const limbs& m, int end) noexcept {
     for (int i = 0; i < end / 64; ++i) {
-      if (m[static_cast<std::size_t>(i)] != 0) return true;
+      if (m[to_size(i)] != 0) return true;
     }
-    return end % 64 != 0 && m[static_cast<std::size_t>(end / 64)] << (64 - end % 64) != 0;
+    return end % 64 != 0 && m[to_size(end / 64)] << (64 - end % 64) != 0;
   }
 
   limbs limbs_{};

@@ -37,7 +37,7 @@ class histogram {
       raise(errc::invalid_argument, "number of bins out of range", "histogram", text_of(bins),
             range_text(least_bins, most_bins));
     }
-    counts_.resize(static_cast<std::size_t>(bins));
+    counts_.resize(to_size(bins));
   }
 
   template <class Level = simd::native> void add(const float* x, index_t n) {
@@ -160,7 +160,7 @@ class histogram {
       }
       const float v = without_subnormals(x[i]);
       cover(v, v);
-      ++counts_[static_cast<std::size_t>(lattice_index(v, lattice_.exponent) - lattice_.first)];
+      ++counts_[to_size(lattice_index(v, lattice_.exponent) - lattice_.first)];
       ++finite_;
     }
   }
@@ -183,7 +183,7 @@ class histogram {
     const int shift =
         std::min(to.exponent - old.exponent, 63);  // from there on only the sign is left
     if (shift == 0) {                              // bins past the end of `counts` are empty
-      const auto at = static_cast<std::size_t>(old.first - to.first);
+      const auto at = to_size(old.first - to.first);
       const std::size_t n = std::min(from.size(), counts.size() - at);
       for (std::size_t i = 0; i < n; ++i) counts[at + i] += from[i];
       return;
@@ -191,7 +191,7 @@ class histogram {
     for (std::size_t i = 0; i < from.size(); ++i) {
       if (from[i] == 0) continue;
       const std::int64_t at = ((old.first + static_cast<std::int64_t>(i)) >> shift) - to.first;
-      counts[static_cast<std::size_t>(at)] += from[i];
+      counts[to_size(at)] += from[i];
     }
   }
   void flush(std::vector<std::uint32_t>& table) noexcept {
@@ -215,8 +215,7 @@ class histogram {
     }
     if (finite_ == 0) return;
     lattice_ = lattice_of(min_, max_, bins());
-    const auto last =
-        static_cast<std::size_t>(lattice_index(max_, lattice_.exponent) - lattice_.first);
+    const auto last = to_size(lattice_index(max_, lattice_.exponent) - lattice_.first);
     const auto after = counts_.begin() + static_cast<index_t>(last) + 1;
     if (counts_[0] == 0 || counts_[last] == 0 ||
         std::any_of(after, counts_.end(), [](std::uint64_t c) { return c != 0; })) {
@@ -252,7 +251,7 @@ template <class Level> histogram::span_ends histogram::ends_of(const float* x, i
       hi1 = simd::max(b, hi1);
       z1 = z1 + (b - b);
     }
-    float lane[3][static_cast<std::size_t>(lanes)];
+    float lane[3][to_size(lanes)];
     simd::store(lane[0], simd::min(lo0, lo1));
     simd::store(lane[1], simd::max(hi0, hi1));
     simd::store(lane[2], z0 + z1);

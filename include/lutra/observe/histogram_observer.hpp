@@ -29,10 +29,10 @@ template <range_selection Selection> class histogram_observer {
   template <class Level> void observe_at(tensor_view<const float> x) {
     const block_grid units = input_.units_of(x.extents());
     if (x.empty()) return;
-    unit_.resize(static_cast<std::size_t>(units.count()), empty_);
+    unit_.resize(to_size(units.count()), empty_);
     const std::int64_t before = count_nonfinite();
     for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t u) {
-      unit_[static_cast<std::size_t>(u)].template add<Level>(piece, n);
+      unit_[to_size(u)].template add<Level>(piece, n);
     });
     input_.count(units, count_nonfinite() - before);
   }
@@ -62,7 +62,7 @@ template <range_selection Selection> class histogram_observer {
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   // u is in [0, units()).
-  const histogram& unit(index_t u) const noexcept { return unit_[static_cast<std::size_t>(u)]; }
+  const histogram& unit(index_t u) const noexcept { return unit_[to_size(u)]; }
   void range(std::span<float> lo, std::span<float> hi) const {
     input_.check_room(lo, hi);
     for (std::size_t u = 0; u < unit_.size(); ++u) {
@@ -86,11 +86,11 @@ template <range_selection Selection> class histogram_observer {
   void load(state_reader& r) {
     range_input input = input_;
     input.load(r);
-    const std::size_t unit_bytes = 8 * static_cast<std::size_t>(empty_.bins());
-    if (static_cast<std::size_t>(input.units()) > r.left() / unit_bytes) {
+    const std::size_t unit_bytes = 8 * to_size(empty_.bins());
+    if (to_size(input.units()) > r.left() / unit_bytes) {
       r.corrupt("more units than bytes", text_of(input.units()), text_of(r.left() / unit_bytes));
     }
-    std::vector<histogram> units(static_cast<std::size_t>(input.units()), empty_);
+    std::vector<histogram> units(to_size(input.units()), empty_);
     std::int64_t samples = 0;
     std::int64_t nonfinite = 0;
     for (histogram& h : units) {

@@ -101,7 +101,7 @@ inline void add_elements(const float* x, index_t from, index_t n, block_lanes& l
     ++b.finite;
     b.min = std::min(b.min, v);
     b.max = std::max(b.max, v);
-    const auto lane = static_cast<std::size_t>(i) % block_lanes::count;
+    const auto lane = to_size(i) % block_lanes::count;
     const auto wide = static_cast<double>(v);
     lanes.sum[lane] += wide;
     lanes.squares[lane] += wide * wide;
@@ -117,10 +117,10 @@ template <class Level> block_moments moments_of_block(const float* x, index_t n)
   block_lanes lanes;
   block_moments b;
   if (whole != 0) {
-    simd::double_sums<V> sum[static_cast<std::size_t>(registers)];
-    simd::double_sums<V> squares[static_cast<std::size_t>(registers)];
-    V lo[static_cast<std::size_t>(registers)];
-    V hi[static_cast<std::size_t>(registers)];
+    simd::double_sums<V> sum[to_size(registers)];
+    simd::double_sums<V> squares[to_size(registers)];
+    V lo[to_size(registers)];
+    V hi[to_size(registers)];
     for (index_t r = 0; r < registers; ++r) lo[r] = hi[r] = simd::load<V>(x + r * width);
     for (index_t i = 0; i < whole; i += static_cast<index_t>(block_lanes::count)) {
       simd::read_ahead(x + i);
@@ -135,7 +135,7 @@ template <class Level> block_moments moments_of_block(const float* x, index_t n)
     for (index_t r = 0; r < registers; ++r) {
       sum[r].store(lanes.sum.data() + r * width);
       squares[r].store(lanes.squares.data() + r * width);
-      float ends[static_cast<std::size_t>(width)];
+      float ends[to_size(width)];
       simd::store(ends, lo[r]);
       for (const float v : ends) b.min = std::min(b.min, v);
       simd::store(ends, hi[r]);

@@ -44,7 +44,7 @@ class range_input {
   // Ranges of one batch whose units these are, not yet counted; x is not empty. A unit without a finite element
   // keeps lo > hi unless both ends are pinned.
   unit_ranges read(const tensor_view<const float>& x, const block_grid& units) const {
-    const auto count = static_cast<std::size_t>(units.count());
+    const auto count = to_size(units.count());
     if (pinned_.lo && pinned_.hi) {
       return {std::vector<float>(count, *pinned_.lo), std::vector<float>(count, *pinned_.hi), 0};
     }
@@ -65,7 +65,7 @@ class range_input {
   }
   // lo and hi have room for units() ranges. Raises shape_mismatch.
   void check_room(std::span<const float> lo, std::span<const float> hi) const {
-    const auto needed = static_cast<std::size_t>(units());
+    const auto needed = to_size(units());
     if (lo.size() == needed && hi.size() == needed) return;
     raise(errc::shape_mismatch, "lo and hi have not one entry per unit", "range",
           text_of(lo.size()) + " and " + text_of(hi.size()), text_of(units()));

@@ -94,8 +94,8 @@ class seen_units {
       while (first < end && grid[first] == 1) ++first;
     }
     std::array<index_t, max_rank> kept{};
-    for (int i = first; i < end; ++i) kept[static_cast<std::size_t>(i - first)] = grid[i];
-    return shape(std::span<const index_t>(kept.data(), static_cast<std::size_t>(end - first)));
+    for (int i = first; i < end; ++i) kept[to_size(i - first)] = grid[i];
+    return shape(std::span<const index_t>(kept.data(), to_size(end - first)));
   }
 
   index_t count_ = 0;

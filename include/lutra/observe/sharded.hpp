@@ -33,10 +33,10 @@ void observe(const E& e, O& o, tensor_view<const float> x, const granularity& g)
   if (shards.count() == 1) return o.observe(x);
   O fresh = o;
   fresh.reset();
-  std::vector<O> parts(static_cast<std::size_t>(shards.count()), fresh);
+  std::vector<O> parts(to_size(shards.count()), fresh);
   e.bulk(shards.count(), [&](index_t i) {
     const index_range r = shards.at(i);
-    parts[static_cast<std::size_t>(i)].observe(
+    parts[to_size(i)].observe(
         {x.data() + r.begin * x.stride(axis), x.extents().with(axis, r.size()), x.strides()});
   });
   const index_t units = grid_of(g, x.extents(), "observe", short_groups::allow).count();

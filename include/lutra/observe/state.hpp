@@ -87,14 +87,14 @@ class state_reader {
     std::array<index_t, max_rank> e{};
     index_t size = 1;
     for (int i = 0; i < rank; ++i) {
-      index_t& extent = e[static_cast<std::size_t>(i)];
+      index_t& extent = e[to_size(i)];
       extent = i64();
       if (extent < 0 || (extent > 0 && size > max_size / extent)) {
         corrupt("extent out of range", text_of(extent), "fewer elements");
       }
       size *= extent > 0 ? extent : 1;
     }
-    return shape(std::span<const index_t>(e.data(), static_cast<std::size_t>(rank)));
+    return shape(std::span<const index_t>(e.data(), to_size(rank)));
   }
   std::vector<float> f32s() {
     std::vector<float> vs(count(4));

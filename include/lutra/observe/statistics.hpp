@@ -21,10 +21,10 @@ class statistics {
   template <class Level> void observe_at(tensor_view<const float> x) {
     const block_grid units = input_.units_of(x.extents());
     if (x.empty()) return;
-    unit_.resize(static_cast<std::size_t>(units.count()));
+    unit_.resize(to_size(units.count()));
     const std::int64_t before = count_nonfinite();
     for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t u) {
-      add_moments<Level>(piece, n, unit_[static_cast<std::size_t>(u)]);
+      add_moments<Level>(piece, n, unit_[to_size(u)]);
     });
     input_.count(units, count_nonfinite() - before);
   }
@@ -44,7 +44,7 @@ class statistics {
   std::int64_t samples() const noexcept { return input_.samples(); }
   std::int64_t nonfinite() const noexcept { return input_.nonfinite(); }
   // u is in [0, units()).
-  const moments& unit(index_t u) const noexcept { return unit_[static_cast<std::size_t>(u)]; }
+  const moments& unit(index_t u) const noexcept { return unit_[to_size(u)]; }
   void range(std::span<float> lo, std::span<float> hi) const {
     input_.check_room(lo, hi);
     for (std::size_t u = 0; u < unit_.size(); ++u) {
@@ -69,10 +69,10 @@ class statistics {
     range_input input = input_;
     input.load(r);
     r.version(state_version);
-    if (static_cast<std::size_t>(input.units()) > r.left() / unit_bytes) {
+    if (to_size(input.units()) > r.left() / unit_bytes) {
       r.corrupt("more units than bytes", text_of(input.units()), text_of(r.left() / unit_bytes));
     }
-    std::vector<moments> units(static_cast<std::size_t>(input.units()));
+    std::vector<moments> units(to_size(input.units()));
     std::int64_t samples = 0;
     std::int64_t nonfinite = 0;
     for (moments& m : units) {

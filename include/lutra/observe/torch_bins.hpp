@@ -28,8 +28,7 @@ enum class torch_release : unsigned char { v1_13, v2 };
 // The histogram over [min, max] and its growth.
 class torch_bins {
  public:
-  torch_bins(index_t bins, torch_release release)
-      : counts_(static_cast<std::size_t>(bins)), release_(release) {}
+  torch_bins(index_t bins, torch_release release) : counts_(to_size(bins)), release_(release) {}
 
   // x is finite and not empty. Raises non_finite, and counts nothing, if the width of the histogram would overflow
   // float32 or that of its bins underflows.
@@ -189,7 +188,7 @@ class torch_bins {
       const float point = linspace(min_, max_, bins * upsample, i) + half;
       const auto above = std::ranges::upper_bound(edges, point) - edges.begin();
       const auto at = std::clamp<index_t>(above - 1, 0, static_cast<index_t>(bins) - 1);
-      moved[static_cast<std::size_t>(at)] += counts_[i / upsample] / static_cast<float>(upsample);
+      moved[to_size(at)] += counts_[i / upsample] / static_cast<float>(upsample);
     }
     return moved;
   }

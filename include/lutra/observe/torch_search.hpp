@@ -36,7 +36,7 @@ class torch_search {
     }
     const auto count = static_cast<index_t>(cumulative_.size());
     const auto total = static_cast<double>(cumulative_.back());
-    const auto mass = [&](index_t i) { return cumulative_[static_cast<std::size_t>(i)]; };
+    const auto mass = [&](index_t i) { return cumulative_[to_size(i)]; };
     constexpr double step = 1e-5;
     double alpha = 0;
     double beta = 1;
@@ -91,7 +91,7 @@ class torch_search {
     };
     double sum = 0;
     for (index_t i = 0; i < count; ++i) {
-      const float density = bins_.counts()[static_cast<std::size_t>(i)] / bin_width;
+      const float density = bins_.counts()[to_size(i)] / bin_width;
       const float from = static_cast<float>(i - start) * bin_width;
       const float to = from + bin_width;
       const float first = destination(from);

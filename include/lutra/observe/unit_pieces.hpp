@@ -24,7 +24,7 @@ template <class F> void for_each_dense_piece(const float* x, const block_grid& u
     return;
   }
   const index_t rows_at_once = std::max(long_run, tile_elements / row);
-  std::vector<float> buffer(static_cast<std::size_t>(rows_at_once * run));
+  std::vector<float> buffer(to_size(rows_at_once * run));
   index_t begin = 0;  // of the tile
   index_t rows = 0;
   index_t unit_of_tile = 0;

@@ -140,7 +140,7 @@ bool ranges_of_blocks(const float* x, index_t length, index_t count, float* lo,
 // One range per parameter of `units` (row-major over its grid).
 template <class Level = simd::native>
 unit_ranges ranges_of(const tensor_view<const float>& x, const block_grid& units) {
-  const auto count = static_cast<std::size_t>(units.count());
+  const auto count = to_size(units.count());
   const span_range none;
   unit_ranges r{std::vector<float>(count, none.lo), std::vector<float>(count, none.hi), 0};
   const index_t length = units.run_length();
@@ -154,7 +154,7 @@ unit_ranges ranges_of(const tensor_view<const float>& x, const block_grid& units
       if (ranges_of_blocks<Level>(from, length, n, r.lo.data() + u, r.hi.data() + u)) continue;
       for (index_t k = u; k < u + n; ++k) {
         const span_range s = range_of_span<Level>(x.data() + k * length, length);
-        const auto at = static_cast<std::size_t>(k);
+        const auto at = to_size(k);
         r.lo[at] = s.lo;
         r.hi[at] = s.hi;
         r.nonfinite += s.nonfinite;
@@ -164,7 +164,7 @@ unit_ranges ranges_of(const tensor_view<const float>& x, const block_grid& units
   }
   for_each_unit_piece(x, units, [&](const float* piece, index_t n, index_t at) {
     const span_range s = range_of_span<Level>(piece, n);
-    const auto u = static_cast<std::size_t>(at);
+    const auto u = to_size(at);
     r.lo[u] = std::min(r.lo[u], s.lo);
     r.hi[u] = std::max(r.hi[u], s.hi);
     r.nonfinite += s.nonfinite;

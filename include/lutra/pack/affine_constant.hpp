@@ -24,7 +24,7 @@ inline affine_constant quantize_constant(const tensor_view<const float>& x, qpar
   affine_constant made;
   made.extents = x.extents();
   const int bits = bits_of(q.dtype);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(x.size()));
+  std::vector<std::uint8_t> codes(to_size(x.size()));
   if (has_signed_codes(q)) {
     quantize(x, q,
              tensor_view<std::int8_t>(reinterpret_cast<std::int8_t*>(codes.data()), x.extents()));
@@ -33,7 +33,7 @@ inline affine_constant quantize_constant(const tensor_view<const float>& x, qpar
   } else {
     quantize(x, q, tensor_view<std::uint8_t>(codes.data(), x.extents()));
   }
-  made.codes.resize(static_cast<std::size_t>(packed_bytes(x.size(), bits)));
+  made.codes.resize(to_size(packed_bytes(x.size(), bits)));
   pack_bits(codes, bits, made.codes);
   (q.qformulation == qformulation::minval ? void(q.zero_point.clear()) : q.minval.clear());
   made.parameters = std::move(q);
@@ -64,7 +64,7 @@ inline void check(const affine_constant& c, std::string_view where) {
 
 // The codes, one per byte, signed ones extended to int8. `c` has passed check().
 inline std::vector<std::uint8_t> unpack_codes(const affine_constant& c) {
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(c.extents.size()));
+  std::vector<std::uint8_t> codes(to_size(c.extents.size()));
   const int bits = c.n_bits();
   unpack_bits(c.codes, bits, codes);
   if (!has_signed_codes(c.parameters)) return codes;

@@ -48,13 +48,13 @@ template <class Level, int Bits, class T>
 void decode_plainly(const std::uint8_t* stream, index_t bytes, index_t first, const T* table,
                     T* out, index_t n) noexcept {
   constexpr index_t block = 512;
-  std::array<std::uint8_t, static_cast<std::size_t>(block)> codes;
+  std::array<std::uint8_t, to_size(block)> codes;
   for (index_t i = 0; i < n; i += block) {
     const index_t count = std::min(block, n - i);
     const index_t at = (first + i) / 8 * Bits;
     index_t done = count;
     if constexpr (Bits == 8) {
-      std::memcpy(codes.data(), stream + at, static_cast<std::size_t>(count));
+      std::memcpy(codes.data(), stream + at, to_size(count));
     } else {
       done = simd::little_endian
                  ? unpack_in_steps<Level, Bits>(stream + at, count, codes.data(), bytes - at)
@@ -75,7 +75,7 @@ void decode_unprepared(const std::uint8_t* stream, index_t bytes, index_t first,
     std::array<std::uint8_t, 8> codes;
     unpack_plainly(stream + first / 8 * Bits, skipped + head, Bits, codes.data());
     for (index_t i = 0; i < head; ++i) {
-      out[i] = table[codes[static_cast<std::size_t>(skipped + i)]];
+      out[i] = table[codes[to_size(skipped + i)]];
     }
   }
   decode_plainly<Level, Bits>(stream, bytes, first + head, table, out + head, n - head);
@@ -185,15 +185,14 @@ template <class Level, int Bits, class T> class decoder {
     const index_t begin = first / 8 * Bits;
     // Two steps: the elements skipped may push the last ones into the second.
     constexpr index_t moved = step * Bits / 8;
-    std::array<std::uint8_t, static_cast<std::size_t>(2 * moved + lookup::reach)> in{};
-    std::array<T, static_cast<std::size_t>(2 * step)> entries;
-    std::memcpy(in.data(), stream + begin,
-                static_cast<std::size_t>(std::min(2 * moved, bytes - begin)));
+    std::array<std::uint8_t, to_size(2 * moved + lookup::reach)> in{};
+    std::array<T, to_size(2 * step)> entries;
+    std::memcpy(in.data(), stream + begin, to_size(std::min(2 * moved, bytes - begin)));
     lookup_.template look_up<simd::stores::cached>(in.data(), 0, entries.data());
     if (skipped + n > step) {
       lookup_.template look_up<simd::stores::cached>(in.data() + moved, 0, entries.data() + step);
     }
-    std::memcpy(out, entries.data() + skipped, static_cast<std::size_t>(n) * sizeof(T));
+    std::memcpy(out, entries.data() + skipped, to_size(n) * sizeof(T));
   }
 
   const T* table_;

@@ -51,7 +51,7 @@ inline packed_palette palette_of_codes(const affine_constant& c, std::string_vie
   if (rows) {
     p.block = p.block.with(0, c.extents[0]);
     for (index_t r = 0; r < c.extents[0]; ++r) {
-      p.row_scale.push_back(q.scale[static_cast<std::size_t>(r / per_scale)]);
+      p.row_scale.push_back(q.scale[to_size(r / per_scale)]);
     }
   }
   for (std::size_t group = 0; group < (rows ? 1 : q.scale.size()); ++group) {

@@ -152,7 +152,7 @@ class nearest_entry {
     for (std::size_t g = 0; g < n; ++g) {
       // The stretch is monotone in the value: midpoints of earlier stretches are below all of this one.
       const auto lies = [&](std::size_t c) {
-        return c + 1 < threshold_.size() ? static_cast<std::size_t>(stretch(threshold_[c])) : n;
+        return c + 1 < threshold_.size() ? to_size(stretch(threshold_[c])) : n;
       };
       while (lies(code) < g) ++code;
       start_[g] = {threshold_[code], code};
@@ -287,13 +287,12 @@ double assign_nearest(std::span<const T> values, std::span<const float> table,
   const nearest_entry nearest(table, values.size());
   const auto n = static_cast<index_t>(values.size());
   const index_t blocks = (n + block - 1) / block;
-  std::vector<double> loss(static_cast<std::size_t>(blocks));
+  std::vector<double> loss(to_size(blocks));
   executor.bulk((blocks + per_shard - 1) / per_shard, [&](index_t s) {
     for (index_t b = s * per_shard; b < std::min(blocks, (s + 1) * per_shard); ++b) {
-      const auto first = static_cast<std::size_t>(b * block);
-      const auto size = static_cast<std::size_t>(std::min(block, n - b * block));
-      loss[static_cast<std::size_t>(b)] =
-          nearest.assign<Level>(values.subspan(first, size), codes.data() + first);
+      const auto first = to_size(b * block);
+      const auto size = to_size(std::min(block, n - b * block));
+      loss[to_size(b)] = nearest.assign<Level>(values.subspan(first, size), codes.data() + first);
     }
   });
   return std::accumulate(loss.begin(), loss.end(), 0.0);

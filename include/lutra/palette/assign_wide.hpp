@@ -90,7 +90,7 @@ class nearest_wide {
     for (std::size_t i = 0; i < x.size(); ++i) at[i] = stretch(x[i]);
     const double* const mid = mids_.data();
     for (std::size_t i = 0; i < x.size(); ++i) {
-      std::size_t code = guess_[static_cast<std::size_t>(at[i])];
+      std::size_t code = guess_[to_size(at[i])];
       for (int step = 0; step < steps_; ++step) code += x[i] > mid[code] ? 1U : 0U;
       out[i] = static_cast<std::uint8_t>(code);
     }

@@ -23,7 +23,7 @@ void look_up_patterns(std::span<const T> values, std::span<const std::uint8_t> c
   const index_t shards = (n + shard_size - 1) / shard_size;
   executor.bulk(shards, [&](index_t s) {
     const index_range r = shard(n, shards, s);
-    for (auto i = static_cast<std::size_t>(r.begin); i < static_cast<std::size_t>(r.end); ++i) {
+    for (auto i = to_size(r.begin); i < to_size(r.end); ++i) {
       out[i] = code_of[values[i].bits];
     }
   });

@@ -39,13 +39,13 @@ template <weight_element E, class A = simd::native> class group_palettizer {
         grid_(grid),
         row_(grid.extents().rank() == 0
                  ? 1
-                 : static_cast<std::size_t>(grid.extents().product(1, grid.extents().rank()))),
+                 : to_size(grid.extents().product(1, grid.extents().rank()))),
         out_(out) {}
 
   // Runs on the calling thread, but for large groups, whose passes `executor` may share.
   template <executor Executor = serial_executor>
   void operator()(index_t group, scratch& s, const Executor& executor = {}) const {
-    const auto g = static_cast<std::size_t>(group);
+    const auto g = to_size(group);
     s.elements.gather(weight_, grid_, group, left_out_);
     gather_factors(s);
     group_fit fit = fit_values(s, executor);
@@ -198,7 +198,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   }
 
   void store_table(std::size_t g, std::span<const float> table) const {
-    const auto entries = static_cast<std::size_t>(out_.entries());
+    const auto entries = to_size(out_.entries());
     for (std::size_t k = 0; k < entries; ++k) {
       out_.lut[g * entries + k] = table[std::min(k, table.size() - 1)];
     }
@@ -216,7 +216,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
     if (some && spec_.refine_lut && std::is_sorted(values.begin(), values.end())) {
       const line& l = s.clustered_line(fit.counted, executor);
       const std::vector<float> rounded = values;
-      q = lut_refiner(l, fit.table, static_cast<std::size_t>(out_.entries()), spec_.lut_qspec)(q);
+      q = lut_refiner(l, fit.table, to_size(out_.entries()), spec_.lut_qspec)(q);
       values = values_of(q);
       double error = s.assign(values, codes, executor);
       // The line may be an approximation; the rounded table is never worse than with its old codes.
@@ -227,7 +227,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       }
       out_.error[g] = error;
     }
-    const auto entries = static_cast<std::size_t>(out_.entries());
+    const auto entries = to_size(out_.entries());
     for (std::size_t k = 0; k < entries; ++k) {
       out_.lut_codes[g * entries + k] = q.codes[std::min(k, q.codes.size() - 1)];
     }
@@ -247,7 +247,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
   // Elements that took no part: the nearest entry to their value, to 0 for NaN.
   void code_left_out(std::size_t g, const scratch& s) const {
     if (s.elements.excluded().empty()) return;
-    const auto entries = static_cast<std::size_t>(out_.entries());
+    const auto entries = to_size(out_.entries());
     const std::span<const float> table(out_.lut.data() + g * entries, entries);
     std::vector<double> ordered(table.begin(),
                                 table.end());  // mode reference_exact may leave them out of order
@@ -260,7 +260,7 @@ template <weight_element E, class A = simd::native> class group_palettizer {
       first.push_back(static_cast<std::uint8_t>(found - table.begin()));
     }
     for (const index_t position : s.elements.excluded()) {
-      const auto at = static_cast<std::size_t>(position);
+      const auto at = to_size(position);
       const double x = widened(weight_[at]);
       const double scale = scaled() ? static_cast<double>(out_.row_scale[at / row_]) : 1.0;
       out_.codes[at] = first[nearest_index(mids, std::isnan(x) ? 0.0 : x / scale)];

@@ -76,7 +76,7 @@ template <class T> class group_elements {
   }
 
  private:
-  static std::size_t u(index_t i) noexcept { return static_cast<std::size_t>(i); }
+  static std::size_t u(index_t i) noexcept { return to_size(i); }
   void add_run(index_t begin, index_t end) {
     if (begin >= end) return;
     runs_.push_back({begin, end});

@@ -108,12 +108,12 @@ template <class T, class A> struct group_scratch {
     constexpr index_t shard_size = index_t{1} << 18;
     const auto n = static_cast<index_t>(codes.size());
     const index_t shards = (n + shard_size - 1) / shard_size;
-    std::vector<double> error(static_cast<std::size_t>(shards));
+    std::vector<double> error(to_size(shards));
     executor.bulk(shards, [&](index_t s) {
       const index_range r = shard(n, shards, s);
-      const auto end = static_cast<std::size_t>(r.end);
+      const auto end = to_size(r.end);
       std::array<double, nearest_wide::block> x;
-      for (auto i = static_cast<std::size_t>(r.begin); i < end; i += x.size()) {
+      for (auto i = to_size(r.begin); i < end; i += x.size()) {
         const std::span<double> some(x.data(), std::min(x.size(), end - i));
         if (wide.empty()) {
           from.fill_values(i, some.size(), x.data());
@@ -122,8 +122,7 @@ template <class T, class A> struct group_scratch {
         }
         nearest.codes<A>(some, codes.data() + i);
       }
-      error[static_cast<std::size_t>(s)] =
-          error_of(table, codes, static_cast<std::size_t>(r.begin), end);
+      error[to_size(s)] = error_of(table, codes, to_size(r.begin), end);
     });
     return std::accumulate(error.begin(), error.end(), 0.0);
   }

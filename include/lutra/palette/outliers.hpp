@@ -97,7 +97,7 @@ std::vector<index_t> largest_magnitudes(std::span<const T> weight, index_t count
     return a.magnitude > b.magnitude || (a.magnitude == b.magnitude && a.position < b.position);
   };
   std::vector<candidate> heap;
-  const auto size = static_cast<std::size_t>(std::max<index_t>(count, 0));
+  const auto size = to_size(std::max<index_t>(count, 0));
   auto skip = left_out.begin();
   for (std::size_t i = 0; size > 0 && i < weight.size(); ++i) {
     const auto at = static_cast<index_t>(i);

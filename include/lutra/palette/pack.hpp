@@ -20,8 +20,7 @@ inline packed_palette pack(const palette<float>& p) {
   out.block = p.block;
   out.n_bits = p.n_bits;
   out.lut_dtype = p.lut_dtype;
-  out.codes.resize(
-      static_cast<std::size_t>(packed_bytes(static_cast<index_t>(p.codes.size()), p.n_bits)));
+  out.codes.resize(to_size(packed_bytes(static_cast<index_t>(p.codes.size()), p.n_bits)));
   pack_bits(p.codes, p.n_bits, out.codes);
   out.lut_codes = p.lut_codes;
   if (!p.quantized()) out.lut = p.lut;
@@ -34,7 +33,7 @@ inline packed_palette pack(const palette<float>& p) {
 
 // The scale and zero point of one group of a quantized table.
 inline lut_scale lut_scale_of(const packed_palette& p, index_t group) {
-  const auto g = static_cast<std::size_t>(group);
+  const auto g = to_size(group);
   return {p.lut_dtype, p.scale[g], p.zero_point.empty() ? 0 : p.zero_point[g]};
 }
 
@@ -43,7 +42,7 @@ inline std::vector<float> table_values(const packed_palette& p) {
   if (!p.quantized()) return p.lut;
   std::vector<float> values;
   values.reserve(p.lut_codes.size());
-  const auto entries = static_cast<std::size_t>(p.entries());
+  const auto entries = to_size(p.entries());
   for (std::size_t i = 0; i < p.lut_codes.size(); ++i) {
     values.push_back(lut_value(lut_scale_of(p, static_cast<index_t>(i / entries)), p.lut_codes[i]));
   }
@@ -124,7 +123,7 @@ inline palette<float> unpack(const packed_palette& p) {
   out.n_bits = p.n_bits;
   out.lut_dtype = p.lut_dtype;
   out.lut = table_values(p);
-  out.codes.resize(static_cast<std::size_t>(p.weight_shape.size()));
+  out.codes.resize(to_size(p.weight_shape.size()));
   unpack_bits(p.codes, p.n_bits, out.codes);
   out.lut_codes = p.lut_codes;
   out.scale = p.scale;

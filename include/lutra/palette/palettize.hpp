@@ -36,10 +36,10 @@ inline palette<float> make_palette(const palettization_spec& spec, const block_g
   p.weight_shape = grid.extents();
   p.block = grid.block();
   p.n_bits = spec.n_bits;
-  const auto groups = static_cast<std::size_t>(grid.count());
-  const std::size_t entries = groups * static_cast<std::size_t>(p.entries());
+  const auto groups = to_size(grid.count());
+  const std::size_t entries = groups * to_size(p.entries());
   p.lut.resize(entries);
-  p.codes.resize(static_cast<std::size_t>(grid.extents().size()));
+  p.codes.resize(to_size(grid.extents().size()));
   if (spec.lut_qspec.enabled) {
     p.lut_dtype = spec.lut_qspec.dtype;
     p.lut_codes.resize(entries);
@@ -166,7 +166,7 @@ requires weight_element<element_t<W>> palette<float> palettize(const W& w,
     apart.assign(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(outliers));
     std::sort(apart.begin(), apart.end());
     for (const index_t at : apart) {
-      p.outliers.value.push_back(static_cast<float>(weight[static_cast<std::size_t>(at)]));
+      p.outliers.value.push_back(static_cast<float>(weight[to_size(at)]));
     }
     std::vector<index_t> left_out;
     std::merge(ignored.begin(), ignored.end(), apart.begin(), apart.end(),

@@ -38,8 +38,7 @@ inline reference_1d_result reference_distinct(std::span<const double> reduced,
   std::vector<std::size_t> of(reduced.size());
   std::vector<double> total(unique.size());
   for (std::size_t i = 0; i < reduced.size(); ++i) {
-    of[i] = static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), reduced[i]) -
-                                     unique.begin());
+    of[i] = to_size(std::lower_bound(unique.begin(), unique.end(), reduced[i]) - unique.begin());
     total[of[i]] += weights.empty() ? 1.0 : weights[i];
   }
   reference_1d_result result = reference_1d(unique, total, k);

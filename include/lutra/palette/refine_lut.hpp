@@ -215,11 +215,11 @@ class lut_refiner {
   std::size_t level_of(const lut_scale& s, std::uint8_t code) {
     if (integer()) {
       const int q = s.lut_dtype == dtype::int8 ? static_cast<std::int8_t>(code) : code;
-      return static_cast<std::size_t>(q - static_cast<int>(bounds_.min));
+      return to_size(q - static_cast<int>(bounds_.min));
     }
     const std::uint8_t positive = code == 0x80 ? std::uint8_t{0} : code;
-    return static_cast<std::size_t>(
-        std::find(float_codes().begin(), float_codes().end(), positive) - float_codes().begin());
+    return to_size(std::find(float_codes().begin(), float_codes().end(), positive) -
+                   float_codes().begin());
   }
   quantized_lut as_lut() {
     quantized_lut q;

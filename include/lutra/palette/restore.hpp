@@ -21,11 +21,11 @@ namespace lutra::inline LUTRA_ABI {
 // The dense values of a palette, row-major.
 inline std::vector<float> dense_values(const palette<float>& p) {
   std::vector<float> out(p.codes.size());
-  const auto entries = static_cast<std::size_t>(p.entries());
+  const auto entries = to_size(p.entries());
   p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
-    const float* table = p.lut.data() + static_cast<std::size_t>(group) * entries;
-    const auto begin = static_cast<std::size_t>(first);
-    for (std::size_t i = begin; i < begin + static_cast<std::size_t>(length); ++i) {
+    const float* table = p.lut.data() + to_size(group) * entries;
+    const auto begin = to_size(first);
+    for (std::size_t i = begin; i < begin + to_size(length); ++i) {
       out[i] = table[p.codes[i]];
     }
   });
@@ -59,7 +59,7 @@ template <restorable_value T> std::vector<T> table_entries(const packed_palette&
     return entries;
   }
   std::vector<T> entries(p.lut_codes.size());
-  const auto per_group = static_cast<std::size_t>(p.entries());
+  const auto per_group = to_size(p.entries());
   for (std::size_t begin = 0; begin < entries.size(); begin += per_group) {
     const lut_scale s = lut_scale_of(p, static_cast<index_t>(begin / per_group));
     for (std::size_t i = begin; i < begin + per_group; ++i) {
@@ -93,11 +93,11 @@ void restore_scaled(const packed_palette& p, const float* table, float scale, in
     decoder<Level, Bits, T>(scaled.data()).run(p.codes.data(), bytes, first, out, n, stores);
     return;
   }
-  std::array<float, static_cast<std::size_t>(block)> values;
+  std::array<float, to_size(block)> values;
   for (index_t i = 0; i < n; i += block) {
     const index_t count = std::min(block, n - i);
     decode_unprepared<Level, Bits>(p.codes.data(), bytes, first + i, table, values.data(), count);
-    for (index_t k = 0; k < count; ++k) out[i + k] = T(values[static_cast<std::size_t>(k)] * scale);
+    for (index_t k = 0; k < count; ++k) out[i + k] = T(values[to_size(k)] * scale);
   }
 }
 
@@ -114,8 +114,8 @@ template <class Level, int Bits, restorable T> void restore_dense(const packed_p
         const float* const table = tables.data() + (group << Bits);
         for (index_t at = first, end = first + length; at < end;) {
           const index_t n = std::min(end, (at / row + 1) * row) - at;
-          restore_scaled<Level, Bits>(p, table, p.row_scale[static_cast<std::size_t>(at / row)], at,
-                                      out + at, n, stores);
+          restore_scaled<Level, Bits>(p, table, p.row_scale[to_size(at / row)], at, out + at, n,
+                                      stores);
           at += n;
         }
       });
@@ -159,7 +159,7 @@ void restore(const packed_palette& p, tensor_view<T> out) {
   }
   check_restorable<T>(p);
   if (out.is_contiguous()) return restore_checked<Level>(p, out.data());
-  std::vector<T> values(static_cast<std::size_t>(out.size()));
+  std::vector<T> values(to_size(out.size()));
   restore_checked<Level>(p, values.data());
   std::size_t next = 0;
   for_each_element(out, [&](T& x) { x = values[next++]; });

@@ -45,7 +45,7 @@ template <class T>
 void refuse_misfits(std::span<const T> weight, std::span<const index_t> found,
                     std::string_view where) {
   if (found.empty()) return;
-  const T x = weight[static_cast<std::size_t>(found[0])];
+  const T x = weight[to_size(found[0])];
   const std::string at = ", first at position " + text_of(found[0]);
   const std::string all = text_of(static_cast<index_t>(weight.size()));
   const std::string count = text_of(static_cast<index_t>(found.size())) + " of " + all + at;
@@ -68,12 +68,12 @@ std::vector<float> row_scales(std::span<const T> weight, const shape& extents,
     raise(errc::incompatible, "per-channel scale needs an axis", std::string(where), "rank 0",
           "rank >= 1");
   }
-  std::vector<float> scale(static_cast<std::size_t>(extents[0]), 0.0F);
-  const auto row = static_cast<std::size_t>(extents.product(1, extents.rank()));
+  std::vector<float> scale(to_size(extents[0]), 0.0F);
+  const auto row = to_size(extents.product(1, extents.rank()));
   auto next = left_out.begin();
   for (std::size_t r = 0; row > 0 && r < scale.size(); ++r) {
     for (std::size_t i = r * row; i < (r + 1) * row; ++i) {
-      if (next != left_out.end() && static_cast<std::size_t>(*next) == i) {
+      if (next != left_out.end() && to_size(*next) == i) {
         ++next;
         continue;
       }

@@ -30,7 +30,7 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
   const index_t outputs = p.weight_shape[1];
   const index_t inputs = p.weight_shape[0] / groups;
   const index_t across = p.groups().grid()[1];
-  const auto entries = static_cast<std::size_t>(p.entries());
+  const auto entries = to_size(p.entries());
   const auto take = [](auto& to, const auto& from, std::size_t first, std::size_t count) {
     if (from.empty()) return;
     const auto begin = from.begin() + static_cast<std::ptrdiff_t>(first);
@@ -43,8 +43,7 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
   for (index_t row = 0; row < out.weight_shape[0]; row += out.block[0]) {
     for (index_t column = 0; column < inputs; column += out.block[1]) {
       const index_t input = row / outputs * inputs + column;
-      const auto table =
-          static_cast<std::size_t>(input / p.block[0] * across + row % outputs / p.block[1]);
+      const auto table = to_size(input / p.block[0] * across + row % outputs / p.block[1]);
       take(out.lut_codes, p.lut_codes, table * entries, entries);
       take(out.lut, p.lut, table * entries, entries);
       take(out.scale, p.scale, table, 1);
@@ -96,7 +95,7 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
   packed_palette out = p;
   out.transposed = true;
   out.weight_shape = reversed_shape(s, groups);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(s.size()));
+  std::vector<std::uint8_t> codes(to_size(s.size()));
   unpack_bits(p.codes, p.n_bits, codes);
   codes = reversed_weight<std::uint8_t>(codes, s, groups);
   pack_bits(codes, p.n_bits, out.codes);
@@ -106,7 +105,7 @@ inline packed_palette transposed_palette(const packed_palette& p, index_t groups
   }
   if (p.groups().count() <= 1) return out;
   if (codes.empty()) {  // no weights: the first table stands for all
-    const auto entries = static_cast<std::size_t>(p.entries());
+    const auto entries = to_size(p.entries());
     if (!p.lut_codes.empty()) out.lut_codes.resize(entries);
     if (!p.lut.empty()) out.lut.resize(entries);
     if (!p.scale.empty()) out.scale.resize(1);
@@ -124,9 +123,9 @@ tensor_view<T> axis_from(const tensor_view<T>& x, int axis, index_t first, index
   first = std::max<index_t>(first, 0);
   const index_t count = first < x.extent(axis) ? (x.extent(axis) - first + step - 1) / step : 0;
   std::array<index_t, 4> strides;
-  for (int a = 0; a < 4; ++a) strides[static_cast<std::size_t>(a)] = x.stride(a);
+  for (int a = 0; a < 4; ++a) strides[to_size(a)] = x.stride(a);
   const index_t skipped = count > 0 ? first * x.stride(axis) : 0;
-  if (count > 1) strides[static_cast<std::size_t>(axis)] *= step;
+  if (count > 1) strides[to_size(axis)] *= step;
   return {x.data() + skipped, x.extents().with(axis, count), strides};
 }
 

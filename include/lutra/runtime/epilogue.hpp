@@ -92,7 +92,7 @@ void check_epilogue(const requantize& e, index_t rows, const tensor_view<Out>& o
 }
 
 constexpr std::int32_t bias_of(const std::vector<std::int32_t>& bias, index_t row) noexcept {
-  return bias.empty() ? 0 : bias[static_cast<std::size_t>(row)];
+  return bias.empty() ? 0 : bias[to_size(row)];
 }
 
 // Constants of the rounding step; nothing unless the epilogue requantizes. uint8 outputs are made as

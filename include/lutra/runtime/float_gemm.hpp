@@ -58,11 +58,10 @@ void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const Outpu
   std::vector<float> scales;
   for (index_t first = 0; first < out.extent(0); first += chunk) {
     const index_t rows = std::min(chunk, out.extent(0) - first);
-    columns.resize(static_cast<std::size_t>(rows * Digits * depth));
-    scales.resize(static_cast<std::size_t>(rows));
+    columns.resize(to_size(rows * Digits * depth));
+    scales.resize(to_size(rows));
     ex.bulk(rows, [&](index_t i) {
-      scales[static_cast<std::size_t>(i)] =
-          quantize(first + i, columns.data() + i * Digits * depth);
+      scales[to_size(i)] = quantize(first + i, columns.data() + i * Digits * depth);
     });
     product.run(ex, tensor_view<const Digit>(columns.data(), shape{rows * Digits, depth}), first,
                 std::span<const float>(scales));
@@ -73,7 +72,7 @@ void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const Outpu
 template <class F> auto with_dense_row(const tensor_view<const float>& x, index_t row, F&& f) {
   const float* from = x.data() + row * x.stride(0);
   if (x.stride(1) == 1) return f(from);
-  std::vector<float> copy(static_cast<std::size_t>(x.extent(1)));
+  std::vector<float> copy(to_size(x.extent(1)));
   for (float& v : copy) {
     v = *from;
     from += x.stride(1);
@@ -118,12 +117,12 @@ void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
   float_product<A, 1, Output, Out> product(slices_of(w), o, out);
   product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
   const index_t chunk = std::min(chunk_of(w.depth()), x.extent(0));
-  const std::vector<float> scales(static_cast<std::size_t>(chunk), s.scale);
+  const std::vector<float> scales(to_size(chunk), s.scale);
   for (index_t first = 0; first < x.extent(0); first += chunk) {
     const index_t rows = std::min(chunk, x.extent(0) - first);
     const tensor_view<const X> part(x.data() + first * x.stride(0), shape{rows, w.depth()},
                                     x.strides());
-    product.run(ex, part, first, std::span(scales).first(static_cast<std::size_t>(rows)));
+    product.run(ex, part, first, std::span(scales).first(to_size(rows)));
   }
 }
 

@@ -88,7 +88,7 @@ template <class A> void add_products(const float* w, const float* x, index_t n, 
   constexpr index_t lanes = simd::lanes<V>;
   constexpr int at_once = partial_sums / lanes < 8 ? partial_sums / lanes : 8;  // registers
   for (index_t first = 0; first < partial_sums; first += at_once * lanes) {
-    V sum[static_cast<std::size_t>(at_once)];
+    V sum[to_size(at_once)];
     simd::unroll<at_once>([&](auto i) __attribute__((always_inline)) {
       sum[i] = simd::load<V>(sums + first + i * lanes);
     });
@@ -142,7 +142,7 @@ template <class A, int Bits> class float_row_product {
     const auto& scale = w_.palette().row_scale;
     for (index_t c = 0; c < columns_; ++c) {
       const float sum = fold<A>(sums_[c]);
-      out[c * out_stride] = scale.empty() ? sum : sum * scale[static_cast<std::size_t>(row)];
+      out[c * out_stride] = scale.empty() ? sum : sum * scale[to_size(row)];
     }
   }
 
@@ -172,9 +172,8 @@ template <class A, int Bits> class float_row_product {
   const float* x_;
   index_t x_stride_;
   index_t columns_;
-  alignas(64) float weights_[static_cast<std::size_t>(chunk)] = {};
-  alignas(64) float sums_[static_cast<std::size_t>(block_columns)]
-                         [static_cast<std::size_t>(partial_sums)] = {};
+  alignas(64) float weights_[to_size(chunk)] = {};
+  alignas(64) float sums_[to_size(block_columns)][to_size(partial_sums)] = {};
 };
 
 // An executor runs shards of 64 rows of w.
@@ -184,18 +183,18 @@ void run_float_tables(const E& ex, const float_lut_matrix& w, const tensor_view<
   using product = float_row_product<A, Bits>;
   constexpr index_t shard_rows = 64;
   const index_t stride = (w.depth() + partial_sums - 1) / partial_sums * partial_sums;
-  std::vector<float> padded(static_cast<std::size_t>(product::block_columns * stride));
+  std::vector<float> padded(to_size(product::block_columns * stride));
   for (index_t first = 0; first < x.extent(0); first += product::block_columns) {
     const index_t columns = std::min(product::block_columns, x.extent(0) - first);
     for (index_t c = 0; c < columns; ++c) {
       const float* from = x.data() + (first + c) * x.stride(0);
       for (index_t k = 0; k < w.depth(); ++k) {
-        padded[static_cast<std::size_t>(c * stride + k)] = from[k * x.stride(1)];
+        padded[to_size(c * stride + k)] = from[k * x.stride(1)];
       }
     }
     ex.bulk((w.rows() + shard_rows - 1) / shard_rows, [&](index_t s) {
       product rows(w, padded.data(), stride, columns);
-      float sums[static_cast<std::size_t>(product::block_columns * shard_rows)];
+      float sums[to_size(product::block_columns * shard_rows)];
       const index_t begin = s * shard_rows;
       const index_t count = std::min(shard_rows, w.rows() - begin);
       for (index_t r = 0; r < count; ++r) rows.run(begin + r, sums + r, shard_rows);

@@ -66,7 +66,7 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
                            nothing_to_do);
         some.begin = whole;
       }
-      alignas(64) std::int32_t sums[static_cast<std::size_t>(block_columns<A> * width)];
+      alignas(64) std::int32_t sums[to_size(block_columns<A> * width)];
       multiply_panels<A>(w, some, rows, 0, count, {sums, width, false},
                          [&](index_t panel, index_t at, index_t block) {
                            for (index_t c = 0; c < block; ++c) {

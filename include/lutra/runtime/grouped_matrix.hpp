@@ -82,17 +82,17 @@ inline packed_palette columns_of(const packed_palette& p, std::span<const std::u
   out.row_scale = p.row_scale;
   out.transposed = p.transposed;
   std::vector<std::uint8_t> taken;
-  taken.reserve(static_cast<std::size_t>(out.weight_shape.size()));
+  taken.reserve(to_size(out.weight_shape.size()));
   for (index_t r = 0; r < p.weight_shape[0]; ++r) {
     const auto from = codes.begin() + r * row + begin * inner;
     taken.insert(taken.end(), from, from + length * inner);
   }
-  out.codes.resize(static_cast<std::size_t>(packed_bytes(out.weight_shape.size(), p.n_bits)));
+  out.codes.resize(to_size(packed_bytes(out.weight_shape.size(), p.n_bits)));
   pack_bits(taken, p.n_bits, out.codes);
   const shape grid = p.groups().grid();
-  const auto entries = static_cast<std::size_t>(p.entries());
+  const auto entries = to_size(p.entries());
   for (index_t g = 0; g < grid[0]; ++g) {
-    const auto group = static_cast<std::size_t>(g * grid[1] + begin / block);
+    const auto group = to_size(g * grid[1] + begin / block);
     const auto table = p.lut_codes.begin() + static_cast<std::ptrdiff_t>(group * entries);
     out.lut_codes.insert(out.lut_codes.end(), table, table + p.entries());
     out.scale.push_back(p.scale[group]);
@@ -111,7 +111,7 @@ grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level,
     packed_palette whole = p;
     if (cut) {  // no rows: the first table stands for all
       whole.block = whole.block.with(1, p.weight_shape[1]);
-      whole.lut_codes.resize(static_cast<std::size_t>(p.entries()));
+      whole.lut_codes.resize(to_size(p.entries()));
       whole.scale.resize(1);
       if (!whole.zero_point.empty()) whole.zero_point.resize(1);
     }
@@ -122,7 +122,7 @@ grouped_lut_matrix make_grouped_lut_matrix(const packed_palette& p, A level,
   options.three_bits_from =
       p.weight_shape.size() / 2 > options.three_bits_from ? 0 : p.weight_shape.size();
   options.decode_convolutions = false;  // those of several slices do not use it
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(p.weight_shape.size()));
+  std::vector<std::uint8_t> codes(to_size(p.weight_shape.size()));
   unpack_bits(p.codes, p.n_bits, codes);
   for (index_t begin = 0; begin < p.weight_shape[1]; begin += p.block[1]) {
     const index_t length = std::min(p.block[1], p.weight_shape[1] - begin);

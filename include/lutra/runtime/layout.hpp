@@ -104,9 +104,7 @@ template <int Bits, class Tables> struct packed_codes {
   template <class A>
   static constexpr int table_count =
       !table_per_strip && has_long_lookup(A{}) && Bits < 4 ? 6 / Bits : 1;
-  template <class A> struct tables {
-    simd::bytes_of<A> table[static_cast<std::size_t>(table_count<A>)];
-  };
+  template <class A> struct tables { simd::bytes_of<A> table[to_size(table_count<A>)]; };
 
   template <class A> [[gnu::always_inline]] static tables<A> load_tables(const std::uint8_t* p) {
     tables<A> t;

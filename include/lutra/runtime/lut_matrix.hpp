@@ -32,12 +32,10 @@ class lut_matrix {
   const shape& weight_shape() const noexcept { return weight_shape_; }
   bool transposed() const noexcept { return transposed_; }  // made of a transposed_palette()
   // Scale of the row's group, times the optional per-row scale (one f32 multiplication).
-  float row_scale(index_t r) const noexcept { return row_scale_[static_cast<std::size_t>(r)]; }
+  float row_scale(index_t r) const noexcept { return row_scale_[to_size(r)]; }
   // Sum of the row's integer weights: an activation zero point z changes a result by -z * row_sum.
-  std::int32_t row_sum(index_t r) const noexcept { return row_sum_[static_cast<std::size_t>(r)]; }
-  std::int32_t zero_point(index_t r) const noexcept {
-    return zero_point_[static_cast<std::size_t>(r)];
-  }
+  std::int32_t row_sum(index_t r) const noexcept { return row_sum_[to_size(r)]; }
+  std::int32_t zero_point(index_t r) const noexcept { return zero_point_[to_size(r)]; }
   // One integer weight. For tests and conversions, not for loops.
   std::int32_t weight(index_t r, index_t k) const noexcept;
   // Largest depth whose sums are exact for activations of type X (int8 or uint8).
@@ -210,8 +208,8 @@ template <class A> class lut_matrix_builder {
   lut_matrix_builder(const packed_palette& p, const lut_matrix_options& options)
       : palette_(p),
         options_(options),
-        entries_(static_cast<std::size_t>(p.entries())),
-        codes_(static_cast<std::size_t>(p.weight_shape.size())) {}
+        entries_(to_size(p.entries())),
+        codes_(to_size(p.weight_shape.size())) {}
 
   lut_matrix build() {
     unpack_bits(palette_.codes, palette_.n_bits, codes_);
@@ -231,12 +229,12 @@ template <class A> class lut_matrix_builder {
 
  private:
   static lut_matrix::lines_of_memory lines(index_t bytes) {
-    return lut_matrix::lines_of_memory(static_cast<std::size_t>(bytes / 64 + 1));
+    return lut_matrix::lines_of_memory(to_size(bytes / 64 + 1));
   }
   // Rows of one table; the grid has a single group when the block spans the axis.
   index_t group_rows() const { return palette_.block[0]; }
   bool one_group() const { return group_rows() >= m_.rows_; }
-  std::size_t group_of(index_t row) const { return static_cast<std::size_t>(row / group_rows()); }
+  std::size_t group_of(index_t row) const { return to_size(row / group_rows()); }
   std::uint8_t entry(std::size_t group, std::size_t code) const {
     return palette_.lut_codes[group * entries_ + code];
   }
@@ -254,7 +252,7 @@ template <class A> class lut_matrix_builder {
     m_.n_bits_ = palette_.n_bits;
     m_.bias_ = weight_bias(A{});
     m_.level_ = A::name;
-    m_.row_sum_.resize(static_cast<std::size_t>(m_.strips() * m_.lanes_));
+    m_.row_sum_.resize(to_size(m_.strips() * m_.lanes_));
     m_.zero_point_.resize(m_.row_sum_.size());
     m_.layout_ = smallest_layout();
     m_.steps_ = (m_.depth_ + m_.layout_.step_depth() - 1) / m_.layout_.step_depth();
@@ -291,7 +289,7 @@ template <class A> class lut_matrix_builder {
   void set_rows() {
     m_.row_scale_.resize(m_.row_sum_.size());
     for (index_t row = 0; row < m_.rows_; ++row) {
-      const auto r = static_cast<std::size_t>(row);
+      const auto r = to_size(row);
       const std::size_t group = group_of(row);
       m_.zero_point_[r] = palette_.zero_point.empty() ? 0 : palette_.zero_point[group];
       m_.row_scale_[r] = palette_.row_scale.empty() ? palette_.scale[group]
@@ -319,7 +317,7 @@ template <class A> class lut_matrix_builder {
     for (index_t at = 0; at < vectors * 4 * m_.lanes_; ++at) {
       const index_t row = m_.table_per_strip_ ? std::min(at / 16 * 4, m_.rows_ - 1) : 0;
       const index_t code = m_.layout_.bits > 4 ? at : at % 16;
-      out[at] = biased(entry(group_of(row), static_cast<std::size_t>(code) % entries_));
+      out[at] = biased(entry(group_of(row), to_size(code) % entries_));
     }
   }
 
@@ -352,7 +350,7 @@ template <class A> class lut_matrix_builder {
         for (index_t i = 0; i < count; ++i) {
           const int code = codes[k + i];
           write_code(layout, step + i % 4, 4 * simd::int_lanes<A>, i / 4,
-                     Bits == 8 ? biased(entry(group, static_cast<std::size_t>(code))) : code);
+                     Bits == 8 ? biased(entry(group, to_size(code))) : code);
         }
       }
     }
@@ -365,7 +363,7 @@ template <class A> class lut_matrix_builder {
     if (!l.pays()) return;
     m_.line_tiles_ = lines(m_.strips() * l.strip_bytes());
     write_line_tiles(l, lut_matrix::bytes_of(m_.line_tiles_), [&](index_t row, index_t k) {
-      return entry(group_of(row), codes_[static_cast<std::size_t>(row * m_.depth_ + k)]);
+      return entry(group_of(row), codes_[to_size(row * m_.depth_ + k)]);
     });
   }
 

@@ -27,7 +27,7 @@ inline int code_at(std::span<const std::uint8_t> stream, int bits, index_t i) {
   int code = 0;
   for (int b = 0; b < bits; ++b) {
     const index_t at = i * bits + b;
-    code |= (stream[static_cast<std::size_t>(at / 8)] >> (at % 8) & 1) << b;
+    code |= (stream[to_size(at / 8)] >> (at % 8) & 1) << b;
   }
   return code;
 }
@@ -36,12 +36,11 @@ inline int code_at(std::span<const std::uint8_t> stream, int bits, index_t i) {
 inline tensor<std::int32_t> integer_weights(const packed_palette& p) {
   tensor<std::int32_t> w(p.weight_shape);
   p.groups().for_each_run([&](index_t first, index_t length, index_t group) {
-    const auto g = static_cast<std::size_t>(group);
+    const auto g = to_size(group);
     const std::int32_t zero_point = p.zero_point.empty() ? 0 : p.zero_point[g];
     for (index_t i = first; i < first + length; ++i) {
       const int code = code_at(p.codes, p.n_bits, i);
-      const std::uint8_t byte =
-          p.lut_codes[g * static_cast<std::size_t>(p.entries()) + static_cast<std::size_t>(code)];
+      const std::uint8_t byte = p.lut_codes[g * to_size(p.entries()) + to_size(code)];
       const std::int32_t entry =
           p.lut_dtype == dtype::int8 ? static_cast<std::int8_t>(byte) : std::int32_t{byte};
       w[i] = entry - zero_point;
@@ -176,12 +175,12 @@ void gemm(const packed_palette& p, tensor_view<const X> x, const to_float& o,
           t = t * 256.0F + static_cast<float>(sum);
         }
         const index_t group = r / p.block[0] * (s.rank() > 1 ? grid[1] : 1) + g;
-        float scale = p.scale[static_cast<std::size_t>(group)];
-        if (!p.row_scale.empty()) scale *= p.row_scale[static_cast<std::size_t>(r)];
+        float scale = p.scale[to_size(group)];
+        if (!p.row_scale.empty()) scale *= p.row_scale[to_size(r)];
         y += t * scale;
       }
-      y *= o.x_scale[static_cast<std::size_t>(m)];
-      if (!o.bias.empty()) y += o.bias[static_cast<std::size_t>(r)];
+      y *= o.x_scale[to_size(m)];
+      if (!o.bias.empty()) y += o.bias[to_size(r)];
       out(m, r) = std::min(std::max(y, o.lo), o.hi);
     }
   }
@@ -198,23 +197,23 @@ void conv2d(const packed_palette& p, tensor_view<const X> x, const window2d& win
   tensor<std::int32_t> part(w.extents()), exact(out.extents());
   std::ranges::fill(out.elements(), 0.0F);
   for (index_t g = 0; g < blocks; ++g) {
-    std::vector<std::int64_t> row_sum(static_cast<std::size_t>(s[0]));
+    std::vector<std::int64_t> row_sum(to_size(s[0]));
     for (index_t i = 0; i < w.size(); ++i) {
       part[i] = i % row / inner / p.block[1] == g ? w[i] : 0;
-      row_sum[static_cast<std::size_t>(i / row)] += part[i];
+      row_sum[to_size(i / row)] += part[i];
     }
     conv2d<X>(view(std::as_const(part)), x, win, groups, pad, view(exact));
     for (index_t i = 0; i < out.size(); ++i) {
-      const auto r = static_cast<std::size_t>(i / plane % s[0]);
+      const auto r = to_size(i / plane % s[0]);
       const index_t group = static_cast<index_t>(r) / p.block[0] * blocks + g;
-      float scale = p.scale[static_cast<std::size_t>(group)];
+      float scale = p.scale[to_size(group)];
       if (!p.row_scale.empty()) scale *= p.row_scale[r];
       out[i] += static_cast<float>(exact[i] - o.zero_point * row_sum[r]) * scale;
     }
   }
   for (index_t i = 0; i < out.size(); ++i) {
     out[i] *= o.x_scale[0];
-    if (!o.bias.empty()) out[i] += o.bias[static_cast<std::size_t>(i / plane % s[0])];
+    if (!o.bias.empty()) out[i] += o.bias[to_size(i / plane % s[0])];
     out[i] = std::min(std::max(out[i], o.lo), o.hi);
   }
 }
@@ -232,8 +231,8 @@ inline void gemm(tensor_view<const float> w, std::span<const float> row_scale,
         for (int i = 0; i < apart; ++i) sum[i] += sum[i + apart];
       }
       float y = sum[0];
-      if (!row_scale.empty()) y *= row_scale[static_cast<std::size_t>(r)];
-      if (!bias.empty()) y += bias[static_cast<std::size_t>(r)];
+      if (!row_scale.empty()) y *= row_scale[to_size(r)];
+      if (!bias.empty()) y += bias[to_size(r)];
       out(m, r) = std::min(std::max(y, lo), hi);
     }
   }

@@ -38,7 +38,7 @@ inline void check(const transposed_window& t, std::string_view where) {
 // Output extent along `axis` (0 height, 1 width); 0 when nothing is left of it.
 constexpr index_t output_extent(const transposed_window& t, int axis, index_t input,
                                 index_t kernel) {
-  const auto a = static_cast<std::size_t>(axis);
+  const auto a = to_size(axis);
   const index_t whole = (input - 1) * t.window.stride[a] + t.window.dilation[a] * (kernel - 1) + 1;
   const index_t out = whole - t.window.padding[a] - t.window.padding_end[a] + t.output_padding[a];
   return input < 1 || kernel < 1 || out < 1 ? 0 : out;
@@ -52,7 +52,7 @@ struct spread_axis {
 };
 constexpr spread_axis spread_of(const transposed_window& t, int axis, index_t input,
                                 index_t kernel) {
-  const auto a = static_cast<std::size_t>(axis);
+  const auto a = to_size(axis);
   const index_t reach = t.window.dilation[a] * (kernel - 1);
   return {output_extent(t, axis, input, kernel) + reach, reach - t.window.padding[a],
           t.window.stride[a]};
@@ -69,8 +69,8 @@ struct axis_phase {
 // The phases of `axis` that have taps and outputs, by their first tap. Those without taps are all others.
 inline std::vector<axis_phase> phases_of(const transposed_window& t, int axis, index_t input,
                                          index_t kernel) {
-  const index_t stride = t.window.stride[static_cast<std::size_t>(axis)];
-  const index_t dilation = t.window.dilation[static_cast<std::size_t>(axis)];
+  const index_t stride = t.window.stride[to_size(axis)];
+  const index_t dilation = t.window.dilation[to_size(axis)];
   const index_t out = output_extent(t, axis, input, kernel);
   const index_t first = spread_of(t, axis, input, kernel).first;
   const index_t common = std::gcd(stride, dilation), step = stride / common;
@@ -122,8 +122,7 @@ std::vector<T> reversed_weight(std::span<const T> w, const shape& s, index_t gro
   for (index_t o = 0; o < outputs * groups; ++o) {
     for (index_t c = 0; c < inputs; ++c) {
       const index_t from = (o / outputs * inputs + c) * outputs + o % outputs;
-      const auto part =
-          w.subspan(static_cast<std::size_t>(from * kernel), static_cast<std::size_t>(kernel));
+      const auto part = w.subspan(to_size(from * kernel), to_size(kernel));
       to = std::reverse_copy(part.begin(), part.end(), to);
     }
   }

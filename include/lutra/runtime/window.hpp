@@ -28,7 +28,7 @@ struct window2d {
 // Output extent along `axis` (0 height, 1 width); 0 when the kernel does not fit. For any input and kernel that are
 // extents of a shape, if `w` has passed check().
 constexpr index_t output_extent(const window2d& w, int axis, index_t input, index_t kernel) {
-  const auto a = static_cast<std::size_t>(axis);
+  const auto a = to_size(axis);
   const index_t last = input + w.padding[a] + w.padding_end[a] - 1;  // padded position
   if (last < 0 || kernel < 1 || kernel - 1 > last / w.dilation[a]) return 0;
   return (last - w.dilation[a] * (kernel - 1)) / w.stride[a] + 1;

@@ -18,7 +18,7 @@ template <class V> class each_lane {
   V at(index_t i) const noexcept { return V(values_[i]); }
 
  private:
-  float values_[static_cast<std::size_t>(lanes<V>)];
+  float values_[to_size(lanes<V>)];
 };
 
 #if !LUTRA_PORTABLE && defined(__AVX2__)

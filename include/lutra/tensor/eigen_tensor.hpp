@@ -29,7 +29,7 @@ struct tensor_traits<X> {
 
  private:
   template <class T> static auto make(T* data, const X& x) {
-    constexpr auto rank = static_cast<std::size_t>(X::NumIndices);
+    constexpr auto rank = to_size(X::NumIndices);
     std::array<index_t, rank> extents = extents_of(x, std::make_index_sequence<rank>());
     std::array<index_t, rank> strides{};
     index_t step = 1;

@@ -29,16 +29,14 @@ class shape {
     std::array<index_t, max_rank> extents{};
     extents.fill(value);
     if (rank < 0 || rank > max_rank) bad_rank(rank);
-    return shape(std::span<const index_t>(extents.data(), static_cast<std::size_t>(rank)));
+    return shape(std::span<const index_t>(extents.data(), to_size(rank)));
   }
 
   constexpr int rank() const noexcept { return rank_; }
   constexpr index_t size() const noexcept { return size_; }  // number of elements
-  constexpr index_t operator[](int axis) const noexcept {
-    return extents_[static_cast<std::size_t>(axis)];
-  }
+  constexpr index_t operator[](int axis) const noexcept { return extents_[to_size(axis)]; }
   constexpr std::span<const index_t> extents() const noexcept {
-    return {extents_.data(), static_cast<std::size_t>(rank_)};
+    return {extents_.data(), to_size(rank_)};
   }
   constexpr const index_t* begin() const noexcept { return extents_.data(); }
   constexpr const index_t* end() const noexcept { return extents_.data() + rank_; }
@@ -46,8 +44,8 @@ class shape {
   // The same shape with one extent replaced.
   constexpr shape with(int axis, index_t extent) const {
     std::array<index_t, max_rank> copy = extents_;
-    copy[static_cast<std::size_t>(axis)] = extent;
-    return shape(std::span<const index_t>(copy.data(), static_cast<std::size_t>(rank_)));
+    copy[to_size(axis)] = extent;
+    return shape(std::span<const index_t>(copy.data(), to_size(rank_)));
   }
   // Product of the extents in [first, last).
   constexpr index_t product(int first, int last) const noexcept {
@@ -66,7 +64,7 @@ class shape {
           range_text(0, max_rank));
   }
   constexpr void assign(std::span<const index_t> extents) {
-    if (extents.size() > static_cast<std::size_t>(max_rank)) {
+    if (extents.size() > to_size(max_rank)) {
       bad_rank(static_cast<index_t>(extents.size()));
     }
     rank_ = static_cast<int>(extents.size());
@@ -102,7 +100,7 @@ constexpr std::array<index_t, max_rank> row_major_strides(const shape& s) noexce
   std::array<index_t, max_rank> strides{};
   index_t step = 1;
   for (int i = s.rank() - 1; i >= 0; --i) {
-    strides[static_cast<std::size_t>(i)] = step;
+    strides[to_size(i)] = step;
     step *= s[i];
   }
   return strides;

@@ -25,9 +25,9 @@ class block_grid {
       if (block[i] < 1) {
         raise(errc::invalid_argument, "block extent below 1", "block_grid", text_of(block), ">= 1");
       }
-      p[static_cast<std::size_t>(i)] = extents[i] / block[i] + (extents[i] % block[i] != 0 ? 1 : 0);
+      p[to_size(i)] = extents[i] / block[i] + (extents[i] % block[i] != 0 ? 1 : 0);
     }
-    grid_ = shape(std::span<const index_t>(p.data(), static_cast<std::size_t>(extents.rank())));
+    grid_ = shape(std::span<const index_t>(p.data(), to_size(extents.rank())));
   }
 
   const shape& extents() const noexcept { return extents_; }
@@ -63,13 +63,13 @@ class block_grid {
     for (index_t first = 0;; first += row) {
       index_t parameter = 0;
       for (int i = 0; i < axis; ++i) {
-        const auto u = static_cast<std::size_t>(i);
+        const auto u = to_size(i);
         parameter += position[u] / block_[i] * grid_strides[u];
       }
       f(first, parameter);
       int i = axis - 1;
       for (; i >= 0; --i) {
-        auto& p = position[static_cast<std::size_t>(i)];
+        auto& p = position[to_size(i)];
         if (++p < extents_[i]) break;
         p = 0;
       }
@@ -100,22 +100,20 @@ class block_grid {
     std::array<index_t, max_rank> position{};
     index_t first = 0;
     for (int i = 0; i < rank; ++i) {
-      const auto u = static_cast<std::size_t>(i);
+      const auto u = to_size(i);
       const index_t begin = parameter / grid_strides[u] % grid_[i] * block_[i];
       size[u] = std::min(block_[i], extents_[i] - begin);
       first += begin * strides[u];
     }
     int tail = rank;  // axes from `tail` on are covered whole
-    while (tail > 0 && size[static_cast<std::size_t>(tail - 1)] == extents_[tail - 1]) --tail;
+    while (tail > 0 && size[to_size(tail - 1)] == extents_[tail - 1]) --tail;
     const int axis = std::max(tail - 1, 0);
-    const index_t length =
-        rank == 0 ? 1
-                  : size[static_cast<std::size_t>(axis)] * strides[static_cast<std::size_t>(axis)];
+    const index_t length = rank == 0 ? 1 : size[to_size(axis)] * strides[to_size(axis)];
     for (;;) {
       f(first, length);
       int i = axis - 1;
       for (; i >= 0; --i) {
-        const auto u = static_cast<std::size_t>(i);
+        const auto u = to_size(i);
         first += strides[u];
         if (++position[u] < size[u]) break;
         first -= position[u] * strides[u];

@@ -16,8 +16,7 @@ template <class T> class tensor {
 
   tensor() : extents_{0} {}
   // Value-initialised elements.
-  explicit tensor(const shape& extents)
-      : extents_(extents), elements_(static_cast<std::size_t>(extents.size())) {}
+  explicit tensor(const shape& extents) : extents_(extents), elements_(to_size(extents.size())) {}
   tensor(const shape& extents, std::vector<T> elements)
       : extents_(extents), elements_(std::move(elements)) {
     if (static_cast<index_t>(elements_.size()) != extents_.size()) {
@@ -40,8 +39,8 @@ template <class T> class tensor {
   const T* data() const noexcept { return elements_.data(); }
   std::vector<T>& elements() noexcept { return elements_; }
   const std::vector<T>& elements() const noexcept { return elements_; }
-  T& operator[](index_t i) noexcept { return elements_[static_cast<std::size_t>(i)]; }
-  const T& operator[](index_t i) const noexcept { return elements_[static_cast<std::size_t>(i)]; }
+  T& operator[](index_t i) noexcept { return elements_[to_size(i)]; }
+  const T& operator[](index_t i) const noexcept { return elements_[to_size(i)]; }
 
   // The same elements under another shape of equal size.
   tensor reshaped(const shape& extents) && { return tensor(extents, std::move(elements_)); }

@@ -25,7 +25,7 @@ template <class T> class tensor_view {
       : data_(data), extents_(extents), strides_(row_major_strides(extents)) {}
   constexpr tensor_view(T* data, const shape& extents, std::span<const index_t> strides)
       : data_(data), extents_(extents) {
-    if (strides.size() != static_cast<std::size_t>(extents.rank())) {
+    if (strides.size() != to_size(extents.rank())) {
       raise(errc::shape_mismatch, "one stride per axis is needed", "tensor_view",
             text_of(static_cast<index_t>(strides.size())), text_of(extents.rank()));
     }
@@ -42,11 +42,9 @@ template <class T> class tensor_view {
   constexpr index_t extent(int axis) const noexcept { return extents_[axis]; }
   constexpr index_t size() const noexcept { return extents_.size(); }
   constexpr bool empty() const noexcept { return size() == 0; }
-  constexpr index_t stride(int axis) const noexcept {
-    return strides_[static_cast<std::size_t>(axis)];
-  }
+  constexpr index_t stride(int axis) const noexcept { return strides_[to_size(axis)]; }
   constexpr std::span<const index_t> strides() const noexcept {
-    return {strides_.data(), static_cast<std::size_t>(rank())};
+    return {strides_.data(), to_size(rank())};
   }
 
   // True if the elements lie densely in row-major order (extents of 1 may have any stride).
@@ -59,9 +57,7 @@ template <class T> class tensor_view {
     return true;
   }
   // All elements of a contiguous view.
-  constexpr std::span<T> elements() const noexcept {
-    return {data_, static_cast<std::size_t>(size())};
-  }
+  constexpr std::span<T> elements() const noexcept { return {data_, to_size(size())}; }
   template <class... I> constexpr T& operator()(I... i) const noexcept {
     index_t offset = 0;
     int axis = 0;
@@ -89,7 +85,7 @@ template <class T, class F> constexpr void for_each_element(const tensor_view<T>
     for (index_t i = 0; i < x.extent(last); ++i) f(row[i * x.stride(last)]);
     int axis = last - 1;
     for (; axis >= 0; --axis) {
-      auto& p = position[static_cast<std::size_t>(axis)];
+      auto& p = position[to_size(axis)];
       row += x.stride(axis);
       if (++p < x.extent(axis)) break;
       row -= p * x.stride(axis);
@@ -101,7 +97,7 @@ template <class T, class F> constexpr void for_each_element(const tensor_view<T>
 
 // The elements in row-major order, converted to To. Copies once.
 template <class To, class T> std::vector<To> to_vector(const tensor_view<T>& x) {
-  std::vector<To> out(static_cast<std::size_t>(x.size()));
+  std::vector<To> out(to_size(x.size()));
   To* next = out.data();
   for_each_element(x, [&](const T& e) { *next++ = static_cast<To>(e); });
   return out;

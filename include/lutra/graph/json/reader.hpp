@@ -185,7 +185,7 @@ class json_reader {
     if (axis) {
       inside(".axis").bad("an axis beside a block size per axis", text_of(*axis), "absent");
     }
-    if (it->size() > static_cast<std::size_t>(max_rank)) {
+    if (it->size() > to_size(max_rank)) {
       at.bad("too many block sizes", text_of(it->size()), "at most " + text_of(max_rank));
     }
     std::vector<index_t> sizes;

@@ -71,7 +71,7 @@ inline void pad_image(const conv_shape& s, const float* in, std::vector<float>& 
   const window& w = s.geometry;
   const index_t height = w.input[0] + 2 * w.padding[0];
   const index_t width = w.input[1] + 2 * w.padding[1];
-  out.assign(static_cast<std::size_t>(s.channels * height * width), 0.0F);
+  out.assign(to_size(s.channels * height * width), 0.0F);
   for (index_t c = 0; c < s.channels; ++c) {
     for (index_t y = 0; y < w.input[0]; ++y, in += w.input[1]) {
       std::copy(in, in + w.input[1],
@@ -95,7 +95,7 @@ void convolve_image(const conv_shape& s, const float* in, const float* weight, c
   // About 256 positions at a time keep the columns of a deep layer in the second-level cache.
   const index_t block = std::min(w.output[0], std::max<index_t>(1, 256 / w.output[1]));
   const index_t stride = padded_columns(block * w.output[1]);
-  std::vector<float> columns(static_cast<std::size_t>(s.depth() * stride));
+  std::vector<float> columns(to_size(s.depth() * stride));
   for (index_t g = 0; g < s.groups; ++g) {
     for (index_t y = 0; y < w.output[0]; y += block) {
       const index_t rows = std::min(block, w.output[0] - y);

@@ -84,7 +84,7 @@ inline void convolve_volumes(const conv3d_shape& s, const float* in, const float
   const index_t block = std::min(s.output[1], std::max<index_t>(1, 256 / s.output[2]));
   gemm_problem p{.m = filters, .k = s.depth()};
   p.b_stride = padded_columns(block * s.output[2]);
-  std::vector<float> columns(static_cast<std::size_t>(p.k * p.b_stride));
+  std::vector<float> columns(to_size(p.k * p.b_stride));
   p.a_stride = p.k;
   p.b = columns.data();
   p.out_stride = positions;

@@ -24,7 +24,7 @@ struct conv_transpose_shape {
 inline transposed_window transposed_window_of(const node& n, int axes) {
   transposed_window t;
   t.window = sliding(n, axes);
-  const auto count = static_cast<std::size_t>(axes);
+  const auto count = to_size(axes);
   const auto more = integers(n, "output_padding", count, 0, 0);
   for (std::size_t i = 0; i < count; ++i) t.output_padding[2 - count + i] = more[i];
   check(t, "");
@@ -52,7 +52,7 @@ inline conv_transpose_shape conv_transpose_shape_of(const node& n, int axes, con
                   text_of(s.groups) + " groups");
   }
   for (int i = 0; i < axes; ++i) {
-    const auto axis = static_cast<std::size_t>(2 - axes + i);
+    const auto axis = to_size(2 - axes + i);
     s.kernel[axis] = weight[2 + i];
     s.input[axis] = in[2 + i];
     s.output[axis] =
@@ -68,8 +68,7 @@ inline conv_transpose_shape conv_transpose_shape_of(const node& n, int axes, con
 inline std::vector<float> prepare_conv_transpose(const node& n, const float_view& w) {
   const index_t groups = integer(n, "groups", 1, 1);
   if (w.rank() < 3 || w.extent(0) % groups != 0) return {};  // refused when it runs
-  return reversed_weight<float>({w.data(), static_cast<std::size_t>(w.size())}, w.extents(),
-                                groups);
+  return reversed_weight<float>({w.data(), to_size(w.size())}, w.extents(), groups);
 }
 
 inline tensor<float> conv_transpose(const call& c, int axes) {
@@ -95,8 +94,7 @@ inline tensor<float> conv_transpose(const call& c, int axes) {
   if (c.prepared.empty()) made = prepare_conv_transpose(c.at, c.operand(1));
   const float* weight = c.prepared.empty() ? made.data() : c.prepared.data();
   // Positions that are not an input stay 0 from image to image.
-  std::vector<float> image(
-      static_cast<std::size_t>(s.channels * spread[0].extent * spread[1].extent));
+  std::vector<float> image(to_size(s.channels * spread[0].extent * spread[1].extent));
   for (index_t n = 0; n < s.batch; ++n) {
     spread_planes(in.data() + n * (in.size() / s.batch), s.channels, s.input[0], s.input[1],
                   spread[0], spread[1], image.data());

@@ -42,24 +42,24 @@ inline tensor<float> relu6(const call& c) {
 // The common shape of two operands, axis by axis from the last one on.
 inline shape broadcast_shape(const shape& a, const shape& b) {
   const int rank = std::max(a.rank(), b.rank());
-  std::vector<index_t> extents(static_cast<std::size_t>(rank));
+  std::vector<index_t> extents(to_size(rank));
   for (int i = 1; i <= rank; ++i) {
     const index_t x = i <= a.rank() ? a[a.rank() - i] : 1;
     const index_t y = i <= b.rank() ? b[b.rank() - i] : 1;
     if (x != y && x != 1 && y != 1) {
       bad_shape("operands differ in shape", text_of(b), text_of(a));
     }
-    extents[static_cast<std::size_t>(rank - i)] = x == 1 ? y : x;
+    extents[to_size(rank - i)] = x == 1 ? y : x;
   }
   return shape(std::span<const index_t>(extents));
 }
 // Steps of a dense operand of shape `from` while the indices of `to` run: 0 where it repeats.
 inline std::vector<index_t> broadcast_steps(const shape& from, const shape& to) {
-  std::vector<index_t> steps(static_cast<std::size_t>(to.rank()));
+  std::vector<index_t> steps(to_size(to.rank()));
   index_t step = 1;
   for (int i = 1; i <= from.rank(); ++i) {
     const index_t extent = from[from.rank() - i];
-    steps[static_cast<std::size_t>(to.rank() - i)] = extent == 1 ? 0 : step;
+    steps[to_size(to.rank() - i)] = extent == 1 ? 0 : step;
     step *= extent;
   }
   return steps;
@@ -121,10 +121,10 @@ struct batch_statistics {
 inline batch_statistics statistics_of(const float_view& x, index_t inner) {
   const index_t channels = x.extent(1);
   const auto count = static_cast<double>(x.extent(0) * inner);
-  std::vector<double> sum(static_cast<std::size_t>(channels), 0.0), spread = sum;
+  std::vector<double> sum(to_size(channels), 0.0), spread = sum;
   const auto visit = [&](auto&& f) {
     for (index_t i = 0; i < x.size(); ++i) {
-      f(static_cast<std::size_t>(i / inner % channels), static_cast<double>(x.data()[i]));
+      f(to_size(i / inner % channels), static_cast<double>(x.data()[i]));
     }
   };
   visit([&](std::size_t c, double v) { sum[c] += v; });
@@ -184,7 +184,7 @@ inline tensor<float> softmax(const call& c) {
   const index_t count = x.extent(axis);
   const index_t step = x.extents().product(axis + 1, x.rank());
   tensor<float> out(x.extents());
-  std::vector<double> e(static_cast<std::size_t>(count));
+  std::vector<double> e(to_size(count));
   for (index_t block = 0; count != 0 && block < x.size() / count; ++block) {
     const index_t first = block / step * step * count + block % step;
     const float* in = x.data() + first;
@@ -192,11 +192,10 @@ inline tensor<float> softmax(const call& c) {
     for (index_t i = 1; i < count; ++i) top = std::max(top, static_cast<double>(in[i * step]));
     double sum = 0;
     for (index_t i = 0; i < count; ++i) {
-      sum += e[static_cast<std::size_t>(i)] =
-          exp_of_negative(static_cast<double>(in[i * step]) - top);
+      sum += e[to_size(i)] = exp_of_negative(static_cast<double>(in[i * step]) - top);
     }
     for (index_t i = 0; i < count; ++i) {
-      out[first + i * step] = static_cast<float>(e[static_cast<std::size_t>(i)] / sum);
+      out[first + i * step] = static_cast<float>(e[to_size(i)] / sum);
     }
   }
   return out;

@@ -321,7 +321,7 @@ inline integer_value execute(const integer_map& op, integer_operands in,
                              executor_ref = serial_executor{}) {
   integer_value out(in[0]->extents());
   for (index_t i = 0; i < out.size(); ++i) {
-    out[i] = op.table[static_cast<std::size_t>((*in[0])[i] + 128)];
+    out[i] = op.table[to_size((*in[0])[i] + 128)];
   }
   return out;
 }

@@ -27,7 +27,7 @@ struct integer_channel_map {
 // Code `at` of a bit stream.
 inline std::size_t code_at(const packed_palette& p, index_t at) {
   const index_t bit = at * p.n_bits;
-  const auto byte = static_cast<std::size_t>(bit / 8);
+  const auto byte = to_size(bit / 8);
   unsigned window = p.codes[byte];
   if (byte + 1 < p.codes.size()) window |= static_cast<unsigned>(p.codes[byte + 1]) << 8;
   return (window >> static_cast<unsigned>(bit % 8)) & ((1U << static_cast<unsigned>(p.n_bits)) - 1);
@@ -42,9 +42,9 @@ inline integer_value look_up(const integer_embedding& op, const float_view& indi
     const index_t row = row_of(indices, i, p.weight_shape[0]);
     const index_t group = row / p.block[0] * across;
     for (index_t k = 0; k < width; ++k) {
-      const auto entry = static_cast<std::size_t>((group + k / p.block[1]) << p.n_bits);
+      const auto entry = to_size((group + k / p.block[1]) << p.n_bits);
       float x = op.values[entry + code_at(p, row * width + k)];
-      if (!p.row_scale.empty()) x *= p.row_scale[static_cast<std::size_t>(row)];
+      if (!p.row_scale.empty()) x *= p.row_scale[to_size(row)];
       out[i * width + k] = static_cast<std::int8_t>(encode_one(x, op.out));
     }
   }
@@ -62,8 +62,8 @@ inline integer_value execute(const integer_channel_map& op, integer_operands in,
   const index_t inner = x.extents().product(2, x.rank());
   integer_value out(x.extents());
   for (index_t i = 0; i < x.size(); ++i) {
-    const auto& table = op.tables[static_cast<std::size_t>(i / inner % channels)];
-    out[i] = table[static_cast<std::size_t>(x[i] + 128)];
+    const auto& table = op.tables[to_size(i / inner % channels)];
+    out[i] = table[to_size(x[i] + 128)];
   }
   return out;
 }

@@ -40,7 +40,7 @@ inline shape reshaped_shape(const node& n, const shape& in) {
     }
     extents.push_back(static_cast<index_t>(x));
   }
-  if (open >= 0 && known > 0) extents[static_cast<std::size_t>(open)] = in.size() / known;
+  if (open >= 0 && known > 0) extents[to_size(open)] = in.size() / known;
   if (open >= 0 ? known == 0 || in.size() % known != 0 : known != in.size()) {
     bad_shape("element counts differ", text_of(std::span<const index_t>(extents)),
               text_of(in.size()) + " elements");
@@ -90,7 +90,7 @@ template <class T> tensor<T> permuted(const tensor_view<const T>& x, const std::
   std::vector<index_t> extents, steps;
   for (const int a : axes) {
     extents.push_back(x.extent(a));
-    steps.push_back(strides[static_cast<std::size_t>(a)]);
+    steps.push_back(strides[to_size(a)]);
   }
   const tensor_view<const T> turned(x.data(), shape(std::span<const index_t>(extents)),
                                     std::span<const index_t>(steps));

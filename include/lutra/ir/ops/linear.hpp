@@ -15,10 +15,10 @@ inline std::vector<float> transposed_weight(const float_view& w) {
   const index_t rows = w.extent(0);
   const index_t depth = w.extent(1);
   const index_t stride = padded_columns(rows);
-  std::vector<float> out(static_cast<std::size_t>(depth * stride));
+  std::vector<float> out(to_size(depth * stride));
   for (index_t r = 0; r < rows; ++r) {
     const float* row = w.data() + r * depth;
-    for (index_t k = 0; k < depth; ++k) out[static_cast<std::size_t>(k * stride + r)] = row[k];
+    for (index_t k = 0; k < depth; ++k) out[to_size(k * stride + r)] = row[k];
   }
   return out;
 }
@@ -40,7 +40,7 @@ inline tensor<float> linear(const call& c) {
   tensor<float> out(x.extents().with(x.rank() - 1, rows));
   if (out.size() == 0) return out;
   const std::vector<float> made = c.prepared.empty() ? transposed_weight(w) : std::vector<float>{};
-  std::vector<float> bias(static_cast<std::size_t>(c.has(2) ? padded_columns(rows) : 0));
+  std::vector<float> bias(to_size(c.has(2) ? padded_columns(rows) : 0));
   if (c.has(2)) std::copy_n(c.operand(2).data(), rows, bias.data());
   gemm_problem p{.m = out.size() / rows, .n = rows, .k = w.extent(1)};
   p.a = x.data();

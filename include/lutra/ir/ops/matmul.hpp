@@ -39,7 +39,7 @@ inline tensor<float> matmul(const call& c) {
   p.a_stride = p.k;
   p.b_stride = padded_columns(n);
   p.out_stride = n;
-  std::vector<float> columns(static_cast<std::size_t>(p.k * p.b_stride));
+  std::vector<float> columns(to_size(p.k * p.b_stride));
   p.b = columns.data();
   for (index_t i = 0; i < out.size() / (p.m * n); ++i) {
     if (i == 0 || !plain) {

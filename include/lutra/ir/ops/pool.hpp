@@ -23,7 +23,7 @@ inline pool_shape pool_shape_of(const node& n, int axes, const shape& in) {
   if (in.rank() != axes + 2)
     bad_shape("input has the wrong rank", text_of(in), "rank " + text_of(axes + 2));
   need_kernel_size(n);
-  const auto kernel = integers(n, "kernel_size", static_cast<std::size_t>(axes), 1, 1);
+  const auto kernel = integers(n, "kernel_size", to_size(axes), 1, 1);
   pool_shape s{window_of(n, axes, in, kernel), in[0], in[1]};
   for (std::size_t axis = 0; axis < 2; ++axis) {
     if (2 * s.geometry.padding[axis] > s.geometry.kernel[axis]) {
@@ -101,7 +101,7 @@ tensor<float> adaptive_pool(const call& c, int axes, float start, F&& combine, F
   expect_operands(c, 1, 1);
   expect_rank(c, 0, axes + 2);
   const float_view& x = c.operand(0);
-  const auto size = integers(c.at, "output_size", static_cast<std::size_t>(axes), 1, 1);
+  const auto size = integers(c.at, "output_size", to_size(axes), 1, 1);
   const std::array<index_t, 2> out_size{axes == 1 ? 1 : size[0], size.back()};
   const index_t height = axes == 1 ? 1 : x.extent(2);
   const index_t width = x.extent(axes + 1);
@@ -109,7 +109,7 @@ tensor<float> adaptive_pool(const call& c, int axes, float start, F&& combine, F
     bad_shape("empty plane", text_of(x.extents()), "height and width >= 1");
   }
   shape extents = x.extents();
-  for (int i = 0; i < axes; ++i) extents = extents.with(2 + i, size[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < axes; ++i) extents = extents.with(2 + i, size[to_size(i)]);
   tensor<float> out(extents);
   float* y = out.data();
   for (index_t plane = 0; plane < x.extent(0) * x.extent(1); ++plane) {
@@ -153,7 +153,7 @@ inline tensor<float> mean(const call& c) {
   const bool keep = number(c.at, "keepdim", 0) != 0;
   const auto it = c.at.literals.find("dim");
   const bool all = it == c.at.literals.end() || it->second.empty();
-  std::vector<char> reduced(static_cast<std::size_t>(x.rank()), all ? 1 : 0);
+  std::vector<char> reduced(to_size(x.rank()), all ? 1 : 0);
   if (!all) {
     for (const double axis : it->second) {
       reduced[static_cast<std::size_t>(axis_of(axis, x.rank()))] = 1;

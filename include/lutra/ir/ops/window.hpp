@@ -38,7 +38,7 @@ inline void refuse_pool_literals(const node& n) {
 inline window2d sliding(const node& n, int axes) {
   window2d w;
   refuse_pool_literals(n);
-  const auto count = static_cast<std::size_t>(axes);
+  const auto count = to_size(axes);
   const auto stride = integers(n, "stride", count, 1, 1);
   const auto padding = integers(n, "padding", count, 0, 0);
   const auto dilation = integers(n, "dilation", count, 1, 1);
@@ -55,7 +55,7 @@ inline window2d sliding(const node& n, int axes) {
 inline window window_of(const node& n, int axes, const shape& in, std::span<const index_t> kernel) {
   window w;
   static_cast<window2d&>(w) = sliding(n, axes);
-  const auto count = static_cast<std::size_t>(axes);
+  const auto count = to_size(axes);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t axis = 2 - count + i;
     w.kernel[axis] = kernel[i];

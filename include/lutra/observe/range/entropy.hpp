@@ -30,10 +30,10 @@ class level_entropy {
     while (!counts.empty() && counts.back() == 0) counts.pop_back();
     end_ += static_cast<std::int64_t>(counts.size());
     const auto at = [&](std::int64_t bin) {
-      return bin < first_ || bin >= end_ ? 0 : counts[static_cast<std::size_t>(bin - first_)];
+      return bin < first_ || bin >= end_ ? 0 : counts[to_size(bin - first_)];
     };
     if (const std::uint64_t most = std::max(at(-1), at(1)); at(0) > most && most != 0) {
-      counts[static_cast<std::size_t>(-first_)] = most;
+      counts[to_size(-first_)] = most;
     }
     mass_.push_back(0);
     used_.push_back(0);
@@ -90,7 +90,7 @@ class level_entropy {
   }
   std::size_t clamped(std::int64_t edge) const noexcept {
     const auto n = static_cast<std::int64_t>(mass_.size()) - 1;
-    return static_cast<std::size_t>(std::clamp<std::int64_t>(edge - first_, 0, n));
+    return to_size(std::clamp<std::int64_t>(edge - first_, 0, n));
   }
   std::int64_t first_;
   std::int64_t end_;

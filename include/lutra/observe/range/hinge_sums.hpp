@@ -23,9 +23,8 @@ class hinge_sums {
  public:
   explicit hinge_sums(const histogram& h)
       : end_(static_cast<double>(h.bins())),
-        edge_(std::make_unique_for_overwrite<edge[]>(static_cast<std::size_t>(h.bins()) + 2)),
-        twice_hinges_(
-            std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(h.bins()) / 4 + 1)) {
+        edge_(std::make_unique_for_overwrite<edge[]>(to_size(h.bins()) + 2)),
+        twice_hinges_(std::make_unique_for_overwrite<double[]>(to_size(h.bins()) / 4 + 1)) {
     const auto bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(h.finite())) +
                                        std::bit_width(static_cast<std::uint64_t>(h.bins())));
     bits <= 59 ? add<false>(h, 0) : add<true>(h, bits - 59);
@@ -33,13 +32,13 @@ class hinge_sums {
   // N(t): number of values below t.
   double count_below(double t) const noexcept {
     const place p(t, end_);
-    const edge* e = &edge_[static_cast<std::size_t>(p.edge)];
+    const edge* e = &edge_[to_size(p.edge)];
     return e[0].count + p.fraction * (e[1].count - e[0].count);
   }
   // H(t): sum of t - x over the values x below t.
   double below(double t) const noexcept {
     const place p(t, end_);
-    return 0.5 * static_cast<double>(edge_[static_cast<std::size_t>(p.edge)].twice_hinge) +
+    return 0.5 * static_cast<double>(edge_[to_size(p.edge)].twice_hinge) +
            within(p.edge, p.fraction);
   }
   // Sum of H at n evenly spaced points, at most 256. Four interleaved sums, so that none waits for another.
@@ -48,15 +47,15 @@ class hinge_sums {
     std::array<double, 256> fraction;
     for (index_t i = 0; i < n; ++i) {
       const place p(start + step * static_cast<double>(i), end_);
-      at[static_cast<std::size_t>(i)] = p.edge;
-      fraction[static_cast<std::size_t>(i)] = p.fraction;
+      at[to_size(i)] = p.edge;
+      fraction[to_size(i)] = p.fraction;
     }
     double whole = 0;
     std::array<double, 4> part{};
-    const auto count = static_cast<std::size_t>(n);
+    const auto count = to_size(n);
     const auto add = [&](std::size_t i, std::size_t lane) {
       part[lane] += within(at[i], fraction[i]);
-      return edge_[static_cast<std::size_t>(at[i])].twice_hinge;
+      return edge_[to_size(at[i])].twice_hinge;
     };
     std::size_t i = 0;
     for (; i + 4 <= count; i += 4) {
@@ -69,11 +68,11 @@ class hinge_sums {
   // G(t): sum of (t - x)^2 over the values x below t.
   double square_below(double t) const noexcept {
     const place p(t, end_);
-    double twice_hinges = twice_hinges_[static_cast<std::size_t>(p.edge / 4)];
+    double twice_hinges = twice_hinges_[to_size(p.edge / 4)];
     for (std::int32_t e = p.edge & ~3; e < p.edge;) {
-      twice_hinges += static_cast<double>(edge_[static_cast<std::size_t>(++e)].twice_hinge);
+      twice_hinges += static_cast<double>(edge_[to_size(++e)].twice_hinge);
     }
-    const edge* e = &edge_[static_cast<std::size_t>(p.edge)];
+    const edge* e = &edge_[to_size(p.edge)];
     const auto twice_hinge = static_cast<double>(e->twice_hinge);
     const auto count = e->count;
     const auto own = e[1].count - e->count;
@@ -103,12 +102,12 @@ class hinge_sums {
   };
   // H beyond the lower edge of a bin.
   double within(std::int32_t at, double f) const noexcept {
-    const edge* e = &edge_[static_cast<std::size_t>(at)];
+    const edge* e = &edge_[to_size(at)];
     return f * (e[0].count + f * (0.5 * (e[1].count - e[0].count)));
   }
   // Four bins at a time, so that the sum of hinges waits for one addition in four bins.
   template <bool Shifted> void add(const histogram& h, int shift) {
-    const auto bins = static_cast<std::size_t>(h.bins());
+    const auto bins = to_size(h.bins());
     const auto counts = h.counts();
     const std::uint64_t up = (std::uint64_t{1} << shift) - 1;
     std::int64_t twice_hinge = 0;

@@ -81,7 +81,7 @@ class ort_entropy {
     std::int64_t best = first;
     double least = infinity;
     for (std::int64_t i = first; i <= middle; ++i) {
-      if (about[static_cast<std::size_t>(i - first)] > limit) continue;
+      if (about[to_size(i - first)] > limit) continue;
       const double d = divergence(i);
       if (d < least) {
         best = i;
@@ -94,7 +94,7 @@ class ort_entropy {
     const auto bins = static_cast<std::int64_t>(counts_.size());
     const std::int64_t start = bins / 2 - half;
     const std::int64_t end = std::min(bins / 2 + half + 1, bins);
-    const auto n = static_cast<std::size_t>(end - start);
+    const auto n = to_size(end - start);
     p_.assign(counts_.begin() + start, counts_.begin() + end);
     p_.front() += at(start).mass;
     p_.back() += sums_.back().mass - at(end).mass;
@@ -122,7 +122,7 @@ class ort_entropy {
     std::array<double, 3> inverse{};
   };
   static double log_of(double x) noexcept { return log2_of(x) * 0.6931471805599453094; }
-  const prefix& at(std::int64_t bin) const noexcept { return sums_[static_cast<std::size_t>(bin)]; }
+  const prefix& at(std::int64_t bin) const noexcept { return sums_[to_size(bin)]; }
 
   // Sum of f(c - loss), f(x) = x log x, over the non-empty bins in [from, to), by its Taylor series.
   double entropy(std::int64_t from, std::int64_t to, double loss) const noexcept {
@@ -147,8 +147,8 @@ class ort_entropy {
     const std::int64_t covered = levels_ * merged;
     const std::int64_t below = at(start).mass;  // outliers, in the outermost bins of P
     const std::int64_t above = sums_.back().mass - at(end).mass;
-    const std::int64_t p_first = counts_[static_cast<std::size_t>(start)] + below;
-    const std::int64_t p_last = counts_[static_cast<std::size_t>(end - 1)] + above;
+    const std::int64_t p_first = counts_[to_size(start)] + below;
+    const std::int64_t p_last = counts_[to_size(end - 1)] + above;
     const std::int64_t inner = at(end - 1).used - at(start + 1).used;
     const std::int64_t p_used = inner + (p_first != 0 ? 1 : 0) + (p_last != 0 ? 1 : 0);
     if (p_used == 0) return std::numeric_limits<double>::infinity();
@@ -160,7 +160,7 @@ class ort_entropy {
     for (const std::int64_t c : {p_first, p_last}) {
       if (c != 0) entropy_p += plogp(static_cast<double>(c) - p_loss);
     }
-    const auto level_count = static_cast<std::size_t>(levels_);
+    const auto level_count = to_size(levels_);
     level_p_.resize(level_count);
     level_q_.resize(level_count);
     level_log_.resize(level_count);
@@ -190,7 +190,7 @@ class ort_entropy {
                   : mass / used;
       if (q == 0) q_zeros += merged;
       q_total += static_cast<double>(q * merged);
-      const auto l = static_cast<std::size_t>(level);
+      const auto l = to_size(level);
       level_q_[l] = static_cast<double>(q);
       level_p_[l] = static_cast<double>(p) - p_loss * static_cast<double>(used) +
                     eps * static_cast<double>(merged - used);
@@ -211,7 +211,7 @@ class ort_entropy {
   // q_: every level's mass over the bins of it that are not empty in P, in integers.
   void spread(std::int64_t start, std::size_t n) {
     q_.assign(n, 0);
-    const auto levels = static_cast<std::size_t>(levels_);
+    const auto levels = to_size(levels_);
     const std::size_t merged = n / levels;
     const auto mass = [&](std::size_t from, std::size_t to) {
       return at(start + static_cast<std::int64_t>(to)).mass -
@@ -266,14 +266,14 @@ struct ort_entropy_range {
     const std::int64_t first = h.lattice().first;
     std::int64_t half = 0;
     for (index_t i = 0; i < h.bins(); ++i) {
-      if (h.counts()[static_cast<std::size_t>(i)] == 0) continue;
+      if (h.counts()[to_size(i)] == 0) continue;
       half = std::max({half, -(first + i), first + i + 1});
     }
     if (half > h.bins()) return full;  // far from zero: there is nothing to choose
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(2 * half));
+    std::vector<std::int64_t> counts(to_size(2 * half));
     for (index_t i = 0; i < h.bins(); ++i) {
-      const std::uint64_t c = h.counts()[static_cast<std::size_t>(i)];
-      if (c != 0) counts[static_cast<std::size_t>(first + i + half)] = static_cast<std::int64_t>(c);
+      const std::uint64_t c = h.counts()[to_size(i)];
+      if (c != 0) counts[to_size(first + i + half)] = static_cast<std::int64_t>(c);
     }
     const std::int64_t best = ort_entropy(counts, levels).best_half();
     if (best == 0) return full;

@@ -37,7 +37,7 @@ struct percentile_range {
   static float high_leaving(const histogram& h, std::uint64_t outside) {
     std::uint64_t above = 0;
     for (index_t i = h.bins() - 1; i >= 0; --i) {
-      above += h.counts()[static_cast<std::size_t>(i)];
+      above += h.counts()[to_size(i)];
       if (above > outside) return clipped(h.edge(i + 1), h);
     }
     return 0.0F;
@@ -45,7 +45,7 @@ struct percentile_range {
   static float low_leaving(const histogram& h, std::uint64_t outside) {
     std::uint64_t below = 0;
     for (index_t i = 0; i < h.bins(); ++i) {
-      below += h.counts()[static_cast<std::size_t>(i)];
+      below += h.counts()[to_size(i)];
       if (below > outside) return -clipped(-h.edge(i), h);
     }
     return 0.0F;
@@ -55,7 +55,7 @@ struct percentile_range {
     const std::int64_t first = h.lattice().first;
     const std::int64_t end = first + h.bins();
     const auto count = [&](std::int64_t at) {
-      return at < first || at >= end ? 0 : h.counts()[static_cast<std::size_t>(at - first)];
+      return at < first || at >= end ? 0 : h.counts()[to_size(at - first)];
     };
     std::uint64_t above = 0;
     for (std::int64_t m = std::max(end, -first) - 1; m >= 0; --m) {

@@ -77,11 +77,11 @@ template <class A, class Epilogue, class Out> class line_worker {
 
   index_t phases() const noexcept { return job_.plan.geometry.row_phases; }
   std::span<const line_segment> segments(index_t phase) const noexcept {
-    const std::size_t count = segments_.size() / static_cast<std::size_t>(phases());
-    return std::span(segments_).subspan(static_cast<std::size_t>(phase) * count, count);
+    const std::size_t count = segments_.size() / to_size(phases());
+    return std::span(segments_).subspan(to_size(phase) * count, count);
   }
   std::int8_t* reserve(index_t bytes) {
-    const auto lines = static_cast<std::size_t>(bytes / index_t{sizeof(cache_line)} + 1);
+    const auto lines = to_size(bytes / index_t{sizeof(cache_line)} + 1);
     if (lines > reserved_) {
       lines_ = std::make_unique_for_overwrite<cache_line[]>(lines);
       reserved_ = lines;
@@ -149,8 +149,7 @@ template <class A, class Epilogue, class Out> class line_worker {
 
   // Sums of the activations under the window of every position of the band: a strip of weights 1.
   void sum_activations() {
-    activation_sums_.resize(
-        static_cast<std::size_t>((band_.positions + size - 1) / size * size * phases()));
+    activation_sums_.resize(to_size((band_.positions + size - 1) / size * size * phases()));
     std::int32_t* to = activation_sums_.data();
     alignas(64) std::int32_t sums[size * tile_rows];
     for (index_t at = 0; at < band_.positions; at += size) {
@@ -185,7 +184,7 @@ template <class A, class Epilogue, class Out> class line_worker {
       load_panel_sums(u.sums[phase].of + u.first, u.stride, sum, A{});
       simd::unroll<4>([&](auto c) __attribute__((always_inline)) {
         if (c >= u.count) return;
-        const auto row = static_cast<std::size_t>(u.row + c);
+        const auto row = to_size(u.row + c);
         const auto start = splat_ints(slice_.start[row], A{});
         simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
           sum[c][i] = add(sum[c][i], start, A{});

@@ -69,7 +69,7 @@ struct line_geometry {
   void add_segments(const plane_geometry& g, index_t count, index_t phase,
                     std::vector<line_segment>& all) const {
     each_segment([&](index_t a, index_t b, index_t weights) {
-      const auto at = static_cast<std::size_t>(phase * kernel_rows + a);
+      const auto at = to_size(phase * kernel_rows + a);
       const index_t row = g.rows.plane[at] * (count + g.rows.reach) + g.rows.offset[at];
       all.push_back({row * row_bytes() + b * dilation * channels, weights});
     });
@@ -113,7 +113,7 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
                 index_t count, std::int8_t pad, bool flip, std::int8_t* out) {
   const int sign = flip ? -128 : 0;
   const auto fill = [&](std::int8_t* begin, const std::int8_t* end) {
-    std::memset(begin, pad ^ sign, static_cast<std::size_t>(end - begin));
+    std::memset(begin, pad ^ sign, to_size(end - begin));
   };
   const index_t step = g.rows.step, left = g.window.padding[1];
   const index_range columns = inside(-left, 1, x.extent(3), l.width * g.window.stride[1]);
@@ -159,7 +159,7 @@ void fill_lines(const plane_geometry& g, const line_geometry& l,
 
 // A strip of weights that are all 1.
 inline std::vector<cache_line> line_ones(const line_layout& l) {
-  std::vector<cache_line> ones(static_cast<std::size_t>(l.strip_bytes() / 64));
+  std::vector<cache_line> ones(to_size(l.strip_bytes() / 64));
   line_layout strip = l;
   strip.rows = tile_rows;
   write_line_tiles(strip, reinterpret_cast<std::uint8_t*>(ones.data()),  // of all lines
@@ -171,7 +171,7 @@ inline std::vector<cache_line> line_ones(const line_layout& l) {
 template <class A>
 std::vector<std::int32_t> line_sums(const line_geometry& l, const lut_matrix& w) {
   static_assert(panel_bias(A{}) != 0, "panel_dot takes unsigned bytes, and weights as they are");
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(w.strips() * tile_rows));
+  std::vector<std::int32_t> sums(to_size(w.strips() * tile_rows));
   for (index_t row = 0; row < w.strips() * tile_rows; row += tile_rows) {
     constexpr index_t size = simd::vector_size<A>;
     simd::ints_of<A> sum[4];  // one alone would wait for itself

@@ -70,7 +70,7 @@ template <class A, class Epilogue, class Out> class conv_output {
     for (const output_run& run : runs) {
       const Out* from = finished + run.from;
       if (stride == 1) {
-        copy_run(to + run.to, from, static_cast<std::size_t>(run.count) * sizeof(Out));
+        copy_run(to + run.to, from, to_size(run.count) * sizeof(Out));
         continue;
       }
       for (index_t k = 0; k < run.count; ++k) to[run.to + k * stride] = from[k];
@@ -87,7 +87,7 @@ template <class A, class Epilogue, class Out> class conv_output {
       scale(row, sum, y);
       store_columns(to, y, A{});
     } else {
-      Out whole[static_cast<std::size_t>(size)];
+      Out whole[to_size(size)];
       store_bytes(whole, bytes<Phases>(row, sum), A{});
       std::memcpy(to, whole, sizeof whole / Phases);
     }
@@ -135,8 +135,8 @@ template <class A, class Epilogue, class Out> class conv_output {
   [[gnu::always_inline]] void finish(Out* to, index_t row, [[maybe_unused]] float row_scale,
                                      simd::ints_of<A> (&sum)[4]) const {
     if constexpr (slice_epilogue<Epilogue>) {
-      alignas(64) std::int32_t raw[static_cast<std::size_t>(size)];
-      alignas(64) float sums[static_cast<std::size_t>(size)] = {};
+      alignas(64) std::int32_t raw[to_size(size)];
+      alignas(64) float sums[to_size(size)] = {};
       for (int i = 0; i < 4; ++i) store_ints(raw + i * simd::int_lanes<A>, sum[i], A{});
       Epilogue::template add<A>(raw, row_scale, size, sums);
       store_slices(to, row, sums);
@@ -146,7 +146,7 @@ template <class A, class Epilogue, class Out> class conv_output {
   }
   // Of a slice_epilogue: sums of all slices, in panel order.
   [[gnu::always_inline]] void store_slices(Out* to, index_t row, const float* sums) const {
-    alignas(64) float ordered[static_cast<std::size_t>(size)];
+    alignas(64) float ordered[to_size(size)];
     simd::floats_of<A> y[4];
     simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
       y[v] = load_floats(sums + v * simd::int_lanes<A>, A{});
@@ -159,7 +159,7 @@ template <class A, class Epilogue, class Out> class conv_output {
   static constexpr index_t size = simd::vector_size<A>;
   [[gnu::always_inline]] void scale(index_t row, const simd::ints_of<A> (&sum)[4],
                                     simd::floats_of<A> (&y)[4]) const {
-    const auto m = splat_floats(epilogue_.multiplier[static_cast<std::size_t>(row)], A{});
+    const auto m = splat_floats(epilogue_.multiplier[to_size(row)], A{});
     simd::unroll<4>([&](auto v) __attribute__((always_inline)) { y[v] = scaled(sum[v], m, A{}); });
   }
 

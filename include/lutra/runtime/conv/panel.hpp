@@ -165,8 +165,8 @@ template <class A, int Rows, class Finish>
                                                        const std::uint8_t* const* weights,
                                                        const std::int32_t* start, Finish&& finish) {
   constexpr index_t size = simd::vector_size<A>;
-  decltype(as_sum(splat_ints(0, A{}), A{})) sum[static_cast<std::size_t>(Rows)][4];
-  const std::uint8_t* w[static_cast<std::size_t>(Rows)];
+  decltype(as_sum(splat_ints(0, A{}), A{})) sum[to_size(Rows)][4];
+  const std::uint8_t* w[to_size(Rows)];
   simd::unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     w[r] = weights[r];
     simd::unroll<4>([&](auto v) __attribute__((always_inline)) {

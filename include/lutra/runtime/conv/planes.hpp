@@ -81,8 +81,8 @@ struct plane_geometry {
   }
   // Offset of every tap of a phase, in the order of the weight: channel, kernel row, kernel column.
   std::vector<index_t> taps(index_t count, index_t phase) const {
-    const std::size_t kernel_rows = rows.plane.size() / static_cast<std::size_t>(row_phases);
-    const std::size_t first = kernel_rows * static_cast<std::size_t>(phase);
+    const std::size_t kernel_rows = rows.plane.size() / to_size(row_phases);
+    const std::size_t first = kernel_rows * to_size(phase);
     std::vector<index_t> offsets;
     for (index_t c = 0; c < channels; ++c) {
       for (std::size_t a = first; a < first + kernel_rows; ++a) {
@@ -183,7 +183,7 @@ constexpr index_range inside(index_t first, index_t stride, index_t size, index_
 inline void fill_planes(const plane_geometry& g, const tensor_view<const std::int8_t>& x, index_t n,
                         index_t channel, index_t first, index_t count, std::int8_t pad,
                         std::int8_t* out) {
-  std::memset(out, pad, static_cast<std::size_t>(g.size(count)));
+  std::memset(out, pad, to_size(g.size(count)));
   const index_t row_stride = g.rows.step, column_stride = g.columns.step;
   const index_t step = x.extent(3) > 1 ? column_stride * x.stride(3) : 1;
   for (index_t c = channel; c < channel + g.channels; ++c) {
@@ -199,7 +199,7 @@ inline void fill_planes(const plane_geometry& g, const tensor_view<const std::in
                                     (left + columns.begin * column_stride) * x.stride(3);
           std::int8_t* to = out + i * g.width + columns.begin;
           if (step == 1) {
-            copy_run(to, from, static_cast<std::size_t>(columns.size()));
+            copy_run(to, from, to_size(columns.size()));
           } else {
             for (index_t j = 0; j < columns.size(); ++j) to[j] = from[j * step];
           }

@@ -30,7 +30,7 @@ template <class A> class tile_weights {
       : channels_(channels_per_group),
         strips_((channels_ + tile_rows - 1) / tile_rows),
         parts_((depth + tile_depth - 1) / tile_depth),
-        lines_(static_cast<std::size_t>(rows / channels_ * strips_ * parts_ * tile_rows)) {
+        lines_(to_size(rows / channels_ * strips_ * parts_ * tile_rows)) {
     constexpr index_t groups_of_part = tile_depth / 4;
     const index_t groups = (depth + 3) / 4;
     for (index_t row = 0; row < rows; ++row) {
@@ -39,15 +39,14 @@ template <class A> class tile_weights {
       const std::uint8_t* from = decoded.row(row);
       for (index_t group = 0; group < groups; ++group, from += panel_weights<A>::group_bytes) {
         const index_t line = first + group / groups_of_part * tile_rows;
-        std::memcpy(lines_[static_cast<std::size_t>(line)].byte + group % groups_of_part * 4, from,
-                    4);
+        std::memcpy(lines_[to_size(line)].byte + group % groups_of_part * 4, from, 4);
       }
     }
   }
   index_t parts() const noexcept { return parts_; }
   // Tiles of the channels from `row` on, which is a multiple of tile_rows within its group.
   const std::int8_t* tiles(index_t row) const noexcept {
-    return lines_[static_cast<std::size_t>(first_line(row / channels_, row % channels_))].byte;
+    return lines_[to_size(first_line(row / channels_, row % channels_))].byte;
   }
 
  private:

@@ -49,7 +49,7 @@ template <class A, class Epilogue, class Out> class window_worker {
     runs_.clear();
     output_.add_runs(0, positions / phases, g.width / phases, runs_);
     const auto at_least = [](auto& memory, index_t n) {
-      if (static_cast<index_t>(memory.size()) < n) memory.resize(static_cast<std::size_t>(n));
+      if (static_cast<index_t>(memory.size()) < n) memory.resize(to_size(n));
     };
     at_least(planes_, g.size(count) + g.columns.reach + 3 * size);
     at_least(finished_, positions + size);
@@ -85,7 +85,7 @@ template <class A, class Epilogue, class Out> class window_worker {
   [[gnu::always_inline]] void multiply(index_t row, const std::int8_t* x,
                                        std::span<const index_t> offsets,
                                        simd::ints_of<A> (&sum)[4]) const {
-    const auto r = static_cast<std::size_t>(row);
+    const auto r = to_size(row);
     multiply_windows<A>(x, offsets, slice_.windows.row(row), slice_.start[r], sum);
     if (slice_.zero_point.empty()) return;
     simd::ints_of<A> activations[4];

@@ -28,15 +28,15 @@ struct window_groups {
     std::vector<index_t> open(g.columns.remainders.size(),
                               -1);  // of each plane, whose offsets rise
     for (index_t tap = 0; tap < kernel_columns; ++tap) {
-      const index_t plane = g.columns.plane[static_cast<std::size_t>(tap)];
-      const index_t offset = g.columns.offset[static_cast<std::size_t>(tap)];
-      index_t& at = open[static_cast<std::size_t>(plane)];
-      if (at < 0 || offset > of_row[static_cast<std::size_t>(at)].offset + 3) {
+      const index_t plane = g.columns.plane[to_size(tap)];
+      const index_t offset = g.columns.offset[to_size(tap)];
+      index_t& at = open[to_size(plane)];
+      if (at < 0 || offset > of_row[to_size(at)].offset + 3) {
         at = static_cast<index_t>(of_row.size());
         of_row.push_back({plane, offset, {-1, -1, -1, -1}});
       }
-      group& to = of_row[static_cast<std::size_t>(at)];
-      to.tap[static_cast<std::size_t>(offset - to.offset)] = tap;
+      group& to = of_row[to_size(at)];
+      to.tap[to_size(offset - to.offset)] = tap;
     }
   }
   index_t size() const noexcept {
@@ -63,7 +63,7 @@ struct window_groups {
                    std::vector<index_t>& all) const {
     for (index_t c = 0; c < channels; ++c) {
       for (index_t a = phase * kernel_rows; a < (phase + 1) * kernel_rows; ++a) {
-        const auto row = static_cast<std::size_t>(a);
+        const auto row = to_size(a);
         for (const group& k : of_row) all.push_back(g.offset(count, c, row, k.plane, k.offset));
       }
     }
@@ -90,7 +90,7 @@ template <class A> class window_weights {
   static window_weights ones(const window_groups& groups) {
     window_weights out;
     out.row_bytes_ = groups.size() * group_bytes;
-    out.bytes_.resize(static_cast<std::size_t>(out.row_bytes_));
+    out.bytes_.resize(to_size(out.row_bytes_));
     groups.each_tap([&](index_t group, index_t, index_t j) { out.put(0, group, j, 1); });
     return out;
   }
@@ -122,7 +122,7 @@ template <class A>
     s[v] = as_sum(splat_ints(start, A{}), A{});
   });
   for (const index_t offset : offsets) {
-    simd::bytes_of<A> in[static_cast<std::size_t>(group_vectors<A>)];
+    simd::bytes_of<A> in[to_size(group_vectors<A>)];
     simd::load_windows(in, x + offset, A{});
     simd::unroll<group_vectors<A> / 4>([&](auto part) __attribute__((always_inline)) {
       const auto lane = panel_weight(weights + 4 * part, A{});

@@ -165,11 +165,11 @@ template <class A, class Epilogue, class Out> class conv_worker {
   [[gnu::always_inline]] void each_sum(index_t phase, const conv_slice<A>& slice, index_t first,
                                        [[maybe_unused]] index_t count, Finish&& finish) {
     if constexpr (Rows > together) {
-      alignas(64) std::int32_t sums[static_cast<std::size_t>(Rows * size)];
+      alignas(64) std::int32_t sums[to_size(Rows * size)];
       multiply_panel_tiles<A, Rows>(panel_of(phase, slice), slice.tiles.parts(),
                                     slice.tiles.tiles(first), sums);
       for (index_t r = 0; r < count; ++r) {
-        const auto start = splat_ints(slice.start[static_cast<std::size_t>(first + r)], A{});
+        const auto start = splat_ints(slice.start[to_size(first + r)], A{});
         simd::ints_of<A> sum[4];
         simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
           sum[v] = add(load_ints(sums + r * size + v * simd::int_lanes<A>, A{}), start, A{});
@@ -177,7 +177,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
         finish(r, sum);
       }
     } else {
-      const std::uint8_t* weights[static_cast<std::size_t>(Rows)];
+      const std::uint8_t* weights[to_size(Rows)];
       for (index_t r = 0; r < Rows; ++r) weights[r] = slice.weights.row(first + r);
       multiply_panel_rows<A, Rows>(panel_of(phase, slice), slice.groups(), weights,
                                    slice.start.data() + first, finish);
@@ -191,7 +191,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const conv_slice<A>& slice = job_.slices.front();
     const std::int32_t* zero_points =
         slice.zero_point.empty() ? nullptr : slice.zero_point.data() + first;
-    [[maybe_unused]] alignas(64) std::int32_t other[static_cast<std::size_t>(Rows * size)];
+    [[maybe_unused]] alignas(64) std::int32_t other[to_size(Rows * size)];
     if constexpr (Phases == 2) {
       each_sum<Rows>(
           1, slice, first,
@@ -223,15 +223,15 @@ template <class A, class Epilogue, class Out> class conv_worker {
   // The same where slices are added in float. Sums stay in the order of the lanes until all are there.
   template <int Rows>
   [[gnu::noinline]] void add_channels(index_t first, index_t count, Out* to, index_t step) {
-    alignas(64) std::int32_t raw[static_cast<std::size_t>(Rows * size)];
-    alignas(64) float sums[static_cast<std::size_t>(Rows * size)] = {};
+    alignas(64) std::int32_t raw[to_size(Rows * size)];
+    alignas(64) float sums[to_size(Rows * size)] = {};
     for (index_t s = 0; s < slice_count(); ++s) {
-      const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
+      const conv_slice<A>& slice = job_.slices[to_size(s)];
       each_sum<Rows>(
           0, slice, first,
           count, [&](auto r, simd::ints_of<A>(&sum)[4]) __attribute__((always_inline)) {
             if (!slice.zero_point.empty()) {
-              const auto row = static_cast<std::size_t>(first + r);
+              const auto row = to_size(first + r);
               subtract_activations<A>(activation_sums(0, s), slice.zero_point[row], sum);
             }
             simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
@@ -253,7 +253,7 @@ template <class A, class Epilogue, class Out> class conv_worker {
     const std::uint8_t* weights[1] = {ones_.data()};
     for (index_t phase = 0; phase < job_.plan.geometry.row_phases; ++phase) {
       for (index_t s = 0; s < slice_count(); ++s) {
-        const conv_slice<A>& slice = job_.slices[static_cast<std::size_t>(s)];
+        const conv_slice<A>& slice = job_.slices[to_size(s)];
         const auto start = static_cast<std::int32_t>(-panel_bias(A{}) * slice.depth);
         multiply_panel_rows<A, 1>(panel_of(phase, slice), slice.groups(), weights, &start,
                                   [&](auto, simd::ints_of<A>(&sum)[4]) {

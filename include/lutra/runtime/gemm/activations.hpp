@@ -54,7 +54,7 @@ activation_sums copy_activations(const X* x, index_t stride, index_t n, std::int
       if (out != nullptr) simd::store_activations(out + at / size * out_step, v, A{});
     }
   }
-  std::int8_t rest[static_cast<std::size_t>(size)];
+  std::int8_t rest[to_size(size)];
   while (at < n) {
     const index_t count = std::min(size, n - at);
     std::memset(rest, 0, sizeof rest);
@@ -63,11 +63,11 @@ activation_sums copy_activations(const X* x, index_t stride, index_t n, std::int
     }
     const auto v = add_vector(rest, false);
     if (out != nullptr) {
-      std::int8_t last[static_cast<std::size_t>(stored)];
+      std::int8_t last[to_size(stored)];
       simd::store_activations(last, v, A{});
       const index_t groups = (count + 3) / 4;  // rows end with whole groups
       const index_t written = out_step == stored ? 4 * simd::activation_bytes<A> * groups : stored;
-      std::memcpy(out + at / size * out_step, last, static_cast<std::size_t>(written));
+      std::memcpy(out + at / size * out_step, last, to_size(written));
     }
     at += count;
   }
@@ -90,7 +90,7 @@ template <class A> class activation_rows {
   index_t row_bytes() const noexcept { return padded_ * simd::activation_bytes<A>; }
   const std::int8_t* row(index_t i) const noexcept { return rows_ + i * stride_; }
   index_t stride() const noexcept { return stride_; }
-  std::int32_t sum(index_t i) const noexcept { return sums_[static_cast<std::size_t>(i)]; }
+  std::int32_t sum(index_t i) const noexcept { return sums_[to_size(i)]; }
   // What a product of row i starts with, and of those after it: minus what dot adds (generic.hpp).
   const std::int32_t* start(index_t i) const noexcept { return start_.data() + i; }
 
@@ -106,7 +106,7 @@ template <class A> class activation_rows {
   }
 
   template <class X> void prepare(const tensor_view<const X>& x, index_t first, index_t count) {
-    sums_.resize(static_cast<std::size_t>(count));
+    sums_.resize(to_size(count));
     if constexpr (has_tiles(A{})) {
       in_tiles_ =
           tiles_pay(std::min(count, block_), depth_, least_tiled_) && simd::tiles_permitted();
@@ -116,10 +116,10 @@ template <class A> class activation_rows {
     const X* from = x.data() + first * x.stride(0);
     const bool in_place =
         std::is_signed_v<X> && !splits_activations(A{}) && padded_ == depth_ && x.stride(1) == 1;
-    if (!in_place) buffer_.resize(static_cast<std::size_t>(count * row_bytes()));
+    if (!in_place) buffer_.resize(to_size(count * row_bytes()));
     for (index_t i = 0; i < count; ++i) {
       std::int8_t* out = in_place ? nullptr : buffer_.data() + i * row_bytes();
-      const auto at = static_cast<std::size_t>(i);
+      const auto at = to_size(i);
       const activation_sums sums =
           copy_activations<A>(from + i * x.stride(0), x.stride(1), depth_, out);
       sums_[at] = sums.all;
@@ -149,14 +149,14 @@ template <class A> class activation_rows {
     const index_t bytes = (count + block_ - 1) / block_ * block_bytes();
     const index_t pages = (bytes + index_t{sizeof(page)} - 1) / index_t{sizeof(page)};
     if (pages > pages_) {
-      tiles_.reset(new page[static_cast<std::size_t>(pages)]);  // what is not written is not read
+      tiles_.reset(new page[to_size(pages)]);  // what is not written is not read
       pages_ = pages;
     }
     for (index_t i = 0; i < count; ++i) {
       const index_t block = i / block_;
       const index_t part = part_bytes_of(std::min(block_, count - block * block_));
       std::int8_t* out = tile_memory() + block * block_bytes() + i % block_ * tile_depth;
-      sums_[static_cast<std::size_t>(i)] =
+      sums_[to_size(i)] =
           copy_activations<A>(x.data() + (first + i) * x.stride(0), x.stride(1), depth_, out, part)
               .all;
     }

@@ -43,8 +43,8 @@ template <class A, class Codes, class Weight>
   constexpr index_t size = simd::vector_size<A>, depth = Codes::layout.step_depth();
   constexpr int half = int{panel_strips} / 2, first_columns = half_columns<Codes>;
   constexpr index_t part_steps = decoded_depth / depth;
-  alignas(64) std::uint8_t
-      decoded[static_cast<std::size_t>(part_steps * Codes::layout.groups * panel_strips * size)];
+  alignas(64)
+      std::uint8_t decoded[to_size(part_steps * Codes::layout.groups * panel_strips * size)];
   for (index_t at = 0; at < o.steps; at += part_steps) {
     multiply_operands part = o;
     part.weights += at * o.step_bytes;

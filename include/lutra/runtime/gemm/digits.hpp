@@ -47,7 +47,7 @@ template <class Level> float abs_max_or_infinity(const float* x, index_t n) noex
       best[k] = simd::max(best[k], simd::magnitude(v));
     }
   }
-  float lane[static_cast<std::size_t>(lanes)];
+  float lane[to_size(lanes)];
   simd::store(lane, simd::max(simd::max(best[0], best[1]), simd::max(best[2], best[3])));
   float largest = 0;
   for (const float v : lane) largest = std::max(largest, v);
@@ -83,8 +83,8 @@ float split_row(const float* x, index_t n, std::uint8_t* out, index_t stride) no
   index_t i = 0;
   for (; i + step <= n; i += step) split(x + i, out + i, stride);
   if (i == n) return unit;
-  float rest[static_cast<std::size_t>(step)] = {};
-  std::uint8_t digits[static_cast<std::size_t>(row_digits * step)];
+  float rest[to_size(step)] = {};
+  std::uint8_t digits[to_size(row_digits * step)];
   std::copy_n(x + i, n - i, rest);
   split(rest, digits, step);
   for (index_t d = 0; d < row_digits; ++d) {

@@ -58,7 +58,7 @@ template <class A, class Epilogue, class Out> class row_finisher {
     const index_t first = panel * panel_strips * lanes;
     const index_t count = std::min(panel_strips * lanes, w_.rows() - first);
     Out* to = out_.data() + m * out_.stride(0) + first * out_.stride(1);
-    alignas(64) Out finished[static_cast<std::size_t>(panel_strips * lanes)];
+    alignas(64) Out finished[to_size(panel_strips * lanes)];
     const bool directly = out_.stride(1) == 1 && count == panel_strips * lanes;
     const auto negative_x = negative<A>(x_sum);
     for (index_t at = 0; at < count; at += lanes) {
@@ -67,7 +67,7 @@ template <class A, class Epilogue, class Out> class row_finisher {
     }
     if (directly) return;
     if (out_.stride(1) == 1) {
-      std::memcpy(to, finished, static_cast<std::size_t>(count) * sizeof(Out));
+      std::memcpy(to, finished, to_size(count) * sizeof(Out));
     } else {
       for (index_t i = 0; i < count; ++i) to[i * out_.stride(1)] = finished[i];
     }
@@ -84,11 +84,11 @@ template <class A, class Epilogue, class Out> class row_finisher {
       const std::int32_t* bias = epilogue_.bias.empty() ? nullptr : epilogue_.bias.data() + row;
       store(to, sum, bias, epilogue_.multiplier.data() + row);
     } else {
-      std::int32_t bias[static_cast<std::size_t>(lanes)] = {};
-      float multiplier[static_cast<std::size_t>(lanes)] = {};
+      std::int32_t bias[to_size(lanes)] = {};
+      float multiplier[to_size(lanes)] = {};
       for (index_t i = 0; i < w_.rows() - row; ++i) {
         bias[i] = bias_of(epilogue_.bias, row + i);
-        multiplier[i] = epilogue_.multiplier[static_cast<std::size_t>(row + i)];
+        multiplier[i] = epilogue_.multiplier[to_size(row + i)];
       }
       store(to, sum, bias, multiplier);
     }

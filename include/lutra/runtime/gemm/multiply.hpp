@@ -72,7 +72,7 @@ template <int G, class A, class Codes, class Weight, int Strips, int Columns, cl
   };
   constexpr auto zero = std::integral_constant<int, 0>{};
   if constexpr (Columns < Strips && vector_registers(A{}) < 32) {
-    decltype(column(zero)) columns[static_cast<std::size_t>(Columns)];
+    decltype(column(zero)) columns[to_size(Columns)];
     simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) { columns[c] = column(c); });
     simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
       const auto weights = row(s);
@@ -81,7 +81,7 @@ template <int G, class A, class Codes, class Weight, int Strips, int Columns, cl
       });
     });
   } else {
-    decltype(row(zero)) rows[static_cast<std::size_t>(Strips)];
+    decltype(row(zero)) rows[to_size(Strips)];
     simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
       rows[s] = row(s);
       if constexpr (keeps_weights<Codes>) {
@@ -101,18 +101,18 @@ template <int G, class A, class Codes, class Weight, int Strips, int Columns, cl
 template <class A, class Codes, class Weight, int Strips, int Columns>
 [[gnu::always_inline]] inline void multiply_pairs(const multiply_operands& o) {
   static_assert(Columns % 2 == 0 && Codes::layout.groups % 2 == 0);
-  constexpr auto strips = static_cast<std::size_t>(Strips);
+  constexpr auto strips = to_size(Strips);
   constexpr int pairs = Columns / 2;
   constexpr index_t size = simd::vector_size<A>;
   // The last axis: rows 0 and 1, rows 2 and 3 of the strip.
-  simd::ints_of<A> sum[static_cast<std::size_t>(pairs)][strips][2];
+  simd::ints_of<A> sum[to_size(pairs)][strips][2];
   simd::unroll<pairs>([&](auto p) __attribute__((always_inline)) {
     const auto start = splat_pair(o.start + 2 * p, A{});
     simd::unroll<2 * Strips>([&](auto i)
                                  __attribute__((always_inline)) { sum[p][i / 2][i % 2] = start; });
   });
   constexpr int tables_count = Codes::table_per_strip ? Strips : 1;
-  typename Codes::template tables<A> tables[static_cast<std::size_t>(tables_count)];
+  typename Codes::template tables<A> tables[to_size(tables_count)];
   simd::unroll<tables_count>([&](auto s) __attribute__((always_inline)) {
     tables[s] = Codes::template load_tables<A>(o.tables + s * size);
   });
@@ -121,7 +121,7 @@ template <class A, class Codes, class Weight, int Strips, int Columns>
   for (index_t step = 0; step < o.steps; ++step) {
     simd::unroll<Codes::layout.groups / 2>([&](auto two) __attribute__((always_inline)) {
       constexpr int g = 2 * decltype(two)::value;
-      simd::bytes_of<A> columns[static_cast<std::size_t>(pairs)];
+      simd::bytes_of<A> columns[to_size(pairs)];
       simd::unroll<pairs>([&](auto p) __attribute__((always_inline)) {
         const std::int8_t* first = x + 4 * g + 2 * p * o.x_stride;
         columns[p] = column_pair(first, first + o.x_stride, A{});
@@ -161,10 +161,8 @@ template <class A, class Codes, class Weight, int Strips, int Columns>
   constexpr index_t group_bytes = 4 * simd::activation_bytes<A>;
   // Few accumulators would wait for each other: then every other group gets sums of its own.
   constexpr int chains = has_adding_dot(A{}) && Strips * Columns < 8 ? 2 : 1;
-  constexpr auto strips = static_cast<std::size_t>(Strips);
-  decltype(as_sum(
-      splat_ints(0, A{}),
-      A{})) sum[static_cast<std::size_t>(chains)][static_cast<std::size_t>(Columns)][strips];
+  constexpr auto strips = to_size(Strips);
+  decltype(as_sum(splat_ints(0, A{}), A{})) sum[to_size(chains)][to_size(Columns)][strips];
   const auto each_sum = [&](auto&& f) __attribute__((always_inline)) {
     simd::unroll<Columns>([&](auto c) __attribute__((always_inline)) {
       simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) { f(c, s); });

@@ -80,8 +80,8 @@ template <class Level, class Out>
 void write_outputs(const quantized_output& o, output_rows rows, const float* sums, float scale,
                    index_t n, Out* out, index_t stride) {
   constexpr index_t at_once = 256;
-  float y[static_cast<std::size_t>(at_once)];
-  std::uint8_t codes[static_cast<std::size_t>(at_once)];
+  float y[to_size(at_once)];
+  std::uint8_t codes[to_size(at_once)];
   for (index_t i = 0; i < n; i += at_once) {
     const index_t count = std::min(at_once, n - i);
     const output_rows part{rows.one ? rows.first : rows.first + i, rows.one};

@@ -21,8 +21,8 @@ namespace lutra::inline LUTRA_ABI {
 // Adds one slice's part of one row of x and one panel: raw [Digits][width] to sums [width].
 template <class A, int Digits>
 void add_slice(const lut_matrix& w, index_t panel,
-               const std::array<std::int32_t, static_cast<std::size_t>(Digits)>& x_sum,
-               std::int32_t row_sum_factor, const std::int32_t* raw, float* sums) {
+               const std::array<std::int32_t, to_size(Digits)>& x_sum, std::int32_t row_sum_factor,
+               const std::int32_t* raw, float* sums) {
   constexpr index_t lanes = simd::int_lanes<A>;
   const index_t first = panel * panel_strips * lanes;
   const index_t count = w.strips_of(panel) * lanes;
@@ -31,7 +31,7 @@ void add_slice(const lut_matrix& w, index_t panel,
   for (index_t at = 0; at < count; at += lanes) {
     const auto exact = [&](int d) __attribute__((always_inline)) {
       return exact_sums<A>(w, raw + d * panel_strips * lanes + at, first + at,
-                           negative<A>(x_sum[static_cast<std::size_t>(d)]), row_sum_factor);
+                           negative<A>(x_sum[to_size(d)]), row_sum_factor);
     };
     const auto scale = load_floats(w.row_scales() + first + at, A{});
     auto part = scaled(exact(Digits - 1), Digits == 1 ? scale : base, A{});
@@ -104,7 +104,7 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
 
  private:
   static constexpr index_t width = panel_strips * simd::int_lanes<A>;
-  static constexpr auto digit_count = static_cast<std::size_t>(Digits);
+  static constexpr auto digit_count = to_size(Digits);
   static constexpr index_t read_bytes = 16 * 1024;
   static constexpr index_t most_panels = has_tiles(A{}) ? 4 : 8;
   // Rows of x at once: what tiles hold, or registers.
@@ -115,8 +115,8 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
   void run_block(index_t panel, index_t end, index_t row, index_t first,
                  std::span<const float> scale) const {
     const index_t rows = std::min(block_rows, static_cast<index_t>(scale.size()) - row);
-    alignas(64) std::int32_t raw[static_cast<std::size_t>(block_rows * Digits * width)];
-    alignas(64) float sums[static_cast<std::size_t>(block_rows * most_panels * width)];
+    alignas(64) std::int32_t raw[to_size(block_rows * Digits * width)];
+    alignas(64) float sums[to_size(block_rows * most_panels * width)];
     const index_t stride = (end - panel) * width;
     std::fill_n(sums, rows * stride, 0.0F);
     for (std::size_t g = 0; g < slices_.size(); ++g) {
@@ -127,8 +127,7 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
                            nothing_to_do);
         for (index_t i = 0; i < rows; ++i) {
           std::array<std::int32_t, digit_count> x_sum;
-          for (int d = 0; d < Digits; ++d)
-            x_sum[static_cast<std::size_t>(d)] = x.sum((row + i) * Digits + d);
+          for (int d = 0; d < Digits; ++d) x_sum[to_size(d)] = x.sum((row + i) * Digits + d);
           add_slice<A, Digits>(w, p, x_sum, row_sum_factor, raw + i * Digits * width,
                                sums + i * stride + (p - panel) * width);
         }
@@ -138,8 +137,8 @@ template <class A, int Digits, product_output Output, class Out> class float_pro
     const index_t count = std::min(end * width, slices_.front().rows()) - begin;
     for (index_t i = 0; i < rows; ++i) {
       Out* to = out_.data() + (first + row + i) * out_.stride(0) + begin * out_.stride(1);
-      write_outputs<A>(output_, {begin}, sums + i * stride,
-                       scale[static_cast<std::size_t>(row + i)], count, to, out_.stride(1));
+      write_outputs<A>(output_, {begin}, sums + i * stride, scale[to_size(row + i)], count, to,
+                       out_.stride(1));
     }
   }
 

@@ -49,9 +49,9 @@ template <class A> class max_pool_worker {
     const index_t lines = at_once_ * width_;
     // Shifted reads and whole vectors reach beyond the last line.
     const index_t slack = (kernel[1] - 1) * w.dilation[1] + 3 * size;
-    lines_.assign(static_cast<std::size_t>(lines + slack), -128);
-    result_.assign(static_cast<std::size_t>(lines + slack), -128);
-    row_.assign(static_cast<std::size_t>(x.extent(3) + 2 * size), 0);
+    lines_.assign(to_size(lines + slack), -128);
+    result_.assign(to_size(lines + slack), -128);
+    row_.assign(to_size(x.extent(3) + 2 * size), 0);
     if (x.is_contiguous()) end_ = x.data() + x.size();
     if (out.is_contiguous()) out_end_ = out.data() + out.size();
     pairs_ = kernel[1] == 2 && w.stride[1] == 2 && w.dilation[1] == 1 && w.padding[0] == 0 &&
@@ -102,7 +102,7 @@ template <class A> class max_pool_worker {
     const std::int8_t* row = x.row(y);
     if (contiguous_ && end_ != nullptr && end_ - row >= x.columns + 2 * size) return row;
     for (index_t j = 0; j < x.columns; ++j) {
-      row_[static_cast<std::size_t>(j)] = row[j * x.column_stride];
+      row_[to_size(j)] = row[j * x.column_stride];
     }
     return row_.data();
   }
@@ -162,8 +162,8 @@ template <class A> class max_pool_worker {
       first = false;
     }
     const index_t used = first ? 0 : x.columns;
-    std::memset(line, -128, static_cast<std::size_t>(window_.padding[1]));
-    std::memset(inside + used, -128, static_cast<std::size_t>(width_ - window_.padding[1] - used));
+    std::memset(line, -128, to_size(window_.padding[1]));
+    std::memset(inside + used, -128, to_size(width_ - window_.padding[1] - used));
   }
 
   void write(std::int8_t* from, index_t total, const pool_plane<std::int8_t>& out) {
@@ -180,11 +180,11 @@ template <class A> class max_pool_worker {
     }
     if (step == 1 && out.column_stride == 1) {
       if (line == out_columns_ && out.row_stride == out_columns_) {
-        std::memcpy(out.data, from, static_cast<std::size_t>(out.rows * out_columns_));
+        std::memcpy(out.data, from, to_size(out.rows * out_columns_));
         return;
       }
       for (index_t i = 0; i < out.rows; ++i) {
-        std::memcpy(out.row(i), from + i * line, static_cast<std::size_t>(out_columns_));
+        std::memcpy(out.row(i), from + i * line, to_size(out_columns_));
       }
       return;
     }
@@ -216,8 +216,8 @@ template <class A> class mean_pool_worker {
                    const tensor_view<const std::int8_t>& x, const tensor_view<std::int8_t>& out,
                    bool count_padding, float multiplier)
       : kernel_(kernel), window_(w), count_padding_(count_padding), multiplier_(multiplier) {
-    line_.resize(static_cast<std::size_t>(x.extent(3)));
-    const auto padded = static_cast<std::size_t>(out.extent(3) + lanes);
+    line_.resize(to_size(x.extent(3)));
+    const auto padded = to_size(out.extent(3) + lanes);
     sums_.resize(padded);
     factors_.resize(padded);
     bytes_.resize(padded);
@@ -234,12 +234,12 @@ template <class A> class mean_pool_worker {
       const index_t rows = add_rows(x, i);
       add_columns(x, out.columns, rows);
       for (index_t j = 0; j < out.columns; j += lanes) {
-        const auto k = static_cast<std::size_t>(j);
+        const auto k = to_size(j);
         const auto y = scaled(load_ints(&sums_[k], A{}), load_floats(&factors_[k], A{}), A{});
         store_narrow(&bytes_[k], round(y, highest, A{}), limits, A{});
       }
       for (index_t j = 0; j < out.columns; ++j) {
-        out.row(i)[j * out.column_stride] = bytes_[static_cast<std::size_t>(j)];
+        out.row(i)[j * out.column_stride] = bytes_[to_size(j)];
       }
     }
   }
@@ -256,7 +256,7 @@ template <class A> class mean_pool_worker {
       if (y < 0 || y >= x.rows) continue;
       const std::int8_t* row = x.row(y);
       for (index_t j = 0; j < x.columns; ++j) {
-        line_[static_cast<std::size_t>(j)] += row[j * x.column_stride] - zero_point_;
+        line_[to_size(j)] += row[j * x.column_stride] - zero_point_;
       }
       ++rows;
     }
@@ -270,13 +270,12 @@ template <class A> class mean_pool_worker {
       for (index_t b = 0; b < kernel_[1]; ++b) {
         const index_t z = j * window_.stride[1] - window_.padding[1] + b * window_.dilation[1];
         if (z < 0 || z >= x.columns) continue;
-        sum += line_[static_cast<std::size_t>(z)];
+        sum += line_[to_size(z)];
         ++inside;
       }
       const index_t count = count_padding_ ? kernel_[0] * kernel_[1] : rows * inside;
-      sums_[static_cast<std::size_t>(j)] = sum;
-      factors_[static_cast<std::size_t>(j)] =
-          multiplier_ / static_cast<float>(std::max<index_t>(count, 1));
+      sums_[to_size(j)] = sum;
+      factors_[to_size(j)] = multiplier_ / static_cast<float>(std::max<index_t>(count, 1));
     }
   }
 

@@ -131,7 +131,7 @@ template <stores S> [[gnu::always_inline]] inline void put(void* p, __m256i v) {
 
 // The 2^Bits entries of Size bytes, repeated to fill Size * 16 bytes.
 template <int Size, int Bits> struct repeated_table {
-  alignas(64) std::array<std::uint8_t, static_cast<std::size_t>(Size) * 16> byte{};
+  alignas(64) std::array<std::uint8_t, to_size(Size) * 16> byte{};
   explicit repeated_table(const void* table) {
     constexpr std::size_t own = std::size_t{Size} << Bits;
     for (std::size_t at = 0; at < byte.size(); at += own) std::memcpy(byte.data() + at, table, own);
@@ -257,7 +257,7 @@ struct code_lookup<avx2, Size, Bits> {
     if constexpr (Size == 4) {
       codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
     }
-    __m256i found[static_cast<std::size_t>(Size)];
+    __m256i found[to_size(Size)];
     unroll<Size>([&](auto p) __attribute__((always_inline)) { found[p] = _mm256_setzero_si256(); });
     for (int line = 0; line < 1 << (Bits - 4); ++line) {
       const __m256i index =
@@ -294,8 +294,7 @@ struct code_lookup<avx2, Size, Bits> {
     return unpack_lines < Bits == 8 ? 7 : Bits > (from);
   }
 
-  alignas(
-      16) std::array<std::uint8_t, std::size_t{1} << Bits> plane_[static_cast<std::size_t>(Size)];
+  alignas(16) std::array<std::uint8_t, std::size_t{1} << Bits> plane_[to_size(Size)];
 };
 template <int Size, int Bits>
 struct code_lookup<avxvnni, Size, Bits> : code_lookup<avx2, Size, Bits> {

@@ -212,7 +212,7 @@ template <int Bits> class byte_table {
 
  private:
   static constexpr index_t vectors = Bits <= 6 ? 1 : 1 << (Bits - 6);
-  __m512i part_[static_cast<std::size_t>(vectors)];
+  __m512i part_[to_size(vectors)];
 };
 
 template <int Bits> struct code_lookup<avx512vnni_vbmi, 1, Bits> {
@@ -359,7 +359,7 @@ requires(Size > 1 && !has_wide_lookup<Size, Bits>) struct code_lookup<avx512vnni
     return constants;
   }
 
-  byte_table<Bits> plane_[static_cast<std::size_t>(Size)];
+  byte_table<Bits> plane_[to_size(Size)];
 };
 template <int Size, int Bits>
 struct code_lookup<amx_int8, Size, Bits> : code_lookup<avx512vnni_vbmi, Size, Bits> {

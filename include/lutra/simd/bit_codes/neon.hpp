@@ -110,7 +110,7 @@ requires(Bits <= 6) struct code_lookup<neon64, Size, Bits> {
     return vqtbl4q_u8(plane_[plane], codes);
   }
 
-  uint8x16x4_t plane_[static_cast<std::size_t>(Size)];
+  uint8x16x4_t plane_[to_size(Size)];
 };
 template <int Size, int Bits>
 struct code_lookup<neon64_dotprod, Size, Bits> : code_lookup<neon64, Size, Bits> {

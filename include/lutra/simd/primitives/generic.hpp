@@ -354,7 +354,7 @@ struct portable_limits {
 // The first `from` bytes of a, then those of b; 0 <= from < vector_bytes.
 [[gnu::always_inline]] inline portable_bytes splice(portable_bytes a, portable_bytes b,
                                                     index_t from, portable) {
-  std::memcpy(b.lane.data(), a.lane.data(), static_cast<std::size_t>(from));
+  std::memcpy(b.lane.data(), a.lane.data(), to_size(from));
   return b;
 }
 // Bytes 0, 2, 4, ... of a, then of b.
