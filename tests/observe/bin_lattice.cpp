@@ -34,7 +34,8 @@ TEST_CASE("bin_lattice: the least exponent at which the bins cover a range, no f
     const auto b = static_cast<float>(std::ldexp(random.normal(), e));
     ranges.emplace_back(std::min(a, b), std::max(a, b));
   }
-  for (const auto& [lo, hi] : ranges) {
+  for (const auto& range : ranges) {
+    const float lo = range.first, hi = range.second;  // clang 14 captures no structured bindings
     CAPTURE(lo);
     CAPTURE(hi);
     for (const index_t bins : {16, 65, 2048}) {
