@@ -3,6 +3,8 @@
 //
 //   bias        round(b / (s_x s_w)) - z_x * row_sum, computed in f64
 //   multiplier  s_x s_w / s_y in f64, rounded to f32
+// A bias is off by up to half a unit of the sums, which is at most multiplier / 2 steps of the output: the coarser
+// the weights, the more outputs are one code from those of the float simulation.
 // What lower.hpp makes of the nodes of convolutions, linear layers and products. Pure functions; thread-safe.
 #pragma once
 
