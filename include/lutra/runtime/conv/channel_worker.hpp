@@ -124,7 +124,8 @@ template <class A, class Epilogue, class Out> class channel_worker {
       fill(std::max(whole.end, there.begin), there.end, [&](const input_row& r, index_t column) {
         if (r.at == padding_) return load_bytes(padding_, A{});
         std::int8_t some[static_cast<std::size_t>(size)] = {};
-        copy_run(some, r.at + column * r.step, static_cast<std::size_t>(std::min(count_, size)));
+        copy_run(some, r.at + column * r.step,
+                 static_cast<std::size_t>(std::clamp<index_t>(count_, 0, size)));
         return load_bytes(some, A{});
       });
       fill(there.end, width, padding);
