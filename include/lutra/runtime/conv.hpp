@@ -188,13 +188,18 @@ void run_pieces(const conv_job<A, Epilogue, Out>& job, const conv_pieces& p, ind
   run(conv_worker<A, Epilogue, Out>(job));
 }
 
-// w: of several slices only with a slice_epilogue. One call of bulk() runs all phases.
+// Of each slice of w, which must stay as it is.
+template <class A, palette_matrix W>
+std::vector<weights_on_demand<A>> weights_on_demand_of(const W& w) {
+  const std::span<const lut_matrix> slices = slices_of(w);
+  return {slices.begin(), slices.end()};
+}
+
+// w: of several slices only with a slice_epilogue. One call of bulk() runs all phases. decoded: of w, for all calls.
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void convolve(const E& ex, const W& w, const convolution& c,
-              std::span<const conv_phase<X, Out>> phases, const Epilogue& epilogue) {
-  std::vector<weights_on_demand<A>> decoded;
-  decoded.reserve(slices_of(w).size());
-  for (const lut_matrix& slice : slices_of(w)) decoded.emplace_back(slice);
+void convolve(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
+              const convolution& c, std::span<const conv_phase<X, Out>> phases,
+              const Epilogue& epilogue) {
   std::vector<conv_job<A, Epilogue, Out>> jobs;
   std::vector<conv_pieces> pieces;
   jobs.reserve(phases.size());
@@ -238,7 +243,8 @@ void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const 
   if (out.empty()) return;
   const shape& ws = w.weight_shape();
   const conv_phase<X, Out> all{o.window, kernel_part::whole_of(ws[2], ws[3]), x, out};
-  convolve<A, X, E, W, Epilogue, Out>(ex, w, {o.groups, o.padding_value, o.pool, "conv2d"},
+  auto decoded = weights_on_demand_of<A>(w);
+  convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, {o.groups, o.padding_value, o.pool, "conv2d"},
                                       {&all, 1}, epilogue);
 }
 

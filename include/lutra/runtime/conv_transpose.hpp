@@ -6,7 +6,7 @@
 // An ordinary convolution over a spread-out input, whose positions between inputs hold the zero point: sums are exact
 // int32 and the epilogue of a row is the one of its output channel, as in conv.hpp. Run phase by phase of the outputs
 // (transposed_window.hpp), each with its taps alone, so no more products are made than inputs have. Weights that were not
-// decoded at load are decoded once per call, a byte each, and stay until all phases have taken theirs. 1-D ones use height 1.
+// decoded at load are decoded once per call, a byte each, and stay until it ends. 1-D ones use height 1.
 // An executor runs what conv.hpp says; results do not depend on it. out must not overlap x, the epilogue or itself.
 #pragma once
 
@@ -179,7 +179,8 @@ void interleave_columns(const E& ex, std::span<const column_pair<T>> pairs) {
 
 // Outputs of a phase without taps meet the padding alone: all of a channel are the same.
 template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void fill_without_taps(const E& ex, const W& w, const convolution& c, const tensor_view<const X>& x,
+void fill_without_taps(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
+                       const convolution& c, const tensor_view<const X>& x,
                        std::span<const axis_phase> rows, std::span<const axis_phase> columns,
                        std::array<index_t, 2> stride, const Epilogue& epilogue,
                        const tensor_view<Out>& out) {
@@ -197,7 +198,7 @@ void fill_without_taps(const E& ex, const W& w, const convolution& c, const tens
   tensor<Out> value(shape{1, out.extent(1), 1, 1});
   const shape& ws = w.weight_shape();
   const conv_phase<X, Out> none{{}, {{ws[2], ws[3]}, {}}, x, view(value)};
-  convolve<A, X, serial_executor, W, Epilogue, Out>({}, w, c, {&none, 1}, epilogue);
+  convolve<A, X, serial_executor, W, Epilogue, Out>({}, w, decoded, c, {&none, 1}, epilogue);
   const std::vector<bool> whole_rows = without_taps(rows, stride[0], out.extent(2));
   const std::vector<bool> of_row = without_taps(columns, stride[1], out.extent(3));
   ex.bulk(out.extent(0) * out.extent(1), [&](index_t plane) {
@@ -255,9 +256,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
   const auto columns = phases_of(o.geometry, 1, x.extent(3), ws[3]);
   const std::array<index_t, 2>& stride = o.geometry.window.stride;
   const convolution c{o.groups, o.padding_value, false, "conv_transpose2d"};
-  const auto run = [&](const std::vector<conv_phase<X, Out>>& phases) {
-    convolve<A, X, E, W, Epilogue, Out>(ex, w, c, phases, epilogue);
-  };
+  auto decoded = weights_on_demand_of<A>(w);
   const auto phase_of = [&](const axis_phase& row, const axis_phase& column,
                             const tensor_view<Out>& to) {
     conv_phase<X, Out> p{{}, {{ws[2], ws[3]}, {{row.taps, column.taps}}}, x, to};
@@ -266,7 +265,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     p.x = axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
     return p;
   };
-  fill_without_taps<A, X>(ex, w, c, x, rows, columns, stride, epilogue, out);
+  fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
   // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one. What is
   // serial does so for the rows of one phase at a time, which stay in the cache.
   const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
@@ -285,7 +284,7 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
                               : axis_from(to, 3, column.output, stride[1])));
       }
     }
-    run(phases);
+    convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, c, phases, epilogue);
     if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
   }
 }

@@ -45,7 +45,7 @@ struct conv_addends {
   std::span<const std::int32_t> bias;  // by row, or empty
 };
 
-// The weights of a slice, decoded when the first of a call's phases asks for them.
+// The weights of a slice, decoded when the first phase of a call asks for them. Not for two threads at once.
 template <class A> class weights_on_demand {
  public:
   explicit weights_on_demand(const lut_matrix& w) : matrix_(w) {}
