@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 #include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/reference.hpp>
@@ -429,6 +430,17 @@ TEST_CASE("conv_transpose: windows that need memory without bounds are refused")
                   size_overflow, "dilation", "4294967296");
     }
   }
+  // Only a phase of the outputs asks for so much, and others have no taps: nothing is written.
+  const index_t channels = 80, half = index_t{1} << 13;
+  const lut_matrix many =
+      make_lut_matrix(transposed_palette(palette_of(r, shape{channels, 1, 2, 2}, 0, 4), 1));
+  conv_transpose2d_options wide;
+  wide.geometry.window = window2d::symmetric({2, 2}, {half, half}, {2 * half, 2 * half});
+  tensor<std::int32_t> kept(shape{1, 1, 5, 5});
+  std::ranges::fill(kept.elements(), 7);
+  CHECK_ERROR(conv_transpose2d(many, tensor<std::int8_t>(shape{1, channels, 3, 3}), wide, kept),
+              size_overflow, "dilation", "4294967296");
+  CHECK(std::ranges::count(kept.elements(), 7) == kept.size());
   // Extents of nothing are bounded, too: their products with the stride are.
   const tensor<std::int8_t> none(shape{0, 1, index_t{1} << 40, 1});
   conv_transpose2d_options o;

@@ -265,7 +265,6 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     p.x = axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
     return p;
   };
-  fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
   // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one. What is
   // serial does so for the rows of one phase at a time, which stay in the cache.
   const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
@@ -287,6 +286,8 @@ void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>&
     convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, c, phases, epilogue);
     if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
   }
+  // Last, for out stays as it is if the windows are refused: those of the first phase are the largest.
+  fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
 }
 
 // Calls without an executor run on the calling thread. out int32: the exact sums.
