@@ -47,12 +47,11 @@ inline void fuse_pools(std::vector<integer_step>& steps, index_t output) {
 // reads.
 inline std::vector<index_t> last_uses(const std::vector<integer_step>& steps, index_t output,
                                       index_t values) {
-  std::vector<index_t> last(static_cast<std::size_t>(values), -1);
+  std::vector<index_t> last(to_size(values), -1);
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    for (const index_t v : steps[i].operands)
-      last[static_cast<std::size_t>(v)] = static_cast<index_t>(i);
+    for (const index_t v : steps[i].operands) last[to_size(v)] = static_cast<index_t>(i);
   }
-  last[static_cast<std::size_t>(output)] = -1;
+  last[to_size(output)] = -1;
   return last;
 }
 

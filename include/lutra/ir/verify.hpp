@@ -57,8 +57,8 @@ class verifier {
   }
 
  private:
-  static std::size_t index(node_id n) { return static_cast<std::size_t>(n.index); }
-  static std::size_t index(value_id v) { return static_cast<std::size_t>(v.index); }
+  static std::size_t index(node_id n) { return to_size(n.index); }
+  static std::size_t index(value_id v) { return to_size(v.index); }
   [[noreturn]] static void bad(const char* what, std::string value) {
     raise(errc::invalid_graph, what, {}, std::move(value));
   }

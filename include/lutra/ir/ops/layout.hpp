@@ -62,12 +62,12 @@ inline tensor<float> reshape(const call& c) {
 // Which axis of the input each axis of the result is: the literal "dims" of a permute, "dim0" and "dim1"
 // of a transpose.
 inline std::vector<int> axis_order(const node& n, int rank) {
-  std::vector<int> axes(static_cast<std::size_t>(rank));
-  for (int i = 0; i < rank; ++i) axes[static_cast<std::size_t>(i)] = i;
+  std::vector<int> axes(to_size(rank));
+  for (int i = 0; i < rank; ++i) axes[to_size(i)] = i;
   if (n.op == "transpose") {
     const int a = axis_of(number(n, "dim0", -2), rank);
     const int b = axis_of(number(n, "dim1", -1), rank);
-    std::swap(axes[static_cast<std::size_t>(a)], axes[static_cast<std::size_t>(b)]);
+    std::swap(axes[to_size(a)], axes[to_size(b)]);
     return axes;
   }
   const auto it = n.literals.find("dims");
@@ -75,7 +75,7 @@ inline std::vector<int> axis_order(const node& n, int rank) {
   std::vector<char> seen(axes.size(), 0);
   for (std::size_t i = 0; i < given && given == axes.size(); ++i) {
     axes[i] = axis_of(it->second[i], rank);
-    seen[static_cast<std::size_t>(axes[i])] = 1;
+    seen[to_size(axes[i])] = 1;
   }
   if (given != axes.size() || std::ranges::count(seen, 0) != 0) {
     raise(errc::invalid_graph, "permute needs every axis of its input once in 'dims'", {},

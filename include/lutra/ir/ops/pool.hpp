@@ -156,7 +156,7 @@ inline tensor<float> mean(const call& c) {
   std::vector<char> reduced(to_size(x.rank()), all ? 1 : 0);
   if (!all) {
     for (const double axis : it->second) {
-      reduced[static_cast<std::size_t>(axis_of(axis, x.rank()))] = 1;
+      reduced[to_size(axis_of(axis, x.rank()))] = 1;
     }
   }
   std::vector<index_t> extents, steps(reduced.size(), 0);
