@@ -162,7 +162,10 @@ TEST_CASE("torch_histogram: bins too narrow for float32 are an error, not a NaN"
 TEST_CASE("torch_histogram: per tensor only, and it does not merge") {
   CHECK_ERROR(torch_histogram({.granularity = lutra::granularity::per_channel(0)}), unsupported,
               "per tensor only", "per_channel");
-  CHECK_ERROR(torch_histogram({}, torch_release::v2, 1), invalid_argument, "number of bins", "1");
+  for (const lutra::index_t bins : {-1L, 0L, 1L, (1L << 20) + 1, lutra::max_size}) {
+    CHECK_ERROR(torch_histogram({}, torch_release::v2, bins), invalid_argument, "number of bins",
+                lutra::text_of(bins), "2..1048576");
+  }
   static_assert(!lutra::mergeable_observer<torch_histogram>);
 }
 

@@ -20,14 +20,10 @@ class torch_histogram {
  public:
   explicit torch_histogram(const quantization_spec& spec, torch_release release = torch_release::v2,
                            index_t bins = 2048)
-      : input_(spec), bins_(bins, release), release_(release) {
+      : input_(spec), bins_(checked(bins), release), release_(release) {
     if (spec.granularity.kind() != granularity_kind::per_tensor) {
       raise(errc::unsupported, "torch's histogram observer is per tensor only", "torch_histogram",
             text_of(spec.granularity), "per_tensor");
-    }
-    if (bins < 2 || bins > 1 << 20) {
-      raise(errc::invalid_argument, "number of bins out of range", "torch_histogram", text_of(bins),
-            range_text(2, 1 << 20));
     }
   }
   void observe(tensor_view<const float> x) {
@@ -75,6 +71,11 @@ class torch_histogram {
 
  private:
   static constexpr std::uint32_t state_version = 1;
+  static index_t checked(index_t bins) {
+    if (bins >= 2 && bins <= 1 << 20) return bins;
+    raise(errc::invalid_argument, "number of bins out of range", "torch_histogram", text_of(bins),
+          range_text(2, 1 << 20));
+  }
   range_input input_;
   torch_bins bins_;
   torch_release release_;
