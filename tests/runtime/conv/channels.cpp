@@ -178,6 +178,23 @@ TEST_CASE("conv::channels: rows of several pieces") {
   CHECK(good);
 }
 
+TEST_CASE("conv::channels: an input without columns is padding alone and needs no address") {
+  random_stream r(4);
+  const auto p = test::random_palette(r, shape{140, 1, 3, 3}, {});
+  const shape none{1, 140, 4, 0};
+  const tensor_view<const std::int8_t> x(nullptr, none, last(none, 140));
+  const conv2d_options o{
+      .window = window2d::symmetric({1, 1}, {1, 2}), .groups = 140, .padding_value = -7};
+  for_each_kernel_level([&](auto level) {
+    const lut_matrix m = make_lut_matrix(p, level);
+    tensor<std::int32_t> sums(shape{1, 140, 4, 2});
+    conv2d(m, x, o, sums, level);
+    bool same = true;
+    for (index_t i = 0; i < sums.size(); ++i) same = same && sums[i] == -7 * m.row_sum(i / 8);
+    CHECK(same);
+  });
+}
+
 TEST_CASE("conv::channels: where panels would be large or lanes empty, other products are made") {
   using A = simd::native;
   const auto pays = [](index_t rows, index_t columns, index_t dilation, index_t channels) {

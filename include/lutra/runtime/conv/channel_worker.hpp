@@ -92,7 +92,8 @@ template <class A, class Epilogue, class Out> class channel_worker {
     for (std::size_t k = 0; k < rows_.size(); ++k) {
       const auto tap = static_cast<index_t>(k);
       const index_t row = i * w.stride[0] + tap * w.dilation[0] - w.padding[0];
-      const bool there = tap < geometry_.kernel_rows && row >= 0 && row < x.extent(2);
+      const bool there =  // without columns x may have no address
+          tap < geometry_.kernel_rows && row >= 0 && row < x.extent(2) && x.extent(3) > 0;
       rows_[k] = there ? input_row{x.data() + n * x.stride(0) + first_ + row * x.stride(2),
                                    x.extent(3) > 1 ? x.stride(3) : 0}
                        : input_row{padding_, 0};
