@@ -665,6 +665,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("fake_quantizer: one unit without a finite element has the parameters of one of zeros") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const tensor<float> some(shape{2, 2}, {nan, -std::numeric_limits<float>::infinity(), -1, 2});
+  const tensor<float> zeros(shape{2, 2}, {0, 0, -1, 2});
+  for (const std::string_view key : {"static", "moving_average", "moving_average_count_aware",
+                                     "global_minmax", "statistics", "histogram_mse"}) {
+    CAPTURE(key);
+    const auto params = [&](const tensor<float>& x) {
+      fake_quantizer f({.granularity = granularity::per_channel(0), .qparam_calculator = key},
+                       target::activation);
+      f.observe(view(x));
+      return f.params();
+    };
+    CHECK(params(some) == params(zeros));
+  }
+}
+
 TEST_CASE("fake_quantizer: the whole state survives save and load") {
   for (const std::string_view key : {"static", "moving_average", "global_minmax"}) {
     const quantization_spec s{.qscheme = qscheme::asymmetric,
