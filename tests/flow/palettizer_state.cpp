@@ -162,8 +162,8 @@ TEST_CASE("palettizer_state: a transposed palette is not saved, what it was made
               "[3, 4, 2, 2]", "palette that it was made of");
   CHECK(out.bytes().empty());
   const saved_palette one{.weight = "up.weight", .palette = transposed};
-  CHECK_ERROR(save_palettes({&one, 1}), unsupported, "transposed palette is not saved",
-              "up.weight");
+  CHECK_ERROR(save_palettes({&one, 1}), unsupported,
+              "transposed palette is not saved (weight 'up.weight', save_palette)");
   save_palette(out, made_of);
   state_reader in(out.bytes(), "test");
   CHECK(transposed_palette(load_palette(in, "test"), 1) == transposed);

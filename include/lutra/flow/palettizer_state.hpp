@@ -23,6 +23,10 @@ struct saved_palette {
   packed_palette palette;
   double inertia = 0;
 };
+// "weight 'fc.weight'", for messages.
+inline std::string label(const saved_palette& s) {
+  return "weight " + text_of(std::string_view(s.weight));
+}
 
 namespace palettizer_format {
 inline constexpr std::uint32_t magic = 0x5A50544CU;  // "LTPZ"
@@ -102,7 +106,8 @@ inline std::vector<std::uint8_t> save_palettes(std::span<const saved_palette> pa
   w.u32(format::version);
   w.u64(palettes.size());
   for (const saved_palette& s : palettes) {
-    const error_place here(s.weight);
+    const std::string name = label(s);
+    const error_place here(name);
     w.text(s.weight);
     w.f64(s.inertia);
     save_palette(w, s.palette);
@@ -123,7 +128,7 @@ inline std::vector<saved_palette> load_palettes(std::span<const std::uint8_t> by
   std::vector<saved_palette> palettes(r.count(90));  // bytes of the smallest one
   for (saved_palette& s : palettes) {
     s.weight = r.text();
-    const std::string name = "weight " + text_of(std::string_view(s.weight));
+    const std::string name = label(s);
     const error_place here(name);
     s.inertia = r.f64();
     if (!(s.inertia >= 0 && std::isfinite(s.inertia))) {
