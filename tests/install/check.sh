@@ -40,7 +40,10 @@ version=$(pkg-config --modversion lutra)
   try subdirectory -DLUTRA_SOURCE="$top"
   try_flags plain -I"$work/prefix/include" -I/usr/include/eigen3 ${xsimd:+-I"$xsimd/include"}
   # With the vector instructions of this CPU g++ says nothing false about its own headers, which come first here.
-  g++ -std=c++20 -O2 -march=native -Wall -Wextra -Wno-restrict -Werror -include immintrin.h -c "$here/consumer.cpp" \
+  first=
+  if [ "$(uname -m)" = x86_64 ]; then first="-include immintrin.h"; fi
+  # shellcheck disable=SC2086  # two words or none
+  g++ -std=c++20 -O2 -march=native -Wall -Wextra -Wno-restrict -Werror $first -c "$here/consumer.cpp" \
     -o "$work/warnings.o" -I"$work/prefix/include" -isystem /usr/include/eigen3 ${xsimd:+-isystem "$xsimd/include"}
   echo "install: no warnings"
 ) > "$work/log" 2>&1 &
