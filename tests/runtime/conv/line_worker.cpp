@@ -11,8 +11,6 @@ using namespace lutra;
 
 namespace {
 
-using A = simd::amx_int8;
-
 // Whether f(out) writes to a tensor with channels last, `behind` elements between pixels, what it writes to a dense
 // one, and nothing around it.
 template <class Out, class F> bool same(const shape& s, index_t behind, F&& f) {
@@ -28,7 +26,7 @@ template <class Out, class F> bool same(const shape& s, index_t behind, F&& f) {
 
 template <class X> bool outputs_agree(random_stream& r, const shape& weight, index_t groups) {
   const auto p = test::random_palette(r, weight, {.group_rows = test::pick(r, 0, 5)});
-  const lut_matrix m = make_lut_matrix(p, A{});
+  const lut_matrix m = make_lut_matrix(p, simd::amx_int8{});
   REQUIRE(m.has_line_tiles());
   const auto x = test::random_tensor<X>(
       r, shape{2, weight[1] * groups, test::pick(r, 3, 9), test::pick(r, 3, 40)});
@@ -50,14 +48,21 @@ template <class X> bool outputs_agree(random_stream& r, const shape& weight, ind
   const activation_scale scale{.scale = 0.25F, .zero_point = 3};
   const float_output biased{.bias = e.multiplier};
   const index_t behind = test::pick(r, 0, 3);
-  bool good = same<std::int32_t>(s, behind, [&](const auto& out) { conv2d(m, x, o, out, A{}); });
+  bool good = same<std::int32_t>(s, behind,
+                                 [&](const auto& out) { conv2d(m, x, o, out, simd::amx_int8{}); });
+  good = same<std::int8_t>(s, behind,
+                           [&](const auto& out) { conv2d(m, x, o, e, out, simd::amx_int8{}); }) &&
+         good;
+  good = same<std::uint8_t>(s, behind,
+                            [&](const auto& out) { conv2d(m, x, o, u, out, simd::amx_int8{}); }) &&
+         good;
   good =
-      same<std::int8_t>(s, behind, [&](const auto& out) { conv2d(m, x, o, e, out, A{}); }) && good;
-  good =
-      same<std::uint8_t>(s, behind, [&](const auto& out) { conv2d(m, x, o, u, out, A{}); }) && good;
-  good = same<float>(s, behind, [&](const auto& out) { conv2d(m, x, o, f, out, A{}); }) && good;
+      same<float>(s, behind, [&](const auto& out) { conv2d(m, x, o, f, out, simd::amx_int8{}); }) &&
+      good;
   return same<float>(s, behind,
-                     [&](const auto& out) { conv2d_scaled(m, x, o, scale, biased, out, A{}); }) &&
+                     [&](const auto& out) {
+                       conv2d_scaled(m, x, o, scale, biased, out, simd::amx_int8{});
+                     }) &&
          good;
 }
 
