@@ -135,12 +135,17 @@ template <class A, class Epilogue, class Out> class line_worker {
   template <int Strips> void multiply_block(const std::int8_t* x, index_t positions, index_t row) {
     const line_geometry& l = job_.plan.lines;
     turn_ = static_cast<std::size_t>(phases()) - turn_;
-    const index_t steps = phases() * Strips, tasks = unfinished_.tasks;
+    // Outputs with channels last are finished along with each part of the products, others with the last part of each.
+    const index_t parts = static_cast<index_t>(segments(0).size()) * l.parts;
+    const index_t tasks = unfinished_.tasks, steps = phases() * Strips * (last_ ? parts : 1);
     index_t due = 0;  // of tasks, times steps
+    index_t part = 0;
     for (index_t phase = 0; phase < phases(); ++phase) {
       multiply_lines<A, Strips>(x, l, segments(phase), slice_.matrix.line_tiles(row),
                                 l.layout.strip_bytes(), positions,
                                 sums_[turn_ + static_cast<std::size_t>(phase)].of, [&] {
+                                  if (!last_ && ++part < parts) return;
+                                  part = 0;
                                   for (due += tasks; due >= steps; due -= steps) finish_task();
                                 });
     }
@@ -240,27 +245,36 @@ template <class A, class Epilogue, class Out> class line_worker {
     const index_t end = u.first + positions_of_task(u.count);
     for (const output_run& run : runs_of(*u.of)) {
       const index_t from = std::max(u.first, run.from);
-      for (index_t p = from; p < std::min(end, run.from + run.count); ++p) {
-        finish_position(u.sums->of + p * u.stride,
-                        band_.to + run.to + (p - run.from) * output_.column_stride() + u.row);
+      const index_t positions = std::min(end, run.from + run.count) - from;
+      if (positions <= 0) continue;
+      const std::int32_t* sums = u.sums->of + from * u.stride;
+      Out* to = band_.to + run.to + (from - run.from) * output_.column_stride() + u.row;
+      if (u.count == tile_rows) {
+        store_positions<1>(to, sums, positions);
+      } else {
+        store_positions<2>(to, sums, positions);
       }
     }
     u.first = end;
   }
-  [[gnu::always_inline]] void finish_position(const std::int32_t* sums, Out* to) const {
-    const index_t row = unfinished_.row, count = unfinished_.count;
-    [[maybe_unused]] alignas(64) std::int32_t raw[2 * tile_rows];
-    for (index_t c = 0; c < count; c += tile_rows) {
-      const auto sum =
-          add(load_ints(sums + c, A{}), load_ints(slice_.start.data() + row + c, A{}), A{});
-      if constexpr (slice_epilogue<Epilogue>) {
-        store_ints(raw + c, sum, A{});
-      } else {
-        output_.store_channels(to + c, row + c, sum);
-      }
-    }
+  template <int Strips>
+  [[gnu::always_inline]] void store_positions(Out* to, const std::int32_t* sums,
+                                              index_t positions) const {
+    const index_t row = unfinished_.row;
+    const std::int32_t* const start = slice_.start.data() + row;
     if constexpr (slice_epilogue<Epilogue>) {
-      job_.epilogue.template write_rows<A>(row, raw, slice_.matrix.row_scales() + row, count, to);
+      alignas(64) std::int32_t raw[to_size(Strips * tile_rows)];
+      for (index_t p = 0; p < positions;
+           ++p, sums += Strips * tile_rows, to += output_.column_stride()) {
+        simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
+          constexpr index_t c = s * tile_rows;
+          store_ints(raw + c, add(load_ints(sums + c, A{}), load_ints(start + c, A{}), A{}), A{});
+        });
+        job_.epilogue.template write_rows<A>(row, raw, slice_.matrix.row_scales() + row,
+                                             Strips * tile_rows, to);
+      }
+    } else {
+      output_.template store_positions<Strips>(to, row, start, sums, positions);
     }
   }
 

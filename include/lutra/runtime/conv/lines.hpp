@@ -192,8 +192,8 @@ std::vector<std::int32_t> line_sums(const line_geometry& l, const lut_matrix& w)
 }
 
 // sums[position][row] = products of the first `positions` of 64 at x by Strips strips, rows of Strips * tile_rows
-// elements; of some more, while these share tiles. between() is called up to Strips times, while the last products are
-// made: for other work that stores, behind which tiles would be loaded later.
+// elements; of some more, while these share tiles. between() is called while the products of each part of a segment are
+// made, Strips times for all positions: a little other work takes less time there than behind them.
 template <class A, int Strips, class Between>
 [[gnu::always_inline]] inline void multiply_lines(const std::int8_t* x, const line_geometry& l,
                                                   std::span<const line_segment> segments,
@@ -223,12 +223,12 @@ template <class A, int Strips, class Between>
           simd::unroll<Strips>([&](auto s) __attribute__((always_inline)) {
             tile_dot<v * Strips + s, 4 + Strips + v % inputs, 4 + s>(A{});
           });
+          if constexpr (v == 0) between();
         });
         w += tile_bytes;
         at += tile_depth;
       }
     }
-    between();
     simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
       constexpr int v = i / Strips, s = i % Strips;
       tile_store<i>(sums + (first + v) * tile_rows * stride + s * tile_rows,

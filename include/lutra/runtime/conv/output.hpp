@@ -100,24 +100,55 @@ template <class A, class Epilogue, class Out> class conv_output {
     scale(row, sum, y);
     return rounded<Phases>(y);
   }
-  // The epilogue of a register of channels from `row` on, which lie side by side.
-  [[gnu::always_inline]] void store_channels(Out* to, index_t row, simd::ints_of<A> sum) const {
-    if constexpr (std::is_same_v<Epilogue, keep_sums>) {
-      store_ints(to, sum, A{});
-    } else {
-      const auto y = scaled(sum, load_floats(epilogue_.multiplier.data() + row, A{}), A{});
-      if constexpr (std::is_same_v<Out, float>) {
-        store_floats(to, y, A{});
-      } else {
-        std::int8_t some[static_cast<std::size_t>(simd::int_lanes<A>)];
-        store_narrow(some, round(y, rounding_.highest, A{}), rounding_.limits, A{});
-        if constexpr (std::is_unsigned_v<Out>) {
-          for (std::int8_t& b : some) b = static_cast<std::int8_t>(b ^ -128);
-        }
-        std::memcpy(to, some, sizeof some);
-      }
+  // The epilogue of `Registers` registers of channels from `row` on, which lie side by side in the output: of `positions`
+  // positions, whose sums lie one behind the other, without what all of them start from. For levels with has_tiles.
+  template <int Registers>
+  [[gnu::always_inline]] void store_positions(Out* to, index_t row, const std::int32_t* start,
+                                              const std::int32_t* sums, index_t positions) const {
+    constexpr index_t lanes = simd::int_lanes<A>, channels = Registers * lanes;
+    constexpr index_t at_once = 4 / Registers;
+    simd::ints_of<A> from[to_size(Registers)];
+    simd::floats_of<A> m[to_size(Registers)];
+    simd::unroll<Registers>([&](auto r) __attribute__((always_inline)) {
+      from[r] = load_ints(start + r * lanes, A{});
+    });
+    if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
+      simd::unroll<Registers>([&](auto r) __attribute__((always_inline)) {
+        m[r] = load_floats(epilogue_.multiplier.data() + row + r * lanes, A{});
+      });
     }
+    const auto store_some = [&](index_t first, index_t count) __attribute__((always_inline)) {
+      simd::floats_of<A> y[4];
+      simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+        constexpr index_t r = i % Registers;
+        const index_t p = first + std::min<index_t>(i / Registers, count - 1);
+        const auto sum = add(from[r], load_ints(sums + p * channels + r * lanes, A{}), A{});
+        if constexpr (std::is_same_v<Epilogue, keep_sums>) {
+          store_ints(to + p * column_stride() + r * lanes, sum, A{});
+        } else {
+          y[i] = scaled(sum, m[r], A{});
+          if constexpr (std::is_same_v<Out, float>) {
+            store_floats(to + p * column_stride() + r * lanes, y[i], A{});
+          }
+        }
+      });
+      if constexpr (sizeof(Out) == 1) {
+        simd::ints_of<A> q[4];
+        simd::unroll<4>([&](auto i) __attribute__((always_inline)) {
+          q[i] = round(y[i], rounding_.highest, A{});
+        });
+        auto bytes = narrow_in_order(q, rounding_.limits, A{});
+        if constexpr (std::is_unsigned_v<Out>) bytes = flip_sign(bytes, A{});
+        for (index_t p = 0; p < count; ++p) {
+          store_bytes_of(to + (first + p) * column_stride(), bytes, p * channels, channels, A{});
+        }
+      }
+    };
+    index_t p = 0;
+    for (; p + at_once <= positions; p += at_once) store_some(p, at_once);
+    if (p < positions) store_some(p, positions - p);
   }
+
   // Of sums that are scaled.
   template <int Phases>
   [[gnu::always_inline]] simd::bytes_of<A> rounded(const simd::floats_of<A> (&y)[4]) const {

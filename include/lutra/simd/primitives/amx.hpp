@@ -103,6 +103,12 @@ template <int Sum, int X, int W> [[gnu::always_inline]] inline void tile_dot_uns
     v[3][i] = _mm512_unpackhi_epi64(high01, high23);
   });
 }
+[[gnu::always_inline]] inline __m512i narrow_in_order(const __m512i (&v)[4], const avx512_limits& l,
+                                                      amx_int8 a) {
+  const __m512i line_by_line =
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(line_by_line, narrow(v, l, a));
+}
 
 }  // namespace lutra::inline LUTRA_ABI::simd
 

@@ -267,6 +267,9 @@ void store_bytes_of(void* p, Bytes v, index_t from, index_t count, portable) = d
 // Four sums of each of 64 columns, which are `stride` elements apart, as v[sum]: four vectors in panel order.
 template <class Ints>
 void load_panel_sums(const std::int32_t* sums, index_t stride, Ints (&v)[4][4], portable) = delete;
+// As narrow(), but the bytes of v[0], then those of v[1], and so on.
+template <class Ints, class Limits>
+Ints narrow_in_order(const Ints (&v)[4], const Limits& l, portable) = delete;
 
 // ---- sums of int8 ----------------------------------------------------------------------------------
 // Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).
