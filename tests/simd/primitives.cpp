@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <lutra/core/random.hpp>
@@ -365,6 +366,16 @@ TEST_CASE("primitives: operands of tiles and their sums are brought into order")
       good = good && columns[static_cast<std::size_t>(c)] ==
                          sums[static_cast<std::size_t>(20 * c + 3 + row)];
     }
+  }
+  CHECK(good);
+  simd::ints_of<A> four[4];
+  std::array<std::int32_t, 64> values;
+  for (std::size_t i = 0; i < 64; ++i) values[i] = static_cast<std::int32_t>(r.below(400)) - 200;
+  for (int i = 0; i < 4; ++i) four[i] = load_ints(values.data() + 16 * i, A{});
+  std::array<std::int8_t, 64> narrowed;
+  store_bytes(narrowed.data(), narrow_in_order(four, simd::limits(3, -90, 100, A{}), A{}), A{});
+  for (std::size_t i = 0; i < 64; ++i) {
+    good = good && narrowed[i] == std::clamp(values[i] + 3, -90, 100);
   }
   CHECK(good);
 }
