@@ -16,14 +16,13 @@
 // partner is dropped: the bits of max_pool2d, but the map between never exists.
 #pragma once
 
-#include <lutra/core/executor.hpp>
 #include <lutra/runtime/conv/channel_worker.hpp>
 #include <lutra/runtime/conv/line_worker.hpp>
 #include <lutra/runtime/conv/window_worker.hpp>
 #include <lutra/runtime/conv/worker.hpp>
 #include <lutra/runtime/grouped_matrix.hpp>
+#include <lutra/runtime/product_call.hpp>
 #include <lutra/tensor/overlap.hpp>
-#include <lutra/tensor/traits.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -51,34 +50,35 @@ constexpr bool are_channels(index_t channels, index_t of_group, index_t groups) 
 
 template <palette_matrix W, class X, class Out>
 void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_options& o,
-                  const tensor_view<Out>& out, std::string_view level) {
-  check(o.window, "conv2d");
-  check_padding_value<X>(o.padding_value, "conv2d");
+                  const tensor_view<Out>& out, std::string_view level, std::string_view where) {
+  const std::string at(where);
+  check(o.window, where);
+  check_padding_value<X>(o.padding_value, at);
   const shape& ws = w.weight_shape();
   if (ws.rank() != 4) {
-    raise(errc::shape_mismatch, "a conv2d weight has four axes", "conv2d", text_of(ws));
+    raise(errc::shape_mismatch, "a conv2d weight has four axes", at, text_of(ws));
   }
   if (o.groups < 1 || ws[0] % o.groups != 0) {
-    raise(errc::invalid_argument, "groups must divide the output channels", "conv2d",
-          text_of(o.groups), "a divisor of " + text_of(ws[0]));
+    raise(errc::invalid_argument, "groups must divide the output channels", at, text_of(o.groups),
+          "a divisor of " + text_of(ws[0]));
   }
   if (x.rank() != 4 || !are_channels(x.extent(1), ws[1], o.groups)) {
-    raise(errc::shape_mismatch, "x does not match the weight", "conv2d", text_of(x.extents()),
+    raise(errc::shape_mismatch, "x does not match the weight", at, text_of(x.extents()),
           "[n, " +
               (ws[1] <= max_size / o.groups ? text_of(ws[1] * o.groups)
                                             : text_of(ws[1]) + " * " + text_of(o.groups)) +
               ", h, w]");
   }
-  check_kernel(ws, "conv2d");
+  check_kernel(ws, at);
   const index_t side = o.pool ? 2 : 1;
   const shape wanted{x.extent(0), ws[0], output_extent(o.window, 0, x.extent(2), ws[2]) / side,
                      output_extent(o.window, 1, x.extent(3), ws[3]) / side};
   if (!(out.extents() == wanted)) {
-    raise(errc::shape_mismatch, "out does not match x and the window", "conv2d",
-          text_of(out.extents()), text_of(wanted));
+    raise(errc::shape_mismatch, "out does not match x and the window", at, text_of(out.extents()),
+          text_of(wanted));
   }
-  check_memory(x, out, "conv2d");
-  check_slices<X>(w, level, "conv2d");
+  check_memory(x, out, at);
+  check_slices<X>(w, level, at);
 }
 
 // Output rows of `columns` positions that run on their own: bands for 16 shards, but each of eight blocks of positions
@@ -232,43 +232,34 @@ void convolve(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
   });
 }
 
-template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void conv2d_views(const E& ex, const W& w, const tensor_view<const X>& x, const conv2d_options& o,
-                  const Epilogue& epilogue, const tensor_view<Out>& out) {
-  check_conv2d(w, x, o, out, A::name);
-  check_epilogue(epilogue, w.rows(), out, "conv2d");
-  if (o.pool && !std::is_same_v<Epilogue, requantize>) {
-    raise(errc::unsupported, "only requantized outputs are pooled", "conv2d");
+struct conv2d_product {
+  // w of several slices only with a slice_epilogue.
+  template <class A, class E, palette_matrix W, class X, class Out, class Epilogue>
+  static void run_slices(std::string_view where, const E& ex, const W& w,
+                         const tensor_view<const X>& x, const tensor_view<Out>& out,
+                         const conv2d_options& o, const Epilogue& epilogue) {
+    check_conv2d(w, x, o, out, A::name, where);
+    check_epilogue(epilogue, w.rows(), out, where);
+    if (o.pool && !std::is_same_v<Epilogue, requantize>) {
+      raise(errc::unsupported, "only requantized outputs are pooled", std::string(where));
+    }
+    if (out.empty()) return;
+    const shape& ws = w.weight_shape();
+    const conv_phase<X, Out> all{o.window, kernel_part::whole_of(ws[2], ws[3]), x, out};
+    auto decoded = weights_on_demand_of<A>(w);
+    convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, {o.groups, o.padding_value, o.pool, where},
+                                        {&all, 1}, epilogue);
   }
-  if (out.empty()) return;
-  const shape& ws = w.weight_shape();
-  const conv_phase<X, Out> all{o.window, kernel_part::whole_of(ws[2], ws[3]), x, out};
-  auto decoded = weights_on_demand_of<A>(w);
-  convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, {o.groups, o.padding_value, o.pool, "conv2d"},
-                                      {&all, 1}, epilogue);
-}
+  template <class A, class E, class X, class Out, sum_epilogue Epilogue>
+  static void run(std::string_view where, const E& ex, const lut_matrix& w,
+                  const tensor_view<const X>& x, const tensor_view<Out>& out,
+                  const conv2d_options& o, const Epilogue& epilogue) {
+    run_slices<A>(where, ex, w, x, out, o, epilogue);
+  }
+};
 
-// Calls without an executor run on the calling thread. out int32: the exact sums.
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out,
-            A = {}) {
-  conv2d_views<A, element_t<X>>(ex, w, view(x), o, keep_sums{}, view(out));
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, Out&& out, A level = {}) {
-  conv2d(serial_executor{}, w, x, o, out, level);
-}
-// With requantize out is int8 or uint8, with dequantize_rows float.
-template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
-          class A = simd::native>
-void conv2d(const E& ex, const lut_matrix& w, const X& x, const conv2d_options& o,
-            const Epilogue& epilogue, Out&& out, A = {}) {
-  conv2d_views<A, element_t<X>>(ex, w, view(x), o, epilogue, view(out));
-}
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void conv2d(const lut_matrix& w, const X& x, const conv2d_options& o, const Epilogue& epilogue,
-            Out&& out, A level = {}) {
-  conv2d(serial_executor{}, w, x, o, epilogue, out, level);
-}
+// conv2d([ex,] w, x, options, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with requantize,
+// float with dequantize_rows, and without an epilogue int32, the exact sums.
+inline constexpr product_call<conv2d_product, keep_sums, conv2d_options> conv2d{"conv2d"};
 
 }  // namespace lutra::inline LUTRA_ABI

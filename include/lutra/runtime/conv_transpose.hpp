@@ -213,106 +213,95 @@ void fill_without_taps(const E& ex, const W& w, std::span<weights_on_demand<A>> 
 }
 
 // `w` is made from a transposed_palette().
-template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void conv_transpose2d_views(const E& ex, const W& w, const tensor_view<const X>& x,
-                            const conv_transpose2d_options& o, const Epilogue& epilogue,
-                            const tensor_view<Out>& out) {
-  check(o.geometry, "conv_transpose2d");
-  check_padding_value<X>(o.padding_value, "conv_transpose2d");
-  const shape& ws = w.weight_shape();
-  if (ws.rank() != 4 || x.rank() != 4) {
-    raise(errc::shape_mismatch, "weight and input have four axes", "conv_transpose2d",
-          text_of(ws) + " and " + text_of(x.extents()));
-  }
-  check_kernel(ws, "conv_transpose2d");
-  for (int axis = 2; axis < 4; ++axis) {  // products with the stride are in range
-    constexpr index_t most = index_t{1} << 31;
-    if (x.extent(axis) <= most) continue;
-    raise(errc::unsupported, "x is too large", "conv_transpose2d", text_of(x.extent(axis)),
-          "<= " + text_of(most));
-  }
-  const shape wanted{x.extent(0), ws[0], output_extent(o.geometry, 0, x.extent(2), ws[2]),
-                     output_extent(o.geometry, 1, x.extent(3), ws[3])};
-  if (!(out.extents() == wanted)) {
-    raise(errc::shape_mismatch, "out does not match x and the window", "conv_transpose2d",
-          text_of(out.extents()), text_of(wanted));
-  }
-  check_memory(x, out, "conv_transpose2d");
-  if (o.groups < 1 || ws[0] % o.groups != 0 || !are_channels(x.extent(1), ws[1], o.groups)) {
-    raise(errc::shape_mismatch, "x does not match the weight and its groups", "conv_transpose2d",
-          text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
-  }
-  check_slices<X>(w, A::name, "conv_transpose2d");
-  if (!slices_of(w).front().transposed()) {
-    raise(errc::incompatible, "the matrix is not made of a transposed palette", "conv_transpose2d",
-          text_of(ws), "that of transposed_palette(packed, groups)");
-  }
-  check_epilogue(epilogue, w.rows(), out, "conv_transpose2d");
-  if (out.empty()) return;
-  const spread_axis spread[]{spread_of(o.geometry, 0, x.extent(2), ws[2]),
-                             spread_of(o.geometry, 1, x.extent(3), ws[3])};
-  check_plane_bytes({spread[0].extent, spread[1].extent}, "[rows, columns]", "conv_transpose2d");
-  const auto rows = phases_of(o.geometry, 0, x.extent(2), ws[2]);
-  const auto columns = phases_of(o.geometry, 1, x.extent(3), ws[3]);
-  const std::array<index_t, 2>& stride = o.geometry.window.stride;
-  const convolution c{o.groups, o.padding_value, false, "conv_transpose2d"};
-  auto decoded = weights_on_demand_of<A>(w);
-  const auto phase_of = [&](const axis_phase& row, const axis_phase& column,
-                            const tensor_view<Out>& to) {
-    conv_phase<X, Out> p{{}, {{ws[2], ws[3]}, {{row.taps, column.taps}}}, x, to};
-    p.window.dilation = {row.dilation, column.dilation};
-    p.window.padding = {std::max<index_t>(-row.offset, 0), std::max<index_t>(-column.offset, 0)};
-    p.x = axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
-    return p;
-  };
-  // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one. What is
-  // serial does so for the rows of one phase at a time, which stay in the cache.
-  const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
-  const std::size_t at_once = in_pairs && is_serial(ex) ? 1 : rows.size();
-  for (std::size_t first = 0; first < rows.size(); first += at_once) {
-    std::vector<conv_phase<X, Out>> phases;
-    std::vector<column_pair<Out>> pairs;
-    pairs.reserve(at_once);  // views stay
-    for (std::size_t i = first; i < first + at_once; ++i) {
-      const tensor_view<Out> to = axis_from(out, 2, rows[i].output, stride[0]);
-      if (in_pairs) pairs.emplace_back(to);
-      for (const axis_phase& column : columns) {
-        phases.push_back(
-            phase_of(rows[i], column,
-                     in_pairs ? view(pairs.back().half[static_cast<std::size_t>(column.output)])
-                              : axis_from(to, 3, column.output, stride[1])));
-      }
+struct conv_transpose2d_product {
+  // w of several slices only with a slice_epilogue.
+  template <class A, class E, palette_matrix W, class X, class Out, class Epilogue>
+  static void run_slices(std::string_view where, const E& ex, const W& w,
+                         const tensor_view<const X>& x, const tensor_view<Out>& out,
+                         const conv_transpose2d_options& o, const Epilogue& epilogue) {
+    const std::string at(where);
+    check(o.geometry, at);
+    check_padding_value<X>(o.padding_value, at);
+    const shape& ws = w.weight_shape();
+    if (ws.rank() != 4 || x.rank() != 4) {
+      raise(errc::shape_mismatch, "weight and input have four axes", at,
+            text_of(ws) + " and " + text_of(x.extents()));
     }
-    convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, c, phases, epilogue);
-    if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
+    check_kernel(ws, at);
+    for (int axis = 2; axis < 4; ++axis) {  // products with the stride are in range
+      constexpr index_t most = index_t{1} << 31;
+      if (x.extent(axis) <= most) continue;
+      raise(errc::unsupported, "x is too large", at, text_of(x.extent(axis)),
+            "<= " + text_of(most));
+    }
+    const shape wanted{x.extent(0), ws[0], output_extent(o.geometry, 0, x.extent(2), ws[2]),
+                       output_extent(o.geometry, 1, x.extent(3), ws[3])};
+    if (!(out.extents() == wanted)) {
+      raise(errc::shape_mismatch, "out does not match x and the window", at, text_of(out.extents()),
+            text_of(wanted));
+    }
+    check_memory(x, out, at);
+    if (o.groups < 1 || ws[0] % o.groups != 0 || !are_channels(x.extent(1), ws[1], o.groups)) {
+      raise(errc::shape_mismatch, "x does not match the weight and its groups", at,
+            text_of(x.extents()) + " in " + text_of(o.groups) + " groups", text_of(ws));
+    }
+    check_slices<X>(w, A::name, at);
+    if (!slices_of(w).front().transposed()) {
+      raise(errc::incompatible, "the matrix is not made of a transposed palette", at, text_of(ws),
+            "that of transposed_palette(packed, groups)");
+    }
+    check_epilogue(epilogue, w.rows(), out, at);
+    if (out.empty()) return;
+    const spread_axis spread[]{spread_of(o.geometry, 0, x.extent(2), ws[2]),
+                               spread_of(o.geometry, 1, x.extent(3), ws[3])};
+    check_plane_bytes({spread[0].extent, spread[1].extent}, "[rows, columns]", at);
+    const auto rows = phases_of(o.geometry, 0, x.extent(2), ws[2]);
+    const auto columns = phases_of(o.geometry, 1, x.extent(3), ws[3]);
+    const std::array<index_t, 2>& stride = o.geometry.window.stride;
+    const convolution c{o.groups, o.padding_value, false, where};
+    auto decoded = weights_on_demand_of<A>(w);
+    const auto phase_of = [&](const axis_phase& row, const axis_phase& column,
+                              const tensor_view<Out>& to) {
+      conv_phase<X, Out> p{{}, {{ws[2], ws[3]}, {{row.taps, column.taps}}}, x, to};
+      p.window.dilation = {row.dilation, column.dilation};
+      p.window.padding = {std::max<index_t>(-row.offset, 0), std::max<index_t>(-column.offset, 0)};
+      p.x = axis_from(axis_from(x, 2, row.offset, 1), 3, column.offset, 1);
+      return p;
+    };
+    // Pairs of columns are made apart and brought together, since outputs two apart are stored one by one. What is
+    // serial does so for the rows of one phase at a time, which stay in the cache.
+    const bool in_pairs = stride[1] == 2 && columns.size() == 2 && out.stride(3) == 1;
+    const std::size_t at_once = in_pairs && is_serial(ex) ? 1 : rows.size();
+    for (std::size_t first = 0; first < rows.size(); first += at_once) {
+      std::vector<conv_phase<X, Out>> phases;
+      std::vector<column_pair<Out>> pairs;
+      pairs.reserve(at_once);  // views stay
+      for (std::size_t i = first; i < first + at_once; ++i) {
+        const tensor_view<Out> to = axis_from(out, 2, rows[i].output, stride[0]);
+        if (in_pairs) pairs.emplace_back(to);
+        for (const axis_phase& column : columns) {
+          phases.push_back(
+              phase_of(rows[i], column,
+                       in_pairs ? view(pairs.back().half[static_cast<std::size_t>(column.output)])
+                                : axis_from(to, 3, column.output, stride[1])));
+        }
+      }
+      convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, c, phases, epilogue);
+      if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
+    }
+    // Last, for out stays as it is if the windows are refused: those of the first phase are the largest.
+    fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
   }
-  // Last, for out stays as it is if the windows are refused: those of the first phase are the largest.
-  fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
-}
+  template <class A, class E, class X, class Out, sum_epilogue Epilogue>
+  static void run(std::string_view where, const E& ex, const lut_matrix& w,
+                  const tensor_view<const X>& x, const tensor_view<Out>& out,
+                  const conv_transpose2d_options& o, const Epilogue& epilogue) {
+    run_slices<A>(where, ex, w, x, out, o, epilogue);
+  }
+};
 
-// Calls without an executor run on the calling thread. out int32: the exact sums.
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void conv_transpose2d(const E& ex, const lut_matrix& w, const X& x,
-                      const conv_transpose2d_options& o, Out&& out, A = {}) {
-  conv_transpose2d_views<A, element_t<X>>(ex, w, view(x), o, keep_sums{}, view(out));
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o, Out&& out,
-                      A level = {}) {
-  conv_transpose2d(serial_executor{}, w, x, o, out, level);
-}
-// With requantize out is int8 or uint8, with dequantize_rows float.
-template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
-          class A = simd::native>
-void conv_transpose2d(const E& ex, const lut_matrix& w, const X& x,
-                      const conv_transpose2d_options& o, const Epilogue& epilogue, Out&& out,
-                      A = {}) {
-  conv_transpose2d_views<A, element_t<X>>(ex, w, view(x), o, epilogue, view(out));
-}
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void conv_transpose2d(const lut_matrix& w, const X& x, const conv_transpose2d_options& o,
-                      const Epilogue& epilogue, Out&& out, A level = {}) {
-  conv_transpose2d(serial_executor{}, w, x, o, epilogue, out, level);
-}
+// conv_transpose2d([ex,] w, x, options, [epilogue,] out [, level]); epilogue and out as of conv2d.
+inline constexpr product_call<conv_transpose2d_product, keep_sums, conv_transpose2d_options>
+    conv_transpose2d{"conv_transpose2d"};
 
 }  // namespace lutra::inline LUTRA_ABI

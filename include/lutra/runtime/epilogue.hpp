@@ -39,6 +39,8 @@ struct keep_sums {};
 
 template <class E>
 concept row_epilogue = std::is_same_v<E, requantize> || std::is_same_v<E, dequantize_rows>;
+template <class E>
+concept sum_epilogue = row_epilogue<E> || std::is_same_v<E, keep_sums>;
 
 inline void check_rows(const std::vector<float>& multiplier, const std::vector<std::int32_t>& bias,
                        index_t rows, std::string_view where) {

@@ -80,180 +80,76 @@ template <class F> auto with_dense_row(const tensor_view<const float>& x, index_
   return f(static_cast<const float*>(copy.data()));
 }
 
-template <class A, class E, palette_matrix W, product_output Output, class Out>
-void gemm_float_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
-                      const tensor_view<Out>& out, std::string_view where = "gemm_float") {
-  check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
-  const index_t depth = w.depth();
-  run_float_gemm<A, row_digits, std::uint8_t>(
-      ex, slices_of(w), o, depth, out, [&](index_t row, std::uint8_t* to) {
-        return with_dense_row(
-            x, row, [&](const float* from) { return split_row<A>(from, depth, to, depth); });
-      });
-}
-
-template <class A, class E, palette_matrix W, product_output Output, class Out>
-void gemm_dynamic_views(const E& ex, const W& w, const tensor_view<const float>& x, const Output& o,
-                        const tensor_view<Out>& out, std::string_view where = "gemm_dynamic") {
-  check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
-  const index_t depth = w.depth();
-  if (depth > index_t{1} << 24) {
-    raise(errc::unsupported, "rows are too long", std::string(where), text_of(depth), "up to 2^24");
+class float_lut_matrix;
+struct float_weight_product {
+  template <class A, class E, palette_matrix W, product_output Output, class Out>
+  static void run(std::string_view where, const E& ex, const W& w,
+                  const tensor_view<const float>& x, const tensor_view<Out>& out, const Output& o) {
+    check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
+    const index_t depth = w.depth();
+    run_float_gemm<A, row_digits, std::uint8_t>(
+        ex, slices_of(w), o, depth, out, [&](index_t row, std::uint8_t* to) {
+          return with_dense_row(
+              x, row, [&](const float* from) { return split_row<A>(from, depth, to, depth); });
+        });
   }
-  run_float_gemm<A, 1, std::int8_t>(
-      ex, slices_of(w), o, depth, out, [&](index_t row, std::int8_t* to) {
-        return with_dense_row(
-            x, row, [&](const float* from) { return quantize_row<A>(from, depth, to).scale; });
-      });
-}
+  template <class A, class E>  // float_matrix.hpp
+  static void run(std::string_view where, const E& ex, const float_lut_matrix& w,
+                  const tensor_view<const float>& x, const tensor_view<float>& out,
+                  const float_output& o);
+};
 
-template <class A, class E, palette_matrix W, class X, product_output Output, class Out>
-void gemm_scaled_views(const E& ex, const W& w, const tensor_view<const X>& x,
-                       const activation_scale& s, const Output& o, const tensor_view<Out>& out,
-                       std::string_view where = "gemm_scaled") {
-  check_float_gemm<X>(w, x, out, o, A::name, where);
-  check_activation_scale<X>(w, s, where);
-  if (out.empty()) return;
-  float_product<A, 1, Output, Out> product(slices_of(w), o, out);
-  product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
-  const index_t chunk = std::min(chunk_of(w.depth()), x.extent(0));
-  const std::vector<float> scales(to_size(chunk), s.scale);
-  for (index_t first = 0; first < x.extent(0); first += chunk) {
-    const index_t rows = std::min(chunk, x.extent(0) - first);
-    const tensor_view<const X> part(x.data() + first * x.stride(0), shape{rows, w.depth()},
-                                    x.strides());
-    product.run(ex, part, first, std::span(scales).first(to_size(rows)));
+struct dynamic_product {
+  template <class A, class E, palette_matrix W, product_output Output, class Out>
+  static void run(std::string_view where, const E& ex, const W& w,
+                  const tensor_view<const float>& x, const tensor_view<Out>& out, const Output& o) {
+    check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
+    const index_t depth = w.depth();
+    if (depth > index_t{1} << 24) {
+      raise(errc::unsupported, "rows are too long", std::string(where), text_of(depth),
+            "up to 2^24");
+    }
+    run_float_gemm<A, 1, std::int8_t>(
+        ex, slices_of(w), o, depth, out, [&](index_t row, std::int8_t* to) {
+          return with_dense_row(
+              x, row, [&](const float* from) { return quantize_row<A>(from, depth, to).scale; });
+        });
   }
-}
+};
 
-// Calls without an executor run on the calling thread.
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
-  gemm_float_views<A>(ex, w, view(x), o, view(out));
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_float(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemm_float(serial_executor{}, w, x, o, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
-  gemm_dynamic_views<A>(ex, w, view(x), o, view(out));
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_dynamic(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemm_dynamic(serial_executor{}, w, x, o, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, const Output& o,
-                 Out&& out, A = {}) {
-  gemm_scaled_views<A, E, W, element_t<X>>(ex, w, view(x), s, o, view(out));
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemm_scaled(const W& w, const X& x, const activation_scale& s, const Output& o, Out&& out,
-                 A level = {}) {
-  gemm_scaled(serial_executor{}, w, x, s, o, out, level);
-}
+struct scaled_product {
+  template <class A, class E, palette_matrix W, class X, product_output Output, class Out>
+  static void run(std::string_view where, const E& ex, const W& w, const tensor_view<const X>& x,
+                  const tensor_view<Out>& out, const activation_scale& s, const Output& o) {
+    check_float_gemm<X>(w, x, out, o, A::name, where);
+    check_activation_scale<X>(w, s, where);
+    if (out.empty()) return;
+    float_product<A, 1, Output, Out> product(slices_of(w), o, out);
+    product.row_sum_factor = (std::is_signed_v<X> ? 0 : 128) - s.zero_point;
+    const index_t chunk = std::min(chunk_of(w.depth()), x.extent(0));
+    const std::vector<float> scales(to_size(chunk), s.scale);
+    for (index_t first = 0; first < x.extent(0); first += chunk) {
+      const index_t rows = std::min(chunk, x.extent(0) - first);
+      const tensor_view<const X> part(x.data() + first * x.stride(0), shape{rows, w.depth()},
+                                      x.strides());
+      product.run(ex, part, first, std::span(scales).first(to_size(rows)));
+    }
+  }
+};
 
+// gemm_float([ex,] w, x, [output,] out [, level]), likewise gemm_dynamic; gemm_scaled([ex,] w, x, scale, [output,] out
+// [, level]) with the activation_scale of x: as product_call.hpp says. output is a float_output or quantized_output;
+// without one out has the floats as they are, no bias and no bounds.
+inline constexpr product_call<float_weight_product, float_output> gemm_float{"gemm_float"};
+inline constexpr product_call<dynamic_product, float_output> gemm_dynamic{"gemm_dynamic"};
+inline constexpr product_call<scaled_product, float_output, activation_scale> gemm_scaled{
+    "gemm_scaled"};
 // One vector: x [depth], out [rows].
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_float(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
-  check_vectors(w, view(x), view(out), "gemv_float");
-  gemm_float_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_float");
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_float(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemv_float(serial_executor{}, w, x, o, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_dynamic(const E& ex, const W& w, const X& x, const Output& o, Out&& out, A = {}) {
-  check_vectors(w, view(x), view(out), "gemv_dynamic");
-  gemm_dynamic_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_dynamic");
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_dynamic(const W& w, const X& x, const Output& o, Out&& out, A level = {}) {
-  gemv_dynamic(serial_executor{}, w, x, o, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, const Output& o,
-                 Out&& out, A = {}) {
-  check_vectors(w, view(x), view(out), "gemv_scaled");
-  gemm_scaled_views<A, E, W, element_t<X>>(ex, w, as_row(view(x)), s, o, as_row(view(out)),
-                                           "gemv_scaled");
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void gemv_scaled(const W& w, const X& x, const activation_scale& s, const Output& o, Out&& out,
-                 A level = {}) {
-  gemv_scaled(serial_executor{}, w, x, s, o, out, level);
-}
-
-// Without an output: the floats as they are, no bias and no bounds.
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_float(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
-  gemm_float(ex, w, x, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const W& w, const X& x, Out&& out, A level = {}) {
-  gemm_float(serial_executor{}, w, x, float_output{}, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_dynamic(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
-  gemm_dynamic(ex, w, x, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_dynamic(const W& w, const X& x, Out&& out, A level = {}) {
-  gemm_dynamic(serial_executor{}, w, x, float_output{}, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemm_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, Out&& out,
-                 A level = {}) {
-  gemm_scaled(ex, w, x, s, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_scaled(const W& w, const X& x, const activation_scale& s, Out&& out, A level = {}) {
-  gemm_scaled(serial_executor{}, w, x, s, float_output{}, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemv_float(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
-  gemv_float(ex, w, x, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const W& w, const X& x, Out&& out, A level = {}) {
-  gemv_float(serial_executor{}, w, x, float_output{}, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemv_dynamic(const E& ex, const W& w, const X& x, Out&& out, A level = {}) {
-  gemv_dynamic(ex, w, x, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_dynamic(const W& w, const X& x, Out&& out, A level = {}) {
-  gemv_dynamic(serial_executor{}, w, x, float_output{}, out, level);
-}
-template <executor E, palette_matrix W, readable_tensor X, writable_tensor Out,
-          class A = simd::native>
-void gemv_scaled(const E& ex, const W& w, const X& x, const activation_scale& s, Out&& out,
-                 A level = {}) {
-  gemv_scaled(ex, w, x, s, float_output{}, out, level);
-}
-template <palette_matrix W, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_scaled(const W& w, const X& x, const activation_scale& s, Out&& out, A level = {}) {
-  gemv_scaled(serial_executor{}, w, x, s, float_output{}, out, level);
-}
+inline constexpr product_call<vector_product<float_weight_product>, float_output> gemv_float{
+    "gemv_float"};
+inline constexpr product_call<vector_product<dynamic_product>, float_output> gemv_dynamic{
+    "gemv_dynamic"};
+inline constexpr product_call<vector_product<scaled_product>, float_output, activation_scale>
+    gemv_scaled{"gemv_scaled"};
 
 }  // namespace lutra::inline LUTRA_ABI

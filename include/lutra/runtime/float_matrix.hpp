@@ -8,14 +8,13 @@
 // rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp). From the
 // exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output for the
 // bias, but for overflow and subnormal numbers. NaN and infinity propagate as float arithmetic has it. Views may have
-// any strides; x and out must be aligned, and out not overlap x, the bias or itself.
+// any strides; x and out must be aligned, and out not overlap x, the bias or itself. Calls are those of float_gemm.hpp,
+//   gemm_float([ex,] w, x, [output,] out [, level])       with a float_output alone, likewise gemv_float
 #pragma once
 
 #include <array>
-#include <lutra/core/executor.hpp>
 #include <lutra/palette/restore.hpp>
-#include <lutra/runtime/gemm.hpp>
-#include <lutra/runtime/gemm/float_output.hpp>
+#include <lutra/runtime/float_gemm.hpp>
 #include <span>
 
 LUTRA_STRICT_FP_BEGIN
@@ -207,56 +206,15 @@ void run_float_tables(const E& ex, const float_lut_matrix& w, const tensor_view<
   }
 }
 
+// Of gemm_float and gemv_float (float_gemm.hpp).
 template <class A, class E>
-void gemm_float_views(const E& ex, const float_lut_matrix& w, const tensor_view<const float>& x,
-                      const float_output& o, const tensor_view<float>& out,
-                      std::string_view where = "gemm_float") {
+void float_weight_product::run(std::string_view where, const E& ex, const float_lut_matrix& w,
+                               const tensor_view<const float>& x, const tensor_view<float>& out,
+                               const float_output& o) {
   check_product(x, out, w.rows(), w.depth(), where);
   check_float_output(o, w.rows(), out, where);
   if (out.empty()) return;
   with_bits(w.n_bits(), [&](auto bits) { run_float_tables<A, bits()>(ex, w, x, o, out); });
-}
-
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const E& ex, const float_lut_matrix& w, const X& x, const float_output& o,
-                Out&& out, A = {}) {
-  gemm_float_views<A>(ex, w, view(x), o, view(out));
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out,
-                A level = {}) {
-  gemm_float(serial_executor{}, w, x, o, out, level);
-}
-
-// One vector: x [depth], out [rows].
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const E& ex, const float_lut_matrix& w, const X& x, const float_output& o,
-                Out&& out, A = {}) {
-  check_vectors(w, view(x), view(out), "gemv_float");
-  gemm_float_views<A>(ex, w, as_row(view(x)), o, as_row(view(out)), "gemv_float");
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const float_lut_matrix& w, const X& x, const float_output& o, Out&& out,
-                A level = {}) {
-  gemv_float(serial_executor{}, w, x, o, out, level);
-}
-
-// Without an output: the floats as they are, no bias and no bounds.
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const E& ex, const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemm_float(ex, w, x, float_output{}, out, level);
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm_float(const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemm_float(serial_executor{}, w, x, float_output{}, out, level);
-}
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const E& ex, const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemv_float(ex, w, x, float_output{}, out, level);
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv_float(const float_lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemv_float(serial_executor{}, w, x, float_output{}, out, level);
 }
 
 }  // namespace lutra::inline LUTRA_ABI

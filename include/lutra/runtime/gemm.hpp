@@ -10,11 +10,10 @@
 // results do not depend on it.
 #pragma once
 
-#include <lutra/core/executor.hpp>
 #include <lutra/runtime/gemm/finish.hpp>
 #include <lutra/runtime/gemm/float_output.hpp>
 #include <lutra/runtime/gemm/panel.hpp>
-#include <lutra/tensor/traits.hpp>
+#include <lutra/runtime/product_call.hpp>
 
 namespace lutra::inline LUTRA_ABI {
 
@@ -77,62 +76,33 @@ void run_gemm(const E& ex, const lut_matrix& w, const tensor_view<const X>& x,
   }
 }
 
-template <class A, class E, class X, class Epilogue, class Out>
-void gemm_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const Epilogue& epilogue,
-                tensor_view<Out> out, std::string_view where = "gemm") {
-  static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
-                "activations are int8 or uint8");
-  check_gemm(w, x, out, A::name, where);
-  check_epilogue(epilogue, w.rows(), out, where);
-  run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
-}
+struct sum_product {
+  template <class A, class E, class X, sum_epilogue Epilogue, class Out>
+  static void run(std::string_view where, const E& ex, const lut_matrix& w,
+                  const tensor_view<const X>& x, const tensor_view<Out>& out,
+                  const Epilogue& epilogue) {
+    static_assert(std::is_same_v<X, std::int8_t> || std::is_same_v<X, std::uint8_t>,
+                  "activations are int8 or uint8");
+    check_gemm(w, x, out, A::name, where);
+    check_epilogue(epilogue, w.rows(), out, where);
+    run_gemm<A>(ex, w, x, row_finisher<A, Epilogue, Out>(w, epilogue, out, std::is_unsigned_v<X>));
+  }
+};
 
-template <class A, class E, class X, class Epilogue, class Out>
-void gemv_views(const E& ex, const lut_matrix& w, tensor_view<const X> x, const Epilogue& epilogue,
-                tensor_view<Out> out) {
-  check_vectors(w, x, out, "gemv");
-  gemm_views<A, E, X>(ex, w, as_row(x), epilogue, as_row(out), "gemv");
-}
+// The same product of a vector.
+template <class Product> struct vector_product {
+  template <class A, class E, class W, class X, class Out, class... Rest>
+  static void run(std::string_view where, const E& ex, const W& w, const tensor_view<const X>& x,
+                  const tensor_view<Out>& out, const Rest&... rest) {
+    check_vectors(w, x, out, where);
+    Product::template run<A>(where, ex, w, as_row(x), as_row(out), rest...);
+  }
+};
 
-// Calls without an executor run on the calling thread. out int32: the exact sums.
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm(const E& ex, const lut_matrix& w, const X& x, Out&& out, A = {}) {
-  gemm_views<A, E, element_t<X>>(ex, w, view(x), keep_sums{}, view(out));
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemm(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemm(serial_executor{}, w, x, out, level);
-}
-// With requantize out is int8 or uint8, with dequantize_rows float.
-template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
-          class A = simd::native>
-void gemm(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
-          A = {}) {
-  gemm_views<A, E, element_t<X>>(ex, w, view(x), epilogue, view(out));
-}
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void gemm(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A level = {}) {
-  gemm(serial_executor{}, w, x, epilogue, out, level);
-}
-
+// gemm([ex,] w, x, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with requantize, float with
+// dequantize_rows, and without an epilogue int32, the exact sums.
+inline constexpr product_call<sum_product, keep_sums> gemm{"gemm"};
 // One vector: x [depth], out [rows].
-template <executor E, readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv(const E& ex, const lut_matrix& w, const X& x, Out&& out, A = {}) {
-  gemv_views<A, E, element_t<X>>(ex, w, view(x), keep_sums{}, view(out));
-}
-template <readable_tensor X, writable_tensor Out, class A = simd::native>
-void gemv(const lut_matrix& w, const X& x, Out&& out, A level = {}) {
-  gemv(serial_executor{}, w, x, out, level);
-}
-template <executor E, readable_tensor X, row_epilogue Epilogue, writable_tensor Out,
-          class A = simd::native>
-void gemv(const E& ex, const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out,
-          A = {}) {
-  gemv_views<A, E, element_t<X>>(ex, w, view(x), epilogue, view(out));
-}
-template <readable_tensor X, row_epilogue Epilogue, writable_tensor Out, class A = simd::native>
-void gemv(const lut_matrix& w, const X& x, const Epilogue& epilogue, Out&& out, A level = {}) {
-  gemv(serial_executor{}, w, x, epilogue, out, level);
-}
+inline constexpr product_call<vector_product<sum_product>, keep_sums> gemv{"gemv"};
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -45,39 +45,25 @@ void check_epilogue(const scaled_sums<Output>& e, index_t rows, const tensor_vie
   check_output(e.output, rows, out, where);
 }
 
-// Calls without an executor run on the calling thread.
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void conv2d_scaled(const E& ex, const W& w, const X& x, const conv2d_options& o,
-                   const activation_scale& s, const Output& output, Out&& out, A = {}) {
-  using activation = element_t<X>;
-  check_activation_scale<activation>(w, s, "conv2d_scaled");
-  conv2d_views<A, activation>(ex, w, view(x), o, scaled_sums<Output>{output, s.scale, s.zero_point},
-                              view(out));
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void conv2d_scaled(const W& w, const X& x, const conv2d_options& o, const activation_scale& s,
-                   const Output& output, Out&& out, A level = {}) {
-  conv2d_scaled(serial_executor{}, w, x, o, s, output, out, level);
-}
+template <class Convolution> struct scaled_convolution {
+  template <class A, class E, palette_matrix W, class X, class Out, class Options,
+            product_output Output>
+  static void run(std::string_view where, const E& ex, const W& w, const tensor_view<const X>& x,
+                  const tensor_view<Out>& out, const Options& o, const activation_scale& s,
+                  const Output& output) {
+    check_activation_scale<X>(w, s, where);
+    Convolution::template run_slices<A>(where, ex, w, x, out, o,
+                                        scaled_sums<Output>{output, s.scale, s.zero_point});
+  }
+};
 
-// w is made from a transposed_palette().
-template <executor E, palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void conv_transpose2d_scaled(const E& ex, const W& w, const X& x, const conv_transpose2d_options& o,
-                             const activation_scale& s, const Output& output, Out&& out, A = {}) {
-  using activation = element_t<X>;
-  check_activation_scale<activation>(w, s, "conv_transpose2d_scaled");
-  conv_transpose2d_views<A, activation>(
-      ex, w, view(x), o, scaled_sums<Output>{output, s.scale, s.zero_point}, view(out));
-}
-template <palette_matrix W, readable_tensor X, product_output Output = float_output,
-          writable_tensor Out, class A = simd::native>
-void conv_transpose2d_scaled(const W& w, const X& x, const conv_transpose2d_options& o,
-                             const activation_scale& s, const Output& output, Out&& out,
-                             A level = {}) {
-  conv_transpose2d_scaled(serial_executor{}, w, x, o, s, output, out, level);
-}
+// conv2d_scaled([ex,] w, x, options, scale, [output,] out [, level]), as product_call.hpp says. output as of gemm_scaled.
+inline constexpr product_call<scaled_convolution<conv2d_product>, float_output, conv2d_options,
+                              activation_scale>
+    conv2d_scaled{"conv2d_scaled"};
+// Likewise; w is made from a transposed_palette().
+inline constexpr product_call<scaled_convolution<conv_transpose2d_product>, float_output,
+                              conv_transpose2d_options, activation_scale>
+    conv_transpose2d_scaled{"conv_transpose2d_scaled"};
 
 }  // namespace lutra::inline LUTRA_ABI

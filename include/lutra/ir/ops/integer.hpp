@@ -189,7 +189,7 @@ inline integer_value execute(const integer_conv& op, integer_operands in,
   }
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
-      conv2d(ex, op.weight, x, op.options, epilogue, to);
+      lutra::conv2d(ex, op.weight, x, op.options, epilogue, to);
     });
   });
 }
@@ -200,7 +200,7 @@ inline integer_value execute(const integer_conv_transpose& op, integer_operands 
   const shape result = spread_out(x, op.weight.weight_shape(), op.options.geometry);
   return make_images(*in[0], result, [&](tensor_view<std::int8_t> out) {
     run_layer(op, out, [&](const auto& epilogue, const auto& to) {
-      conv_transpose2d(ex, op.weight, x, op.options, epilogue, to);
+      lutra::conv_transpose2d(ex, op.weight, x, op.options, epilogue, to);
     });
   });
 }
