@@ -167,6 +167,9 @@ TEST_CASE("scaled_conv: strided views, empty ones, one slice") {
   conv2d(w, dense, o, rows, a);
   conv2d_scaled(w, dense, o, {}, {}, b);
   CHECK(a == b);
+  tensor<float> c(expected.extents());  // without an output, as gemm_scaled
+  conv2d_scaled(w, dense, o, {}, c);
+  CHECK(a == c);
 }
 
 TEST_CASE("scaled_conv: what does not fit is an error") {
@@ -188,10 +191,11 @@ TEST_CASE("scaled_conv: what does not fit is an error") {
               "padding_value", "128");
   CHECK_ERROR(conv2d_scaled(w, u, {.padding_value = -1}, {}, {}, out), invalid_argument,
               "padding_value", "-1");
-  CHECK_ERROR(conv2d_scaled(w, x, {}, {}, {.bias = {1}}, out), shape_mismatch, "bias", "conv2d");
+  CHECK_ERROR(conv2d_scaled(w, x, {}, {}, {.bias = {1}}, out), shape_mismatch, "bias",
+              "(conv2d_scaled)");
   tensor<std::int8_t> codes(shape{1, 4, 3, 3}), pooled(shape{1, 4, 1, 1});
   CHECK_ERROR(conv2d_scaled(w, x, {}, {}, quantized_output{{}, 0}, codes), invalid_argument,
-              "scale of the output", "conv2d");
+              "scale of the output", "(conv2d_scaled)");
   CHECK_ERROR(conv2d_scaled(w, x, {.pool = true}, {}, quantized_output{}, pooled), unsupported,
               "pooled");
   tensor<float> wrong(shape{1, 4, 3, 4});
