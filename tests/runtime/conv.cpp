@@ -513,10 +513,12 @@ TEST_CASE("conv: shapes, groups and windows are checked") {
   CHECK_ERROR(conv2d(make_lut_matrix(deep), tensor<std::uint8_t>(shape{1, 65794, 1, 1}), {}, one),
               unsupported, "65794", "65793");
   const lut_matrix flat = make_lut_matrix(test::random_palette(r, shape{4, 18}, {}));
-  CHECK_ERROR(conv2d(flat, x, {}, out), shape_mismatch, "four axes", "[4, 18]");
+  CHECK_ERROR(conv2d(flat, x, {}, out), shape_mismatch, "four axes (conv2d)", "got [4, 18]",
+              "allowed: [out, in / groups, kh, kw]");
   tensor<std::int32_t> block(shape{1, 4, 1, 1});
   CHECK_ERROR(conv2d(w, x, {.pool = true}, out), shape_mismatch, "[1, 4, 3, 3]", "[1, 4, 1, 1]");
-  CHECK_ERROR(conv2d(w, x, {.pool = true}, block), unsupported, "only requantized", "conv2d");
+  CHECK_ERROR(conv2d(w, x, {.pool = true}, block), unsupported,
+              "only requantized outputs are pooled (conv2d)", "got pool = true", "allowed: false");
   tensor<std::int32_t> both(shape{100});
   const tensor_view<const std::int8_t> in(reinterpret_cast<std::int8_t*>(&both[20]),
                                           shape{1, 2, 5, 5});

@@ -355,7 +355,7 @@ TEST_CASE("conv_transpose: palettes and shapes that do not fit are refused") {
   CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{1, 3, 5, 5}), {}, out), shape_mismatch,
               "[1, 3, 5, 5]");
   CHECK_ERROR(conv_transpose2d(w, tensor<std::int8_t>(shape{4, 5, 5}), {}, out), shape_mismatch,
-              "four axes", "[4, 5, 5]");
+              "four axes", "[4, 5, 5]", "allowed: [out, in / groups, kh, kw] and [n, in, h, w]");
   tensor<std::int32_t> wrong(shape{1, 3, 6, 5});
   CHECK_ERROR(conv_transpose2d(w, x, {}, wrong), shape_mismatch, "[1, 3, 6, 5]", "[1, 3, 6, 6]");
   CHECK_ERROR(conv_transpose2d(w, x, {.geometry = {.output_padding = {1, 0}}}, out),
@@ -470,7 +470,7 @@ TEST_CASE("conv_transpose: a matrix of the palette itself is refused, also where
               "transposed_palette");
   CHECK_NOTHROW(conv_transpose2d(make_lut_matrix(transposed_palette(p, 1)), x, {}, out));
   CHECK_ERROR(transposed_palette(transposed_palette(p, 1), 1), incompatible, "transposed already",
-              "transposed_palette");
+              "(transposed_palette): got [4, 4, 3, 3]", "allowed: that of the layer");
   // In slices, of groups of inputs.
   const packed_palette grouped =
       test::random_palette(r, shape{4, 4, 3, 3}, {.group_rows = 2, .group_columns = 2});

@@ -180,5 +180,6 @@ TEST_CASE("lut_matrix: what cannot be a matrix of int8 tables is refused") {
   packed_palette scalar;
   scalar.weight_shape = shape{};
   scalar.block = shape{};
-  CHECK_ERROR(make_lut_matrix(scalar), shape_mismatch, "at least one axis");
+  CHECK_ERROR(make_lut_matrix(scalar), shape_mismatch, "at least one axis", "got []",
+              "allowed: [rows, ..]");
 }

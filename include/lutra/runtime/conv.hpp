@@ -56,7 +56,8 @@ void check_conv2d(const W& w, const tensor_view<const X>& x, const conv2d_option
   check_padding_value<X>(o.padding_value, at);
   const shape& ws = w.weight_shape();
   if (ws.rank() != 4) {
-    raise(errc::shape_mismatch, "a conv2d weight has four axes", at, text_of(ws));
+    raise(errc::shape_mismatch, "the weight needs four axes", at, text_of(ws),
+          "[out, in / groups, kh, kw]");
   }
   if (o.groups < 1 || ws[0] % o.groups != 0) {
     raise(errc::invalid_argument, "groups must divide the output channels", at, text_of(o.groups),
@@ -241,7 +242,8 @@ struct conv2d_product {
     check_conv2d(w, x, o, out, A::name, where);
     check_epilogue(epilogue, w.rows(), out, where);
     if (o.pool && !std::is_same_v<Epilogue, requantize>) {
-      raise(errc::unsupported, "only requantized outputs are pooled", std::string(where));
+      raise(errc::unsupported, "only requantized outputs are pooled", std::string(where),
+            "pool = true", "false, or an epilogue requantize");
     }
     if (out.empty()) return;
     const shape& ws = w.weight_shape();

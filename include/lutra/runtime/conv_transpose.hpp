@@ -61,7 +61,10 @@ inline void take_tables(const packed_palette& p, index_t groups, packed_palette&
 // is transposed already.
 inline packed_palette transposed_palette(const packed_palette& p, index_t groups) {
   const std::string at = "transposed_palette";
-  if (p.transposed) raise(errc::incompatible, "the palette is transposed already", at);
+  if (p.transposed) {
+    raise(errc::incompatible, "the palette is transposed already", at, text_of(p.weight_shape),
+          "that of the layer, not transposed");
+  }
   const shape& s = p.weight_shape;
   if (s.rank() < 3 || groups < 1 || s[0] % groups != 0 || s[1] > max_size / groups) {
     raise(errc::shape_mismatch, "not the weight of a transposed convolution in so many groups", at,
@@ -225,7 +228,8 @@ struct conv_transpose2d_product {
     const shape& ws = w.weight_shape();
     if (ws.rank() != 4 || x.rank() != 4) {
       raise(errc::shape_mismatch, "weight and input have four axes", at,
-            text_of(ws) + " and " + text_of(x.extents()));
+            text_of(ws) + " and " + text_of(x.extents()),
+            "[out, in / groups, kh, kw] and [n, in, h, w]");
     }
     check_kernel(ws, at);
     for (int axis = 2; axis < 4; ++axis) {  // products with the stride are in range

@@ -56,7 +56,7 @@ inline float_lut_matrix make_float_lut_matrix(const packed_palette& p) {
   check(p, at);
   const shape& s = p.weight_shape;
   if (s.rank() < 1) {
-    raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(s));
+    raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(s), "[rows, ..]");
   }
   if (!p.outliers.empty()) {
     raise(errc::unsupported, "the kernels take no outliers", at,

@@ -152,7 +152,8 @@ inline void check_lut_matrix(const packed_palette& p, std::string_view where, in
           text_of(static_cast<index_t>(p.outliers.position.size())) + " outliers", "none");
   }
   if (p.weight_shape.rank() < 1) {
-    raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(p.weight_shape));
+    raise(errc::shape_mismatch, "a matrix needs at least one axis", at, text_of(p.weight_shape),
+          "[rows, ..]");
   }
   const block_grid grid = p.groups();
   for (int axis = whole; axis < p.weight_shape.rank(); ++axis) {
