@@ -180,39 +180,56 @@ void interleave_columns(const E& ex, std::span<const column_pair<T>> pairs) {
   });
 }
 
-// Outputs of a phase without taps meet the padding alone: all of a channel are the same.
-template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
-void fill_without_taps(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
-                       const convolution& c, const tensor_view<const X>& x,
-                       std::span<const axis_phase> rows, std::span<const axis_phase> columns,
-                       std::array<index_t, 2> stride, const Epilogue& epilogue,
-                       const tensor_view<Out>& out) {
-  const auto without_taps = [](std::span<const axis_phase> phases, index_t step, index_t extent) {
-    std::vector<bool> none(static_cast<std::size_t>(extent), true);
-    for (const axis_phase& p : phases) {
-      for (index_t i = p.output; i < extent; i += step) none[static_cast<std::size_t>(i)] = false;
-    }
-    return none;
+// What outputs without taps are, by channel: all their weights meet the padding.
+template <class A, palette_matrix W, class Epilogue, class Out>
+std::vector<Out> outputs_of_padding(const W& w, std::int32_t padding, const Epilogue& epilogue,
+                                    const tensor_view<Out>& out) {
+  constexpr index_t size = simd::vector_size<A>;
+  const auto times = [](std::int32_t a, std::int32_t b) {
+    return static_cast<std::uint32_t>(a) * static_cast<std::uint32_t>(b);
   };
-  if (static_cast<index_t>(rows.size()) == std::min(stride[0], out.extent(2)) &&
-      static_cast<index_t>(columns.size()) == std::min(stride[1], out.extent(3))) {
-    return;
-  }
-  tensor<Out> value(shape{1, out.extent(1), 1, 1});
-  const shape& ws = w.weight_shape();
-  const conv_phase<X, Out> none{{}, {{ws[2], ws[3]}, {}}, x, view(value)};
-  convolve<A, X, serial_executor, W, Epilogue, Out>({}, w, decoded, c, {&none, 1}, epilogue);
-  const std::vector<bool> whole_rows = without_taps(rows, stride[0], out.extent(2));
-  const std::vector<bool> of_row = without_taps(columns, stride[1], out.extent(3));
-  ex.bulk(out.extent(0) * out.extent(1), [&](index_t plane) {
-    const index_t n = plane / out.extent(1), channel = plane % out.extent(1);
-    for (index_t i = 0; i < out.extent(2); ++i) {
-      const bool all = whole_rows[static_cast<std::size_t>(i)];
-      for (index_t j = 0; j < out.extent(3); ++j) {
-        if (all || of_row[static_cast<std::size_t>(j)]) out(n, channel, i, j) = value[channel];
+  const conv_output<A, Epilogue, Out> output(epilogue, out);
+  std::vector<Out> values;
+  Out same[to_size(size)];
+  for (index_t row = 0; row < w.rows(); ++row) {
+    if constexpr (slice_epilogue<Epilogue>) {
+      alignas(64) std::int32_t raw[to_size(size)];
+      alignas(64) float sums[to_size(size)] = {};
+      for (const lut_matrix& slice : slices_of(w)) {
+        const auto sum = times(padding - epilogue.x_zero_point, slice.row_sum(row));
+        std::fill_n(raw, size, static_cast<std::int32_t>(sum));
+        Epilogue::template add<A>(raw, slice.row_scale(row), size, sums);
       }
+      output.store_slices(same, row, sums);
+    } else {
+      std::uint32_t sum = times(padding, w.row_sum(row));
+      if constexpr (row_epilogue<Epilogue>) {
+        sum += static_cast<std::uint32_t>(bias_of(epilogue.bias, row));
+      }
+      simd::ints_of<A> sums[4];
+      for (auto& v : sums) v = splat_ints(static_cast<std::int32_t>(sum), A{});
+      output.template store<1>(same, row, sums);
     }
-  });
+    values.push_back(same[0]);
+  }
+  return values;
+}
+
+// The rows (axis 2) or columns (axis 3) of out that no phase makes.
+template <class E, class Out>
+void fill_without_taps(const E& ex, std::span<const axis_phase> phases, int axis, index_t stride,
+                       std::span<const Out> value, const tensor_view<Out>& out) {
+  for (index_t first = 0; first < std::min(stride, out.extent(axis)); ++first) {
+    const auto makes = [first](const axis_phase& p) { return p.output == first; };
+    if (std::any_of(phases.begin(), phases.end(), makes)) continue;
+    const tensor_view<Out> to = axis_from(out, axis, first, stride);
+    ex.bulk(to.extent(0) * to.extent(1), [&](index_t plane) {
+      const index_t n = plane / to.extent(1), channel = plane % to.extent(1);
+      for (index_t i = 0; i < to.extent(2); ++i) {
+        for (index_t j = 0; j < to.extent(3); ++j) to(n, channel, i, j) = value[to_size(channel)];
+      }
+    });
+  }
 }
 
 // `w` is made from a transposed_palette().
@@ -294,7 +311,11 @@ struct conv_transpose2d_product {
       if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
     }
     // Last, for out stays as it is if the windows are refused: those of the first phase are the largest.
-    fill_without_taps<A, X>(ex, w, decoded, c, x, rows, columns, stride, epilogue, out);
+    const bool all_rows = std::ssize(rows) == std::min(stride[0], out.extent(2));
+    if (all_rows && std::ssize(columns) == std::min(stride[1], out.extent(3))) return;
+    const std::vector<Out> value = outputs_of_padding<A>(w, o.padding_value, epilogue, out);
+    fill_without_taps<E, Out>(ex, rows, 2, stride[0], value, out);
+    fill_without_taps<E, Out>(ex, columns, 3, stride[1], value, out);
   }
   template <class A, class E, class X, class Out, sum_epilogue Epilogue>
   static void run(std::string_view where, const E& ex, const lut_matrix& w,
