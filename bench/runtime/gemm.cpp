@@ -208,7 +208,7 @@ std::string peers(const std::string& what) {
   add_benchmark("roof/read/1MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 20); });
   add_benchmark("roof/read/8MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 23); });
   add_benchmark("roof/read/128MiB", [](benchmark::State& s) { read_bytes(s, index_t{1} << 27); });
-  const auto gemv = [](const shape& s, int bits, const std::string& roof, int lowest = -127) {
+  const auto add_gemv = [](const shape& s, int bits, const std::string& roof, int lowest = -127) {
     const std::string name =
         "gemv/p" + std::to_string(bits) + "a8/" + size_of(s) + (lowest < -127 ? "/table:-128" : "");
     add_benchmark(name, [=](benchmark::State& state) {
@@ -222,21 +222,21 @@ std::string peers(const std::string& what) {
     add_benchmark(name, [=](benchmark::State& state) { eigen_gemm(state, s, m); });
   };
   const shape square{1024, 1024}, wide{4096, 4096}, big{16384, 16384};
-  gemv(square, 4, "roof/lookup_dot roof/dpbusd");
-  gemv(square, 4, "roof/dpbusd", -128);
+  add_gemv(square, 4, "roof/lookup_dot roof/dpbusd");
+  add_gemv(square, 4, "roof/dpbusd", -128);
   eigen(square, 1);
-  gemv(wide, 4, "roof/lookup_dot roof/dpbusd roof/read/8MiB");
-  for (const int bits : {2, 3, 6, 8}) gemv(wide, bits, "roof/dpbusd");
+  add_gemv(wide, 4, "roof/lookup_dot roof/dpbusd roof/read/8MiB");
+  for (const int bits : {2, 3, 6, 8}) add_gemv(wide, bits, "roof/dpbusd");
   // Three bits as they are read from memory (lut_matrix_options), below that size and above it.
   add_benchmark("gemv/p3a8/4096x4096/as_three_bits", [=](benchmark::State& state) {
     const packed_palette& p = normal_palette(wide, 3);
     multiply_matrix(state, p, make_lut_matrix(p, simd::native{}, {.three_bits_from = 0}), 1);
     state.SetLabel("vs roof/dpbusd gemv/p3a8/4096x4096");
   });
-  gemv({8192, 8192}, 3, "roof/dpbusd roof/read/128MiB");
+  add_gemv({8192, 8192}, 3, "roof/dpbusd roof/read/128MiB");
   eigen(wide, 1);
   add_benchmark("roof/read/16384x16384", [=](benchmark::State& s) { read_matrix(s, big); });
-  gemv(big, 4, "roof/read/16384x16384 roof/read/128MiB");
+  add_gemv(big, 4, "roof/read/16384x16384 roof/read/128MiB");
   eigen(big, 1);
   for (const shape& s : {square, wide}) {
     for (const index_t m : {2, 3, 4, 8, 64, 256}) {
