@@ -69,6 +69,7 @@ Epilogue random_epilogue(random_stream& r, index_t rows, Epilogue e = {}) {
   for (index_t i = 0; i < rows; ++i) {
     e.multiplier.push_back(static_cast<float>(0.0001 + 0.001 * r.uniform()));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -9999, 9999)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   return e;
 }
@@ -78,8 +79,8 @@ tensor<Out> finished(const tensor<std::int32_t>& sums, const requantize& e, inde
   tensor<Out> out(sums.extents());
   for (index_t i = 0; i < sums.size(); ++i) {
     const auto row = static_cast<std::size_t>(i / inner) % e.bias.size();
-    out[i] = static_cast<Out>(
-        reference::requantize(sums[i], e.bias[row], e.multiplier[row], e.zero_point, e.lo, e.hi));
+    out[i] = static_cast<Out>(reference::requantize(sums[i], e.bias[row], e.multiplier[row],
+                                                    e.zero_point, e.lo, e.hi, e.rest[row]));
   }
   return out;
 }
@@ -200,7 +201,8 @@ TEST_CASE("dispatch: products with epilogues at every level equal the reference"
     tensor<float> floats(sums.extents());
     for (index_t i = 0; i < sums.size(); ++i) {
       const auto row = static_cast<std::size_t>(i % rows);
-      floats[i] = reference::dequantize(sums[i], to_float.bias[row], to_float.multiplier[row]);
+      floats[i] = reference::dequantize(sums[i], to_float.bias[row], to_float.multiplier[row],
+                                        to_float.rest[row]);
     }
     CAPTURE(text_of(p.weight_shape));
     check_memory_and_bits(

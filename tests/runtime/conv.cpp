@@ -37,6 +37,7 @@ bool all_levels_agree(random_stream& r, const test::geometry& g, const test::pal
   for (index_t row = 0; row < expected.extent(1); ++row) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   e.zero_point = static_cast<std::int32_t>(test::pick(r, -128, 127));
   e.lo = static_cast<std::int32_t>(test::pick(r, -128, 0));
@@ -48,7 +49,7 @@ bool all_levels_agree(random_stream& r, const test::geometry& g, const test::pal
     test::guarded<std::int8_t> bytes(expected.size());
     conv2d(m, x, g.options, e, tensor_view<std::int8_t>(bytes.data(), expected.extents()), level);
     tensor<float> floats(expected.extents());
-    conv2d(m, x, g.options, dequantize_rows{e.multiplier, e.bias}, floats, level);
+    conv2d(m, x, g.options, dequantize_rows{e.multiplier, e.bias, e.rest}, floats, level);
     bool same = sums.intact();
     const index_t image_size = expected.extent(2) * expected.extent(3);
     for (index_t i = 0; i < expected.size(); ++i) {
@@ -56,8 +57,8 @@ bool all_levels_agree(random_stream& r, const test::geometry& g, const test::pal
       const std::int32_t sum = expected[i];
       same = same && sums.data()[i] == sum &&
              bytes.data()[i] == reference::requantize(sum, e.bias[row], e.multiplier[row],
-                                                      e.zero_point, e.lo, e.hi) &&
-             floats[i] == reference::dequantize(sum, e.bias[row], e.multiplier[row]);
+                                                      e.zero_point, e.lo, e.hi, e.rest[row]) &&
+             floats[i] == reference::dequantize(sum, e.bias[row], e.multiplier[row], e.rest[row]);
     }
     if (!same) {
       good = false;
@@ -92,6 +93,7 @@ bool pooled_levels_agree(random_stream& r, test::geometry g, const test::palette
   for (index_t row = 0; row < g.filters * groups; ++row) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   tensor<std::int8_t> whole(test::output_of(g));
   conv2d(make_lut_matrix(p, simd::portable{}), x, g.options, e, whole, simd::portable{});

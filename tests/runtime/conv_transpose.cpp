@@ -196,6 +196,7 @@ TEST_CASE("conv_transpose: random windows, groups and palettes equal the scatter
     for (index_t row = 0; row < result[1]; ++row) {
       e.multiplier.push_back(static_cast<float>(r.uniform() * 0.02 + 1e-4));
       e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+      e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
     }
     for_each_kernel_level([&](auto level) {
       const lut_matrix m = make_lut_matrix(turned, level);
@@ -207,8 +208,9 @@ TEST_CASE("conv_transpose: random windows, groups and palettes equal the scatter
       bool same = true;
       for (index_t i = 0; i < bytes.size(); ++i) {
         const auto row = static_cast<std::size_t>(i / (result[2] * result[3]) % result[1]);
-        same = same && bytes[i] == reference::requantize(expected[i], e.bias[row],
-                                                         e.multiplier[row], 0, -128, 127);
+        same =
+            same && bytes[i] == reference::requantize(expected[i], e.bias[row], e.multiplier[row],
+                                                      0, -128, 127, e.rest[row]);
       }
       CHECK(same);
     });
@@ -233,11 +235,12 @@ TEST_CASE(
     for (index_t i = 0; i < result[1]; ++i) {
       e.multiplier.push_back(static_cast<float>(r.uniform() * 0.002 + 1e-5));
       e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+      e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
     }
     for (index_t i = 0; i < bytes.size(); ++i) {
       const auto row = static_cast<std::size_t>(i / (result[2] * result[3]) % result[1]);
-      bytes[i] = static_cast<std::uint8_t>(
-          reference::requantize(exact[i], e.bias[row], e.multiplier[row], 130, 5, 250));
+      bytes[i] = static_cast<std::uint8_t>(reference::requantize(
+          exact[i], e.bias[row], e.multiplier[row], 130, 5, 250, e.rest[row]));
     }
     CAPTURE(text_of(weight) + " on " + text_of(image) + " to " + text_of(result));
     for_each_kernel_level([&](auto level) {

@@ -15,16 +15,18 @@ using namespace lutra;
 
 namespace {
 
-// The definition in double: the conversion of acc + bias and the product are each rounded to float
-// once, because both are exact in double before that.
-float scaled(std::int32_t acc, std::int32_t bias, float m) {
+// The definition in double: the conversion of acc + bias, the addition of the rest and the product are each rounded to
+// float once: before that conversion and product are exact in double, and a sum of two floats that double rounds has
+// the same float (double has more than twice the digits).
+float scaled(std::int32_t acc, std::int32_t bias, float m, float rest) {
   const auto sum =
       static_cast<std::int32_t>(static_cast<std::uint32_t>(acc) + static_cast<std::uint32_t>(bias));
   const auto f = static_cast<float>(static_cast<double>(sum));
-  return static_cast<float>(static_cast<double>(f) * static_cast<double>(m));
+  const auto sum_and_rest = static_cast<float>(static_cast<double>(f) + static_cast<double>(rest));
+  return static_cast<float>(static_cast<double>(sum_and_rest) * static_cast<double>(m));
 }
-double requantized(std::int32_t acc, std::int32_t bias, float m, const requantize& e) {
-  const double q = std::nearbyint(static_cast<double>(scaled(acc, bias, m)));
+double requantized(std::int32_t acc, std::int32_t bias, float m, float rest, const requantize& e) {
+  const double q = std::nearbyint(static_cast<double>(scaled(acc, bias, m, rest)));
   return std::clamp(q + e.zero_point, static_cast<double>(e.lo), static_cast<double>(e.hi));
 }
 
@@ -32,9 +34,11 @@ double requantized(std::int32_t acc, std::int32_t bias, float m, const requantiz
 struct bias_cases {
   std::vector<std::int32_t> bias;
   std::vector<float> multiplier;
-  void add(std::int32_t b, float m) {
+  std::vector<float> rest;
+  void add(std::int32_t b, float m, float of_bias = 0) {
     bias.push_back(b);
     multiplier.push_back(m);
+    rest.push_back(of_bias);
   }
   index_t size() const { return static_cast<index_t>(bias.size()); }
 };
@@ -45,9 +49,11 @@ bias_cases interesting_cases() {
   bias_cases c;
   for (std::int32_t b = -601; b <= 601; ++b) {
     for (const float m : {0.5F, 0.25F, 1.5F, 0.1F, 1.0F}) c.add(b, m);  // ties
+    for (const float rest : {0.5F, -0.5F, 0.25F, 0.1F, -0x1p-30F}) c.add(b, 1.0F, rest);
   }
   for (const std::int32_t b : {least, least + 1, -16777217, -1, 0, 1, 16777217, most - 64, most}) {
     for (const float m : {1e-30F, 1e-9F, 3e-8F, 1.0F, 2.0F, 1e9F, 3e38F, 1e-45F}) c.add(b, m);
+    for (const float rest : {0.4F, 1e9F, -3e9F, 3e38F, -3e38F, 1e-45F}) c.add(b, 1e-7F, rest);
   }
   random_stream r(1);
   for (int i = 0; i < 20000; ++i) {
@@ -56,7 +62,8 @@ bias_cases interesting_cases() {
     // Near a tie: a multiplier that takes b close to n + 1/2.
     const double target = static_cast<double>(test::pick(r, -200, 200)) + 0.5;
     const double m = b == 0 ? 1.0 : std::fabs(target / b);
-    c.add(r.below(2) ? b : -b, static_cast<float>(std::max(m, 1e-12)));
+    c.add(r.below(2) ? b : -b, static_cast<float>(std::max(m, 1e-12)),
+          i % 2 == 0 ? 0.0F : static_cast<float>(r.uniform() - 0.5));
   }
   return c;
 }
@@ -87,17 +94,20 @@ std::array<tensor<Out>, 2> run(const packed_palette& p, const Epilogue& e, Level
 TEST_CASE("epilogue: requantize has the bits of its definition: ties, saturation, near-ties") {
   const bias_cases cases = interesting_cases();
   const auto p = zero_palette(cases.size());
-  requantize e{cases.multiplier, cases.bias};
+  requantize e{.multiplier = cases.multiplier, .bias = cases.bias};
+  e.rest = cases.rest;
   const auto check = [&]<class Out>(Out) {
     for_each_kernel_level([&](auto level) {
       for (const auto& out : run<Out>(p, e, level)) {
         index_t wrong = 0;
         for (index_t i = 0; i < cases.size(); ++i) {
           const auto k = static_cast<std::size_t>(i);
-          const double expected = requantized(0, cases.bias[k], cases.multiplier[k], e);
+          const double expected =
+              requantized(0, cases.bias[k], cases.multiplier[k], cases.rest[k], e);
           wrong += static_cast<double>(out[i]) != expected;
           wrong += static_cast<double>(reference::requantize(0, cases.bias[k], cases.multiplier[k],
-                                                             e.zero_point, e.lo, e.hi)) != expected;
+                                                             e.zero_point, e.lo, e.hi,
+                                                             cases.rest[k])) != expected;
         }
         CAPTURE(std::string(decltype(level)::name));
         CHECK(wrong == 0);
@@ -125,13 +135,15 @@ TEST_CASE("epilogue: dequantize has the bits of its definition") {
   const bias_cases cases = interesting_cases();
   const auto p = zero_palette(cases.size());
   for_each_kernel_level([&](auto level) {
-    for (const auto& out : run<float>(p, dequantize_rows{cases.multiplier, cases.bias}, level)) {
+    for (const auto& out :
+         run<float>(p, dequantize_rows{cases.multiplier, cases.bias, cases.rest}, level)) {
       index_t wrong = 0;
       for (index_t i = 0; i < cases.size(); ++i) {
         const auto k = static_cast<std::size_t>(i);
-        const float expected = scaled(0, cases.bias[k], cases.multiplier[k]);
+        const float expected = scaled(0, cases.bias[k], cases.multiplier[k], cases.rest[k]);
         wrong += out[i] != expected;
-        wrong += reference::dequantize(0, cases.bias[k], cases.multiplier[k]) != expected;
+        wrong +=
+            reference::dequantize(0, cases.bias[k], cases.multiplier[k], cases.rest[k]) != expected;
       }
       CAPTURE(std::string(decltype(level)::name));
       CHECK(wrong == 0);
@@ -173,6 +185,15 @@ TEST_CASE("epilogue: multipliers, biases and bounds are checked") {
                 " in row 0");
   }
   const std::vector<float> ones{1.0F, 1.0F};
+  CHECK_ERROR(gemm(w, x, requantize{.multiplier = ones, .bias = {}, .rest = {0.5F}}, q),
+              shape_mismatch, "rest of the bias", "got 1", "2");
+  for (const float bad : {nan, inf, -inf}) {
+    CHECK_ERROR(gemm(w, x, dequantize_rows{ones, {}, {0.0F, bad}}, y), invalid_argument,
+                "rest of the bias is not finite", " in row 1");
+  }
+  dequantize_rows overlapping{ones, {}, ones};
+  CHECK_ERROR(gemm(w, x, overlapping, tensor_view<float>(overlapping.rest.data(), shape{1, 2})),
+              invalid_argument, "out overlaps rest of the bias");
   CHECK_ERROR(gemm(w, x, requantize{ones, {}, 128}, q), invalid_argument, "zero_point", "128");
   CHECK_ERROR(gemm(w, x, requantize{ones, {}, 0, -129, 127}, q), invalid_argument, "lo", "-129");
   CHECK_ERROR(gemm(w, x, requantize{ones, {}, 0, 5, 4}, q), invalid_argument, "hi", "5..127");

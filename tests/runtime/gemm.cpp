@@ -29,6 +29,7 @@ bool epilogue_agrees(random_stream& r, const packed_palette& p, const tensor<X>&
   for (index_t i = 0; i < rows; ++i) {
     e.multiplier.push_back(static_cast<float>(0.0001 + 0.01 * r.uniform()));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -9999, 9999)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   const auto exact = test::sums(p, x);
   test::guarded<X> input(x.size());
@@ -41,7 +42,7 @@ bool epilogue_agrees(random_stream& r, const packed_palette& p, const tensor<X>&
     bool same = out.intact();
     for (index_t i = 0; i < m * rows; ++i) {
       const auto row = static_cast<std::size_t>(i % rows);
-      same = same && out.data()[i] == one(exact[i], e.bias[row], e.multiplier[row]);
+      same = same && out.data()[i] == one(exact[i], e.bias[row], e.multiplier[row], e.rest[row]);
     }
     if (!same) {
       good = false;
@@ -173,8 +174,8 @@ TEST_CASE("gemm: epilogues at every tail of rows, at every level, equal the refe
   random_stream r(4);
   bool good = true;
   const auto requantized = [](const requantize& e) {
-    return [e](std::int32_t sum, std::int32_t bias, float multiplier) {
-      return reference::requantize(sum, bias, multiplier, e.zero_point, e.lo, e.hi);
+    return [e](std::int32_t sum, std::int32_t bias, float multiplier, float rest) {
+      return reference::requantize(sum, bias, multiplier, e.zero_point, e.lo, e.hi, rest);
     };
   };
   const requantize bytes{.multiplier = {}, .bias = {}, .zero_point = -3, .lo = -100, .hi = 127};

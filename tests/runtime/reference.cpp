@@ -62,6 +62,9 @@ TEST_CASE("reference: requantization rounds halves to even and saturates") {
   CHECK(q(2147483647, 1e30F) == 127);
   CHECK(q(-2147483647 - 1, 1e30F) == -128);
   CHECK(reference::requantize(10, -4, 1.0F, 3, 0, 8) == 8);
+  CHECK(reference::requantize(10, -4, 2.0F, 3, -128, 127, 0.25F) == 15);  // 12.5 + 3: to even
+  CHECK(reference::requantize(10, -4, 2.0F, 3, -128, 127, 0.375F) == 16);
+  CHECK(reference::dequantize(16777217, -16777216, 3.0F, -0.25F) == 2.25F);
   CHECK(reference::wrapping_add(2147483647, 1) == -2147483647 - 1);
   CHECK(reference::dequantize(16777217, 0, 1.0F) == 16777216.0F);  // float() rounds to even
 }

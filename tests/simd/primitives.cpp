@@ -266,6 +266,11 @@ TEST_CASE("primitives: integer lanes wrap, bytes add up, floats round") {
     for (auto& x : m) x = static_cast<float>(r.uniform() * 1e-7);
     typename B::floats y;
     store_floats(y.data(), scaled(va, load_floats(m.data(), level), level), level);
+    typename B::floats rest, with_rest;
+    for (auto& x : rest) x = static_cast<float>(r.uniform() * 1e9);
+    store_floats(with_rest.data(),
+                 scaled(va, load_floats(rest.data(), level), load_floats(m.data(), level), level),
+                 level);
     const auto whole =
         B::store(simd::round(load_floats(y.data(), level), splat_floats(100.0F, level), level));
     for (std::size_t i = 0; i < B::lanes; ++i) {
@@ -274,6 +279,8 @@ TEST_CASE("primitives: integer lanes wrap, bytes add up, floats round") {
       CHECK(products[i] == static_cast<std::int32_t>(x * z));
       const float product = static_cast<float>(a[i]) * m[i];
       CHECK(y[i] == product);
+      const float sum = static_cast<float>(a[i]) + rest[i];
+      CHECK(with_rest[i] == sum * m[i]);
       CHECK(whole[i] == static_cast<std::int32_t>(std::nearbyint(std::min(product, 100.0F))));
     }
     auto total_of = splat_ints(0, level);

@@ -1,13 +1,15 @@
 // lutra: layer_parameters.hpp - weights, biases and multipliers of an integer layer.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   bias        round(b / (s_x s_w)) - z_x * row_sum, computed in f64
+//   bias        round(B) - z_x * row_sum with B = b / (s_x s_w) in f64, and rest = B - round(B) in f32
 //   multiplier  s_x s_w / s_y in f64, rounded to f32
-// A bias is off by up to half a unit of the sums, which is at most multiplier / 2 steps of the output: the coarser
-// the weights, the more outputs are one code from those of the float simulation.
+// So a code is that of exact arithmetic on the codes of input and weight, but where that lies within 2^-13 steps of
+// a tie (runtime/epilogue.hpp). A B beyond what int32 leaves beside the sums is in rest with all that does not fit,
+// and 2^-22 |B| units of the sums may be lost.
 // What lower.hpp makes of the nodes of convolutions, linear layers and products. Pure functions; thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <lutra/ir/step_parameters.hpp>
@@ -82,6 +84,13 @@ inline std::span<const float> bias_of(const graph& g, const node& n, index_t row
   return b.data.elements();
 }
 
+// What int32 leaves beside any sum of products, a whole number; 0 for the longest exact depths.
+inline double room_for_bias(const lut_matrix& w) {
+  const auto deepest = static_cast<double>(w.max_depth<std::int8_t>());
+  constexpr double most = std::numeric_limits<std::int32_t>::max();
+  return std::floor(most * std::max(1 - static_cast<double>(w.depth()) / deepest, 0.0));
+}
+
 // What becomes of the sums of a layer.
 inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w, const qparams& in,
                               const qparams& out, const node* clamp) {
@@ -92,19 +101,30 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
   e.lo = lo;
   e.hi = hi;
   for (index_t r = 0; r < w.rows(); ++r) {
+    const std::string row = " in row " + text_of(r);
     const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
-    double offset = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
-    if (!bias.empty()) {
-      offset += std::nearbyint(static_cast<double>(bias[to_size(r)]) / unit);
-    }
+    const double zero = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
     constexpr double most = 0x1p30;  // leaves room for the sum of products
-    if (!(offset >= -most && offset <= most)) {
-      raise(errc::unsupported, "bias does not fit int32 at this scale", {},
-            text_of(offset) + " in row " + text_of(r), range_text(-most, most));
+    if (!(std::fabs(zero) <= most)) {
+      raise(errc::unsupported, "zero point times weights does not fit int32", {},
+            text_of(zero) + row, range_text(-most, most));
     }
     e.multiplier.push_back(
         normal_multiplier(unit / static_cast<double>(out.scale[0]), "row " + text_of(r)));
-    e.bias.push_back(static_cast<std::int32_t>(offset));
+    double whole = 0;
+    if (!bias.empty()) {
+      const auto real = static_cast<double>(bias[to_size(r)]);
+      const double b = real / unit;
+      constexpr double largest = std::numeric_limits<float>::max();
+      if (!(std::fabs(b) <= largest)) {
+        raise(errc::unsupported, "bias is no finite float at this scale", {}, text_of(b) + row,
+              range_text(-largest, largest));
+      }
+      const double room = room_for_bias(w) - std::fabs(zero);
+      whole = std::clamp(std::nearbyint(b), -std::max(room, 0.0), std::max(room, 0.0));
+      e.rest.push_back(static_cast<float>(std::fma(-whole, unit, real) / unit));
+    }
+    e.bias.push_back(static_cast<std::int32_t>(zero + whole));
   }
   return e;
 }
@@ -114,7 +134,7 @@ inline std::optional<activated_sums> activation_of(const lut_matrix& w, const re
                                                    const qparams& in, const qparams& out,
                                                    const node* activation) {
   if (activation == nullptr || is_clamp(*activation)) return std::nullopt;
-  activated_sums a{{{}, e.bias}, *activation, unit_of(out, 0)};
+  activated_sums a{{{}, e.bias, e.rest}, *activation, unit_of(out, 0)};
   for (index_t r = 0; r < w.rows(); ++r) {
     a.sums.multiplier.push_back(
         static_cast<float>(static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r))));

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   gemm        out[m][r] = sum_k w[r][k] * x[m][k],          w = table[code] - zero_point
-//   requantize  q = clamp(round_half_even(float(acc + bias) * multiplier) + zero_point, lo, hi)
-//   dequantize  y = float(acc + bias) * multiplier
+//   requantize  q = clamp(round_half_even((float(acc + bias) + rest) * multiplier) + zero_point, lo, hi)
+//   dequantize  y = (float(acc + bias) + rest) * multiplier
 //   to float    y = clamp((sum over input groups g of float(acc_g) * scale_g) * x_scale + bias, lo, hi)
 //   pooling     as pool.hpp says, window by window
 // Sums are exact: they are taken in int64 and fit int32 for every legal depth (lut_matrix.hpp states
-// the limit). acc + bias wraps modulo 2^32; float() and * round to nearest even, separately.
+// the limit). acc + bias wraps modulo 2^32; float(), + and * round to nearest even, separately.
 // Everything in runtime/ returns these bits on every instruction set. Slow; used by tests, by checks
 // before a timing, and to be read.
 #pragma once
@@ -100,8 +100,8 @@ void conv2d(tensor_view<const std::int32_t> w, tensor_view<const X> x, const win
 
 LUTRA_STRICT_FP_BEGIN
 
-inline float dequantize(std::int32_t acc, std::int32_t bias, float multiplier) {
-  return static_cast<float>(wrapping_add(acc, bias)) * multiplier;
+inline float dequantize(std::int32_t acc, std::int32_t bias, float multiplier, float rest = 0) {
+  return (static_cast<float>(wrapping_add(acc, bias)) + rest) * multiplier;
 }
 
 // Rounding to the nearest integer, halves to the even one; needs no rounding mode. |x| < 2^22.
@@ -113,8 +113,9 @@ inline float round_half_even(float x) {
 }
 
 inline std::int32_t requantize(std::int32_t acc, std::int32_t bias, float multiplier,
-                               std::int32_t zero_point, std::int32_t lo, std::int32_t hi) {
-  const float scaled = dequantize(acc, bias, multiplier);
+                               std::int32_t zero_point, std::int32_t lo, std::int32_t hi,
+                               float rest = 0) {
+  const float scaled = dequantize(acc, bias, multiplier, rest);
   // Every bound is an integer, so clamping first changes nothing and keeps the conversion defined.
   const float bounded = std::min(std::max(scaled, -65536.0F), 65536.0F);
   const auto q = static_cast<std::int32_t>(round_half_even(bounded)) + zero_point;

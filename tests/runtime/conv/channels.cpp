@@ -49,6 +49,7 @@ template <class X> bool levels_agree(random_stream& r, const channels_case& d, b
   for (index_t i = 0; i < d.channels; ++i) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.01 + 1e-4));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   requantize u = e;  // the same as uint8
   u.zero_point += 128;
@@ -60,9 +61,9 @@ template <class X> bool levels_agree(random_stream& r, const channels_case& d, b
   tensor<float> floats(s);
   for (index_t i = 0; i < bytes.size(); ++i) {
     const auto row = static_cast<std::size_t>(i / plane % d.channels);
-    bytes[i] = static_cast<std::int8_t>(
-        reference::requantize(expected[i], e.bias[row], e.multiplier[row], 5, e.lo, e.hi));
-    floats[i] = reference::dequantize(expected[i], e.bias[row], e.multiplier[row]);
+    bytes[i] = static_cast<std::int8_t>(reference::requantize(
+        expected[i], e.bias[row], e.multiplier[row], 5, e.lo, e.hi, e.rest[row]));
+    floats[i] = reference::dequantize(expected[i], e.bias[row], e.multiplier[row], e.rest[row]);
   }
   bool good = true;
   for_each_kernel_level([&](auto level) {
@@ -90,7 +91,7 @@ template <class X> bool levels_agree(random_stream& r, const channels_case& d, b
            gives(
                std::type_identity<std::uint8_t>{}, s, [&](index_t i) { return bytes[i] + 128; },
                [&](const auto& out) { conv2d(m, x, o, u, out, level); });
-    const dequantize_rows f{e.multiplier, e.bias};
+    const dequantize_rows f{e.multiplier, e.bias, e.rest};
     same = same && gives(
                        std::type_identity<float>{}, s, [&](index_t i) { return floats[i]; },
                        [&](const auto& out) { conv2d(m, x, o, f, out, level); });

@@ -39,12 +39,13 @@ template <class X> bool outputs_agree(random_stream& r, const shape& weight, ind
   for (index_t i = 0; i < weight[0]; ++i) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 1e-3 + 1e-5));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   requantize u = e;  // the same as uint8
   u.zero_point += 128;
   u.lo += 128;
   u.hi += 128;
-  const dequantize_rows f{e.multiplier, e.bias};
+  const dequantize_rows f{e.multiplier, e.bias, e.rest};
   const activation_scale scale{.scale = 0.25F, .zero_point = 3};
   const float_output biased{.bias = e.multiplier};
   const index_t behind = test::pick(r, 0, 3);

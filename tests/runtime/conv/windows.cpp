@@ -43,14 +43,15 @@ bool depthwise_levels_agree(random_stream& r, const depthwise_case& d, bool zero
   for (index_t i = 0; i < rows; ++i) {
     e.multiplier.push_back(static_cast<float>(r.uniform() * 0.01 + 1e-4));
     e.bias.push_back(static_cast<std::int32_t>(test::pick(r, -3000, 3000)));
+    e.rest.push_back(static_cast<float>(r.uniform() - 0.5));
   }
   const shape& s = expected.extents();
   const index_t plane = s[2] * s[3];
   tensor<std::int8_t> bytes(s);
   for (index_t i = 0; i < bytes.size(); ++i) {
     const auto row = static_cast<std::size_t>(i / plane % rows);
-    bytes[i] = static_cast<std::int8_t>(
-        reference::requantize(expected[i], e.bias[row], e.multiplier[row], 5, e.lo, e.hi));
+    bytes[i] = static_cast<std::int8_t>(reference::requantize(
+        expected[i], e.bias[row], e.multiplier[row], 5, e.lo, e.hi, e.rest[row]));
   }
   bool good = true;
   for_each_kernel_level([&](auto level) {

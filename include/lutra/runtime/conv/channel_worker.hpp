@@ -72,6 +72,7 @@ template <class A, class Epilogue, class Out> class channel_worker {
       if (!slice_.zero_point.empty()) minus_zero_point_[lane] = there ? -slice_.zero_point[row] : 0;
       if constexpr (row_epilogue<Epilogue>) {
         multiplier_[lane] = there ? job_.epilogue.multiplier[row] : 0.0F;
+        rest_[lane] = there ? rest_of(job_.epilogue.rest, first_ + order[lane]) : 0.0F;
       }
     }
   }
@@ -195,7 +196,8 @@ template <class A, class Epilogue, class Out> class channel_worker {
     } else {
       simd::floats_of<A> y[4];
       simd::unroll<4>([&](auto v) __attribute__((always_inline)) {
-        y[v] = scaled(sum[v], load_floats(multiplier_ + v * simd::int_lanes<A>, A{}), A{});
+        y[v] = scaled(sum[v], load_floats(rest_ + v * simd::int_lanes<A>, A{}),
+                      load_floats(multiplier_ + v * simd::int_lanes<A>, A{}), A{});
       });
       if constexpr (std::is_same_v<Out, float>) {
         store_columns(finished, y, A{});
@@ -224,6 +226,7 @@ template <class A, class Epilogue, class Out> class channel_worker {
   alignas(64) std::int32_t start_[static_cast<std::size_t>(size)] = {};
   alignas(64) std::int32_t minus_bias_[static_cast<std::size_t>(size)];  // of sums of activations
   alignas(64) std::int32_t minus_zero_point_[static_cast<std::size_t>(size)] = {};
+  alignas(64) float rest_[static_cast<std::size_t>(size)] = {};  // of the biases
   alignas(64) float multiplier_[static_cast<std::size_t>(size)] = {};
   std::int8_t padding_[static_cast<std::size_t>(size)];
   alignas(64) Out finished_[static_cast<std::size_t>(size)];

@@ -108,13 +108,16 @@ template <class A, class Epilogue, class Out> class conv_output {
     constexpr index_t lanes = simd::int_lanes<A>, channels = Registers * lanes;
     constexpr index_t at_once = 4 / Registers;
     simd::ints_of<A> from[to_size(Registers)];
-    simd::floats_of<A> m[to_size(Registers)];
+    simd::floats_of<A> m[to_size(Registers)], rest[to_size(Registers)];
     simd::unroll<Registers>([&](auto r) __attribute__((always_inline)) {
       from[r] = load_ints(start + r * lanes, A{});
     });
     if constexpr (!std::is_same_v<Epilogue, keep_sums>) {
       simd::unroll<Registers>([&](auto r) __attribute__((always_inline)) {
         m[r] = load_floats(epilogue_.multiplier.data() + row + r * lanes, A{});
+        rest[r] = epilogue_.rest.empty()
+                      ? splat_floats(0.0F, A{})
+                      : load_floats(epilogue_.rest.data() + row + r * lanes, A{});
       });
     }
     const auto store_some = [&](index_t first, index_t count) __attribute__((always_inline)) {
@@ -126,7 +129,7 @@ template <class A, class Epilogue, class Out> class conv_output {
         if constexpr (std::is_same_v<Epilogue, keep_sums>) {
           store_ints(to + p * column_stride() + r * lanes, sum, A{});
         } else {
-          y[i] = scaled(sum, m[r], A{});
+          y[i] = scaled(sum, rest[r], m[r], A{});
           if constexpr (std::is_same_v<Out, float>) {
             store_floats(to + p * column_stride() + r * lanes, y[i], A{});
           }
@@ -191,7 +194,9 @@ template <class A, class Epilogue, class Out> class conv_output {
   [[gnu::always_inline]] void scale(index_t row, const simd::ints_of<A> (&sum)[4],
                                     simd::floats_of<A> (&y)[4]) const {
     const auto m = splat_floats(epilogue_.multiplier[to_size(row)], A{});
-    simd::unroll<4>([&](auto v) __attribute__((always_inline)) { y[v] = scaled(sum[v], m, A{}); });
+    const auto rest = splat_floats(rest_of(epilogue_.rest, row), A{});
+    simd::unroll<4>([&](auto v)
+                        __attribute__((always_inline)) { y[v] = scaled(sum[v], rest, m, A{}); });
   }
 
   const Epilogue& epilogue_;

@@ -82,21 +82,26 @@ template <class A, class Epilogue, class Out> class row_finisher {
       store_ints(to, sum, A{});
     } else if (row + lanes <= w_.rows()) {
       const std::int32_t* bias = epilogue_.bias.empty() ? nullptr : epilogue_.bias.data() + row;
-      store(to, sum, bias, epilogue_.multiplier.data() + row);
+      const float* rest = epilogue_.rest.empty() ? nullptr : epilogue_.rest.data() + row;
+      store(to, sum, bias, rest, epilogue_.multiplier.data() + row);
     } else {
       std::int32_t bias[to_size(lanes)] = {};
+      float rest[to_size(lanes)] = {};
       float multiplier[to_size(lanes)] = {};
       for (index_t i = 0; i < w_.rows() - row; ++i) {
         bias[i] = bias_of(epilogue_.bias, row + i);
+        rest[i] = rest_of(epilogue_.rest, row + i);
         multiplier[i] = epilogue_.multiplier[to_size(row + i)];
       }
-      store(to, sum, bias, multiplier);
+      store(to, sum, bias, rest, multiplier);
     }
   }
-  void store(Out* to, simd::ints_of<A> sum, const std::int32_t* bias,
+  void store(Out* to, simd::ints_of<A> sum, const std::int32_t* bias, const float* rest,
              const float* multiplier) const {
     if (bias != nullptr) sum = add(sum, load_ints(bias, A{}), A{});
-    const auto y = scaled(sum, load_floats(multiplier, A{}), A{});
+    const auto m = load_floats(multiplier, A{});
+    const auto y =
+        rest == nullptr ? scaled(sum, m, A{}) : scaled(sum, load_floats(rest, A{}), m, A{});
     if constexpr (std::is_same_v<Out, float>) {
       store_floats(to, y, A{});
     } else {

@@ -144,6 +144,9 @@ struct avx_signed {
 [[gnu::always_inline]] inline __m256 scaled(__m256i x, __m256 m, avx2) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(x), m);
 }
+[[gnu::always_inline]] inline __m256 scaled(__m256i x, __m256 rest, __m256 m, avx2) {
+  return _mm256_mul_ps(_mm256_add_ps(_mm256_cvtepi32_ps(x), rest), m);
+}
 [[gnu::always_inline]] inline __m256i round(__m256 x, __m256 hi, avx2) {
   return _mm256_cvtps_epi32(_mm256_min_ps(x, hi));
 }

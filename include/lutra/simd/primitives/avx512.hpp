@@ -158,6 +158,9 @@ struct avx512_signed {
 [[gnu::always_inline]] inline __m512 scaled(__m512i x, __m512 m, avx512bw) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(x), m);
 }
+[[gnu::always_inline]] inline __m512 scaled(__m512i x, __m512 rest, __m512 m, avx512bw) {
+  return _mm512_mul_ps(_mm512_add_ps(_mm512_cvtepi32_ps(x), rest), m);
+}
 [[gnu::always_inline]] inline __m512i round(__m512 x, __m512 hi, avx512bw) {
   return _mm512_cvtps_epi32(_mm512_min_ps(x, hi));
 }

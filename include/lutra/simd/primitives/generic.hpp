@@ -290,6 +290,12 @@ Ints narrow_in_order(const Ints (&v)[4], const Limits& l, portable) = delete;
   for (std::size_t i = 0; i < 4; ++i) m.lane[i] *= static_cast<float>(x.lane[i]);
   return m;
 }
+// (float(x) + rest) * m, each rounded to nearest even.
+[[gnu::always_inline]] inline portable_floats scaled(portable_ints x, portable_floats rest,
+                                                     portable_floats m, portable) {
+  for (std::size_t i = 0; i < 4; ++i) m.lane[i] *= static_cast<float>(x.lane[i]) + rest.lane[i];
+  return m;
+}
 [[gnu::always_inline]] inline portable_floats add_floats(portable_floats a, portable_floats b,
                                                          portable) {
   for (std::size_t i = 0; i < 4; ++i) a.lane[i] += b.lane[i];

@@ -141,6 +141,10 @@ template <int Count> [[gnu::always_inline]] inline int8x16_t shift_codes(int8x16
 [[gnu::always_inline]] inline float32x4_t scaled(int32x4_t x, float32x4_t m, neon64) {
   return vmulq_f32(vcvtq_f32_s32(x), m);
 }
+[[gnu::always_inline]] inline float32x4_t scaled(int32x4_t x, float32x4_t rest, float32x4_t m,
+                                                 neon64) {
+  return vmulq_f32(vaddq_f32(vcvtq_f32_s32(x), rest), m);
+}
 [[gnu::always_inline]] inline int32x4_t round(float32x4_t x, float32x4_t hi, neon64) {
   return vcvtnq_s32_f32(vminq_f32(x, hi));
 }

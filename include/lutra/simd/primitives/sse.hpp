@@ -118,6 +118,9 @@ struct sse_pairs {
 [[gnu::always_inline]] inline __m128 scaled(__m128i x, __m128 m, sse2) {
   return _mm_mul_ps(_mm_cvtepi32_ps(x), m);
 }
+[[gnu::always_inline]] inline __m128 scaled(__m128i x, __m128 rest, __m128 m, sse2) {
+  return _mm_mul_ps(_mm_add_ps(_mm_cvtepi32_ps(x), rest), m);
+}
 // Below -2^31 the conversion gives -2^31, as wanted.
 [[gnu::always_inline]] inline __m128i round(__m128 x, __m128 hi, sse2) {
   return _mm_cvtps_epi32(_mm_min_ps(x, hi));
