@@ -84,13 +84,11 @@ void write_outputs(const float_output& o, output_rows rows, const float* sums, f
     return simd::min(V(o.hi), simd::max(V(o.lo), y));
   };
   using V = simd::floats<Level>;
-  index_t i = 0;
-  if (stride == 1) {
-    for (; i + simd::lanes<V> <= n; i += simd::lanes<V>) {
-      simd::store(out + i, value(simd::load<V>(sums + i), i));
-    }
+  const index_t whole = stride == 1 ? n - n % simd::lanes<V> : 0;
+  for (index_t i = 0; i < whole; i += simd::lanes<V>) {
+    simd::store(out + i, value(simd::load<V>(sums + i), i));
   }
-  for (; i < n; ++i) out[i * stride] = value(sums[i], i);
+  for (index_t i = whole; i < n; ++i) out[i * stride] = value(sums[i], i);
 }
 
 }  // namespace lutra::inline LUTRA_ABI
