@@ -599,3 +599,53 @@ TEST_CASE("conv: out lies apart from the epilogue's vectors") {
   CHECK_ERROR(conv2d(w, x, {}, e, out), invalid_argument, "out overlaps multiplier", "conv2d");
   CHECK(e.multiplier == multiplier);
 }
+
+#if !LUTRA_PORTABLE && defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
+
+namespace {
+
+// What makes the products of 56 x 56 inputs, padded by one.
+template <class A>
+conv_products chosen(const shape& weight, index_t groups, bool channels_last,
+                     index_t dilation = 1) {
+  random_stream r(1);
+  const lut_matrix m = make_lut_matrix(test::random_palette(r, weight, {}), A{});
+  const index_t channels = weight[1] * groups;
+  const tensor<std::int8_t> memory(shape{1, channels, 56, 56});
+  const std::array<index_t, 4> last{channels * 56 * 56, 1, 56 * channels, channels};
+  const tensor_view<const std::int8_t> x =
+      channels_last ? tensor_view<const std::int8_t>(memory.data(), memory.extents(), last)
+                    : tensor_view<const std::int8_t>(memory.data(), memory.extents());
+  window2d window = window2d::symmetric({1, 1}, {1, 1});
+  window.dilation[1] = dilation;
+  tensor<std::int32_t> out(shape{1, weight[0], output_extent(window, 0, 56, weight[2]),
+                                 output_extent(window, 1, 56, weight[3])});
+  const conv_phase<std::int8_t, std::int32_t> all{
+      window, kernel_part::whole_of(weight[2], weight[3]), x, view(out)};
+  return plan_of<A>(m, {groups, 0, false, "chosen"}, all).products;
+}
+
+}  // namespace
+
+TEST_CASE("conv2d: which loop makes the products") {
+  using vectors = simd::avx512vnni_vbmi;
+  for (const bool last : {false, true}) {
+    CHECK(chosen<vectors>({64, 64, 3, 3}, 1, last) == conv_products::panel);
+    CHECK(chosen<vectors>({1, 1, 3, 3}, 1, last) == conv_products::windows);
+  }
+  CHECK(chosen<vectors>({128, 1, 3, 3}, 128, false) == conv_products::windows);
+  CHECK(chosen<vectors>({128, 1, 3, 3}, 128, true) == conv_products::channels);
+  CHECK(chosen<vectors>({2, 1, 3, 3}, 2, true) == conv_products::windows);
+#if LUTRA_AMX_INT8
+  using tiles = simd::amx_int8;
+  if (!simd::tiles_permitted()) return;
+  for (const bool last : {false, true}) {
+    CHECK(chosen<tiles>({64, 64, 3, 3}, 1, last) == conv_products::lines);
+    CHECK(chosen<tiles>({64, 40, 3, 3}, 1, last, 2) == conv_products::tiles);
+    CHECK(chosen<tiles>({32, 1, 3, 3}, 1, last) == chosen<vectors>({32, 1, 3, 3}, 1, last));
+  }
+  CHECK(chosen<tiles>({128, 1, 3, 3}, 128, true) == conv_products::channels);
+#endif
+}
+
+#endif
