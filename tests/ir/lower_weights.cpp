@@ -182,6 +182,28 @@ TEST_CASE("lower_weights: biases far beyond int32 units of the sums are not refu
   CHECK(ir::lower(g).run(x) == ir::interpreter(g).run(x));
 }
 
+TEST_CASE("lower_weights: sums that int32 may not hold are refused") {
+  constexpr index_t depth = 100000;
+  const auto layer = [](float weight, float least) {
+    tensor<float> w({1, depth}), x({2, depth});
+    std::ranges::fill(w.elements(), weight);
+    std::fill_n(x.data(), depth, 1.0F);
+    std::fill_n(x.data() + depth, depth, least);
+    ir::builder b;
+    b.output(b.linear(b.input("x"), b.state("a.weight", w)));
+    return std::pair(test::finalized(std::move(b).build(), x,
+                                     {.dtype = dtype::int8, .scheme = qscheme::asymmetric}),
+                     x);
+  };
+  // Products of up to 128^2 * depth, and a zero point of -64 or -112.
+  CHECK_ERROR(ir::lower(layer(1, -1.0F / 3).first), unsupported,
+              "zero point times weights does not fit int32 beside the products", "in row 0",
+              "allowed: -");
+  CHECK_ERROR(ir::lower(layer(-1, -1.0F / 15).first), unsupported, "in row 0");
+  const auto [g, x] = layer(1, -0.8F);  // of about -14
+  CHECK(ir::lower(g).run(x) == ir::interpreter(g).run(x));
+}
+
 TEST_CASE("lower_weights: palettes with groups of inputs follow the simulation") {
   const auto x = random_tensor({20, 4, 6, 8}, 11);
   for (const int block : {1, 2, 3, 4}) {

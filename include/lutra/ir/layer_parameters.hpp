@@ -84,8 +84,9 @@ inline std::span<const float> bias_of(const graph& g, const node& n, index_t row
   return b.data.elements();
 }
 
-// What int32 leaves beside any sum of products, a whole number; 0 for the longest exact depths.
-inline double room_for_bias(const lut_matrix& w) {
+// What int32 leaves beside any sum of products, a whole number; 0 for the longest exact depths. A zero point times the
+// weights always fits up to half of these.
+inline double room_beside_products(const lut_matrix& w) {
   const auto deepest = static_cast<double>(w.max_depth<std::int8_t>());
   constexpr double most = std::numeric_limits<std::int32_t>::max();
   return std::floor(most * std::max(1 - static_cast<double>(w.depth()) / deepest, 0.0));
@@ -100,14 +101,14 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
   const auto [lo, hi] = bounds(out, clamp != nullptr && is_clamp(*clamp) ? clamp : nullptr);
   e.lo = lo;
   e.hi = hi;
+  const double room = room_beside_products(w);
   for (index_t r = 0; r < w.rows(); ++r) {
     const std::string row = " in row " + text_of(r);
     const double unit = static_cast<double>(in.scale[0]) * static_cast<double>(w.row_scale(r));
     const double zero = -static_cast<double>(in.zero_point[0]) * static_cast<double>(w.row_sum(r));
-    constexpr double most = 0x1p30;  // leaves room for the sum of products
-    if (!(std::fabs(zero) <= most)) {
-      raise(errc::unsupported, "zero point times weights does not fit int32", {},
-            text_of(zero) + row, range_text(-most, most));
+    if (std::fabs(zero) > room) {
+      raise(errc::unsupported, "zero point times weights does not fit int32 beside the products",
+            {}, text_of(zero) + row, range_text(-room, room));
     }
     e.multiplier.push_back(
         normal_multiplier(unit / static_cast<double>(out.scale[0]), "row " + text_of(r)));
@@ -120,8 +121,8 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
         raise(errc::unsupported, "bias is no finite float at this scale", {}, text_of(b) + row,
               range_text(-largest, largest));
       }
-      const double room = room_for_bias(w) - std::fabs(zero);
-      whole = std::clamp(std::nearbyint(b), -std::max(room, 0.0), std::max(room, 0.0));
+      const double most = room - std::fabs(zero);
+      whole = std::clamp(std::nearbyint(b), -most, most);
       e.rest.push_back(static_cast<float>(std::fma(-whole, unit, real) / unit));
     }
     e.bias.push_back(static_cast<std::int32_t>(zero + whole));
