@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "quick.hpp"
 
 using namespace lutra;
 
@@ -31,7 +32,8 @@ TEST_CASE("overlap: never missed, and none seen between separate ranges or rows"
   auto* bytes = reinterpret_cast<signed char*>(memory);
   random_stream r(1);
   int overlaps = 0, apart = 0;
-  for (int i = 0; i < 20000; ++i) {
+  const int rounds = test::quick() ? 2000 : 20000;
+  for (int i = 0; i < rounds; ++i) {
     const auto pick = [&](index_t lo, index_t hi) {
       return lo + static_cast<index_t>(r.below(static_cast<std::uint64_t>(hi - lo + 1)));
     };
@@ -57,8 +59,8 @@ TEST_CASE("overlap: never missed, and none seen between separate ranges or rows"
     }
     overlaps += shared ? 1 : 0;
   }
-  CHECK(overlaps > 1000);
-  CHECK(apart > 500);
+  CHECK(overlaps > rounds / 20);
+  CHECK(apart > rounds / 40);
   const tensor_view<float> left(floats, shape{5, 3}, std::array<index_t, 2>{8, 1});
   const tensor_view<float> right(floats + 3, shape{5, 5}, std::array<index_t, 2>{8, 1});
   CHECK(!may_overlap(left, right));
@@ -79,7 +81,8 @@ TEST_CASE("overlap: no view that shares an address passes, and every permuted or
     return lo + static_cast<index_t>(r.below(static_cast<std::uint64_t>(hi - lo + 1)));
   };
   int shared = 0, nested = 0;
-  for (int i = 0; i < 20000; ++i) {
+  const int rounds = test::quick() ? 2000 : 20000;
+  for (int i = 0; i < rounds; ++i) {
     const shape s{pick(0, 4), pick(1, 4), pick(1, 4)};
     index_t strides[3] = {pick(-20, 20), pick(-20, 20), pick(-6, 6)};
     const bool in_order = i % 2 == 0;  // some order of axes, gaps and signs: all separate
@@ -103,8 +106,8 @@ TEST_CASE("overlap: no view that shares an address passes, and every permuted or
     shared += once ? 0 : 1;
     nested += in_order ? 1 : 0;
   }
-  CHECK(shared > 1000);
-  CHECK(nested == 10000);
+  CHECK(shared > rounds / 20);
+  CHECK(nested == rounds / 2);
   const index_t lowest = std::numeric_limits<index_t>::min();
   const index_t unused[2] = {0, lowest};
   CHECK(has_separate_elements(tensor_view<std::uint16_t>(shorts, shape{1, 1}, unused)));
