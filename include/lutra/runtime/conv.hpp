@@ -260,8 +260,8 @@ struct conv2d_product {
   }
 };
 
-// conv2d([ex,] w, x, options, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with requantize,
-// float with dequantize_rows, and without an epilogue int32, the exact sums.
+// conv2d([ex,] w, x, options, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with
+// requantize, float with dequantize_rows, and without an epilogue int32, the exact sums.
 inline constexpr product_call<conv2d_product, keep_sums, conv2d_options> conv2d{"conv2d"};
 
 }  // namespace lutra::inline LUTRA_ABI

@@ -27,18 +27,18 @@
 namespace lutra::inline LUTRA_ABI {
 
 struct requantize {
-  std::vector<float> multiplier;   // [rows], finite, > 0
-  std::vector<std::int32_t> bias;  // [rows], or empty for none
-  std::int32_t zero_point = 0;     // of the output
-  std::int32_t lo = -128;          // within the output type
+  std::vector<float> multiplier{};   // [rows], finite, > 0
+  std::vector<std::int32_t> bias{};  // [rows], or empty for none
+  std::int32_t zero_point = 0;       // of the output
+  std::int32_t lo = -128;            // within the output type
   std::int32_t hi = 127;
   std::vector<float> rest{};  // [rows], finite, of the bias; or empty for none
 };
 
 struct dequantize_rows {
-  std::vector<float> multiplier;   // [rows], finite, > 0
-  std::vector<std::int32_t> bias;  // [rows], or empty for none
-  std::vector<float> rest{};       // [rows], finite, of the bias; or empty for none
+  std::vector<float> multiplier{};   // [rows], finite, > 0
+  std::vector<std::int32_t> bias{};  // [rows], or empty for none
+  std::vector<float> rest{};         // [rows], finite, of the bias; or empty for none
 };
 
 // The exact sums themselves.

@@ -99,8 +99,8 @@ template <class Product> struct vector_product {
   }
 };
 
-// gemm([ex,] w, x, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with requantize, float with
-// dequantize_rows, and without an epilogue int32, the exact sums.
+// gemm([ex,] w, x, [epilogue,] out [, level]), as product_call.hpp says. out is int8 or uint8 with requantize, float
+// with dequantize_rows, and without an epilogue int32, the exact sums.
 inline constexpr product_call<sum_product, keep_sums> gemm{"gemm"};
 // One vector: x [depth], out [rows].
 inline constexpr product_call<vector_product<sum_product>, keep_sums> gemv{"gemv"};

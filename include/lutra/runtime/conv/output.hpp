@@ -100,8 +100,8 @@ template <class A, class Epilogue, class Out> class conv_output {
     scale(row, sum, y);
     return rounded<Phases>(y);
   }
-  // The epilogue of `Registers` registers of channels from `row` on, which lie side by side in the output: of `positions`
-  // positions, whose sums lie one behind the other, without what all of them start from. For levels with has_tiles.
+  // The epilogue of `Registers` registers of channels from `row` on, which lie side by side in the output: of
+  // `positions` positions, whose sums lie one behind the other, without what all of them start from. For levels with has_tiles.
   template <int Registers>
   [[gnu::always_inline]] void store_positions(Out* to, index_t row, const std::int32_t* start,
                                               const std::int32_t* sums, index_t positions) const {
