@@ -57,7 +57,7 @@ template <class Convolution> struct scaled_convolution {
   }
 };
 
-// conv2d_scaled([ex,] w, x, options, scale, [output,] out [, level]), as product_call.hpp says; output as in gemm_scaled.
+// conv2d_scaled([ex,] w, x, options, scale, [output,] out [, level]), as product_call.hpp says; output: gemm_scaled's.
 inline constexpr product_call<scaled_convolution<conv2d_product>, float_output, conv2d_options,
                               activation_scale>
     conv2d_scaled{"conv2d_scaled"};
