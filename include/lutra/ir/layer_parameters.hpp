@@ -116,7 +116,7 @@ inline requantize epilogue_of(const graph& g, const node& n, const lut_matrix& w
     if (!bias.empty()) {
       const auto real = static_cast<double>(bias[to_size(r)]);
       const double b = real / unit;
-      constexpr double largest = std::numeric_limits<float>::max();
+      constexpr double largest = static_cast<double>(std::numeric_limits<float>::max());
       if (!(std::fabs(b) <= largest)) {
         raise(errc::unsupported, "bias is no finite float at this scale", {}, text_of(b) + row,
               range_text(-largest, largest));
