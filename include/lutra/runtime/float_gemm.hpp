@@ -46,28 +46,6 @@ inline index_t chunk_of(index_t bytes_of_row) {
   return std::max<index_t>(chunk_bytes / std::max<index_t>(bytes_of_row, 1), 8);
 }
 
-// quantize(row, to) makes the columns of one row of x, Digits of type Digit, and returns their scale.
-template <class A, int Digits, class Digit, class E, product_output Output, class Out,
-          class Quantize>
-void run_float_gemm(const E& ex, std::span<const lut_matrix> slices, const Output& o, index_t depth,
-                    tensor_view<Out> out, const Quantize& quantize) {
-  if (out.empty()) return;
-  const index_t chunk = chunk_of(depth * Digits);
-  float_product<A, Digits, Output, Out> product(slices, o, out);
-  std::vector<Digit> columns;
-  std::vector<float> scales;
-  for (index_t first = 0; first < out.extent(0); first += chunk) {
-    const index_t rows = std::min(chunk, out.extent(0) - first);
-    columns.resize(to_size(rows * Digits * depth));
-    scales.resize(to_size(rows));
-    ex.bulk(rows, [&](index_t i) {
-      scales[to_size(i)] = quantize(first + i, columns.data() + i * Digits * depth);
-    });
-    product.run(ex, tensor_view<const Digit>(columns.data(), shape{rows * Digits, depth}), first,
-                std::span<const float>(scales));
-  }
-}
-
 // Calls f(pointer) with the elements of one row lying densely.
 template <class F> auto with_dense_row(const tensor_view<const float>& x, index_t row, F&& f) {
   const float* from = x.data() + row * x.stride(0);
@@ -80,42 +58,65 @@ template <class F> auto with_dense_row(const tensor_view<const float>& x, index_
   return f(static_cast<const float*>(copy.data()));
 }
 
-class float_lut_matrix;
-struct float_weight_product {
+// How a row of floats becomes integer columns: three digits of each, or int8 codes. Both return the row's scale.
+struct split_rows {
+  using digit = std::uint8_t;
+  static constexpr int digits = row_digits;
+  static constexpr index_t max_depth = max_size;
+  template <class A> static float columns_of(const float* x, index_t depth, digit* to) {
+    return split_row<A>(x, depth, to, depth);
+  }
+};
+struct quantized_rows {
+  using digit = std::int8_t;
+  static constexpr int digits = 1;
+  static constexpr index_t max_depth = index_t{1} << 24;
+  template <class A> static float columns_of(const float* x, index_t depth, digit* to) {
+    return quantize_row<A>(x, depth, to).scale;
+  }
+};
+
+template <class Rows> struct float_rows_product {
   template <class A, class E, palette_matrix W, product_output Output, class Out>
   static void run(std::string_view where, const E& ex, const W& w,
                   const tensor_view<const float>& x, const tensor_view<Out>& out, const Output& o) {
     check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
     const index_t depth = w.depth();
-    run_float_gemm<A, row_digits, std::uint8_t>(
-        ex, slices_of(w), o, depth, out, [&](index_t row, std::uint8_t* to) {
-          return with_dense_row(
-              x, row, [&](const float* from) { return split_row<A>(from, depth, to, depth); });
+    if (depth > Rows::max_depth) {
+      raise(errc::unsupported, "rows are too long", std::string(where), text_of(depth),
+            "<= " + text_of(Rows::max_depth));
+    }
+    if (out.empty()) return;
+    constexpr int digits = Rows::digits;
+    const index_t chunk = chunk_of(depth * digits);
+    float_product<A, digits, Output, Out> product(slices_of(w), o, out);
+    std::vector<typename Rows::digit> columns;
+    std::vector<float> scales;
+    for (index_t first = 0; first < out.extent(0); first += chunk) {
+      const index_t rows = std::min(chunk, out.extent(0) - first);
+      columns.resize(to_size(rows * digits * depth));
+      scales.resize(to_size(rows));
+      ex.bulk(rows, [&](index_t i) {
+        scales[to_size(i)] = with_dense_row(x, first + i, [&](const float* row) {
+          return Rows::template columns_of<A>(row, depth, columns.data() + i * digits * depth);
         });
+      });
+      product.run(
+          ex, tensor_view<const typename Rows::digit>(columns.data(), shape{rows * digits, depth}),
+          first, std::span<const float>(scales));
+    }
   }
+};
+
+class float_lut_matrix;
+struct float_weight_product : float_rows_product<split_rows> {
+  using float_rows_product<split_rows>::run;
   template <class A, class E>  // float_matrix.hpp
   static void run(std::string_view where, const E& ex, const float_lut_matrix& w,
                   const tensor_view<const float>& x, const tensor_view<float>& out,
                   const float_output& o);
 };
-
-struct dynamic_product {
-  template <class A, class E, palette_matrix W, product_output Output, class Out>
-  static void run(std::string_view where, const E& ex, const W& w,
-                  const tensor_view<const float>& x, const tensor_view<Out>& out, const Output& o) {
-    check_float_gemm<std::int8_t>(w, x, out, o, A::name, where);
-    const index_t depth = w.depth();
-    if (depth > index_t{1} << 24) {
-      raise(errc::unsupported, "rows are too long", std::string(where), text_of(depth),
-            "up to 2^24");
-    }
-    run_float_gemm<A, 1, std::int8_t>(
-        ex, slices_of(w), o, depth, out, [&](index_t row, std::int8_t* to) {
-          return with_dense_row(
-              x, row, [&](const float* from) { return quantize_row<A>(from, depth, to).scale; });
-        });
-  }
-};
+using dynamic_product = float_rows_product<quantized_rows>;
 
 struct scaled_product {
   template <class A, class E, palette_matrix W, class X, product_output Output, class Out>
