@@ -196,8 +196,8 @@ std::vector<weights_on_demand<A>> weights_on_demand_of(const W& w) {
   return {slices.begin(), slices.end()};
 }
 
-// w: of several slices only with a slice_epilogue. One call of bulk() runs all phases. decoded: of w, for all calls.
-template <class A, class X, class E, palette_matrix W, class Epilogue, class Out>
+// One call of bulk() runs all phases. decoded: of w, for all calls.
+template <class A, class X, class E, palette_matrix W, epilogue_of<W> Epilogue, class Out>
 void convolve(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
               const convolution& c, std::span<const conv_phase<X, Out>> phases,
               const Epilogue& epilogue) {
@@ -234,11 +234,9 @@ void convolve(const E& ex, const W& w, std::span<weights_on_demand<A>> decoded,
 }
 
 struct conv2d_product {
-  // w of several slices only with a slice_epilogue.
-  template <class A, class E, palette_matrix W, class X, class Out, class Epilogue>
-  static void run_slices(std::string_view where, const E& ex, const W& w,
-                         const tensor_view<const X>& x, const tensor_view<Out>& out,
-                         const conv2d_options& o, const Epilogue& epilogue) {
+  template <class A, class E, palette_matrix W, class X, class Out, epilogue_of<W> Epilogue>
+  static void run(std::string_view where, const E& ex, const W& w, const tensor_view<const X>& x,
+                  const tensor_view<Out>& out, const conv2d_options& o, const Epilogue& epilogue) {
     check_conv2d(w, x, o, out, A::name, where);
     check_epilogue(epilogue, w.rows(), out, where);
     if (o.pool && !std::is_same_v<Epilogue, requantize>) {
@@ -251,12 +249,6 @@ struct conv2d_product {
     auto decoded = weights_on_demand_of<A>(w);
     convolve<A, X, E, W, Epilogue, Out>(ex, w, decoded, {o.groups, o.padding_value, o.pool, where},
                                         {&all, 1}, epilogue);
-  }
-  template <class A, class E, class X, class Out, sum_epilogue Epilogue>
-  static void run(std::string_view where, const E& ex, const lut_matrix& w,
-                  const tensor_view<const X>& x, const tensor_view<Out>& out,
-                  const conv2d_options& o, const Epilogue& epilogue) {
-    run_slices<A>(where, ex, w, x, out, o, epilogue);
   }
 };
 

@@ -215,30 +215,43 @@ std::vector<Out> outputs_of_padding(const W& w, std::int32_t padding, const Epil
   return values;
 }
 
-// The rows (axis 2) or columns (axis 3) of out that no phase makes.
-template <class E, class Out>
-void fill_without_taps(const E& ex, std::span<const axis_phase> phases, int axis, index_t stride,
-                       std::span<const Out> value, const tensor_view<Out>& out) {
-  for (index_t first = 0; first < std::min(stride, out.extent(axis)); ++first) {
+// The positions 0..stride - 1 of an axis that no phase makes; nor does any make those whole strides behind.
+inline std::vector<index_t> without_taps(std::span<const axis_phase> phases, index_t stride,
+                                         index_t extent) {
+  std::vector<index_t> positions;
+  for (index_t first = 0; first < std::min(stride, extent); ++first) {
     const auto makes = [first](const axis_phase& p) { return p.output == first; };
-    if (std::any_of(phases.begin(), phases.end(), makes)) continue;
-    const tensor_view<Out> to = axis_from(out, axis, first, stride);
-    ex.bulk(to.extent(0) * to.extent(1), [&](index_t plane) {
-      const index_t n = plane / to.extent(1), channel = plane % to.extent(1);
-      for (index_t i = 0; i < to.extent(2); ++i) {
-        for (index_t j = 0; j < to.extent(3); ++j) to(n, channel, i, j) = value[to_size(channel)];
-      }
-    });
+    if (std::ranges::none_of(phases, makes)) positions.push_back(first);
   }
+  return positions;
+}
+// Fills these rows and columns of out with the value of their channel.
+template <class E, class Out>
+void fill_without_taps(const E& ex, std::span<const index_t> rows, std::span<const index_t> columns,
+                       const std::array<index_t, 2>& stride, std::span<const Out> value,
+                       const tensor_view<Out>& out) {
+  ex.bulk(out.extent(0) * out.extent(1), [&](index_t plane) {
+    const index_t n = plane / out.extent(1), channel = plane % out.extent(1);
+    const auto fill = [&](index_t i, index_t first, index_t step) {
+      for (index_t j = first; j < out.extent(3); j += step)
+        out(n, channel, i, j) = value[to_size(channel)];
+    };
+    for (index_t i = 0; i < out.extent(2); ++i) {
+      if (std::ranges::binary_search(rows, i % stride[0])) {
+        fill(i, 0, 1);
+      } else {
+        for (const index_t j : columns) fill(i, j, stride[1]);
+      }
+    }
+  });
 }
 
 // `w` is made from a transposed_palette().
 struct conv_transpose2d_product {
-  // w of several slices only with a slice_epilogue.
-  template <class A, class E, palette_matrix W, class X, class Out, class Epilogue>
-  static void run_slices(std::string_view where, const E& ex, const W& w,
-                         const tensor_view<const X>& x, const tensor_view<Out>& out,
-                         const conv_transpose2d_options& o, const Epilogue& epilogue) {
+  template <class A, class E, palette_matrix W, class X, class Out, epilogue_of<W> Epilogue>
+  static void run(std::string_view where, const E& ex, const W& w, const tensor_view<const X>& x,
+                  const tensor_view<Out>& out, const conv_transpose2d_options& o,
+                  const Epilogue& epilogue) {
     const std::string at(where);
     check(o.geometry, at);
     check_padding_value<X>(o.padding_value, at);
@@ -311,17 +324,11 @@ struct conv_transpose2d_product {
       if (in_pairs) interleave_columns<A, E, Out>(ex, pairs);
     }
     // Last, for out stays as it is if the windows are refused: those of the first phase are the largest.
-    const bool all_rows = std::ssize(rows) == std::min(stride[0], out.extent(2));
-    if (all_rows && std::ssize(columns) == std::min(stride[1], out.extent(3))) return;
-    const std::vector<Out> value = outputs_of_padding<A>(w, o.padding_value, epilogue, out);
-    fill_without_taps<E, Out>(ex, rows, 2, stride[0], value, out);
-    fill_without_taps<E, Out>(ex, columns, 3, stride[1], value, out);
-  }
-  template <class A, class E, class X, class Out, sum_epilogue Epilogue>
-  static void run(std::string_view where, const E& ex, const lut_matrix& w,
-                  const tensor_view<const X>& x, const tensor_view<Out>& out,
-                  const conv_transpose2d_options& o, const Epilogue& epilogue) {
-    run_slices<A>(where, ex, w, x, out, o, epilogue);
+    const auto no_rows = without_taps(rows, stride[0], out.extent(2));
+    const auto no_columns = without_taps(columns, stride[1], out.extent(3));
+    if (no_rows.empty() && no_columns.empty()) return;
+    fill_without_taps<E, Out>(ex, no_rows, no_columns, stride,
+                              outputs_of_padding<A>(w, o.padding_value, epilogue, out), out);
   }
 };
 

@@ -52,8 +52,8 @@ template <class Convolution> struct scaled_convolution {
                   const tensor_view<Out>& out, const Options& o, const activation_scale& s,
                   const Output& output) {
     check_activation_scale<X>(w, s, where);
-    Convolution::template run_slices<A>(where, ex, w, x, out, o,
-                                        scaled_sums<Output>{output, s.scale, s.zero_point});
+    Convolution::template run<A>(where, ex, w, x, out, o,
+                                 scaled_sums<Output>{output, s.scale, s.zero_point});
   }
 };
 

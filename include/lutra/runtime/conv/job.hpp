@@ -142,6 +142,9 @@ template <class A> struct conv_slice {
 // An epilogue that adds the slices in float. Others take the sums of the only slice.
 template <class E>
 concept slice_epilogue = E::adds_slices;
+// One for the sums of a matrix W.
+template <class E, class W>
+concept epilogue_of = slice_epilogue<E> ||(sum_epilogue<E>&& std::same_as<W, lut_matrix>);
 
 // Everything that is the same for all images of one call or, of a transposed convolution, of one phase.
 template <class A, class Epilogue, class Out> struct conv_job {
