@@ -197,8 +197,7 @@ TEST_CASE("lower_weights: sums that int32 may not hold are refused") {
   };
   // Products of up to 128^2 * depth, and a zero point of -64 or -112.
   CHECK_ERROR(ir::lower(layer(1, -1.0F / 3).first), unsupported,
-              "zero point times weights does not fit int32 beside the products", "in row 0",
-              "allowed: -");
+              "products with the zero point do not fit int32", "in row 0", "allowed: -");
   CHECK_ERROR(ir::lower(layer(-1, -1.0F / 15).first), unsupported, "in row 0");
   const auto [g, x] = layer(1, -0.8F);  // of about -14
   CHECK(ir::lower(g).run(x) == ir::interpreter(g).run(x));

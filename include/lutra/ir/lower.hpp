@@ -193,7 +193,7 @@ class lowering {
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
     const lut_matrix w = make_lut_matrix(axes == 0 ? p : as_planes(p));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
-    auto activated = activation_of(w, e, x.parameters, out, activation);
+    auto activated = activation_of(graph_, n, w, x.parameters, out, activation);
     if (axes == 0) {
       return emit(n, integer_linear{w, std::move(e), std::move(activated)}, {x.value}, out);
     }
@@ -217,7 +217,7 @@ class lowering {
     if (axes < 3 && has_groups_of_inputs(p)) return finished_grouped(n, p, activation, x, out);
     const lut_matrix w = make_lut_matrix(as_planes(p));
     requantize e = epilogue_of(graph_, n, w, x.parameters, out, activation);
-    auto activated = activation_of(w, e, x.parameters, out, activation);
+    auto activated = activation_of(graph_, n, w, x.parameters, out, activation);
     const auto layer = [&](const transposed_window& window) {
       check(window, "");
       const lutra::conv_transpose2d_options options{
@@ -328,14 +328,14 @@ class lowering {
     op.b_zero_point = b.parameters.zero_point[0];
     const double unit =
         static_cast<double>(a.parameters.scale[0]) * static_cast<double>(b.parameters.scale[0]);
-    op.multiplier = normal_multiplier(unit / static_cast<double>(out.scale[0]));
+    op.multiplier = normal_multiplier(unit / static_cast<double>(out.scale[0]), "");
     op.zero_point = out.zero_point[0];
     const bool bounded = clamp == nullptr || is_clamp(*clamp);
     const auto [lo, hi] = bounds(out, bounded ? clamp : nullptr);
     op.lo = lo;
     op.hi = hi;
     if (!bounded) {
-      op.activated = {{{normal_multiplier(unit)}, {}}, *clamp, unit_of(out, 0)};
+      op.activated = {{{normal_multiplier(unit, "")}, {}}, *clamp, unit_of(out, 0)};
     }
     return emit(n, op, {a.value, b.value}, out);
   }

@@ -3,11 +3,8 @@
 //
 //   requantize  q = clamp(round_half_even((float(acc + bias) + rest) * multiplier) + zero_point, lo, hi)
 //   dequantize  y = (float(acc + bias) + rest) * multiplier
-// One multiplier, bias and rest per output row. For weights of scale s_w, activations of scale s_x and zero
-// point z_x, outputs of scale s_y: multiplier = s_w * s_x / s_y (requantize) or s_w * s_x, and, with
-// B = b / (s_w * s_x) in units of the sums, bias = round(B) - z_x * row_sum and rest = B - round(B). s_w and row_sum of
-// row r are row_scale(r) and row_sum(r) of the lut_matrix. Where round(B) is too large for int32 beside the sums, clamp
-// it: rest takes what is left. relu is lo = zero_point; of uint8 outputs set lo = 0 and hi = 255.
+// One multiplier, bias and rest per output row; layer_epilogue.hpp makes them of scales and a float bias, of which rest
+// is what an integer loses. relu is lo = zero_point; of uint8 outputs set lo = 0 and hi = 255.
 // acc + bias wraps modulo 2^32. Each float operation is rounded on its own: same bits everywhere. So while rest is at
 // most 1/2, what is rounded to a code is off by at most 5 * 2^-24 of itself, whatever cancels in acc + bias: by less
 // than 2^-13 of a step where it is no clamped code. Without rest it is off by up to multiplier / 2 steps.
