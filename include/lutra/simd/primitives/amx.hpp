@@ -1,4 +1,4 @@
-// lutra: amx.hpp - primitives of the level amx_int8: products of small matrices (contract: generic.hpp).
+// lutra: amx.hpp - primitives of the level amx_int8: products of small matrices (contract: tiles.hpp).
 // SPDX-License-Identifier: Apache-2.0
 //
 // Eight registers hold up to 16 rows of up to 64 bytes each, a tile. One instruction adds to 16 x 16 sums the products
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <lutra/simd/primitives/avx512.hpp>
+#include <lutra/simd/primitives/tiles.hpp>
 #include <lutra/simd/unroll.hpp>
 
 #if !LUTRA_PORTABLE && LUTRA_AMX_INT8 && defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && \

@@ -11,7 +11,7 @@
 //   dot        lanes are rows: four weights per lane, four activations broadcast     (gemm)
 //   pair_dot   lanes are two rows times two columns, eight weights and activations   (gemm, some levels)
 //   panel_dot  lanes are columns: activations per lane, weights broadcast            (convolution)
-//   tile_dot   16 rows by 16 columns by 64 positions                                 (both, some levels)
+//   tile_dot   16 rows by 16 columns by 64 positions                                 (both, some levels: tiles.hpp)
 // All are exact modulo 2^32 for activations in [-128, 127]. `dot` takes a promise about the
 // weights: any_weight, or small_weight where |w| <= 127 buys a faster instruction sequence.
 // weight_bias(level) is added to every weight byte by whoever stores it; dot then returns a sum that
@@ -236,40 +236,6 @@ template <class Bytes, std::size_t Vectors, class A>
 }
 inline constexpr std::array<std::uint8_t, 16> window_numbers{0, 1, 2, 3, 1, 2, 3, 4,
                                                              2, 3, 4, 5, 3, 4, 5, 6};
-
-// ---- tiles -----------------------------------------------------------------------------------------
-// For levels with has_tiles: registers 0 to 7 of a matrix each, of up to 16 rows of up to 64 bytes. Between
-// configure_tiles and release_tiles, on one thread, of a process that may use them (tile_permission.hpp).
-struct alignas(64) tile_shapes {
-  std::uint8_t palette = 1, start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-void configure_tiles(const tile_shapes&, portable) = delete;
-void release_tiles(portable) = delete;
-template <int Tile> void tile_zero(portable) = delete;
-// Rows lie `stride` bytes apart.
-template <int Tile> void tile_load(const void* p, index_t stride, portable) = delete;
-template <int Tile> void tile_store(void* p, index_t stride, portable) = delete;
-// sum[m][n] += x[m][4k + j] * w[k][4n + j], summed over k and j: int8 to int32, modulo 2^32.
-template <int Sum, int X, int W> void tile_dot(portable) = delete;
-// The same with bytes of W unsigned.
-template <int Sum, int X, int W> void tile_dot_unsigned(portable) = delete;
-// What brings operands of tiles and their sums into order:
-// The first `lines` lines of a vector, `stride` bytes apart, of each the first `count` bytes; zeros elsewhere.
-void load_lines(const void* p, index_t stride, index_t lines, index_t count, portable) = delete;
-// Byte j of a line of v[i] changes places with byte i of this line of v[j].
-template <class Bytes> void transpose_lines(Bytes (&v)[16], portable) = delete;
-// `count` bytes of v, from byte `from` on, which v has.
-template <class Bytes>
-void store_bytes_of(void* p, Bytes v, index_t from, index_t count, portable) = delete;
-// Four sums of each of 64 columns, which are `stride` elements apart, as v[sum]: four vectors in panel order.
-template <class Ints>
-void load_panel_sums(const std::int32_t* sums, index_t stride, Ints (&v)[4][4], portable) = delete;
-// As narrow(), but the bytes of v[0], then those of v[1], and so on.
-template <class Ints, class Limits>
-Ints narrow_in_order(const Ints (&v)[4], const Limits& l, portable) = delete;
 
 // ---- sums of int8 ----------------------------------------------------------------------------------
 // Adds the bytes of v to a running total; total(...) after `count` vectors from splat_ints(0).
