@@ -600,8 +600,6 @@ TEST_CASE("conv: out lies apart from the epilogue's vectors") {
   CHECK(e.multiplier == multiplier);
 }
 
-#if !LUTRA_PORTABLE && defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
-
 namespace {
 
 // What makes the products of 56 x 56 inputs, padded by one.
@@ -627,25 +625,22 @@ conv_products chosen(const shape& weight, index_t groups, bool channels_last,
 
 }  // namespace
 
-TEST_CASE("conv2d: which loop makes the products") {
-  using vectors = simd::avx512vnni_vbmi;
-  for (const bool last : {false, true}) {
-    CHECK(chosen<vectors>({64, 64, 3, 3}, 1, last) == conv_products::panel);
-    CHECK(chosen<vectors>({1, 1, 3, 3}, 1, last) == conv_products::windows);
-  }
-  CHECK(chosen<vectors>({128, 1, 3, 3}, 128, false) == conv_products::windows);
-  CHECK(chosen<vectors>({128, 1, 3, 3}, 128, true) == conv_products::channels);
-  CHECK(chosen<vectors>({2, 1, 3, 3}, 2, true) == conv_products::windows);
-#if LUTRA_AMX_INT8
-  using tiles = simd::amx_int8;
-  if (!simd::tiles_permitted()) return;
-  for (const bool last : {false, true}) {
-    CHECK(chosen<tiles>({64, 64, 3, 3}, 1, last) == conv_products::lines);
-    CHECK(chosen<tiles>({64, 40, 3, 3}, 1, last, 2) == conv_products::tiles);
-    CHECK(chosen<tiles>({32, 1, 3, 3}, 1, last) == chosen<vectors>({32, 1, 3, 3}, 1, last));
-  }
-  CHECK(chosen<tiles>({128, 1, 3, 3}, 128, true) == conv_products::channels);
-#endif
+TEST_CASE("conv2d: which loop makes the products, at every level") {
+  for_each_kernel_level([](auto level) {
+    using A = decltype(level);
+    CAPTURE(A::name);
+    const bool tiles = has_tiles(level);
+    if (tiles && !simd::tiles_permitted()) return;
+    for (const bool last : {false, true}) {
+      CHECK(chosen<A>({64, 64, 3, 3}, 1, last) ==
+            (tiles ? conv_products::lines : conv_products::panel));
+      CHECK(chosen<A>({64, 40, 3, 3}, 1, last, 2) ==
+            (tiles ? conv_products::tiles : conv_products::panel));
+      CHECK(chosen<A>({1, 1, 3, 3}, 1, last) == conv_products::windows);
+      CHECK(chosen<A>({32, 1, 3, 3}, 1, last) == conv_products::panel);
+    }
+    CHECK(chosen<A>({128, 1, 3, 3}, 128, false) == conv_products::windows);
+    CHECK(chosen<A>({128, 1, 3, 3}, 128, true) == conv_products::channels);
+    CHECK(chosen<A>({2, 1, 3, 3}, 2, true) == conv_products::windows);
+  });
 }
-
-#endif
