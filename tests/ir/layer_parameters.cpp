@@ -49,3 +49,22 @@ TEST_CASE("layer_parameters: a weight without a palette is named") {
   CHECK_ERROR(ir::palette_of(g, g.nodes[0], 2), unsupported, "palettized weight", "'fc.weight'");
   CHECK_ERROR(ir::palette_of(g, node_of("linear"), 2), unsupported, "palettized weight");
 }
+
+TEST_CASE("layer_parameters: units of the sums before an activation are normal floats") {
+  const auto codes = [](float scale) {
+    return qparams{.scale = {scale}, .zero_point = {0}, .minval = {}};
+  };
+  const ir::node silu = node_of("silu");
+  for (const float s : {1e-20F, 1e-23F, 1e20F}) {  // subnormal, zero, infinite; the outputs fit all
+    packed_palette p{};
+    p.weight_shape = p.block = {1, 1};
+    p.n_bits = 1;
+    p.codes = {0};
+    p.lut_codes = {1, 2};
+    p.scale = {s};
+    const lut_matrix w = make_lut_matrix(p);
+    CHECK_ERROR(ir::activation_of(w, {}, codes(s), codes(s), &silu), unsupported,
+                "normal multiplier", "row 0");
+    CHECK(ir::activation_of(w, {}, codes(1.0F), codes(s), &silu)->sums.multiplier[0] == s);
+  }
+}
