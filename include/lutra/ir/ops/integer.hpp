@@ -6,8 +6,9 @@
 //                 bound of the clamp. Any other activation is computed in f32 on the exact sums and encoded, within
 //                 the step: there is no int8 range before it that a table could start from
 //   max pool      the largest code; of 2 x 2 blocks of a convolution's output within its step
-//   mean pool     requantize(sum (q - zero_point) / count); a tie goes to even, where the float
-//                 simulation, whose sums are rounded, may go either way
+//   mean pool     requantize(sum (q - zero_point) / count), runtime/pool.hpp; within 2^-13 of a step of a tie it may go
+//                 either way, as may the float simulation, whose sums are rounded: ties go to even where scales are
+//                 equal and count is a power of two
 //   add           clamp(round(((qa - za) sa + (qb - zb) sb) / s) + z), each float operation rounded
 //   matmul        requantize(sum (qa - za) (qb - zb)), plain loops
 //   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
