@@ -255,6 +255,96 @@ TEST_CASE("lower_weights: affine weights are stored as codes, and both modes run
   }
 }
 
+namespace {
+
+// Codes, scales and zero points of every kind, in blocks of channels.
+affine_constant random_blocks(random_stream& r, const shape& s, const shape& block) {
+  affine_constant c;
+  c.extents = s;
+  qparams& q = c.parameters;
+  q.dtype = std::array{dtype::int4, dtype::uint4, dtype::int8, dtype::uint8}[r.below(4)];
+  q.quant_min = info(q.dtype).quant_min;
+  q.quant_max = info(q.dtype).quant_max;
+  q.granularity = granularity::per_block(block.extents());
+  for (index_t i = 0; i < block_grid(s, block).count(); ++i) {
+    q.scale.push_back(static_cast<float>(0.01 + r.uniform()));
+    q.zero_point.push_back(static_cast<int>(q.quant_min) +
+                           static_cast<int>(r.below(1U << c.n_bits())));
+  }
+  c.codes.resize(to_size(packed_bytes(s.size(), c.n_bits())));
+  for (std::uint8_t& x : c.codes) x = static_cast<std::uint8_t>(r.below(256));
+  return c;
+}
+qparams random_codes(random_stream& r, double scale) {
+  return {.scale = {static_cast<float>(scale)},
+          .zero_point = {static_cast<int>(r.below(256)) - 128},
+          .minval = {}};
+}
+
+}  // namespace
+
+TEST_CASE("lower_weights: blocks of inputs give the codes of exact sums, but for float roundings") {
+  // Stride 2, padding 1: tap k of a kernel joins position j of the short side to 2 j - 1 + k of the long one.
+  constexpr index_t ins = 6, outs = 4, kernel = 3, short_side = 5, long_side = 9;  // of 2 groups
+  random_stream r(3);
+  for (int number = 0; number < 100; ++number) {
+    const bool transposed = number % 2 == 1;
+    const auto in_block = 1 + static_cast<index_t>(r.below(transposed ? 3 : 5));  // or one is short
+    const index_t out_block = index_t{1} << r.below(3);
+    const shape s = transposed ? shape{2 * ins, outs, kernel} : shape{2 * outs, ins, kernel};
+    const shape block{transposed ? in_block : out_block, transposed ? out_block : in_block, kernel};
+    const affine_constant w = random_blocks(r, s, block);
+    const tensor<float> dense = restore(w);
+    const qparams in = random_codes(r, 0x1p-5);
+    tensor<float> x({2, 2 * ins, transposed ? short_side : long_side}), bias({2 * outs});
+    for (float& v : x.elements()) {
+      v = static_cast<float>(static_cast<int>(r.below(256)) - 128 - in.zero_point[0]) * 0x1p-5F;
+    }
+    for (float& v : bias.elements()) v = static_cast<float>(20 * r.normal());
+
+    const index_t length = transposed ? long_side : short_side;
+    std::vector<double> y(to_size(2 * 2 * outs * length)), sums(y.size());
+    for (index_t i = 0; i < static_cast<index_t>(y.size()) / length * ins * short_side; ++i) {
+      const index_t j = i % short_side, c = i / short_side % ins, row = i / short_side / ins;
+      const index_t o = row % (2 * outs), in_row = row / outs * ins + c;  // of all images
+      const index_t at = transposed ? in_row % (2 * ins) * outs + o % outs : o * ins + c;
+      for (index_t k = 0; k < kernel; ++k) {
+        const index_t far = 2 * j - 1 + k;
+        if (far < 0 || far >= long_side) continue;
+        const auto weight = static_cast<double>(dense[at * kernel + k]);
+        const auto value = transposed ? x[in_row * short_side + j] : x[in_row * long_side + far];
+        const auto to = to_size(row * length + (transposed ? far : j));
+        y[to] += weight * static_cast<double>(value);
+        sums[to] += std::abs(weight * static_cast<double>(value));
+      }
+    }
+    const qparams out = random_codes(r, *std::ranges::max_element(sums) / 1000);
+    const auto step = static_cast<double>(out.scale[0]);
+
+    ir::builder b;
+    const auto input = b.input("x"), weight = b.state("w", dense);
+    b.output(b.apply(transposed ? "conv_transpose1d" : "conv1d",
+                     {input, weight, b.state("b", bias)},
+                     {{"stride", {2}}, {"padding", {1}}, {"groups", {2}}}));
+    ir::graph g = std::move(b).build();
+    const ir::node_id layer = g.at(g.outputs[0]).producer;
+    traits::set_operand(g, layer, 0, traits::emit_quantize_dequantize(g, input, in));
+    traits::set_operand(g, layer, 1, traits::emit_affine_constant(g, weight, w));
+    traits::set_output(g, 0, traits::emit_quantize_dequantize(g, g.outputs[0], out));
+    const auto codes = ir::lower(g).run_codes(lutra::view(x));
+    REQUIRE(codes.size() == static_cast<index_t>(y.size()));
+    CAPTURE(text_of(s) + " in blocks " + text_of(block));
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const double real =
+          y[i] + static_cast<double>(bias[static_cast<index_t>(i) / length % (2 * outs)]);
+      const double code = std::clamp(real / step + out.zero_point[0], -128.0, 127.0);
+      const double rounding =
+          16 * 0x1p-24 * (sums[i] + std::abs(real)) / step;  // of up to 6 blocks
+      CHECK(std::abs(codes[static_cast<index_t>(i)] - code) <= 0.5 + 0x1p-13 + rounding);
+    }
+  }
+}
+
 TEST_CASE("lower_weights: float codes and minvals run in float mode, integer mode says why not") {
   const auto x = random_tensor({8, 4, 9}, 12);
   for (const quantization_spec& spec :
