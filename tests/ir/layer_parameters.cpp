@@ -63,8 +63,9 @@ TEST_CASE("layer_parameters: units of the sums before an activation are normal f
     p.lut_codes = {1, 2};
     p.scale = {s};
     const lut_matrix w = make_lut_matrix(p);
-    CHECK_ERROR(ir::activation_of(w, {}, codes(s), codes(s), &silu), unsupported,
+    CHECK_ERROR(ir::activation_of({}, node_of("linear"), w, codes(s), codes(s), &silu), unsupported,
                 "normal multiplier", "row 0");
-    CHECK(ir::activation_of(w, {}, codes(1.0F), codes(s), &silu)->sums.multiplier[0] == s);
+    CHECK(ir::activation_of({}, node_of("linear"), w, codes(1.0F), codes(s), &silu)
+              ->sums.multiplier[0] == s);
   }
 }
