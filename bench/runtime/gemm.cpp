@@ -10,6 +10,7 @@
 #include <lutra/runtime/conv_transpose.hpp>
 #include <lutra/runtime/float_gemm.hpp>
 #include <lutra/runtime/float_matrix.hpp>
+#include <lutra/runtime/layer_epilogue.hpp>
 
 #include "../roof.hpp"
 #include "palette_gemm.hpp"
@@ -59,6 +60,14 @@ void palette_floats(benchmark::State& state, const shape& s, index_t m, index_t 
   state.SetBytesProcessed(state.iterations() * w.bytes());
 }
 
+// Of a layer with a float bias, as networks have: with what an int32 bias loses.
+requantize layer_epilogue(const lut_matrix& w) {
+  std::vector<float> bias(static_cast<std::size_t>(w.rows()));
+  random_stream r(3);
+  for (float& b : bias) b = static_cast<float>(r.uniform() - 0.5);
+  return requantize_of(w, {0.02F, 0}, {0.02F, 0}, bias);
+}
+
 // channels_last: of input and output in memory, as oneDNN has them.
 void palette_conv(benchmark::State& state, const shape& image, const shape& weight, index_t pad,
                   index_t groups = 1, bool channels_last = false) {
@@ -79,8 +88,7 @@ void palette_conv(benchmark::State& state, const shape& image, const shape& weig
   const auto integers = reference::integer_weights(p);
   reference::conv2d<std::int8_t>(view(integers), x, o.window, groups, 0, view(expected));
   if (!(tensor<std::int32_t>::copy_of(sums_view) == expected)) state.SkipWithError("wrong answer");
-  const auto rows = static_cast<std::size_t>(weight[0]);
-  const requantize e{std::vector<float>(rows, 1e-4F), std::vector<std::int32_t>(rows, 100), 0, 0};
+  const requantize e = layer_epilogue(w);
   tensor<std::int8_t> out(result);
   const auto out_view = laid_out(out, result);
   for (auto _ : state) {
@@ -108,8 +116,7 @@ void palette_transpose(benchmark::State& state, const shape& image, const shape&
   const auto integers = reference::integer_weights(p);
   reference::conv2d<std::int8_t>(view(integers), view(spread), {}, 1, 0, view(expected));
   if (!(sums == expected)) state.SkipWithError("wrong answer");
-  const auto rows = static_cast<std::size_t>(weight[1]);
-  const requantize e{std::vector<float>(rows, 1e-4F), std::vector<std::int32_t>(rows, 100), 0, 0};
+  const requantize e = layer_epilogue(w);
   tensor<std::int8_t> out(result);
   for (auto _ : state) {
     conv_transpose2d(w, x, o, e, out);
