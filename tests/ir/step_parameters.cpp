@@ -72,4 +72,6 @@ TEST_CASE("step_parameters: codes that a relu leaves, windows, kinds of operatio
   qparams narrow = codes(0.1F, 0);
   narrow.quant_min = -127;
   CHECK_ERROR(ir::mean_pool_of(node_of("mean"), q, narrow), unsupported, "full int8 range", "-127");
+  CHECK_ERROR(ir::mean_pool_of(node_of("mean"), codes(1e-30F, 0), codes(1e30F, 0)), unsupported,
+              "normal multiplier");
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lutra/ir/ops/integer_operation.hpp>
+#include <lutra/runtime/layer_epilogue.hpp>
 
 LUTRA_STRICT_FP_BEGIN
 
@@ -109,7 +110,8 @@ inline integer_mean_pool mean_numbers_of(const node& n, const qparams& in, const
   pool.options.count_padding = true;  // as the float operation: padding counts as 0
   pool.options.zero_point = static_cast<std::int8_t>(in.zero_point[0]);
   pool.options.output_zero_point = static_cast<std::int8_t>(out.zero_point[0]);
-  pool.options.multiplier = in.scale[0] / out.scale[0];
+  pool.options.multiplier =
+      normal_multiplier(static_cast<double>(in.scale[0]) / static_cast<double>(out.scale[0]), "");
   pool.flat = n.op == "mean" && number(n, "keepdim", 0) == 0;
   return pool;
 }
