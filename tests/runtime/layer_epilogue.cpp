@@ -131,7 +131,8 @@ TEST_CASE("layer_epilogue: what cannot be is refused, with the row") {
   CHECK_ERROR(requantize_of(w, {}, {}, not_finite), unsupported, "bias is no finite", "in row 2");
   CHECK_ERROR(requantize_of(w, {1e-9F, 0}, {1e-9F, 0}, too_large), unsupported, "bias is no finite",
               "in row 1");
-  // All weights -127, so deep that only int8 fits: -128 * -127 * 100,000 do, with a zero point of 127 beside they do not.
+  // All weights -127, so deep that only int8 fits: -128 * -127 * 100,000 do, with a zero point of 127 beside they do
+  // not.
   const auto deep = [&](index_t depth) {
     auto p = test::random_palette(r, shape{1, depth}, {.bits = 1});
     p.lut_codes = {129, 129};

@@ -36,8 +36,8 @@ inline float normal_multiplier(double ratio, std::string_view where, index_t row
   return static_cast<float>(ratio);
 }
 
-// No |sum_k (q[k] - z_x) * w[r][k]| is larger, for codes and zero points of int8 or of uint8; a depth beyond that of uint8
-// is one of int8.
+// No |sum_k (q[k] - z_x) * w[r][k]| is larger, for codes and zero points of int8 or of uint8; a depth beyond that of
+// uint8 is one of int8.
 inline double largest_sum(const lut_matrix& w, index_t r, std::int32_t z_x) {
   constexpr double most = std::numeric_limits<std::int32_t>::max();
   const auto depth = static_cast<double>(w.depth());
