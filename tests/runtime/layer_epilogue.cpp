@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <lutra/runtime/gemm.hpp>
@@ -109,6 +111,49 @@ TEST_CASE("layer_epilogue: a bias beyond int32 is a float beside a clamped integ
   const requantize e = requantize_of(w, {1, 0}, {1, 0}, std::span(&huge, 1));
   CHECK(e.bias[0] > 2'140'000'000);
   CHECK(static_cast<double>(e.rest[0]) == doctest::Approx(1e15 - e.bias[0]).epsilon(1e-7));
+}
+
+namespace {
+
+// All weights table[0] - zero_point, codes the farthest from the zero point of x: no sum of this depth is larger.
+template <class X> void check_largest_sums(index_t depth, std::int32_t z_x) {
+  packed_palette p;
+  p.weight_shape = p.block = {2, depth};
+  p.n_bits = 1;
+  p.codes.resize(to_size(packed_bytes(2 * depth, 1)));
+  p.lut_codes = {128, 128};
+  p.zero_point = {127};  // weights of -255
+  p.scale = {1};
+  const lut_matrix w = make_lut_matrix(p);
+  REQUIRE(depth <= w.max_depth<X>());
+  for (const X code : {std::numeric_limits<X>::min(), std::numeric_limits<X>::max()}) {
+    tensor<X> x({depth});
+    std::ranges::fill(x.elements(), code);
+    const double sum = -255.0 * static_cast<double>(depth) * (code - z_x);
+    for (const float bias : {4e9F, 1e15F}) {
+      const std::array<float, 2> both{bias, -bias};  // with the sum or against it
+      tensor<float> out({2});
+      gemv(w, view(x), dequantize_of(w, {1, z_x}, both), view(out));
+      CAPTURE(depth);
+      CAPTURE(z_x);
+      for (index_t row = 0; row < 2; ++row) {
+        const auto b = static_cast<double>(both[to_size(row)]);
+        CHECK(std::fabs(static_cast<double>(out[row]) - (sum + b)) <= 0x1p-21 * std::fabs(b));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("layer_epilogue: the largest sums and biases beyond int32 do not wrap") {
+  for (const index_t depth :
+       {1, 1000, 32768, 33025}) {  // of uint8 33,025 at most, so shallow ones of int8
+    for (const int z_x : {-128, 0, 127}) check_largest_sums<std::int8_t>(depth, z_x);
+    for (const int z_x : {0, 128, 255}) check_largest_sums<std::uint8_t>(depth, z_x);
+  }
+  check_largest_sums<std::int8_t>(65000, 0);  // deeper ones are of int8, with little beside them
+  check_largest_sums<std::int8_t>(50000, 38);
 }
 
 TEST_CASE("layer_epilogue: what cannot be is refused, with the row") {
