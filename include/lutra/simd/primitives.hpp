@@ -1,8 +1,8 @@
 // lutra: primitives.hpp - the primitives of every level the compiler's flags allow, and their types.
 // SPDX-License-Identifier: Apache-2.0
 //
-// primitives/generic.hpp is the contract, and tiles.hpp that of levels with tiles. A loop is a template over the level A
-// and calls primitives unqualified with A{} as the last argument.
+// primitives/generic.hpp is the contract, and tiles.hpp that of levels with tiles. A loop is a template over the level
+// A and calls primitives unqualified with A{} as the last argument.
 #pragma once
 
 #include <lutra/simd/primitives/amx.hpp>
