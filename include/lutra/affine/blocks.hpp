@@ -85,8 +85,8 @@ void fake_quantize_units(const float* x, float* out, index_t length, index_t cou
   fake_quantize_lane_units<Form, Method, Stream>(x + whole * length, out + whole * length, length,
                                                  count - whole, last);
 }
-// The same of units that are streamed, in parts whose pages of parameters a core remembers until it is there: with 4 MiB
-// of elements, in and out, it does (half of 2048 pages of 4 KiB), with 16 MiB it does not.
+// The same of units that are streamed, in parts whose pages of parameters a core remembers until it is there: with 4
+// MiB of elements, in and out, it does (half of 2048 pages of 4 KiB), with 16 MiB it does not.
 template <class Level, unit_form Form, quotient_method Method, index_t Length, unit_offsets Kind>
 void stream_fake_quantized_units(const float* x, float* out, index_t length, index_t count,
                                  const qparams& p, index_t at) noexcept {

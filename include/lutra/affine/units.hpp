@@ -38,8 +38,8 @@ inline unit_source units_from(const qparams& p, index_t first) noexcept {
           p.quant_max};
 }
 
-// The same as parameters of kind Kind. Zero points that are all alike need not be read: units without, of bounds less by
-// theirs, give the same values, though not codes.
+// The same as parameters of kind Kind. Zero points that are all alike need not be read: units without, of bounds less
+// by theirs, give the same values, though not codes.
 template <unit_form Form, unit_offsets Kind>
 unit_source units_as(const qparams& p, index_t first) noexcept {
   unit_source u = units_from(p, first);

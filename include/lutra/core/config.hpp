@@ -54,8 +54,8 @@
 #define LUTRA_PORTABLE 0
 #endif
 
-// Define LUTRA_EXTERN_KERNELS where many files of a program multiply by palettes: the kernels of simd::native, which take
-// long to compile, are then those of the one file that includes runtime/kernels.hpp.
+// Define LUTRA_EXTERN_KERNELS where many files of a program multiply by palettes: the kernels of simd::native, which
+// take long to compile, are then those of the one file that includes runtime/kernels.hpp.
 
 // The compiler's flags allow AMX with int8; clang 14 spells its macros without the last underscores.
 #if defined(__x86_64__) && (defined(__AMX_TILE__) || defined(__AMXTILE__)) && \

@@ -96,9 +96,9 @@ namespace error_state {
 constinit inline thread_local const error_place* innermost = nullptr;
 }
 
-// While it lives, errors raised on its thread say so: "<name>, <where>". The innermost place counts, and it alone: whoever
-// calls behind a place leaves the name to it. The name must outlive it. With and without exceptions; costs two moves of
-// a pointer.
+// While it lives, errors raised on its thread say so: "<name>, <where>". The innermost place counts, and it alone:
+// whoever calls behind a place leaves the name to it. The name must outlive it. With and without exceptions; costs two
+// moves of a pointer.
 class error_place {
  public:
   explicit error_place(std::string_view name) noexcept

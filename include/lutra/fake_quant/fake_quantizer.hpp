@@ -12,8 +12,8 @@
 // and parameters as they were: a forward() that needs parameters learns from a tensor only if they can be derived,
 // which is tried on a copy of the statistics (of large ones, bounded_observer, only where they or the tensor are almost
 // too wide, or the tensor is larger still).
-// NaN in the data propagates to the output and is left out of the statistics; where all data were NaN or infinite, there
-// are no parameters, unless both ends of the range are pinned. Of one unit among others they are those of zeros.
+// NaN in the data propagates to the output and is left out of the statistics; where all data were NaN or infinite,
+// there are no parameters, unless both ends of the range are pinned. Of one unit among others they are those of zeros.
 // Parameters are derived from the statistics when they are needed, not per batch: calibration with a histogram
 // observer searches for its range once, at the end.
 // The switches are those of qat_switches.hpp: set by hand, or following a schedule of training steps.

@@ -5,8 +5,8 @@
 // reads; pools of it, layouts of it), or as an operation whose result waits for the quantize that
 // follows, perhaps through a relu: together they become one step.
 // Weights are palettes or the codes of affine weights; with groups of inputs a layer becomes one of
-// ops/integer_grouped.hpp. Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved by 128), one
-// input, one output, zero-point formulation. Linear in the size of the graph.
+// ops/integer_grouped.hpp. Per-tensor int8 and uint8 activations (uint8 becomes int8 with zero point and bounds moved
+// by 128), one input, one output, zero-point formulation. Linear in the size of the graph.
 #pragma once
 
 #include <lutra/ir/integer.hpp>

@@ -11,8 +11,8 @@ namespace lutra::inline LUTRA_ABI::ir {
 // "node 'conv1' (conv2d)", for messages.
 inline std::string label(const node& n) { return "node " + text_of(n.name) + " (" + n.op + ")"; }
 
-// While it lives, errors raised on its thread are about this node (core/error.hpp). Whatever works on one node is called
-// behind such a place and says itself only what is wrong within the node.
+// While it lives, errors raised on its thread are about this node (core/error.hpp). Whatever works on one node is
+// called behind such a place and says itself only what is wrong within the node.
 class node_place {
  public:
   explicit node_place(const node& n) : name_(label(n)), place_(name_) {}

@@ -7,8 +7,8 @@
 
 namespace lutra::inline LUTRA_ABI {
 
-// One subtraction and one comparison, also in vectors: in a loop over many, use the result without a branch. (No product
-// here, hence nothing to contract.)
+// One subtraction and one comparison, also in vectors: in a loop over many, use the result without a branch. (No
+// product here, hence nothing to contract.)
 template <std::floating_point T> [[gnu::always_inline]] inline bool is_finite(T x) noexcept {
   return x - x == T(0);
 }

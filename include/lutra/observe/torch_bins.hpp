@@ -1,10 +1,10 @@
 // lutra: torch_bins.hpp - the histogram of torch.ao's HistogramObserver, defects included.
 // SPDX-License-Identifier: Apache-2.0
 //
-// float32 counts over [min, max]. Where the range grows, v1_13 interpolates the integral of the old counts and truncates
-// the ends to integers, dropping what lies beyond; v2 counts 16 points of every old bin anew. Equal to torch 1.13.1,
-// and up to torch.linspace's rounding to 2.1 and later. Compatibility only: nothing merges (observe/histogram.hpp does).
-// Adding is linear in elements and bins. Value type.
+// float32 counts over [min, max]. Where the range grows, v1_13 interpolates the integral of the old counts and
+// truncates the ends to integers, dropping what lies beyond; v2 counts 16 points of every old bin anew. Equal to torch
+// 1.13.1, and up to torch.linspace's rounding to 2.1 and later. Compatibility only: nothing merges
+// (observe/histogram.hpp does). Adding is linear in elements and bins. Value type.
 #pragma once
 
 #include <algorithm>

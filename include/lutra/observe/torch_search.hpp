@@ -1,9 +1,9 @@
 // lutra: torch_search.hpp - the range that torch.ao's HistogramObserver chooses of its histogram.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A greedy search that moves one end by 1e-5 of the mass at a time and stops at the first step that does not pay, for 256
-// destination bins whatever the width of the dtype. Equal to torch's up to the order in which it adds float32 norms (it
-// depends on the instruction set). O(bins) per step.
+// A greedy search that moves one end by 1e-5 of the mass at a time and stops at the first step that does not pay, for
+// 256 destination bins whatever the width of the dtype. Equal to torch's up to the order in which it adds float32 norms
+// (it depends on the instruction set). O(bins) per step.
 #pragma once
 
 #include <algorithm>

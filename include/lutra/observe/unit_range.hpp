@@ -3,8 +3,8 @@
 //
 // A unit is the set of elements that share one scale. NaN and infinities are left out and counted;
 // zero is not forced into the range. Minimum and maximum are exact, so the order of reading, the
-// instruction set and any split into parts do not matter. (Where a thread has switched on FTZ or DAZ, a subnormal end may
-// come out as zero.) One read of the tensor.
+// instruction set and any split into parts do not matter. (Where a thread has switched on FTZ or DAZ, a subnormal end
+// may come out as zero.) One read of the tensor.
 #pragma once
 
 #include <algorithm>

@@ -8,8 +8,8 @@
 // Any groups, depthwise included. 1-D convolutions use height 1. Views may have any strides; out must
 // not overlap x, the epilogue or itself, as in gemm.hpp. An executor runs (image, group) pairs and, where these are
 // few, bands of rows of each; results do not depend on it.
-// Products are made by tiles (conv/tiles.hpp, lines.hpp) or vectors: of few channels, as depthwise, where the input lies
-// (conv/windows.hpp, with channels last conv/channels.hpp), else with a panel of it that all channels read
+// Products are made by tiles (conv/tiles.hpp, lines.hpp) or vectors: of few channels, as depthwise, where the input
+// lies (conv/windows.hpp, with channels last conv/channels.hpp), else with a panel of it that all channels read
 // (conv/panel.hpp).
 // Windows that spread the input over more memory than any network needs (conv/planes.hpp) raise size_overflow.
 // With `pool` outputs are the largest of each 2 x 2 block of those above, a last row or column without a
@@ -152,7 +152,8 @@ conv_plan plan_of(const W& w, const convolution& c, const conv_phase<X, Out>& ph
   if (p.products == conv_products::windows) {
     p.geometry.width += p.geometry.width % side;  // pairs of columns
   }
-  // Outputs that are one block anyway are counted with the gaps between rows: one run, of which a panel is filled faster.
+  // Outputs that are one block anyway are counted with the gaps between rows: one run, of which a panel is filled
+  // faster.
   const bool of_panel = p.products == conv_products::panel || p.products == conv_products::tiles;
   if (of_panel && p.geometry.width % side == 0 &&
       phase.out.extent(2) <= simd::vector_size<A> / p.geometry.width) {

@@ -5,8 +5,8 @@
 // The matrix is that of make_lut_matrix(transposed_palette(packed, groups)); one of the palette itself is incompatible.
 // An ordinary convolution over a spread-out input, whose positions between inputs hold the zero point: sums are exact
 // int32 and the epilogue of a row is the one of its output channel, as in conv.hpp. Run phase by phase of the outputs
-// (transposed_window.hpp), each with its taps alone, so no more products are made than inputs have. Weights that were not
-// decoded at load are decoded once per call, a byte each, and stay until it ends. 1-D ones use height 1.
+// (transposed_window.hpp), each with its taps alone, so no more products are made than inputs have. Weights that were
+// not decoded at load are decoded once per call, a byte each, and stay until it ends. 1-D ones use height 1.
 // An executor runs what conv.hpp says; results do not depend on it. out must not overlap x, the epilogue or itself.
 #pragma once
 

@@ -3,12 +3,13 @@
 //
 //   out[m][r] = min(max((sum_k table[code[r][k]] * x[m][k]) * row_scale[r] + bias[r], lo), hi)
 // with the float entries of restore.hpp. Codes stay packed (1..8 bits) and are decoded some thousand at a
-// time into the first-level cache. For int8 tables gemm_float of a lut_matrix (float_gemm.hpp) is several times as fast.
-// Products of the positions k with the same k mod 64 add up in order of k, then the 64 sums pairwise, every operation
-// rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp). From the
-// exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output for the
-// bias, but for overflow and subnormal numbers. NaN and infinity propagate as float arithmetic has it. Views may have
-// any strides; x and out must be aligned, and out not overlap x, the bias or itself. Calls are those of float_gemm.hpp,
+// time into the first-level cache. For int8 tables gemm_float of a lut_matrix (float_gemm.hpp) is several times as
+// fast. Products of the positions k with the same k mod 64 add up in order of k, then the 64 sums pairwise, every
+// operation rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp).
+// From the exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output
+// for the bias, but for overflow and subnormal numbers. NaN and infinity propagate as float arithmetic has it. Views
+// may have any strides; x and out must be aligned, and out not overlap x, the bias or itself. Calls are those of
+// float_gemm.hpp,
 //   gemm_float([ex,] w, x, [output,] out [, level])       with a float_output alone, likewise gemv_float
 #pragma once
 

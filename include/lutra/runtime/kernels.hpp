@@ -1,9 +1,9 @@
 // lutra: kernels.hpp - the kernels of simd::native, for a program of which several files multiply by palettes.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Include it in one file of the program, which needs nothing else, and define LUTRA_EXTERN_KERNELS for all others: these
-// then compile no kernels. All must be compiled with the same instruction set flags; files of another level find no
-// kernels, which the linker says. Not part of lutra.hpp.
+// Include it in one file of the program, which needs nothing else, and define LUTRA_EXTERN_KERNELS for all others:
+// these then compile no kernels. All must be compiled with the same instruction set flags; files of another level find
+// no kernels, which the linker says. Not part of lutra.hpp.
 #pragma once
 
 #include <lutra/runtime/gemm/panel.hpp>

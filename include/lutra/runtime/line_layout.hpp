@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Decoded, int8, in the order of a window with channels last: kernel row, kernel column, channel. A tile has 64 taps of
-// a segment, 16 groups of four by 16 output channels of four bytes; behind the last tap of a segment are zeros. A segment
-// is a kernel row or, of a transposed convolution, which multiplies every so many columns, one column of it.
+// a segment, 16 groups of four by 16 output channels of four bytes; behind the last tap of a segment are zeros. A
+// segment is a kernel row or, of a transposed convolution, which multiplies every so many columns, one column of it.
 //   [strip of 16 output channels][kernel row][segment][part of tile_depth taps][group][output channel][4]
 #pragma once
 

@@ -219,8 +219,8 @@ void conv2d(const packed_palette& p, tensor_view<const X> x, const window2d& win
   }
 }
 
-// Float tables: w [rows, depth] are their entries. Products of the positions k with the same k mod 64 add up in order of
-// k; then sums 32, 16, 8, 4, 2 and 1 apart are added.
+// Float tables: w [rows, depth] are their entries. Products of the positions k with the same k mod 64 add up in order
+// of k; then sums 32, 16, 8, 4, 2 and 1 apart are added.
 inline void gemm(tensor_view<const float> w, std::span<const float> row_scale,
                  tensor_view<const float> x, std::span<const float> bias, float lo, float hi,
                  tensor_view<float> out) {

@@ -13,8 +13,8 @@
 //   matmul        requantize(sum (qa - za) (qb - zb)), plain loops
 //   elementwise   every code decoded, the float operation, encoded: sub, mul, softmax, activations behind them
 //   map           one table look-up per element: a relu on its own, or a change of scale
-// Weights with groups of inputs are in integer_grouped.hpp, volumes in integer_volume.hpp, embeddings and batch norms in
-// integer_table.hpp.
+// Weights with groups of inputs are in integer_grouped.hpp, volumes in integer_volume.hpp, embeddings and batch norms
+// in integer_table.hpp.
 // An executor shares the work of conv, conv_transpose and linear; all others run on the calling thread.
 // The same bits on every instruction set and compiler and for every executor. Thread-safe: pure functions.
 #pragma once

@@ -1,8 +1,8 @@
 // lutra: channels.hpp - products of a depthwise convolution with channels last: channels in lanes, weights beside them.
 // SPDX-License-Identifier: Apache-2.0
 //
-// A block is one vector of channels. What up to four kernel rows meet at one column of the padded input is a group, four
-// vectors of channels that are interleaved like those of a panel (panel.hpp): once for all outputs that read the
+// A block is one vector of channels. What up to four kernel rows meet at one column of the padded input is a group,
+// four vectors of channels that are interleaved like those of a panel (panel.hpp): once for all outputs that read the
 // column. Weights lie in the same order. Columns are counted as in planes.hpp, plane by plane, so that neighbouring
 // outputs read neighbours for any stride and dilation:
 //   panel    [plane of columns][column][group of kernel rows][panel_vectors] vectors

@@ -3,8 +3,8 @@
 //
 // As worker.hpp, but the planes of a band are lines (lines.hpp), and a block is 64 positions of these, gaps included.
 // While the products of up to 32 channels by a block are made, the sums of those before are finished: brought into the
-// order of positions, four channels at a time, and stored. Where the output has channels last, too, sums lie as it does,
-// and all channels of some positions are stored at a time.
+// order of positions, four channels at a time, and stored. Where the output has channels last, too, sums lie as it
+// does, and all channels of some positions are stored at a time.
 #pragma once
 
 #include <lutra/runtime/conv/output.hpp>

@@ -46,7 +46,8 @@ template <class A, class Epilogue, class Out> class conv_output {
   index_t column_stride() const noexcept { return out_.stride(3); }
   index_t channel_stride() const noexcept { return out_.stride(1); }
 
-  // Adds the runs of `count` positions from `begin` on where rows have `width`, of which those behind the output's are dropped.
+  // Adds the runs of `count` positions from `begin` on where rows have `width`, of which those behind the output's are
+  // dropped.
   void add_runs(index_t begin, index_t count, index_t width, std::vector<output_run>& runs) const {
     const index_t columns = out_.extent(3);
     if (dense_ && width == columns) {
@@ -101,7 +102,8 @@ template <class A, class Epilogue, class Out> class conv_output {
     return rounded<Phases>(y);
   }
   // The epilogue of `Registers` registers of channels from `row` on, which lie side by side in the output: of
-  // `positions` positions, whose sums lie one behind the other, without what all of them start from. For levels with has_tiles.
+  // `positions` positions, whose sums lie one behind the other, without what all of them start from. For levels with
+  // has_tiles.
   template <int Registers>
   [[gnu::always_inline]] void store_positions(Out* to, index_t row, const std::int32_t* start,
                                               const std::int32_t* sums, index_t positions) const {

@@ -3,8 +3,8 @@
 //
 // A block is one vector of output positions (vector bytes of them). Its panel holds, for every group
 // of four taps, the activations of all positions interleaved so that one 32-bit lane has what one
-// dot product reads (simd/primitives/generic.hpp, store_panel). Weights are decoded once per call, also where its phases
-// take some of them each (conv_transpose.hpp):
+// dot product reads (simd/primitives/generic.hpp, store_panel). Weights are decoded once per call, also where its
+// phases take some of them each (conv_transpose.hpp):
 //   [strip][group][panel_vectors / 4][lanes] 32-bit lanes, one per output channel of the strip.
 #pragma once
 
@@ -19,8 +19,8 @@ namespace lutra::inline LUTRA_ABI {
 
 template <class A> inline constexpr index_t group_vectors = panel_vectors(A{});
 
-// Calls f(v) for all weights, a vector of bytes each: strip by strip, group by group of four taps, [row of the strip][4].
-// As the matrix stores them: weight_bias(A) too large, without zero points.
+// Calls f(v) for all weights, a vector of bytes each: strip by strip, group by group of four taps, [row of the
+// strip][4]. As the matrix stores them: weight_bias(A) too large, without zero points.
 template <class A, class F> void each_weight_vector(const lut_matrix& w, F&& f) {
   for (index_t strip = 0; strip < w.strips(); ++strip) {
     with_codes_of<A>(w, [&](auto codes) {

@@ -6,9 +6,9 @@
 // do not do - the panel, the order of positions, biases - is as without them.
 // Bytes behind the last tap of a channel are zeros, and those behind the last channel of a group as well, so that all
 // tiles are whole and configured once.
-// For what lines.hpp does not do: few taps, slices, groups whose channels share strips of the matrix, dilated columns of
-// channels that are no whole tiles, windows of more input than the cache holds, and matrices without weights decoded at
-// load.
+// For what lines.hpp does not do: few taps, slices, groups whose channels share strips of the matrix, dilated columns
+// of channels that are no whole tiles, windows of more input than the cache holds, and matrices without weights decoded
+// at load.
 #pragma once
 
 #include <cstring>
@@ -59,8 +59,8 @@ template <class A> class tile_weights {
 };
 
 // Whether channels of a group are made so; asks the system for leave. depth: of all slices of a weight, first_depth: of
-// the first, the deepest. Each has tiles of its own: shallow ones would be mostly zeros, in memory as in products (64 to 64 channels,
-// 1 x 1, blocks of 4 inputs: a third slower than by vectors).
+// the first, the deepest. Each has tiles of its own: shallow ones would be mostly zeros, in memory as in products (64
+// to 64 channels, 1 x 1, blocks of 4 inputs: a third slower than by vectors).
 template <class A>
 bool convolves_in_tiles(index_t channels_per_group, index_t first_depth, index_t depth) noexcept {
   if constexpr (has_tiles(A{})) {

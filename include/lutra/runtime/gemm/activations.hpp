@@ -6,8 +6,8 @@
 // keep magnitudes and signs instead. The sum of each row corrects for
 // weight biases and zero points.
 //
-// For tiles (tiles.hpp) rows are cut into blocks, of tiled_columns or fewer, and lie block by block; in a block in parts
-// of tile_depth positions, each padded with zeros and part_bytes_of(its rows) bytes long, row after row.
+// For tiles (tiles.hpp) rows are cut into blocks, of tiled_columns or fewer, and lie block by block; in a block in
+// parts of tile_depth positions, each padded with zeros and part_bytes_of(its rows) bytes long, row after row.
 #pragma once
 
 #include <cstring>

@@ -17,8 +17,8 @@ inline constexpr index_t few_columns = 24;
 template <class Codes> inline constexpr int half_columns = Codes::layout.vectors == 1 ? 12 : 8;
 static_assert(few_columns >= 12 + 11);
 
-// A whole panel of decoded weights by 12 columns or more, of which some widths leave none to fewer than three, whose sums
-// would wait for each other. o.weights is the part, o.steps its steps.
+// A whole panel of decoded weights by 12 columns or more, of which some widths leave none to fewer than three, whose
+// sums would wait for each other. o.weights is the part, o.steps its steps.
 template <class A, class Weight>
 [[gnu::always_inline]] inline void multiply_decoded(multiply_operands o, index_t columns) {
   const auto take = [&](auto width) __attribute__((always_inline)) {

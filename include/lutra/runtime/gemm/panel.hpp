@@ -1,10 +1,11 @@
 // lutra: panel.hpp - panels of a lut_matrix times activation rows.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the instance of multiply.hpp, decoded.hpp or tiles.hpp: how weights are stored, what is promised about them, as
-// many strips and columns at once as the registers hold. Without tiles all down to multiply_strips is inlined: operands
-// handed on by value are copied in wider pieces than they were just written in, which waits until those are in the cache,
-// and no panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on an Intel core).
+// Chooses the instance of multiply.hpp, decoded.hpp or tiles.hpp: how weights are stored, what is promised about them,
+// as many strips and columns at once as the registers hold. Without tiles all down to multiply_strips is inlined:
+// operands handed on by value are copied in wider pieces than they were just written in, which waits until those are in
+// the cache, and no panel begins before the one ahead is done (a tenth of the time of 1024 x 1024 times one vector on
+// an Intel core).
 #pragma once
 
 #include <lutra/core/executor.hpp>

@@ -1,11 +1,11 @@
 // lutra: tiles.hpp - the inner loop of the palette GEMM on tile registers, for levels with has_tiles.
 // SPDX-License-Identifier: Apache-2.0
 //
-// What multiply.hpp does, by 16 rows of a strip, 16 columns and 64 depth positions at once. A vector of decoded weights,
-// one group of a strip, is one row of the tile of weights as it stands; the other tile has activations of one column in
-// each row. Weights are decoded three parts of 64 positions ahead, of whatever comes next, also of the next strips and
-// panels: a tile comes from the cache, where what was written arrives late, and behind all that is before it. A call
-// begins and ends with nothing to multiply, so it takes as many panels as there are.
+// What multiply.hpp does, by 16 rows of a strip, 16 columns and 64 depth positions at once. A vector of decoded
+// weights, one group of a strip, is one row of the tile of weights as it stands; the other tile has activations of one
+// column in each row. Weights are decoded three parts of 64 positions ahead, of whatever comes next, also of the next
+// strips and panels: a tile comes from the cache, where what was written arrives late, and behind all that is before
+// it. A call begins and ends with nothing to multiply, so it takes as many panels as there are.
 #pragma once
 
 #include <lutra/runtime/gemm/depth_walk.hpp>
@@ -106,15 +106,16 @@ template <class A, int Tiles> void configure_tiles_for(index_t columns) {
   configure_tiles(shapes, A{});
 }
 
-// Strips at once that come from beyond the second-level cache: all of a panel, for its codes lie together. Two at a time
-// read every other pair of lines, and what is read ahead then is the other pair.
+// Strips at once that come from beyond the second-level cache: all of a panel, for its codes lie together. Two at a
+// time read every other pair of lines, and what is read ahead then is the other pair.
 inline constexpr int far_strips = 4;
 // Then parts come one by one of each place.
 constexpr depth_walk parts_of(index_t parts, index_t places) noexcept {
   return depth_walk(parts, places, 1);
 }
 
-// Decodes Strips strips of a panel part by part, then the next ones, panel by panel and, for every block, all over again.
+// Decodes Strips strips of a panel part by part, then the next ones, panel by panel and, for every block, all over
+// again.
 template <class A, class Codes, int Strips, int Tiles> class part_decoder {
  public:
   static constexpr int groups = Codes::layout.groups;
@@ -228,9 +229,9 @@ template <class A, class Codes, int Strips, int Tiles> class part_decoder {
   typename Codes::template tables<A> tables_[static_cast<std::size_t>(tables_count)];
 };
 
-// Strips at a time by Tiles tiles of columns, for which the tiles are configured; o.strips is a multiple of Strips. Block
-// by block, in a block panel by panel; done(o.first_panel + p, o.first_column + b * o.columns, o.columns) follows the
-// last product of block b and panel p.
+// Strips at a time by Tiles tiles of columns, for which the tiles are configured; o.strips is a multiple of Strips.
+// Block by block, in a block panel by panel; done(o.first_panel + p, o.first_column + b * o.columns, o.columns) follows
+// the last product of block b and panel p.
 template <class A, class Codes, int Strips, int Tiles>
 void multiply_tiles(const tile_operands& o, const columns_done& done) {
   static_assert(Strips <= 2 || Tiles == 1);
@@ -245,8 +246,8 @@ void multiply_tiles(const tile_operands& o, const columns_done& done) {
   part_decoder<A, Codes, Strips, Tiles> decoder(o);
   for (index_t at = 0; at < ahead; at += part_bytes) decoder.decode(ring + at);
 
-  // The sums of strips begin in other tiles than those of the strips before, which are stored after the first part: then
-  // nothing waits for them. Four tiles of sums at once leave no others.
+  // The sums of strips begin in other tiles than those of the strips before, which are stored after the first part:
+  // then nothing waits for them. Four tiles of sums at once leave no others.
   constexpr bool late = Strips * Tiles <= 2;
   const auto sum_tile = [](int turn, int t, int s) {
     return Tiles == 1 ? (late ? 2 * turn + s : s) : 2 * t + (late ? turn : s);
