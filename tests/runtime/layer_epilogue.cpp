@@ -160,10 +160,12 @@ TEST_CASE("layer_epilogue: what cannot be is refused, with the row") {
   random_stream r(7);
   const lut_matrix w = make_lut_matrix(test::random_palette(r, shape{3, 4}, {.zero_points = true}));
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  CHECK_ERROR(requantize_of(w, {0, 0}, {}), invalid_argument, "scale is not", "requantize_of", "0");
-  CHECK_ERROR(requantize_of(w, {nan, 0}, {}), invalid_argument, "scale is not", "nan");
+  CHECK_ERROR(requantize_of(w, {0, 0}, {}), invalid_argument, "scale of x is not", "requantize_of",
+              "0");
+  CHECK_ERROR(requantize_of(w, {nan, 0}, {}), invalid_argument, "scale of x", "nan");
   CHECK_ERROR(requantize_of(w, {}, {-1, 0}), invalid_argument, "scale of the output", "-1");
-  CHECK_ERROR(requantize_of(w, {1, 256}, {}), invalid_argument, "zero_point", "256", "-128..255");
+  CHECK_ERROR(requantize_of(w, {1, 256}, {}), invalid_argument, "zero_point of x", "256",
+              "-128..255");
   CHECK_ERROR(requantize_of(w, {}, {1, 128}), invalid_argument, "zero_point of the output", "128",
               "-128..127");
   CHECK_ERROR(requantize_of<std::uint8_t>(w, {}, {1, -1}), invalid_argument, "-1", "0..255");

@@ -51,7 +51,7 @@ inline double largest_sum(const lut_matrix& w, index_t r, std::int32_t z_x) {
 template <row_epilogue E>
 void append_rows(E& e, const lut_matrix& w, const activation_scale& x, double output_scale,
                  std::span<const float> bias, std::string_view where) {
-  check_activation_scale(x, -128, 255, where);
+  check_activation_scale(x, -128, 255, where, " of x");
   if (!bias.empty() && std::ssize(bias) != w.rows()) {
     raise(errc::shape_mismatch, "bias needs one entry per output row", std::string(where),
           text_of(std::ssize(bias)), text_of(w.rows()));
