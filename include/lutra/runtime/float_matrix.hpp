@@ -8,8 +8,7 @@
 // operation rounded to float on its own: the same bits at every level and for every executor (runtime/reference.hpp).
 // From the exact value differs at most (depth / 64 + 9) * 2^-24 * sum_k |w[r][k] * x[m][k]| plus 2^-24 times the output
 // for the bias, but for overflow and subnormal numbers. NaN and infinity propagate as float arithmetic has it. Views
-// may have any strides; x and out must be aligned, and out not overlap x, the bias or itself. Calls are those of
-// float_gemm.hpp,
+// may have any strides; x and out must be aligned, and out not overlap x, the bias or itself. As in float_gemm.hpp:
 //   gemm_float([ex,] w, x, [output,] out [, level])       with a float_output alone, likewise gemv_float
 #pragma once
 

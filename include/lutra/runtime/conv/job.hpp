@@ -144,7 +144,7 @@ template <class E>
 concept slice_epilogue = E::adds_slices;
 // One for the sums of a matrix W.
 template <class E, class W>
-concept epilogue_of = slice_epilogue<E> ||(sum_epilogue<E>&& std::same_as<W, lut_matrix>);
+concept epilogue_of = (std::same_as<W, lut_matrix> && sum_epilogue<E>) || slice_epilogue<E>;
 
 // Everything that is the same for all images of one call or, of a transposed convolution, of one phase.
 template <class A, class Epilogue, class Out> struct conv_job {
