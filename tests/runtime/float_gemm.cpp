@@ -570,6 +570,10 @@ TEST_CASE("float_gemm: what does not fit is an error before anything is written"
   CHECK_ERROR(quantized({{}, 1, 0, 5, 4}), invalid_argument, "hi of the output", "got 4");
   CHECK_ERROR(quantized({{}, 1, 0, -128, 128}), invalid_argument, "hi of the output", "128");
   CHECK_ERROR(quantized({{.bias = {1}}}), shape_mismatch, "bias", "gemm_scaled");
+  for (const float bias : {std::nanf(""), no_bound, -no_bound}) {
+    CHECK_ERROR(quantized({{.bias = {1, 2, bias, 3}}}), invalid_argument, "bias", "not finite",
+                "in row 2", "gemm_scaled");
+  }
   tensor<std::uint8_t> unsigned_out(shape{2, 4});
   CHECK_ERROR(gemm_scaled(w, q, {}, quantized_output{}, unsigned_out), invalid_argument,
               "lo of the output", "-128", "0");

@@ -73,7 +73,7 @@ void append_rows(E& e, const lut_matrix& w, const activation_scale& x, double ou
       const auto real = static_cast<double>(bias[to_size(r)]);
       constexpr double finite = static_cast<double>(std::numeric_limits<float>::max());
       if (!(std::fabs(real / unit) <= finite)) {
-        refuse("bias is no finite float at this scale", real / unit, finite);
+        refuse("bias is no finite float in units of the sums", real / unit, finite);
       }
       const double integer =
           std::clamp(std::nearbyint(real / unit), -std::floor(room), std::floor(room));

@@ -3,8 +3,8 @@
 //
 //   q = clamp(round_half_even(y / scale) + zero_point, lo, hi)        y as float_output says
 // the bits of quantize() (affine/element.hpp) on the float outputs, but of NaN, which counts as 0 here: its code is
-// clamp(zero_point, lo, hi), where quantize() gives zero_point even outside the bounds. The floats never exist: some
-// hundred at a time are in the first-level cache.
+// clamp(zero_point, lo, hi), where quantize() gives zero_point even outside the bounds. So a bias must be finite: codes
+// would not show it. The floats never exist: some hundred at a time are in the first-level cache.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct quantized_output {
   float_output real;            // what is quantized; relu is real.lo = 0
   float scale = 1;              // finite, > 0
   std::int32_t zero_point = 0;  // this and the bounds: within the type of the output
-  std::int32_t lo = -128;
+  std::int32_t lo = -128;       // of uint8 set 0 and 255
   std::int32_t hi = 127;
 };
 
@@ -40,6 +40,12 @@ void check_output(const quantized_output& o, index_t rows, const tensor_view<Out
   static_assert(std::is_same_v<Out, std::int8_t> || std::is_same_v<Out, std::uint8_t>,
                 "quantized outputs are int8 or uint8");
   check_float_output(o.real, rows, out, where);
+  const auto bad = std::ranges::find_if_not(o.real.bias, [](float b) { return is_finite(b); });
+  if (bad != o.real.bias.end()) {
+    raise(errc::invalid_argument, "bias of a quantized output is not finite", std::string(where),
+          text_of(*bad) + " in row " + text_of(static_cast<index_t>(bad - o.real.bias.begin())),
+          "finite");
+  }
   if (!(o.scale > 0.0F) || !is_finite(o.scale)) {
     raise(errc::invalid_argument, "scale of the output is not a positive finite number",
           std::string(where), text_of(o.scale), "> 0");
